@@ -1,0 +1,113 @@
+#include "flow/cpu_executor.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "flow/trace.h"
+
+namespace braid::flow {
+
+// One run in flight. `ended[lane]` counts the ops of a lane that have ended; waits are for these
+// counters alone, so an op sees everything that the ops it waits for wrote.
+struct CpuExecutor::Run {
+  const BoundSchedule* bound = nullptr;
+  int64_t step = 0;
+  Trace* trace = nullptr;
+  Delays delays;
+  std::vector<std::shared_ptr<Run>> after;
+  std::vector<int32_t> positions;  // per op: its place in its lane
+  std::array<std::atomic<int32_t>, kNumLanes> ended{};
+  std::atomic<int32_t> lanes_left{0};
+
+  bool done() const { return lanes_left.load(std::memory_order_acquire) == 0; }
+  void wait() const {
+    for (int32_t left = lanes_left.load(std::memory_order_acquire); left != 0;
+         left = lanes_left.load(std::memory_order_acquire)) {
+      lanes_left.wait(left, std::memory_order_acquire);
+    }
+  }
+};
+
+CpuExecutor::CpuExecutor(std::string name) : name_(std::move(name)) {}
+
+CpuExecutor::~CpuExecutor() {
+  for (const auto& [ticket, run] : running_) run->wait();
+}
+
+Ticket CpuExecutor::submit(const BoundSchedule& bound, const RunOptions& options) {
+  std::erase_if(running_, [](const auto& entry) { return entry.second->done(); });
+
+  auto run = std::make_shared<Run>();
+  run->bound = &bound;
+  run->step = options.step;
+  run->trace = options.trace;
+  run->delays = delays_;
+  for (const Ticket ticket : options.after) {
+    if (auto before = find(ticket)) run->after.push_back(std::move(before));
+  }
+  const Schedule& schedule = *bound.schedule;
+  run->positions.resize(schedule.program.ops.size());
+  for (const auto& lane : schedule.lanes) {
+    for (size_t i = 0; i < lane.size(); ++i) {
+      run->positions[static_cast<size_t>(lane[i])] = static_cast<int32_t>(i);
+    }
+  }
+  run->lanes_left.store(schedule.lanes_used(), std::memory_order_release);
+  running_[++last_] = run;
+  for (const Lane lane : kLanes) {
+    if (schedule.lanes[index_of(lane)].empty()) continue;
+    auto& thread = lanes_[index_of(lane)];
+    if (thread == nullptr) {
+      thread = std::make_unique<device::LaneThread>(fmt::format("{}.{}", name_, name_of(lane)));
+    }
+    thread->enqueue([this, run, lane] { run_lane(run, lane); });
+  }
+  return last_;
+}
+
+std::shared_ptr<CpuExecutor::Run> CpuExecutor::find(Ticket ticket) const {
+  const auto found = running_.find(ticket);
+  return found == running_.end() ? nullptr : found->second;
+}
+
+void CpuExecutor::run_lane(const std::shared_ptr<Run>& run, Lane lane) {
+  for (const auto& before : run->after) before->wait();
+  const Schedule& schedule = *run->bound->schedule;
+  std::mt19937_64 random(run->delays.seed ^ (0x9e3779b97f4a7c15u * (index_of(lane) + 1)));
+  std::atomic<int32_t>& ended = run->ended[index_of(lane)];
+  int32_t position = 0;
+  for (const int32_t index : schedule.lanes[index_of(lane)]) {
+    const auto i = static_cast<size_t>(index);
+    for (const int32_t awaited : schedule.waits[i]) {
+      const Op& op = schedule.program.ops[static_cast<size_t>(awaited)];
+      const std::atomic<int32_t>& other = run->ended[index_of(op.lane)];
+      const int32_t needed = run->positions[static_cast<size_t>(awaited)] + 1;
+      for (int32_t now = other.load(std::memory_order_acquire); now < needed;
+           now = other.load(std::memory_order_acquire)) {
+        other.wait(now, std::memory_order_acquire);
+      }
+    }
+    if (run->delays.longest > 0) {
+      const auto bound = static_cast<uint64_t>(run->delays.longest) + 1;
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % bound));
+    }
+    const int64_t start = run->trace == nullptr ? 0 : Trace::now_ns();
+    launch(*run->bound, i, run->step);
+    if (run->trace != nullptr) run->trace->record(run->step, index, lane, start, Trace::now_ns());
+    ended.store(++position, std::memory_order_release);
+    ended.notify_all();
+  }
+  if (run->lanes_left.fetch_sub(1, std::memory_order_acq_rel) == 1) run->lanes_left.notify_all();
+}
+
+bool CpuExecutor::done(Ticket ticket) const {
+  const auto run = find(ticket);
+  return run == nullptr || run->done();
+}
+
+void CpuExecutor::wait(Ticket ticket) {
+  if (const auto run = find(ticket)) run->wait();
+}
+
+}  // namespace braid::flow

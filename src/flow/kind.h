@@ -1,0 +1,97 @@
+// Kinds of ops. A Desc is an op's plain parameter struct; its type is the op's kind. What a kind
+// declares about its ops (what they read and write, how they are sliced, how much they work)
+// stands in one KindInfo, found by kind_of<Desc>(), which ops/ specialises beside each builder.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "base/format.h"
+#include "base/status.h"
+#include "flow/types.h"
+
+namespace braid::flow {
+
+// One operand of a kind: its name in messages, how it is accessed, how it follows a split.
+struct OperandSpec {
+  std::string_view name;
+  Access access = Access::read;
+  Slicing slicing = Slicing::rows;
+  bool optional = false;
+};
+
+// Shape of an operand as kernels and cost models see it.
+struct Type {
+  Format format = Format::f32;
+  int64_t rows = 0;  // capacity; 0 columns and rows: an absent optional operand
+  int64_t cols = 0;
+};
+
+// What an op costs, in units of the thing itself.
+struct Work {
+  double flop = 0;
+  double bytes = 0;       // device memory read and written
+  double link_bytes = 0;  // sent to other ranks
+};
+
+// How a collective must look alike on all ranks of its communicator.
+struct Collective {
+  int32_t communicator = 0;
+  uint64_t signature = 0;  // equal on all ranks: kind, counts, formats
+};
+
+// Everything that flow/ knows about a kind. `desc` points to the kind's Desc.
+struct KindInfo {
+  std::string_view name;
+  std::span<const OperandSpec> operands;
+  bool row_invariant = true;  // output row i depends on input row i alone, whatever M or position
+  Lane home = Lane::compute;
+  Work (*work)(const void* desc, std::span<const Type> types) = nullptr;
+  std::optional<Collective> (*collective)(const void* desc) = nullptr;
+
+  // All that is written follows the rows of the output: the op can be split by rows.
+  bool row_wise() const;
+};
+
+// The KindInfo of a Desc type; specialised in ops/ (and in tests for their own kinds).
+template <typename Desc>
+const KindInfo& kind_of();
+
+// A Desc of any kind, by value. Descs are trivially copyable and small.
+class AnyDesc {
+ public:
+  static constexpr size_t kCapacity = 104;
+
+  template <typename Desc>
+  explicit AnyDesc(const Desc& desc) : kind_(&kind_of<Desc>()) {
+    static_assert(std::is_trivially_copyable_v<Desc>, "a Desc is plain data");
+    static_assert(sizeof(Desc) <= kCapacity && alignof(Desc) <= 8, "a Desc is small");
+    std::memcpy(bytes_.data(), &desc, sizeof(Desc));
+  }
+
+  const KindInfo& kind() const { return *kind_; }
+  const void* data() const { return bytes_.data(); }
+  template <typename Desc>
+  bool is() const {
+    return kind_ == &kind_of<Desc>();
+  }
+  template <typename Desc>
+  Desc as() const {
+    BRAID_CHECK(is<Desc>(), "(op is a {})", kind_->name);
+    Desc desc;
+    std::memcpy(&desc, bytes_.data(), sizeof(Desc));
+    return desc;
+  }
+
+ private:
+  const KindInfo* kind_;
+  alignas(8) std::array<std::byte, kCapacity> bytes_{};
+};
+
+}  // namespace braid::flow

@@ -1,0 +1,23 @@
+#include "flow/launcher.h"
+
+namespace braid::flow {
+
+Result<const Launcher*> LauncherTable::find(const Program& program, const Op& op) const {
+  const auto found = launchers_.find(&op.kind());
+  if (found == launchers_.end()) {
+    return Error(ErrorKind::unsupported, "no kernel of this kind on this device")
+        .with("op", program.describe(op));
+  }
+  InlineVector<Type, kMaxOperands> types;
+  for (const Value operand : op.operands) types.push_back(program.type_of(operand));
+  TRY(found->second.can_implement(op.desc.data(), {types.begin(), types.size()}));
+  return &found->second;
+}
+
+int64_t LauncherTable::scratch_bytes(const Op& op, std::span<const Type> types) const {
+  const auto found = launchers_.find(&op.kind());
+  if (found == launchers_.end()) return 0;
+  return found->second.workspace_bytes(op.desc.data(), types);
+}
+
+}  // namespace braid::flow

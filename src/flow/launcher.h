@@ -1,0 +1,91 @@
+// The launcher table: (Desc type, device) → the kernel that runs it. Filled explicitly, once, by
+// register_cpu() (and its like for other devices); flow/ and passes see Descs, never code.
+#pragma once
+
+#include <functional>
+#include <unordered_map>
+
+#include "flow/kind.h"
+#include "flow/program.h"
+
+namespace braid::flow {
+
+// One operand as a kernel sees it: `data` points to the view's first element. An absent optional
+// operand has data == nullptr. Kernels work on live_rows() rows.
+struct Arg {
+  std::byte* data = nullptr;
+  int64_t stride = 0;  // bytes from row to row
+  int64_t first_row = 0;
+  int64_t rows = 0;
+  int64_t first_col = 0;
+  int64_t cols = 0;
+  Format format = Format::f32;
+  const int32_t* count = nullptr;  // how many rows of the buffer are real; null: all
+
+  template <typename T>
+  T* row(int64_t index) const {
+    return reinterpret_cast<T*>(data + index * stride);
+  }
+  // clamp(count − first_row, 0, rows), read where the count lives.
+  int64_t live_rows() const {
+    if (count == nullptr) return rows;
+    return std::clamp<int64_t>(*count - first_row, 0, rows);
+  }
+};
+
+// Scratch memory that the Schedule planned for this op.
+struct Workspace {
+  std::byte* data = nullptr;
+  int64_t bytes = 0;
+};
+
+using Args = std::span<const Arg>;
+
+// The kernels of one kind on one device, type-erased.
+struct Launcher {
+  // Ok, or `unsupported` with the formats or sizes that no kernel here implements.
+  std::function<Status(const void* desc, std::span<const Type>)> can_implement;
+  std::function<int64_t(const void* desc, std::span<const Type>)> workspace_bytes;
+  std::function<void(const void* desc, Args, Workspace)> launch;
+};
+
+// The same with the Desc's type, as registrations write it. `workspace_bytes` may be null.
+template <typename Desc>
+struct TypedLauncher {
+  Status (*can_implement)(const Desc& desc, std::span<const Type> types) = nullptr;
+  int64_t (*workspace_bytes)(const Desc& desc, std::span<const Type> types) = nullptr;
+  void (*launch)(const Desc& desc, Args args, Workspace workspace) = nullptr;
+};
+
+class LauncherTable {
+ public:
+  template <typename Desc>
+  void add(TypedLauncher<Desc> typed) {
+    Launcher launcher;
+    launcher.can_implement = [typed](const void* desc, std::span<const Type> types) {
+      return typed.can_implement == nullptr
+                 ? Status()
+                 : typed.can_implement(*static_cast<const Desc*>(desc), types);
+    };
+    launcher.workspace_bytes = [typed](const void* desc, std::span<const Type> types) {
+      return typed.workspace_bytes == nullptr
+                 ? int64_t{0}
+                 : typed.workspace_bytes(*static_cast<const Desc*>(desc), types);
+    };
+    launcher.launch = [typed](const void* desc, Args args, Workspace workspace) {
+      typed.launch(*static_cast<const Desc*>(desc), args, workspace);
+    };
+    launchers_[&kind_of<Desc>()] = std::move(launcher);
+  }
+
+  // The launcher of an op's kind; `unsupported` when the device has none or it refuses the types.
+  Result<const Launcher*> find(const Program& program, const Op& op) const;
+
+  // For compile(): the scratch memory of every op.
+  int64_t scratch_bytes(const Op& op, std::span<const Type> types) const;
+
+ private:
+  std::unordered_map<const KindInfo*, Launcher> launchers_;
+};
+
+}  // namespace braid::flow

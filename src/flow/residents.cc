@@ -1,0 +1,29 @@
+#include "flow/residents.h"
+
+namespace braid::flow {
+
+int32_t Residents::declare(Resident resident) {
+  BRAID_CHECK(resident.copies == 1 || resident.copies == 2, "({} copies)", resident.copies);
+  BRAID_CHECK(resident.lifetime != Lifetime::step, "(step buffers belong to a Program)");
+  list_.push_back(std::move(resident));
+  data_.push_back({nullptr, nullptr});
+  return size() - 1;
+}
+
+int64_t Residents::bytes(Lifetime lifetime) const {
+  int64_t total = 0;
+  for (const Resident& resident : list_) {
+    if (resident.lifetime == lifetime) total += resident.bytes() * resident.copies;
+  }
+  return total;
+}
+
+std::byte* Residents::data(int32_t index, int32_t copy) const {
+  return data_[static_cast<size_t>(index)][static_cast<size_t>(copy)];
+}
+
+void Residents::set_data(int32_t index, int32_t copy, std::byte* data) {
+  data_[static_cast<size_t>(index)][static_cast<size_t>(copy)] = data;
+}
+
+}  // namespace braid::flow

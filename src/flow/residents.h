@@ -1,0 +1,44 @@
+// Residents: the buffers that outlive a step (weights, KV cache, step inputs, sampled ids), one
+// set a rank. They are declared first, allocated once, and keep their addresses.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "base/format.h"
+#include "flow/program.h"
+
+namespace braid::flow {
+
+struct Resident {
+  std::string name;
+  Format format = Format::f32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  Lifetime lifetime = Lifetime::weight;
+  int32_t copies = 1;
+
+  int64_t row_bytes() const { return cols * bytes_of(format); }
+  int64_t bytes() const { return rows * row_bytes(); }
+};
+
+class Residents {
+ public:
+  // Declares a buffer; the index names it in every Program of this rank. Names are unique.
+  int32_t declare(Resident resident);
+
+  const Resident& operator[](int32_t index) const { return list_[static_cast<size_t>(index)]; }
+  int32_t size() const { return static_cast<int32_t>(list_.size()); }
+  int64_t bytes(Lifetime lifetime) const;
+
+  // Start of copy `copy` of a resident; null until allocated.
+  std::byte* data(int32_t index, int32_t copy = 0) const;
+  void set_data(int32_t index, int32_t copy, std::byte* data);
+
+ private:
+  std::deque<Resident> list_;  // stable: Buffers keep views of the names
+  std::vector<std::array<std::byte*, 2>> data_;
+};
+
+}  // namespace braid::flow

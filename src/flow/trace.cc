@@ -1,0 +1,99 @@
+#include "flow/trace.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+
+#include "base/json.h"
+
+namespace braid::flow {
+namespace {
+
+// What a Program's op costs, from its kind's declaration.
+Work work_of(const Program& program, const Op& op) {
+  if (op.kind().work == nullptr) return {};
+  InlineVector<Type, kMaxOperands> types;
+  for (const Value operand : op.operands) types.push_back(program.type_of(operand));
+  return op.kind().work(op.desc.data(), {types.begin(), types.size()});
+}
+
+}  // namespace
+
+int64_t Trace::now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void Trace::begin_step(int64_t step, const Schedule& schedule, std::string label) {
+  const std::lock_guard lock(mutex_);
+  steps_[step] = {&schedule, std::move(label)};
+}
+
+void Trace::record(int64_t step, int32_t op, Lane lane, int64_t start_ns, int64_t end_ns) {
+  const std::lock_guard lock(mutex_);
+  events_.push_back({step, op, lane, start_ns, end_ns});
+}
+
+std::string Trace::to_perfetto() const {
+  const std::lock_guard lock(mutex_);
+  Json events = Json::array();
+  for (const Lane lane : kLanes) {
+    events.push_back({{"ph", "M"},
+                      {"name", "thread_name"},
+                      {"pid", 0},
+                      {"tid", index_of(lane)},
+                      {"args", {{"name", fmt::format("lane {}", name_of(lane))}}}});
+  }
+  const int64_t origin = events_.empty() ? 0 : events_.front().start_ns;
+  for (const Event& event : events_) {
+    const Step& step = steps_.at(event.step);
+    const Op& op = step.schedule->program.ops[static_cast<size_t>(event.op)];
+    events.push_back({{"ph", "X"},
+                      {"name", op.kind().name},
+                      {"cat", op.scope.to_string()},
+                      {"pid", 0},
+                      {"tid", index_of(event.lane)},
+                      {"ts", static_cast<double>(event.start_ns - origin) / 1e3},
+                      {"dur", static_cast<double>(event.end_ns - event.start_ns) / 1e3},
+                      {"args",
+                       {{"step", event.step},
+                        {"rows", step.label},
+                        {"op", step.schedule->program.describe(op)}}}});
+  }
+  return Json{{"traceEvents", events}, {"displayTimeUnit", "ms"}}.dump();
+}
+
+std::string Trace::module_table() const {
+  struct Row {
+    int64_t ops = 0;
+    double ns = 0;
+    Work work;
+  };
+  const std::lock_guard lock(mutex_);
+  std::map<Role, Row> rows;
+  double total_ns = 0;
+  for (const Event& event : events_) {
+    const Program& program = steps_.at(event.step).schedule->program;
+    const Op& op = program.ops[static_cast<size_t>(event.op)];
+    const Work work = work_of(program, op);
+    Row& row = rows[op.scope.role];
+    ++row.ops;
+    row.ns += static_cast<double>(event.end_ns - event.start_ns);
+    row.work.flop += work.flop;
+    row.work.bytes += work.bytes;
+    total_ns += static_cast<double>(event.end_ns - event.start_ns);
+  }
+  std::string text = fmt::format("{:<14} {:>8} {:>10} {:>7} {:>9} {:>8}\n", "module", "ops", "ms",
+                                 "share", "GFLOP/s", "GB/s");
+  for (const auto& [role, row] : rows) {
+    const double ns = std::max(row.ns, 1.0);
+    text += fmt::format("{:<14} {:>8} {:>10.3f} {:>6.1f}% {:>9.2f} {:>8.2f}\n", name_of(role),
+                        row.ops, row.ns / 1e6, 100 * row.ns / std::max(total_ns, 1.0),
+                        row.work.flop / ns, row.work.bytes / ns);
+  }
+  return text;
+}
+
+}  // namespace braid::flow

@@ -1,0 +1,50 @@
+// Trace: when each op of each run started and ended. Written as Perfetto JSON (ui.perfetto.dev or
+// chrome://tracing) and summed into a table per module.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "flow/schedule.h"
+
+namespace braid::flow {
+
+class Trace {
+ public:
+  // Monotonic nanoseconds.
+  static int64_t now_ns();
+
+  // Declares that `step` runs `schedule` (which must outlive the trace) and what it is, for
+  // example "decode 4, prefill 0".
+  void begin_step(int64_t step, const Schedule& schedule, std::string label);
+
+  // Thread-safe.
+  void record(int64_t step, int32_t op, Lane lane, int64_t start_ns, int64_t end_ns);
+
+  // A JSON array of complete events, times in microseconds, one track a lane.
+  std::string to_perfetto() const;
+
+  // Per module (role of the scope): ops, milliseconds, share, GFLOP/s, GB/s.
+  std::string module_table() const;
+
+ private:
+  struct Event {
+    int64_t step;
+    int32_t op;
+    Lane lane;
+    int64_t start_ns;
+    int64_t end_ns;
+  };
+  struct Step {
+    const Schedule* schedule;
+    std::string label;
+  };
+
+  mutable std::mutex mutex_;
+  std::map<int64_t, Step> steps_;  // guarded by mutex_
+  std::vector<Event> events_;      // guarded by mutex_
+};
+
+}  // namespace braid::flow
