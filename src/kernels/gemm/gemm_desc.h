@@ -1,0 +1,28 @@
+// y = epilogue(x · Wᵀ + bias).  x [M, K], W [N, K] row-major as checkpoints store it, y [M, N].
+#pragma once
+
+#include <cstdint>
+
+namespace braid::kernels {
+
+enum class Epilogue : int32_t {
+  none,
+  // W's rows alternate gate and up: y[m, i] = silu(a[m, 2i]) · a[m, 2i + 1], y [M, N / 2].
+  swiglu,
+};
+
+struct GemmDesc {
+  Epilogue epilogue = Epilogue::none;
+  // W stored as `k_slots` blocks [N, K / k_slots] one after the other (a shared expert whose
+  // slices are slots of the experts' pool); their products are added in order.
+  int32_t k_slots = 1;
+};
+
+// y = epilogue(x[index] · W[slot]ᵀ) for the rows of every slot; rows of slot s are
+// [offsets[s], offsets[s + 1]).  x [M, K], W [num_slots · N, K], y [rows, N].
+struct GroupedGemmDesc {
+  Epilogue epilogue = Epilogue::none;
+  int32_t num_slots = 0;
+};
+
+}  // namespace braid::kernels

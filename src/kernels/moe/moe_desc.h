@@ -1,0 +1,49 @@
+// Routing and the movement of rows around the experts. T rows, E experts, K chosen a row.
+#pragma once
+
+#include <cstdint>
+
+namespace braid::kernels {
+
+enum class Score : int32_t {
+  softmax,          // over all experts (DeepSeek-V2, Qwen3-MoE)
+  sigmoid,          // of each logit (GLM-4.5, DeepSeek-V3)
+  softmax_of_topk,  // over the chosen logits (Mixtral)
+};
+
+enum class GroupScore : int32_t { max, sum_of_top2 };
+
+// Who chooses the experts. The replacements serve measurements with dummy weights.
+enum class Choice : int32_t {
+  router,
+  balanced,  // row t, place k: expert (t · K + k + layer) mod E
+  zipf,      // K distinct experts, drawn with the weights of `popularity` by hash(layer, row)
+};
+
+// logits [T, E] f32 → ids [T, K] i32 and weights [T, K] f32 (what multiplies each expert's output;
+// the routed scaling factor is applied here and nowhere else). Selection: scores + bias; groups
+// beyond the best topk_group are dropped (−inf). Ties go to the lower expert id. Padding rows
+// (slot < 0) get ids −1 and weights 0. `forced` ids, where given, replace the choice, not weights.
+struct RouteDesc {
+  int32_t num_experts = 0;
+  int32_t top_k = 0;
+  Score score = Score::softmax;
+  int32_t num_groups = 1;
+  int32_t topk_groups = 1;
+  GroupScore group_score = GroupScore::max;
+  int32_t normalize = 0;  // divide the weights by (their sum + 1e-20)
+  float scaling_factor = 1.0f;
+  Choice choice = Choice::router;
+  int32_t layer = 0;
+};
+
+// ids [T, K] → rows ordered by slot, then by token: offsets [num_slots + 1], source [≤ T·K] (the
+// token of each grouped row), places [T, K] (where each choice went; −1 for ids of −1).
+struct PermuteDesc {
+  int32_t num_slots = 0;
+};
+
+// out[t] = Σ_k weights[t, k] · grouped[places[t, k]], added in the order of k in float32.
+struct CombineDesc {};
+
+}  // namespace braid::kernels

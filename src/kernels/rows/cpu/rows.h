@@ -1,0 +1,17 @@
+// Row-wise moves and sums on the CPU.
+#pragma once
+
+#include "kernels/gemm/cpu/gemm.h"
+
+namespace braid::kernels::cpu {
+
+// table [·, cols], index [rows], out [rows, cols].
+template <typename T>
+void gather_rows(int64_t rows, int64_t cols, Matrix<const T> table, const int32_t* index,
+                 Matrix<T> out);
+
+// a, b, out [rows, cols]; out may be a or b.
+template <typename T>
+void add(int64_t rows, int64_t cols, Matrix<const T> a, Matrix<const T> b, Matrix<T> out);
+
+}  // namespace braid::kernels::cpu
