@@ -1,0 +1,39 @@
+// Attention over the paged KV cache.
+#pragma once
+
+#include "kernels/attention/attention_desc.h"
+#include "ops/builder.h"
+
+namespace braid::ops {
+
+using kernels::AttentionDesc;
+using kernels::MlaDesc;
+using kernels::MlaForm;
+
+// Where the step's rows are in their sequences: step inputs, all i32.
+struct PagedRows {
+  Value sequences;    // [T, 1], −1: padding
+  Value positions;    // [T, 1]
+  Value kv_slots;     // [T, 1], cache row of each token; −1: padding
+  Value block_table;  // [sequences, blocks]
+};
+
+// cache[kv_slots[t]] = source[t]: source [T, C], cache [slots, C].
+void kv_write(Builder& b, Value source, const PagedRows& rows, Value cache);
+
+// q [T, heads · head_dim], cache [slots, 2 · kv_heads · head_dim] → [T, heads · head_dim].
+Value attention(Builder& b, Value q, Value cache, const PagedRows& rows, const AttentionDesc& desc);
+
+// q [T, heads · (nope + rope)], cache [slots, kv_lora_rank + rope],
+// kv_b [heads · (nope + v), kv_lora_rank] → [T, heads · v].
+Value mla_attention(Builder& b, Value q, Value cache, Value kv_b, const PagedRows& rows,
+                    const MlaDesc& desc);
+
+}  // namespace braid::ops
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::KvWriteDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::AttentionDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::MlaDesc>();

@@ -1,0 +1,138 @@
+#include "ops/builder.h"
+
+#include <fmt/format.h>
+
+namespace braid::ops {
+
+Builder::Builder(const flow::Residents& residents, MeshSizes meshes)
+    : residents_(residents), meshes_(meshes) {}
+
+Value Builder::resident(int32_t index, Placement placement) {
+  const flow::Resident& resident = residents_[index];
+  const auto [entry, added] =
+      resident_buffers_.try_emplace(index, static_cast<int32_t>(program_.buffers.size()));
+  if (added) {
+    program_.buffers.push_back({.label = resident.name,
+                                .lifetime = resident.lifetime,
+                                .resident = index,
+                                .copies = resident.copies,
+                                .rows = resident.rows,
+                                .row_bytes = resident.row_bytes()});
+  }
+  return add_value({.buffer = entry->second,
+                    .format = resident.format,
+                    .rows = resident.rows,
+                    .cols = resident.cols,
+                    .region_rows = resident.rows,
+                    .stride = resident.row_bytes(),
+                    .placement = placement});
+}
+
+Value Builder::step(std::string_view label, Format format, int64_t rows, int64_t cols,
+                    Placement placement, Value count) {
+  const int64_t row_bytes = cols * bytes_of(format);
+  program_.buffers.push_back({.label = label, .rows = rows, .row_bytes = row_bytes});
+  return add_value({.buffer = static_cast<int32_t>(program_.buffers.size()) - 1,
+                    .format = format,
+                    .rows = rows,
+                    .cols = cols,
+                    .region_rows = rows,
+                    .stride = row_bytes,
+                    .count = count,
+                    .placement = placement});
+}
+
+Value Builder::rows(Value value, int64_t first, int64_t count) {
+  flow::ValueInfo view = info(value);
+  require(0 <= first && count >= 0 && first + count <= view.rows, "row view within its Value",
+          {value});
+  const int64_t region_per_row = view.rows == 0 ? 1 : view.region_rows / view.rows;
+  view.first_row += first * region_per_row;
+  view.region_rows = count * region_per_row;
+  view.offset += first * view.stride;
+  view.rows = count;
+  return add_value(view);
+}
+
+Value Builder::columns(Value value, int64_t first, int64_t count) {
+  flow::ValueInfo view = info(value);
+  require(0 <= first && count >= 0 && first + count <= view.cols, "column view within its Value",
+          {value});
+  view.first_col += first;
+  view.offset += first * bytes_of(view.format);
+  view.cols = count;
+  return add_value(view);
+}
+
+Value Builder::words(Value block, int64_t first_word, Format format, int64_t rows, int64_t cols) {
+  flow::ValueInfo view = info(block);
+  const int64_t words_per_row = cols * bytes_of(format) / bytes_of(view.format);
+  require(view.cols == 1 && first_word + rows * words_per_row <= view.rows,
+          "words within their block", {block});
+  view.first_row = first_word;
+  view.region_rows = rows * words_per_row;
+  view.offset = first_word * bytes_of(view.format);
+  view.stride = cols * bytes_of(format);
+  view.format = format;
+  view.rows = rows;
+  view.cols = cols;
+  return add_value(view);
+}
+
+Value Builder::placed(Value value, Placement placement) {
+  if (info(value).placement == normalized(placement)) return value;
+  flow::ValueInfo view = info(value);
+  view.placement = placement;
+  return add_value(view);
+}
+
+void Builder::emit(flow::AnyDesc desc, std::initializer_list<Value> operands) {
+  const flow::KindInfo& kind = desc.kind();
+  BRAID_CHECK(operands.size() == kind.operands.size(), "({} takes {} operands, got {})", kind.name,
+              kind.operands.size(), operands.size());
+  flow::Op op{.desc = desc, .operands = {}, .scope = scope_, .lane = kind.home};
+  for (const Value operand : operands) {
+    BRAID_CHECK(operand.present() || kind.operands[op.operands.size()].optional,
+                "(operand {} of {} is missing)", kind.operands[op.operands.size()].name, kind.name);
+    op.operands.push_back(operand);
+  }
+  program_.ops.push_back(op);
+}
+
+void Builder::fail(Error error) {
+  if (status_.ok()) status_ = Status(std::move(error));
+}
+
+void Builder::require(bool condition, std::string_view rule, std::initializer_list<Value> about) {
+  if (condition || !status_.ok()) return;
+  Error error = Error(ErrorKind::internal, "an op breaks a rule of its kind")
+                    .with("rule", rule)
+                    .with("scope", scope_.to_string());
+  for (const Value value : about) {
+    if (!value.present()) continue;
+    error =
+        std::move(error).with("operand", describe(value) + " " + info(value).placement.to_string());
+  }
+  fail(std::move(error));
+}
+
+Result<flow::Program> Builder::finish() && {
+  TRY(Status(status_));
+  return std::move(program_);
+}
+
+Value Builder::add_value(flow::ValueInfo info) {
+  info.placement = normalized(info.placement);
+  program_.values.push_back(info);
+  return {static_cast<int32_t>(program_.values.size()) - 1};
+}
+
+// Along an axis of one rank nothing is split: every shard is the whole.
+Placement Builder::normalized(Placement placement) const {
+  for (size_t axis = 0; axis < 2; ++axis) {
+    if (meshes_.of(placement.mesh)[axis] == 1) placement.axes[axis] = Shard::replicated;
+  }
+  return placement;
+}
+
+}  // namespace braid::ops

@@ -1,0 +1,38 @@
+// GEMM and grouped GEMM.
+#pragma once
+
+#include "kernels/gemm/gemm_desc.h"
+#include "ops/builder.h"
+
+namespace braid::ops {
+
+using kernels::Epilogue;
+
+struct Linear {
+  Value weight;  // [N, K], or k_slots blocks [N, K / k_slots] one after the other
+  Value bias;    // [1, N], or absent
+  int32_t k_slots = 1;
+};
+
+// epilogue(x · Wᵀ + bias): x [M, K] → [M, N] (swiglu: [M, N / 2]) in `format`.
+Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view label,
+           Epilogue epilogue = Epilogue::none);
+
+// Rows ordered by slot: what permute() makes and grouped_gemm() takes.
+struct Grouped {
+  Value rows;     // [M, K]; row i of the grouping is rows[source[i]], or rows[i] without source
+  Value source;   // i32 [≤ T·K], or absent
+  Value offsets;  // i32 [slots + 1]
+  Value count;    // i32 [1]: offsets[slots]
+};
+
+// weights [slots · N, K] → Grouped rows [capacity, N] (swiglu: N / 2).
+Grouped grouped_gemm(Builder& b, const Grouped& in, Value weights, int64_t capacity,
+                     std::string_view label, Epilogue epilogue = Epilogue::none);
+
+}  // namespace braid::ops
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::GemmDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::GroupedGemmDesc>();

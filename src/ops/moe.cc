@@ -1,0 +1,105 @@
+#include "ops/moe.h"
+
+#include "ops/kind.h"
+#include "ops/placement.h"
+
+using braid::flow::Access;
+using braid::flow::KindInfo;
+using braid::flow::OperandSpec;
+using braid::flow::Slicing;
+using braid::kernels::CombineDesc;
+using braid::kernels::PermuteDesc;
+using braid::kernels::RouteDesc;
+
+namespace {
+
+constexpr OperandSpec kRouteOperands[] = {
+    {"logits"},
+    {"bias", Access::read, Slicing::whole, true},
+    {"kv_slots"},
+    {"forced", Access::read, Slicing::rows, true},
+    {"popularity", Access::read, Slicing::whole, true},
+    {"ids", Access::write},
+    {"weights", Access::write},
+};
+constexpr OperandSpec kPermuteOperands[] = {
+    {"ids", Access::read, Slicing::whole},
+    {"offsets", Access::write, Slicing::whole},
+    {"source", Access::write, Slicing::whole},
+    {"places", Access::write, Slicing::whole},
+};
+constexpr OperandSpec kCombineOperands[] = {
+    {"grouped", Access::read, Slicing::whole}, {"places"}, {"weights"}, {"out", Access::write}};
+
+constexpr KindInfo kRoute = {
+    .name = "route", .operands = kRouteOperands, .work = braid::ops::moves_operands};
+constexpr KindInfo kPermute = {
+    .name = "permute", .operands = kPermuteOperands, .work = braid::ops::moves_operands};
+constexpr KindInfo kCombine = {
+    .name = "combine", .operands = kCombineOperands, .work = braid::ops::moves_operands};
+
+}  // namespace
+
+template <>
+const KindInfo& braid::flow::kind_of<RouteDesc>() {
+  return kRoute;
+}
+
+template <>
+const KindInfo& braid::flow::kind_of<PermuteDesc>() {
+  return kPermute;
+}
+
+template <>
+const KindInfo& braid::flow::kind_of<CombineDesc>() {
+  return kCombine;
+}
+
+namespace braid::ops {
+
+Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
+              const RouteInputs& inputs) {
+  require_whole_rows(b, logits, "routing takes whole, fully reduced scores");
+  b.require(b.num_cols(logits) == desc.num_experts, "a score for every expert", {logits});
+  const int64_t rows = b.num_rows(logits);
+  Routing out = inputs.into;
+  if (!out.ids.present()) {
+    out.ids = b.step("expert_ids", Format::i32, rows, desc.top_k, b.placement(logits));
+    out.weights = b.step("expert_weights", Format::f32, rows, desc.top_k, b.placement(logits));
+  }
+  b.emit(desc,
+         {logits, inputs.bias, kv_slots, inputs.forced, inputs.popularity, out.ids, out.weights});
+  return out;
+}
+
+Dispatched dispatch(Builder& b, Value x, const Routing& routing) {
+  const Placement& from = b.placement(x);
+  b.require(from == Placement{}, "no collective moves these rows to the experts", {x});
+  const Placement to{.mesh = flow::Mesh::moe};
+  return {b.placed(x, to), {b.placed(routing.ids, to), b.placed(routing.weights, to)}};
+}
+
+Permuted permute(Builder& b, const Dispatched& in, int32_t num_slots) {
+  const Value ids = in.routing.ids;
+  const Placement& placement = b.placement(ids);
+  const int64_t capacity = b.num_rows(ids) * b.num_cols(ids);
+  const Value offsets = b.step("offsets", Format::i32, num_slots + 1, 1, placement);
+  const Value source = b.step("source", Format::i32, capacity, 1, placement);
+  const Value places = b.step("places", Format::i32, b.num_rows(ids), b.num_cols(ids), placement);
+  b.emit(kernels::PermuteDesc{.num_slots = num_slots}, {ids, offsets, source, places});
+  return {{.rows = in.rows,
+           .source = source,
+           .offsets = offsets,
+           .count = b.rows(offsets, num_slots, 1)},
+          places,
+          in.routing.weights};
+}
+
+Value combine(Builder& b, const Grouped& grouped, const Permuted& in) {
+  const Value out = b.step("routed", b.format(grouped.rows), b.num_rows(in.places),
+                           b.num_cols(grouped.rows), b.placement(grouped.rows));
+  b.emit(kernels::CombineDesc{}, {grouped.rows, in.places, in.weights, out});
+  return out;
+}
+
+}  // namespace braid::ops

@@ -1,0 +1,56 @@
+// Routing, dispatch, permutation and combination of a MoE layer.
+#pragma once
+
+#include "kernels/moe/moe_desc.h"
+#include "ops/gemm.h"
+
+namespace braid::ops {
+
+using kernels::RouteDesc;
+
+struct Routing {
+  Value ids;      // i32 [T, K]; −1: padding
+  Value weights;  // f32 [T, K]
+};
+
+// Optional operands of route().
+struct RouteInputs {
+  Value bias;        // f32 [1, E]
+  Value forced;      // i32 [T, K]
+  Value popularity;  // f32 [1, E], cumulative
+  // Where ids and weights go when they are to outlive the step; absent: step buffers.
+  Routing into;
+};
+
+// logits f32 [T, E], kv_slots i32 [T, 1] (a row is real iff its slot ≥ 0) → Routing.
+Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
+              const RouteInputs& inputs = {});
+
+// Rows as the experts' mesh sees them.
+struct Dispatched {
+  Value rows;       // [T, H]
+  Routing routing;  // of these rows
+};
+
+// Attention mesh → MoE mesh. Rows that every rank of the MoE mesh holds already are only renamed.
+Dispatched dispatch(Builder& b, Value x, const Routing& routing);
+
+// Orders the choices by slot; `places` tells combine() where each went.
+struct Permuted {
+  Grouped grouped;
+  Value places;   // i32 [T, K]
+  Value weights;  // f32 [T, K]
+};
+Permuted permute(Builder& b, const Dispatched& in, int32_t num_slots);
+
+// Σ_k weights[t, k] · grouped[places[t, k]] in the order of k → [T, H].
+Value combine(Builder& b, const Grouped& grouped, const Permuted& in);
+
+}  // namespace braid::ops
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::RouteDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::PermuteDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::CombineDesc>();

@@ -1,0 +1,18 @@
+// RMSNorm.
+#pragma once
+
+#include "kernels/norm/norm_desc.h"
+#include "ops/builder.h"
+
+namespace braid::ops {
+
+// w · x / rms(x) over whole rows: x [T, H], w [1, H] → [T, H].
+Value rms_norm(Builder& b, Value x, Value w, float eps, std::string_view label);
+
+// The same over every group of `group` columns (a head), in place.
+void rms_norm_heads(Builder& b, Value x, Value w, float eps, int32_t group);
+
+}  // namespace braid::ops
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::RmsNormDesc>();

@@ -1,0 +1,29 @@
+// Row-wise moves and sums.
+#pragma once
+
+#include "kernels/rows/rows_desc.h"
+#include "ops/builder.h"
+
+namespace braid::ops {
+
+// table [N, C], index i32 [R, 1] → [R, C]. `count`: how many rows are real.
+Value gather_rows(Builder& b, Value table, Value index, std::string_view label, Value count = {});
+
+// a + b, both [T, H] of one placement.
+Value add(Builder& b, Value a, Value other, std::string_view label);
+
+// The sum of `terms` [T, H] at `placement`: like terms are added, then each sum is reduced once.
+Value sum_to(Builder& b, std::initializer_list<Value> terms, Placement placement,
+             std::string_view label);
+
+// Copies `from` to `to`, both of one shape and format.
+void copy(Builder& b, Value from, Value to);
+
+}  // namespace braid::ops
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::GatherRowsDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::AddDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::CopyDesc>();
