@@ -1,0 +1,43 @@
+// Feed-forward blocks: the dense MLP, and the Mixture of Experts.
+#pragma once
+
+#include <optional>
+
+#include "layers/attention.h"
+#include "ops/moe.h"
+
+namespace braid::layers {
+
+// down(silu(gate(x)) · up(x)); the rows of gate_up alternate gate and up.
+struct MlpWeights {
+  Linear gate_up;  // [2 · I, H]
+  Linear down;     // [H, I]
+};
+
+// x [T, H] → [T, H]; a Partial where the width I is split.
+Value mlp(Builder& b, const MlpWeights& w, Value x);
+
+// Experts lie in slots of one pool; the shared experts are its last slots.
+struct MoeWeights {
+  Value router;  // [E, H]
+  ops::RouteInputs route;
+  Value gate_up;  // [slots · 2 · I, H]
+  Value down;     // [slots · H, I]
+  std::optional<MlpWeights> shared;
+};
+
+struct MoeDesc {
+  ops::RouteDesc route;
+  int32_t num_slots = 0;  // routed experts' slots
+};
+
+// What routing left behind, for whoever looks at it.
+struct MoeProbe {
+  Value logits;  // f32 [T, E]
+};
+
+// y = Σ_k w_k · expert_k(x) + shared(x).  x, y: [T, H], one placement.
+Value moe(Builder& b, const MoeWeights& w, const MoeDesc& d, const StepRows& rows, Value x,
+          MoeProbe* probe = nullptr);
+
+}  // namespace braid::layers

@@ -1,0 +1,56 @@
+// Step inputs: what the host tells the device before each step. All fields lie in one block of
+// 32-bit words, so that one copy brings them; where each field lies depends on the StepShape.
+#pragma once
+
+#include "layers/step_shape.h"
+#include "ops/attention.h"
+#include "ops/sample.h"
+
+namespace braid::layers {
+
+using flow::Value;
+
+// Bounds that do not change from step to step.
+struct StepLimits {
+  int32_t max_blocks = 0;             // columns of the block table
+  int32_t max_prefill_sequences = 8;  // sequences that may be in prefill in one step
+  bool all_logits = false;            // logits for every row, not for each sequence's last
+};
+
+// First word of each field, for one shape. T rows, R rows with logits, S sequences.
+struct InputLayout {
+  InputLayout(const RowCounts& rows, const StepLimits& limits);
+
+  int64_t num_rows = 0;       // T
+  int64_t num_logits = 0;     // R
+  int64_t num_sequences = 0;  // S
+  int64_t seeds = 0;          // u64 [R, 1]
+  int64_t ids = 0;            // i32 [T, 1], token ids
+  int64_t positions = 0;      // i32 [T, 1]
+  int64_t sequences = 0;      // i32 [T, 1], row of the block table; −1: padding
+  int64_t kv_slots = 0;       // i32 [T, 1], cache row; −1: padding
+  int64_t logit_rows = 0;     // i32 [R, 1], the rows that get logits
+  int64_t temperature = 0;    // f32 [R, 1]
+  int64_t top_p = 0;          // f32 [R, 1]
+  int64_t top_k = 0;          // i32 [R, 1]
+  int64_t chosen = 0;         // i32 [R, 1], position of the token to be chosen
+  int64_t logit_count = 0;    // i32 [1, 1], how many of the R rows are real
+  int64_t block_table = 0;    // i32 [S, max_blocks]
+  int64_t total = 0;
+};
+
+// The same fields as Values over the device's block of words.
+struct StepRows {
+  Value ids;
+  ops::PagedRows paged;
+  Value logit_rows;
+  Value logit_count;
+  ops::SamplingRows sampling;
+  Value rotary_table;  // f32 [T, rotary dims], computed once a step
+};
+
+// Copies the step's words from the host's block to the device's and names the fields.
+StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
+                     const InputLayout& layout, const StepLimits& limits);
+
+}  // namespace braid::layers
