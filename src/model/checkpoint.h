@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +15,9 @@ namespace braid::model {
 
 // Ok when `model` is a folder. Else the error's remedy is the command that downloads it.
 Status check_model_folder(const std::string& model);
+
+// Tensor → the file name of its shard, as in the index.
+using WeightMap = std::map<std::string, std::string>;
 
 // All tensors of a folder. Views stay valid as long as the Checkpoint that they came from (moving
 // it keeps them). Reading is thread-safe.
@@ -32,7 +36,7 @@ class Checkpoint {
 
  private:
   Status add(SafetensorsFile file);
-  Status check_index(const std::unordered_map<std::string, std::string>& weight_map) const;
+  Status check_index(const WeightMap& weight_map) const;
 
   std::string folder_;
   std::vector<SafetensorsFile> files_;

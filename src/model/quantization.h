@@ -2,17 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/json.h"
 #include "base/status.h"
+#include "model/ignore_list.h"
 
 namespace braid::model {
 
-// What stands beside X.weight [n, k]:
+// What stands beside X.weight [n, k]; scales are f32, or another float type:
 enum class QuantKind : uint8_t {
   none,
   fp8_block,    // weight e4m3 [n,k], weight_scale_inv [⌈n/bn⌉, ⌈k/bk⌉]
@@ -23,21 +22,6 @@ enum class QuantKind : uint8_t {
 
 std::string_view name_of(QuantKind kind);
 
-// The modules that stay unquantized: exact names, globs (* and ?), and "re:" regular expressions
-// that must match from the name's start. Immutable after parsing, copies share the patterns.
-class IgnoreList {
- public:
-  static Result<IgnoreList> parse(const std::vector<std::string>& entries);
-
-  // Whether module "model.layers.0.mlp.gate" (a tensor name without .weight) is listed. An error
-  // when a regular expression takes too many steps.
-  Result<bool> matches(std::string_view module) const;
-
- private:
-  struct Pattern;
-  std::shared_ptr<const std::vector<Pattern>> patterns_;
-};
-
 struct QuantScheme {
   QuantKind kind = QuantKind::none;
   int64_t block_rows = 0;  // bn and bk of fp8_block
@@ -45,8 +29,9 @@ struct QuantScheme {
   IgnoreList ignore;
 };
 
-// config.json's quantization_config, or the content of hf_quant_config.json. Refuses unknown
-// methods by name.
-Result<QuantScheme> parse_quantization(const Json& quantization_config);
+// Parses config.json's quantization_config, or the content of hf_quant_config.json; `where` names
+// it in errors. Refuses what is not in QuantKind by name. How activations are quantized is not
+// read: the weights alone decide what a checkpoint holds.
+Result<QuantScheme> parse_quantization(const Json& quantization, const std::string& where);
 
 }  // namespace braid::model

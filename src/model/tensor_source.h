@@ -3,15 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "base/status.h"
-#include "model/checkpoint.h"
-#include "model/quantization.h"
 
 namespace braid::model {
 
@@ -37,9 +33,11 @@ class TensorSource {
   // Whether the tensor can be read. A dummy source has every tensor.
   virtual bool has(std::string_view name) const = 0;
 
-  // Reads the tensor of `shape` whole, some of its rows, or a block of it into `out`, row-major
-  // [rows, columns]. Errors: not_found (no such tensor, names it and the folder), corrupt_data (its
-  // dtype or shape, or those of its scales, are not as expected), usage never.
+  // Reads the tensor of `shape`, some of its rows, or a block of it into `out`, row-major
+  // [rows, columns]; only the bytes of those rows are touched. A block outside of the shape and an
+  // `out` of another size are the caller's mistake, and abort. Errors: not_found (no such tensor or
+  // none of its scales), corrupt_data (dtype or shape of either is not as expected, or a value is
+  // not finite under check_weights).
   Status read(std::string_view name, std::span<const int64_t> shape, std::span<float> out) const;
   Status read_rows(std::string_view name, std::span<const int64_t> shape, int64_t first_row,
                    int64_t rows, std::span<float> out) const;
@@ -48,7 +46,7 @@ class TensorSource {
 
   // Bytes that the tensor and its scales take in the checkpoint (for progress); 0 when it has none.
   virtual int64_t bytes(std::string_view name) const = 0;
-  // Bytes of all tensors, those of skipped layers included.
+  // Bytes of all tensors, those of layers that are never read included.
   virtual int64_t bytes() const = 0;
 
  private:
@@ -57,36 +55,8 @@ class TensorSource {
   SourceOptions options_;
 };
 
-class CheckpointSource final : public TensorSource {
- public:
-  CheckpointSource(Checkpoint checkpoint, QuantScheme scheme, SourceOptions options = {});
-
-  bool has(std::string_view name) const override;
-  int64_t bytes(std::string_view name) const override;
-  int64_t bytes() const override;
-
- private:
-  Status read_checked(std::string_view name, std::span<const int64_t> shape, const Block& block,
-                      std::span<float> out) const override;
-  Checkpoint checkpoint_;
-  QuantScheme scheme_;
-};
-
-// Values that depend on (name, index, seed) alone, whatever is read in which order: norm weights 1,
-// biases within ±0.01, all else uniform with standard deviation 0.02.
-class DummySource final : public TensorSource {
- public:
-  explicit DummySource(uint64_t seed = 0, SourceOptions options = {});
-
-  bool has(std::string_view name) const override;
-  int64_t bytes(std::string_view name) const override;
-  int64_t bytes() const override;
-
- private:
-  Status read_checked(std::string_view name, std::span<const int64_t> shape, const Block& block,
-                      std::span<float> out) const override;
-  uint64_t seed_;
-};
+// Columns of a shape seen as a matrix: the product of all dimensions but the first; 1 for a scalar.
+int64_t columns_of(std::span<const int64_t> shape);
 
 // The index of the first NaN or infinity.
 std::optional<int64_t> find_non_finite(std::span<const float> values);
