@@ -237,7 +237,8 @@ void register_moe(flow::LauncherTable& table) {
            }});
 }
 
-void launch_copy(const kernels::CopyDesc& /*desc*/, Args args, Workspace /*workspace*/) {
+template <typename Desc>
+void launch_copy(const Desc& /*desc*/, Args args, Workspace /*workspace*/) {
   const auto row_bytes = static_cast<size_t>(args[0].cols * bytes_of(args[0].format));
   for (int64_t row = 0; row < args[0].rows; ++row) {
     std::memcpy(args[1].row<std::byte>(row), args[0].row<std::byte>(row), row_bytes);
@@ -270,7 +271,8 @@ void register_rows(flow::LauncherTable& table) {
                                     matrix<const T>(args[1]), matrix<T>(args[2]));
              });
            }});
-  table.add<kernels::CopyDesc>({.launch = launch_copy});
+  table.add<kernels::CopyDesc>({.launch = launch_copy<kernels::CopyDesc>});
+  table.add<kernels::ReadBackDesc>({.launch = launch_copy<kernels::ReadBackDesc>});
 }
 
 void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace workspace) {

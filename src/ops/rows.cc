@@ -10,6 +10,7 @@ using braid::flow::Slicing;
 using braid::kernels::AddDesc;
 using braid::kernels::CopyDesc;
 using braid::kernels::GatherRowsDesc;
+using braid::kernels::ReadBackDesc;
 
 namespace {
 
@@ -29,6 +30,10 @@ constexpr KindInfo kAdd = {
     .name = "add", .operands = kAddOperands, .work = braid::ops::moves_operands};
 constexpr KindInfo kCopy = {
     .name = "copy", .operands = kCopyOperands, .work = braid::ops::moves_operands};
+constexpr KindInfo kReadBack = {.name = "read_back",
+                                .operands = kCopyOperands,
+                                .home = braid::flow::Lane::copy,
+                                .work = braid::ops::moves_operands};
 
 }  // namespace
 
@@ -45,6 +50,11 @@ const KindInfo& braid::flow::kind_of<AddDesc>() {
 template <>
 const KindInfo& braid::flow::kind_of<CopyDesc>() {
   return kCopy;
+}
+
+template <>
+const KindInfo& braid::flow::kind_of<ReadBackDesc>() {
+  return kReadBack;
 }
 
 namespace braid::ops {
@@ -79,11 +89,24 @@ Value sum_to(Builder& b, std::initializer_list<Value> terms, Placement placement
   return total;
 }
 
-void copy(Builder& b, Value from, Value to) {
+namespace {
+
+void require_same(Builder& b, Value from, Value to) {
   b.require(b.num_rows(from) == b.num_rows(to) && b.num_cols(from) == b.num_cols(to) &&
                 b.format(from) == b.format(to),
             "a copy keeps shape and format", {from, to});
+}
+
+}  // namespace
+
+void copy(Builder& b, Value from, Value to) {
+  require_same(b, from, to);
   b.emit(kernels::CopyDesc{}, {from, to});
+}
+
+void read_back(Builder& b, Value from, Value to) {
+  require_same(b, from, to);
+  b.emit(kernels::ReadBackDesc{}, {from, to});
 }
 
 }  // namespace braid::ops

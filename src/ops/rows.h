@@ -16,8 +16,9 @@ Value add(Builder& b, Value a, Value other, std::string_view label);
 Value sum_to(Builder& b, std::initializer_list<Value> terms, Placement placement,
              std::string_view label);
 
-// Copies `from` to `to`, both of one shape and format.
+// Copies `from` to `to`, both of one shape and format; read_back does so on lane copy.
 void copy(Builder& b, Value from, Value to);
+void read_back(Builder& b, Value from, Value to);
 
 }  // namespace braid::ops
 
@@ -27,3 +28,5 @@ template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::AddDesc>();
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::CopyDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::ReadBackDesc>();

@@ -11,7 +11,10 @@ struct GatherRowsDesc {};
 // out = a + b, in float32, rounded once. out may be a.
 struct AddDesc {};
 
-// out = in, bytes unchanged: step inputs from the host's set, results to it, probes.
+// out = in, bytes unchanged: step inputs from the host's set, probes.
 struct CopyDesc {};
+
+// The same towards the host, on lane copy: sampled ids and what else is read after a step.
+struct ReadBackDesc {};
 
 }  // namespace braid::kernels

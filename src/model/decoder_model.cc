@@ -1,0 +1,284 @@
+#include "model/decoder_model.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "ops/norm.h"
+#include "ops/rows.h"
+
+namespace braid::model {
+
+using flow::Lifetime;
+using flow::Role;
+using layers::InputLayout;
+
+namespace {
+
+// Columns of a token's row in a layer's cache.
+int64_t cache_columns(const ModelConfig& config) {
+  if (const auto* gqa = std::get_if<GqaConfig>(&config.attention)) {
+    return 2 * gqa->num_kv_heads * gqa->head_dim;
+  }
+  const auto& mla = std::get<MlaConfig>(config.attention);
+  return mla.kv_lora_rank + mla.qk_rope_head_dim;
+}
+
+// Running sums of 1 / rank^exponent, normalised: how popular experts 0 … e are together.
+std::vector<float> zipf_popularity(int64_t num_experts, double exponent) {
+  std::vector<double> sums;
+  double total = 0;
+  for (int64_t expert = 0; expert < num_experts; ++expert) {
+    total += std::pow(static_cast<double>(expert + 1), -exponent);
+    sums.push_back(total);
+  }
+  std::vector<float> popularity;
+  for (const double sum : sums) popularity.push_back(static_cast<float>(sum / total));
+  return popularity;
+}
+
+kernels::Score score_of(RouterScore score) {
+  switch (score) {
+    case RouterScore::softmax: return kernels::Score::softmax;
+    case RouterScore::sigmoid: return kernels::Score::sigmoid;
+    case RouterScore::softmax_over_topk: return kernels::Score::softmax_of_topk;
+  }
+  return kernels::Score::softmax;
+}
+
+}  // namespace
+
+DecoderModel::DecoderModel(ModelConfig config, ModelOptions options)
+    : config_(std::move(config)), options_(options) {
+  weights_ = plan_weights(config_, options_.dtype, residents_, plan_);
+  if (config_.moe && options_.choice == kernels::Choice::zipf) {
+    popularity_ =
+        plan_.add_computed(residents_, "expert_popularity",
+                           zipf_popularity(config_.moe->num_experts, options_.zipf_exponent));
+  }
+  declare_state();
+}
+
+layers::StepLimits DecoderModel::limits() const {
+  return {.max_blocks = options_.max_blocks, .all_logits = options_.probes.all_logits};
+}
+
+int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dtype) {
+  return config.num_layers * cache_columns(config) * bytes_of(dtype);
+}
+
+void DecoderModel::declare_state() {
+  const InputLayout layout(options_.max_rows, limits());
+  const auto carried = [this](std::string name, Format format, int64_t rows, int64_t cols,
+                              int32_t copies = 1) {
+    return residents_.declare({.name = std::move(name),
+                               .format = format,
+                               .rows = rows,
+                               .cols = cols,
+                               .lifetime = Lifetime::carried,
+                               .copies = copies});
+  };
+  state_.inputs_host = carried("inputs.host", Format::i32, layout.total, 1, 2);
+  state_.inputs = carried("inputs", Format::i32, layout.total, 1);
+  state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1, 2);
+  state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, 2);
+  if (options_.probes.all_logits) {
+    state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
+  }
+  const int64_t slots = int64_t{options_.num_blocks} * options_.page_size;
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    state_.caches.push_back(carried(fmt::format("layer {} kv_cache", layer), options_.dtype, slots,
+                                    cache_columns(config_)));
+    if (options_.probes.hidden) {
+      state_.hidden.push_back(carried(fmt::format("hidden.{}", layer), options_.dtype,
+                                      layout.num_rows, config_.hidden_size));
+    }
+    const auto per_moe_layer = [&](bool wanted, const char* name, Format format, int64_t cols) {
+      if (!wanted || !config_.is_moe(layer)) return kAbsent;
+      return carried(fmt::format("{}.{}", name, layer), format, layout.num_rows, cols);
+    };
+    const int64_t top_k = config_.moe ? config_.moe->top_k : 0;
+    const Probes& probes = options_.probes;
+    state_.expert_ids.push_back(per_moe_layer(probes.routing, "experts", Format::i32, top_k));
+    state_.expert_weights.push_back(
+        per_moe_layer(probes.routing, "expert_weights", Format::f32, top_k));
+    state_.router_logits.push_back(per_moe_layer(probes.routing, "router_logits", Format::f32,
+                                                 config_.moe ? config_.moe->num_experts : 0));
+    state_.forced_ids.push_back(
+        per_moe_layer(probes.force_routing, "forced_experts", Format::i32, top_k));
+  }
+}
+
+layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+  const auto scale = static_cast<float>(config_.softmax_scale);
+  layers::DecoderDesc desc{.eps = eps};
+  if (const auto* gqa = std::get_if<GqaConfig>(&config_.attention)) {
+    desc.attention =
+        layers::GqaDesc{.attention = {.num_heads = static_cast<int32_t>(gqa->num_heads),
+                                      .num_kv_heads = static_cast<int32_t>(gqa->num_kv_heads),
+                                      .head_dim = static_cast<int32_t>(gqa->head_dim),
+                                      .page_size = options_.page_size,
+                                      .scale = scale},
+                        .rotary = {.head_dim = static_cast<int32_t>(gqa->head_dim),
+                                   .dims = static_cast<int32_t>(config_.rotary.dim),
+                                   .interleaved = config_.rotary.interleaved ? 1 : 0},
+                        .eps = eps};
+  } else {
+    const auto& mla = std::get<MlaConfig>(config_.attention);
+    desc.attention =
+        layers::MlaLayerDesc{.attention = {.num_heads = static_cast<int32_t>(mla.num_heads),
+                                           .kv_lora_rank = static_cast<int32_t>(mla.kv_lora_rank),
+                                           .nope_dim = static_cast<int32_t>(mla.qk_nope_head_dim),
+                                           .rope_dim = static_cast<int32_t>(mla.qk_rope_head_dim),
+                                           .v_head_dim = static_cast<int32_t>(mla.v_head_dim),
+                                           .page_size = options_.page_size,
+                                           .scale = scale,
+                                           .form = options_.mla_form},
+                             .interleaved_rotary = config_.rotary.interleaved,
+                             .eps = eps};
+  }
+  if (config_.is_moe(layer)) {
+    const MoeConfig& moe = *config_.moe;
+    const RouterConfig& router = moe.router;
+    desc.moe = {.route = {.num_experts = static_cast<int32_t>(moe.num_experts),
+                          .top_k = static_cast<int32_t>(moe.top_k),
+                          .score = score_of(router.score),
+                          .num_groups = static_cast<int32_t>(router.n_group),
+                          .topk_groups = static_cast<int32_t>(router.topk_group),
+                          .group_score = router.group_score == GroupScore::max
+                                             ? kernels::GroupScore::max
+                                             : kernels::GroupScore::sum_of_top2,
+                          .normalize = router.normalize ? 1 : 0,
+                          .scaling_factor = static_cast<float>(router.scaling_factor),
+                          .choice = options_.choice,
+                          .layer = static_cast<int32_t>(layer)},
+                .num_slots = static_cast<int32_t>(moe.num_experts)};
+  }
+  return desc;
+}
+
+layers::MoeWeights DecoderModel::moe_weights(ops::Builder& b, int64_t layer,
+                                             const InputLayout& layout) const {
+  const auto i = static_cast<size_t>(layer);
+  const MlpBuffers& buffers = weights_.layers[i].mlp;
+  const MoeConfig& moe = *config_.moe;
+  const auto optional = [&](int32_t index) {
+    return index == kAbsent ? Value{} : b.resident(index);
+  };
+  const auto step_rows = [&](int32_t index) {
+    return index == kAbsent ? Value{} : b.rows(b.resident(index), 0, layout.num_rows);
+  };
+  const Value gate_up = b.resident(buffers.gate_up);
+  const Value down = b.resident(buffers.down);
+  const int64_t gate_up_rows = 2 * moe.expert_width;
+  layers::MoeWeights w{
+      .router = b.resident(buffers.router),
+      .route = {.bias = optional(buffers.correction_bias),
+                .forced = step_rows(state_.forced_ids[i]),
+                .popularity = optional(popularity_),
+                .into = {step_rows(state_.expert_ids[i]), step_rows(state_.expert_weights[i])}},
+      .gate_up = b.rows(gate_up, 0, moe.num_experts * gate_up_rows),
+      .down = b.rows(down, 0, moe.num_experts * config_.hidden_size),
+      .shared = {}};
+  if (const int64_t shared = moe.num_shared_experts; shared > 0) {
+    w.shared =
+        layers::MlpWeights{.gate_up = {.weight = b.rows(gate_up, moe.num_experts * gate_up_rows,
+                                                        shared * gate_up_rows)},
+                           .down = {.weight = b.rows(down, moe.num_experts * config_.hidden_size,
+                                                     shared * config_.hidden_size),
+                                    .k_slots = static_cast<int32_t>(shared)}};
+  }
+  return w;
+}
+
+layers::DecoderWeights DecoderModel::weights(ops::Builder& b, int64_t layer,
+                                             const InputLayout& layout) const {
+  const auto i = static_cast<size_t>(layer);
+  const AttentionBuffers& attention = weights_.layers[i].attention;
+  const MlpBuffers& mlp = weights_.layers[i].mlp;
+  const auto optional = [&](int32_t index) {
+    return index == kAbsent ? Value{} : b.resident(index);
+  };
+  layers::DecoderWeights w{.attention_norm = b.resident(attention.norm),
+                           .mlp_norm = b.resident(mlp.norm)};
+  const Value cache = b.resident(state_.caches[i]);
+  if (std::holds_alternative<GqaConfig>(config_.attention)) {
+    w.attention = layers::GqaWeights{
+        .qkv = {.weight = b.resident(attention.qkv), .bias = optional(attention.qkv_bias)},
+        .q_norm = optional(attention.q_norm),
+        .k_norm = optional(attention.k_norm),
+        .o = {.weight = b.resident(attention.o)},
+        .cache = cache};
+  } else {
+    w.attention = layers::MlaWeights{.q_a = {.weight = optional(attention.q_a)},
+                                     .q_a_norm = optional(attention.q_a_norm),
+                                     .q_b = {.weight = b.resident(attention.q_b)},
+                                     .kv_a = {.weight = b.resident(attention.kv_a)},
+                                     .kv_a_norm = b.resident(attention.kv_a_norm),
+                                     .kv_b = b.resident(attention.kv_b),
+                                     .o = {.weight = b.resident(attention.o)},
+                                     .cache = cache};
+  }
+  if (config_.is_moe(layer)) {
+    w.mlp = moe_weights(b, layer, layout);
+  } else {
+    w.mlp = layers::MlpWeights{.gate_up = {.weight = b.resident(mlp.gate_up)},
+                               .down = {.weight = b.resident(mlp.down)}};
+  }
+  return w;
+}
+
+void DecoderModel::probe(ops::Builder& b, const std::vector<int32_t>& into, int64_t layer,
+                         Value value) const {
+  if (static_cast<size_t>(layer) >= into.size() || !value.present()) return;
+  const int32_t resident = into[static_cast<size_t>(layer)];
+  if (resident == kAbsent) return;
+  ops::copy(b, value, b.rows(b.resident(resident), 0, b.num_rows(value)));
+}
+
+Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const {
+  ops::Builder b(residents_);
+  const InputLayout layout(shape.own, limits());
+  layers::StepRows rows = layers::step_inputs(b, b.resident(state_.inputs_host),
+                                              b.resident(state_.inputs), layout, limits());
+  rows.rotary_table =
+      ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
+                        cos_sin_multiplier(config_.rotary));
+  Value x = ops::scope(b, Role::embedding, [&] {
+    return ops::gather_rows(b, b.resident(weights_.embedding), rows.ids, "residual");
+  });
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+  const Value final_norm = b.resident(weights_.norm);
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    b.set_layer(static_cast<int32_t>(layer));
+    layers::MoeProbe moe_probe;
+    x = layers::decoder_layer(b, weights(b, layer, layout), desc(layer), rows, x, &moe_probe);
+    probe(b, state_.router_logits, layer, moe_probe.logits);
+    const bool last = layer + 1 == config_.num_layers;
+    if (!last) probe(b, state_.hidden, layer, x);
+    if (last && options_.probes.hidden) {
+      probe(b, state_.hidden, layer, ops::rms_norm(b, x, final_norm, eps, "final_normed"));
+    }
+  }
+  b.set_layer(-1);
+  const Value logits =
+      layers::head(b, final_norm, {.weight = b.resident(weights_.lm_head)}, eps, rows, x);
+  if (state_.logits != kAbsent) {
+    ops::copy(b, logits, b.rows(b.resident(state_.logits), 0, layout.num_logits));
+  }
+  ops::scope(b, Role::sampling, [&] {
+    ops::sample(b, logits, rows.sampling, b.rows(b.resident(state_.sampled), 0, layout.num_logits));
+  });
+  return std::move(b).finish();
+}
+
+Result<flow::Program> DecoderModel::build_readback(int64_t rows) const {
+  ops::Builder b(residents_);
+  b.set_role(Role::sampling);
+  ops::read_back(b, b.rows(b.resident(state_.sampled), 0, rows),
+                 b.rows(b.resident(state_.sampled_host), 0, rows));
+  return std::move(b).finish();
+}
+
+}  // namespace braid::model

@@ -1,0 +1,86 @@
+// DecoderModel: one model on one rank: its persistent buffers, and its Program for any StepShape.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "layers/decoder.h"
+#include "model/model_weights.h"
+
+namespace braid::model {
+
+using flow::Value;
+
+// What is kept for somebody to look at after a step.
+struct Probes {
+  bool all_logits = false;     // logits of every row, kept in a buffer
+  bool hidden = false;         // residual stream after each layer; the last one after the norm
+  bool routing = false;        // expert ids, weights and router logits of each MoE layer
+  bool force_routing = false;  // expert ids come from a buffer
+};
+
+struct ModelOptions {
+  Format dtype = Format::f32;
+  layers::RowCounts max_rows;  // the largest step
+  int32_t page_size = 16;      // tokens a KV block
+  int32_t num_blocks = 0;      // KV blocks in all
+  int32_t max_blocks = 0;      // of one sequence
+  Probes probes;
+  kernels::Choice choice = kernels::Choice::router;  // who chooses experts (dummy weights)
+  double zipf_exponent = 1.0;                        // for Choice::zipf
+  kernels::MlaForm mla_form = kernels::MlaForm::absorbed;
+};
+
+// Resident indices of what is not a weight; kAbsent or empty where not asked for.
+struct StateBuffers {
+  int32_t inputs_host = kAbsent;  // words [n, 1], two copies: the host fills one while a step reads
+  int32_t inputs = kAbsent;       // the same on the device
+  int32_t sampled = kAbsent;      // i32 [R, 1], two copies
+  int32_t sampled_host = kAbsent;                                  // the same for the host
+  std::vector<int32_t> caches;                                     // per layer [slots, row]
+  int32_t logits = kAbsent;                                        // f32 [R, V]
+  std::vector<int32_t> hidden;                                     // per layer [T, H]
+  std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
+  std::vector<int32_t> forced_ids;
+};
+
+class DecoderModel {
+ public:
+  // Declares every buffer; nothing is allocated or read yet.
+  DecoderModel(ModelConfig config, ModelOptions options);
+
+  const ModelConfig& config() const { return config_; }
+  const ModelOptions& options() const { return options_; }
+  flow::Residents& residents() { return residents_; }
+  const flow::Residents& residents() const { return residents_; }
+  const WeightPlan& weights() const { return plan_; }
+  const StateBuffers& state() const { return state_; }
+  layers::StepLimits limits() const;
+
+  // Bytes of KV cache that one token takes in all layers.
+  static int64_t cache_bytes_per_token(const ModelConfig& config, Format dtype);
+
+  // The Program of a step of this shape: from the host's words to sampled ids.
+  Result<flow::Program> build(const layers::StepShape& shape) const;
+  // The small Program that brings `rows` sampled ids to the host, on lane copy.
+  Result<flow::Program> build_readback(int64_t rows) const;
+
+ private:
+  void declare_state();
+  layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
+                                 const layers::InputLayout& layout) const;
+  layers::MoeWeights moe_weights(ops::Builder& b, int64_t layer,
+                                 const layers::InputLayout& layout) const;
+  layers::DecoderDesc desc(int64_t layer) const;
+  void probe(ops::Builder& b, const std::vector<int32_t>& into, int64_t layer, Value value) const;
+
+  ModelConfig config_;
+  ModelOptions options_;
+  flow::Residents residents_;
+  WeightPlan plan_;
+  ModelBuffers weights_;
+  StateBuffers state_;
+  int32_t popularity_ = kAbsent;
+};
+
+}  // namespace braid::model

@@ -1,0 +1,48 @@
+// The weight buffers of each architecture, by layer, under the names of published checkpoints.
+#pragma once
+
+#include <vector>
+
+#include "model/config.h"
+#include "model/weight_plan.h"
+
+namespace braid::model {
+
+inline constexpr int32_t kAbsent = -1;
+
+// Resident indices; kAbsent where the architecture has no such weight.
+struct AttentionBuffers {
+  int32_t norm = kAbsent;
+  int32_t qkv = kAbsent, qkv_bias = kAbsent, q_norm = kAbsent, k_norm = kAbsent;  // GQA
+  int32_t q_a = kAbsent, q_a_norm = kAbsent, q_b = kAbsent;                       // MLA
+  int32_t kv_a = kAbsent, kv_a_norm = kAbsent, kv_b = kAbsent;                    // MLA
+  int32_t o = kAbsent;
+};
+
+struct MlpBuffers {
+  int32_t norm = kAbsent;
+  int32_t gate_up = kAbsent, down = kAbsent;  // dense MLP, or the experts' pool
+  int32_t router = kAbsent, correction_bias = kAbsent;
+};
+
+struct LayerBuffers {
+  AttentionBuffers attention;
+  MlpBuffers mlp;
+};
+
+struct ModelBuffers {
+  int32_t embedding = kAbsent;
+  std::vector<LayerBuffers> layers;
+  int32_t norm = kAbsent;
+  int32_t lm_head = kAbsent;  // the embedding where tied
+  int32_t inverse_frequencies = kAbsent;
+};
+
+// Declares all weights in `format` (the correction bias in f32) and plans their loading.
+ModelBuffers plan_weights(const ModelConfig& config, Format format, flow::Residents& residents,
+                          WeightPlan& plan);
+
+// Slots of the experts' pool: the routed experts, then the shared ones.
+int64_t num_slots(const MoeConfig& moe);
+
+}  // namespace braid::model

@@ -1,0 +1,53 @@
+// Which tensors of a checkpoint make up each weight buffer, and loading them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "device/device.h"
+#include "flow/residents.h"
+#include "model/tensor_source.h"
+
+namespace braid::model {
+
+// A tensor, or a block of its columns, laid into a buffer: row i goes to row first_row + i ·
+// row_step of a buffer with as many columns as the block.
+struct WeightPart {
+  std::string tensor;
+  std::vector<int64_t> shape;  // of the whole tensor
+  int64_t first_row = 0;
+  int64_t row_step = 1;  // 2: gate and up rows alternate
+  int64_t first_column = 0;
+  int64_t columns = 0;  // 0: all
+};
+
+// A weight whose values are computed here, not read (inverse frequencies, popularity).
+struct ComputedWeight {
+  int32_t resident;
+  std::vector<float> values;
+};
+
+class WeightPlan {
+ public:
+  // Declares a weight [rows, cols] made of `parts`; returns its resident index.
+  int32_t add(flow::Residents& residents, std::string name, Format format, int64_t rows,
+              int64_t cols, std::vector<WeightPart> parts);
+  // Declares an f32 weight [1, n] with these values.
+  int32_t add_computed(flow::Residents& residents, std::string name, std::vector<float> values);
+
+  // Reads everything into the residents' memory, which must be allocated. `progress(bytes)` is told
+  // after each tensor how many bytes of the buffers it filled.
+  Status load(const TensorSource& source, const flow::Residents& residents, device::Device& device,
+              const std::function<void(int64_t)>& progress) const;
+
+ private:
+  struct Planned {
+    int32_t resident;
+    std::vector<WeightPart> parts;
+  };
+  std::vector<Planned> weights_;
+  std::vector<ComputedWeight> computed_;
+};
+
+}  // namespace braid::model
