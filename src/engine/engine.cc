@@ -1,0 +1,154 @@
+#include "engine/engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace braid::engine {
+namespace {
+
+int32_t blocks_for(int64_t tokens, int32_t page_size) {
+  return static_cast<int32_t>((tokens + page_size - 1) / page_size);
+}
+
+int64_t physical_memory() {
+  return int64_t{sysconf(_SC_PHYS_PAGES)} * int64_t{sysconf(_SC_PAGESIZE)};
+}
+
+// As many blocks as max_running full contexts need, as long as they take at most half the memory.
+int32_t default_blocks(const model::ModelConfig& config, const EngineOptions& options) {
+  const int64_t block_bytes =
+      model::DecoderModel::cache_bytes_per_token(config, options.worker.model.dtype) *
+      options.page_size;
+  const int64_t wanted =
+      int64_t{options.max_running} * blocks_for(options.context_length, options.page_size);
+  const int64_t affordable = physical_memory() / 2 / block_bytes;
+  return static_cast<int32_t>(std::clamp<int64_t>(affordable, 1, wanted));
+}
+
+Status check_sampling(const SamplingParams& sampling) {
+  if (!(sampling.temperature >= 0) || !std::isfinite(sampling.temperature)) {
+    return Error(ErrorKind::usage, "the temperature must be 0 or more")
+        .with("temperature", sampling.temperature);
+  }
+  if (!(sampling.top_p > 0 && sampling.top_p <= 1)) {
+    return Error(ErrorKind::usage, "top-p must be above 0 and at most 1")
+        .with("top-p", sampling.top_p);
+  }
+  if (sampling.top_k < 0) {
+    return Error(ErrorKind::usage, "top-k must be 0 (all tokens) or more")
+        .with("top-k", sampling.top_k);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
+                                               EngineOptions options) {
+  if (options.context_length == 0) {
+    options.context_length = static_cast<int32_t>(config.max_positions);
+  }
+  if (options.context_length > config.max_positions) {
+    return Error(ErrorKind::usage, "the context is longer than the model's positions")
+        .with("context-length", options.context_length)
+        .with("max_position_embeddings", config.max_positions)
+        .remedy("Lower --context-length.");
+  }
+  if (options.num_blocks == 0) options.num_blocks = default_blocks(config, options);
+  model::ModelOptions& sizes = options.worker.model;
+  sizes.page_size = options.page_size;
+  sizes.num_blocks = options.num_blocks;
+  sizes.max_blocks = blocks_for(options.context_length, options.page_size);
+  sizes.max_rows = {.decode = layers::bucket_of(options.max_running),
+                    .prefill = layers::bucket_of(options.chunked_prefill_size)};
+  auto worker = TRY(Worker::create(config, options.worker));
+  return std::unique_ptr<Engine>(new Engine(options, std::move(worker)));
+}
+
+Engine::Engine(EngineOptions options, std::unique_ptr<Worker> worker)
+    : options_(std::move(options)),
+      worker_(std::move(worker)),
+      pool_(options_.num_blocks),
+      scheduler_({.max_running = options_.max_running,
+                  .chunked_prefill_size = options_.chunked_prefill_size,
+                  .max_prefill_sequences = worker_->model().limits().max_prefill_sequences,
+                  .page_size = options_.page_size},
+                 pool_) {}
+
+Result<RequestId> Engine::submit(Request request) {
+  if (request.prompt.empty()) {
+    return Error(ErrorKind::usage, "the prompt is empty").remedy("Give at least one token.");
+  }
+  for (size_t i = 0; i < request.prompt.size(); ++i) {
+    if (request.prompt[i] >= 0 && request.prompt[i] < config().vocab_size) continue;
+    return Error(ErrorKind::usage, "a token id is outside of the vocabulary")
+        .with("index", i)
+        .with("id", request.prompt[i])
+        .with("vocab_size", config().vocab_size);
+  }
+  const auto prompt_size = static_cast<int64_t>(request.prompt.size());
+  if (request.max_tokens < 1) {
+    return Error(ErrorKind::usage, "at least one token must be asked for")
+        .with("max-tokens", request.max_tokens);
+  }
+  if (prompt_size + request.max_tokens > options_.context_length) {
+    return Error(ErrorKind::usage, "prompt and answer do not fit into the context")
+        .with("prompt tokens", prompt_size)
+        .with("max-tokens", request.max_tokens)
+        .with("context-length", options_.context_length)
+        .remedy("Shorten the prompt or lower --max-tokens.");
+  }
+  TRY(check_sampling(request.sampling));
+  auto sequence = std::make_unique<Sequence>();
+  sequence->id = last_request_ + 1;
+  sequence->tokens = request.prompt;
+  sequence->request = std::move(request);
+  TRY(scheduler_.add(std::move(sequence)));
+  return ++last_request_;
+}
+
+Result<std::vector<TokenEvent>> Engine::step() {
+  const Plan plan = scheduler_.plan();
+  if (plan.empty()) return std::vector<TokenEvent>{};
+  const layers::RowCounts rows = plan.rows();
+  const layers::RowCounts bucket{layers::bucket_of(rows.decode), layers::bucket_of(rows.prefill)};
+  const layers::StepShape shape{.own = bucket, .group = bucket};
+  ++step_;
+  const std::vector<LogitRow> logit_rows = fill_words(
+      plan, bucket, worker_->model().limits(), options_.page_size, worker_->host_words(step_));
+  for (const auto* part : {&plan.decode, &plan.prefill}) {
+    for (const PlannedRows& planned : *part) {
+      planned.sequence->computed += planned.count;
+      planned.sequence->last_step = step_;
+    }
+  }
+  TRY(worker_->run(shape, step_));
+  pool_.step_done(step_);
+  if (observer_) observer_(step_, plan, shape, logit_rows);
+  return deliver(logit_rows);
+}
+
+std::vector<TokenEvent> Engine::deliver(const std::vector<LogitRow>& logit_rows) {
+  const std::span<const int32_t> sampled = worker_->sampled(step_);
+  std::vector<TokenEvent> events;
+  for (size_t row = 0; row < logit_rows.size(); ++row) {
+    if (!logit_rows[row].samples) continue;
+    Sequence* sequence = logit_rows[row].sequence;
+    const int32_t token = sampled[row];
+    sequence->tokens.push_back(token);
+    TokenEvent event{.request = sequence->id, .token = token, .finished = {}};
+    const std::vector<int32_t>& stops = sequence->request.stop_token_ids;
+    if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
+      event.finished = FinishReason::stop;
+    } else if (sequence->generated() >= sequence->request.max_tokens) {
+      event.finished = FinishReason::length;
+    }
+    if (event.finished) scheduler_.finish(sequence);
+    events.push_back(event);
+  }
+  return events;
+}
+
+}  // namespace braid::engine

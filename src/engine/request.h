@@ -1,0 +1,53 @@
+// Requests, and the sequences that they become.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace braid::engine {
+
+using RequestId = int64_t;
+
+struct SamplingParams {
+  float temperature = 0;  // 0: the most likely token
+  float top_p = 1;
+  int32_t top_k = 0;  // 0: all tokens
+  uint64_t seed = 0;
+};
+
+struct Request {
+  std::vector<int32_t> prompt;  // token ids
+  SamplingParams sampling;
+  int32_t max_tokens = 128;             // generated at most
+  std::vector<int32_t> stop_token_ids;  // generation ends after one of these
+};
+
+enum class FinishReason { stop, length };
+std::string_view name_of(FinishReason reason);  // "stop", "length"
+
+// One generated token of a request, as it comes.
+struct TokenEvent {
+  RequestId request = 0;
+  int32_t token = 0;
+  std::optional<FinishReason> finished;
+};
+
+// A request in the engine. Its tokens are the prompt and what was generated; the first `computed`
+// of them are in the KV cache.
+struct Sequence {
+  RequestId id = 0;
+  Request request;
+  std::vector<int32_t> tokens;
+  int32_t computed = 0;
+  std::vector<int32_t> blocks;  // KV blocks in the order of positions
+  int64_t last_step = 0;        // the last step that used the blocks
+  int32_t preemptions = 0;
+
+  int32_t size() const { return static_cast<int32_t>(tokens.size()); }
+  int32_t remaining() const { return size() - computed; }
+  int32_t generated() const { return size() - static_cast<int32_t>(request.prompt.size()); }
+};
+
+}  // namespace braid::engine

@@ -1,0 +1,70 @@
+// Scheduler: which sequences compute which tokens in the next step. Decode comes first, prefill
+// fills what is left of the step; who finds no block pushes the youngest sequence out, which is
+// recomputed later.
+#pragma once
+
+#include <deque>
+#include <list>
+#include <memory>
+
+#include "engine/block_pool.h"
+#include "engine/request.h"
+#include "layers/step_shape.h"
+
+namespace braid::engine {
+
+struct SchedulerOptions {
+  int32_t max_running = 8;             // sequences
+  int32_t chunked_prefill_size = 512;  // prefill rows a step
+  int32_t max_prefill_sequences = 8;   // sequences in prefill a step
+  int32_t page_size = 16;              // tokens a block
+};
+
+// Tokens [first, first + count) of a sequence.
+struct PlannedRows {
+  Sequence* sequence = nullptr;
+  int32_t first = 0;
+  int32_t count = 0;
+  // The last of these rows is the sequence's last token: a next one is sampled.
+  bool samples() const { return first + count == sequence->size(); }
+};
+
+struct Plan {
+  std::vector<PlannedRows> decode;  // one row each
+  std::vector<PlannedRows> prefill;
+
+  bool empty() const { return decode.empty() && prefill.empty(); }
+  layers::RowCounts rows() const;
+};
+
+class Scheduler {
+ public:
+  Scheduler(const SchedulerOptions& options, BlockPool& pool);
+
+  // Queues a sequence. One that can never fit into the pool is `exhausted`.
+  Status add(std::unique_ptr<Sequence> sequence);
+  // The next step's rows, with their blocks allocated.
+  Plan plan();
+  // Takes a finished sequence out and releases its blocks.
+  void finish(Sequence* sequence);
+  // Takes a sequence out by id, running or waiting; false when it is not here.
+  bool cancel(RequestId id);
+
+  bool idle() const { return waiting_.empty() && running_.empty(); }
+  int64_t preemptions() const { return preemptions_; }
+
+ private:
+  int32_t blocks_for(int32_t tokens) const;
+  bool ensure_blocks(Sequence& sequence, int32_t tokens);
+  void plan_decode(Plan& plan);
+  void plan_prefill(Plan& plan);
+  void preempt_youngest();
+
+  SchedulerOptions options_;
+  BlockPool& pool_;
+  std::deque<std::unique_ptr<Sequence>> waiting_;
+  std::list<std::unique_ptr<Sequence>> running_;  // in the order of admission
+  int64_t preemptions_ = 0;
+};
+
+}  // namespace braid::engine

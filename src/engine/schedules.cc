@@ -1,0 +1,59 @@
+#include "engine/schedules.h"
+
+#include <algorithm>
+
+#include "flow/compile.h"
+
+namespace braid::engine {
+
+Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
+                     PassOptions passes)
+    : model_(model), table_(table), passes_(passes) {}
+
+Result<int64_t> Schedules::workspace_bytes() const {
+  const layers::RowCounts most = model_.options().max_rows;
+  int64_t bytes = 0;
+  for (const layers::RowCounts rows :
+       {most, layers::RowCounts{most.decode, 0}, layers::RowCounts{0, most.prefill},
+        layers::RowCounts{most.decode, 1}, layers::RowCounts{1, most.prefill}}) {
+    const auto step = TRY(compile({rows, rows}));
+    bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
+  }
+  return bytes;
+}
+
+void Schedules::bind_to(std::byte* arena, int64_t arena_bytes) {
+  arena_ = arena;
+  arena_bytes_ = arena_bytes;
+}
+
+Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
+  const auto found = steps_.find(shape);
+  if (found != steps_.end()) return static_cast<const CompiledStep*>(found->second.get());
+  std::unique_ptr<CompiledStep> step = TRY(compile(shape));
+  if (step->schedule.workspace_bytes > arena_bytes_) {
+    return Error(ErrorKind::internal, "a step needs more workspace than was planned")
+        .with("shape", shape.to_string())
+        .with("bytes", step->schedule.workspace_bytes)
+        .with("planned", arena_bytes_);
+  }
+  step->bound = TRY(flow::bind(step->schedule, table_, model_.residents(), arena_));
+  step->bound_readback = TRY(flow::bind(step->readback, table_, model_.residents(), arena_));
+  return static_cast<const CompiledStep*>((steps_[shape] = std::move(step)).get());
+}
+
+Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
+  auto step = std::make_unique<CompiledStep>();
+  flow::Program program = TRY(model_.build(shape));
+  program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
+                                    step->decisions));
+  const auto scratch = [this](const flow::Op& op, std::span<const flow::Type> types) {
+    return table_.scratch_bytes(op, types);
+  };
+  step->schedule = TRY(flow::compile(std::move(program), scratch));
+  const layers::InputLayout layout(shape.own, model_.limits());
+  step->readback = TRY(flow::compile(TRY(model_.build_readback(layout.num_logits)), scratch));
+  return step;
+}
+
+}  // namespace braid::engine

@@ -1,0 +1,24 @@
+// Fills the host's block of step inputs from a plan.
+#pragma once
+
+#include <span>
+
+#include "engine/scheduler.h"
+#include "layers/step_inputs.h"
+
+namespace braid::engine {
+
+// Which sequence each row with logits belongs to, in the order of the rows.
+struct LogitRow {
+  Sequence* sequence = nullptr;
+  int32_t position = 0;  // of the token whose logits these are
+  bool samples = false;  // the sequence's next token is chosen here
+};
+
+// Writes every word of `layout`; rows beyond the plan's are padding (sequence and slot −1).
+// Without limits.all_logits only rows that sample get logits.
+std::vector<LogitRow> fill_words(const Plan& plan, const layers::RowCounts& rows,
+                                 const layers::StepLimits& limits, int32_t page_size,
+                                 std::span<int32_t> words);
+
+}  // namespace braid::engine

@@ -1,0 +1,75 @@
+#include "engine/worker.h"
+
+#include "ops/register_cpu.h"
+
+namespace braid::engine {
+
+Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options)
+    : options_(options), model_(config, options.model), schedules_(model_, table_, options.passes) {
+  ops::register_cpu(table_);
+  executor_.set_delays(options.delays);
+}
+
+Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
+                                               const WorkerOptions& options) {
+  TRY(device::CpuDevice::check_processor());
+  std::unique_ptr<Worker> worker(new Worker(config, options));
+  TRY(worker->allocate());
+  return worker;
+}
+
+Status Worker::allocate() {
+  flow::Residents& residents = model_.residents();
+  const int64_t workspace = TRY(schedules_.workspace_bytes());
+  int64_t cache = 0;
+  for (const int32_t index : model_.state().caches) cache += residents[index].bytes();
+  budget_ = {{"weights", residents.bytes(flow::Lifetime::weight)},
+             {"workspace", workspace},
+             {"kv cache", cache},
+             {"other state", residents.bytes(flow::Lifetime::carried) - cache}};
+  for (int32_t index = 0; index < residents.size(); ++index) {
+    for (int32_t copy = 0; copy < residents[index].copies; ++copy) {
+      memory_.push_back(TRY(device_.allocate(residents[index].bytes())));
+      residents.set_data(index, copy, memory_.back().data());
+    }
+  }
+  memory_.push_back(TRY(device_.allocate(workspace)));
+  schedules_.bind_to(memory_.back().data(), workspace);
+  return {};
+}
+
+Status Worker::load(const model::TensorSource& source,
+                    const std::function<void(int64_t)>& progress) {
+  return model_.weights().load(source, model_.residents(), device_, progress);
+}
+
+std::span<int32_t> Worker::host_words(int64_t step) {
+  const int32_t index = model_.state().inputs_host;
+  return {
+      reinterpret_cast<int32_t*>(model_.residents().data(index, static_cast<int32_t>(step & 1))),
+      static_cast<size_t>(model_.residents()[index].rows)};
+}
+
+std::span<const int32_t> Worker::sampled(int64_t step) const {
+  const int32_t index = model_.state().sampled_host;
+  return {reinterpret_cast<const int32_t*>(
+              model_.residents().data(index, static_cast<int32_t>(step & 1))),
+          static_cast<size_t>(model_.residents()[index].rows)};
+}
+
+Status Worker::run(const layers::StepShape& shape, int64_t step) {
+  const CompiledStep* compiled = TRY(schedules_.get(shape));
+  if (options_.serial) {
+    flow::run_serial(compiled->bound, step);
+    flow::run_serial(compiled->bound_readback, step);
+    return {};
+  }
+  if (trace_ != nullptr) trace_->begin_step(step, compiled->schedule, shape.to_string());
+  const flow::Ticket ran =
+      executor_.submit(compiled->bound, {.step = step, .after = {&last_run_, 1}, .trace = trace_});
+  last_run_ = executor_.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
+  executor_.wait(last_run_);
+  return {};
+}
+
+}  // namespace braid::engine
