@@ -27,6 +27,10 @@ if(BRAID_SANITIZE)
   endif()
 endif()
 
+if(BRAID_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # the libraries' coverage guides the fuzzers
+endif()
+
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)

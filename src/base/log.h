@@ -1,0 +1,78 @@
+// Messages for people, on stderr: stages with their time and memory, and warnings.
+//
+//   Stage stage("loading weights");
+//   ...
+//   stage.done("17.4 MB");        loading weights … 0.8 s, 17.4 MB, rss 45 MB
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace braid {
+
+using Clock = std::chrono::steady_clock;
+
+// Where messages go. On a terminal one line may be transient: shown, then replaced. All threads
+// may use a Console.
+class Console {
+ public:
+  struct Settings {
+    std::function<void(std::string_view)> write;  // gets whole lines, or terminal control
+    bool is_terminal = false;
+    bool quiet = false;  // stages and progress are silent; warnings are not
+    std::function<Clock::time_point()> now = Clock::now;
+  };
+  explicit Console(Settings settings) : settings_(std::move(settings)) {}
+
+  bool is_terminal() const { return settings_.is_terminal; }
+  Clock::time_point now() const { return settings_.now(); }
+  void set_quiet(bool quiet);
+
+  void line(std::string_view text);       // nothing when quiet
+  void transient(std::string_view text);  // a terminal only, nothing when quiet; one line
+  void warn(std::string_view text);       // "braid: warning: text", quiet or not
+
+ private:
+  void write_line(std::string_view text);
+
+  mutable std::mutex mutex_;
+  Settings settings_;             // quiet is guarded by mutex_
+  bool shows_transient_ = false;  // guarded by mutex_
+};
+
+// The process's console: stderr.
+Console& console();
+
+// One stage of start-up. Prints its line at done(); one that is left without done(), because of an
+// error, says so.
+class Stage {
+ public:
+  explicit Stage(std::string name, Console& out = console());
+  ~Stage();
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+
+  // `detail`: what else to say ("17.4 MB"). Once only.
+  void done(std::string_view detail = {});
+
+  const std::string& name() const { return name_; }
+  double seconds() const;
+
+ private:
+  std::string name_;
+  Console& out_;
+  Clock::time_point start_;
+  bool done_ = false;
+};
+
+// Memory of this process that is in RAM, in bytes; 0 where the system does not tell.
+int64_t resident_bytes();
+
+std::string format_bytes(double bytes);      // "17.4 MB": decimal units, three digits
+std::string format_seconds(double seconds);  // "61.2 µs", "0.8 s", "2 min 5 s", "1 h 2 min"
+
+}  // namespace braid

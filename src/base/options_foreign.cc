@@ -1,0 +1,173 @@
+#include "base/options_foreign.h"
+
+namespace braid {
+namespace {
+
+constexpr bool kValue = true;  // the name is followed by a value
+constexpr bool kFlag = false;
+
+constexpr std::string_view kOneRank = "braid runs on one rank so far: leave it out.";
+constexpr std::string_view kNoServer = "braid has no server yet: use braid generate or braid chat.";
+constexpr std::string_view kKernels =
+    "braid chooses kernels itself; --explain tells which and why.";
+constexpr std::string_view kMemory =
+    "braid sizes the KV cache from the free memory, or with --kv-blocks N.";
+constexpr std::string_view kFolder = "braid reads it from the model's folder: leave it out.";
+constexpr std::string_view kNoDownload =
+    "braid downloads nothing: give --model the folder that you want to run.";
+constexpr std::string_view kNoSpeculation = "braid has no speculative decoding yet: leave it out.";
+constexpr std::string_view kNoLora = "braid has no LoRA adapters: merge them into the checkpoint.";
+constexpr std::string_view kNoRadix = "braid keeps no prefix cache yet.";
+constexpr std::string_view kRandomOnly =
+    "braid bench makes its own requests: use --num-prompts, --input-len and --output-len.";
+constexpr std::string_view kOverlap = "Overlap across batches is not built yet; --dual-stream is.";
+
+// Another name for an option of braid's.
+std::vector<ForeignOption> renamed() {
+  return {
+      {"max-model-len", kValue, "context-length"},
+      {"max-num-seqs", kValue, "max-running-requests"},
+      {"max-num-batched-tokens", kValue, "chunked-prefill-size"},
+      {"block-size", kValue, "page-size"},
+      {"num-gpu-blocks-override", kValue, "kv-blocks"},
+      {"hf-overrides", kValue, "json-model-override-args"},
+      {"random-seed", kValue, "seed"},
+      {"max-new-tokens", kValue, "max-tokens"},
+      {"system-prompt", kValue, "system"},
+      {"random-input", kValue, "input-len"},
+      {"random-input-len", kValue, "input-len"},
+      {"random-output", kValue, "output-len"},
+      {"random-output-len", kValue, "output-len"},
+      {"num-iters", kValue, "repeats"},
+  };
+}
+
+std::vector<ForeignOption> parallelism() {
+  const auto ranks = [](std::string_view name) {
+    return ForeignOption{name, kValue, {}, kOneRank, {"1"}};
+  };
+  return {
+      ranks("tp"),
+      ranks("tp-size"),
+      ranks("tensor-parallel-size"),
+      ranks("ep"),
+      ranks("ep-size"),
+      ranks("expert-parallel-size"),
+      ranks("dp"),
+      ranks("dp-size"),
+      ranks("data-parallel-size"),
+      ranks("pp"),
+      ranks("pp-size"),
+      ranks("pipeline-parallel-size"),
+      ranks("nnodes"),
+      {"node-rank", kValue, {}, kOneRank, {"0"}},
+      {"dist-init-addr", kValue, {}, kOneRank},
+      {"distributed-executor-backend", kValue, {}, kOneRank},
+      {"disable-custom-all-reduce", kFlag, {}, kOneRank},
+      {"enable-ep-moe", kFlag, {}, kOneRank},
+      {"enable-expert-parallel", kFlag, {}, kOneRank},
+      {"enable-dp-attention", kFlag, {}, kOneRank},
+      {"enable-eplb", kFlag, {}, kOneRank},
+      {"ep-num-redundant-experts", kValue, {}, kOneRank, {"0"}},
+      {"moe-a2a-backend", kValue, {}, kOneRank, {"none"}},
+      {"deepep-mode", kValue, {}, kOneRank},
+      {"all2all-backend", kValue, {}, kOneRank},
+      {"disable-flashinfer-cutlass-moe-fp4-allgather", kFlag, {}, kOneRank},
+      {"enable-two-batch-overlap", kFlag, {}, kOverlap},
+      {"enable-single-batch-overlap", kFlag, {}, kOverlap},
+      {"enable-dbo", kFlag, {}, kOverlap},
+  };
+}
+
+std::vector<ForeignOption> kernels_and_memory() {
+  constexpr std::string_view eager =
+      "braid captures no graphs yet: every step runs operation by operation already.";
+  return {
+      {"device", kValue, {}, "braid runs on the CPU so far: leave it out.", {"cpu", "auto"}},
+      {"enable-flashinfer-cutlass-moe", kFlag, {}, kKernels},
+      {"enable-flashinfer-trtllm-moe", kFlag, {}, kKernels},
+      {"moe-runner-backend", kValue, {}, kKernels, {"auto"}},
+      {"attention-backend", kValue, {}, kKernels, {"auto"}},
+      {"sampling-backend", kValue, {}, kKernels, {"auto"}},
+      {"enable-torch-compile", kFlag, {}, kKernels},
+      {"compilation-config", kValue, {}, kKernels},
+      {"enforce-eager", kFlag, {}, eager, {"true"}},
+      {"disable-cuda-graph", kFlag, {}, eager, {"true"}},
+      {"cuda-graph-max-bs", kValue, {}, "braid captures no graphs yet: leave it out."},
+      {"gpu-memory-utilization", kValue, {}, kMemory},
+      {"mem-fraction-static", kValue, {}, kMemory},
+      {"max-total-tokens", kValue, {}, "Give --kv-blocks: tokens divided by --page-size."},
+      {"kv-cache-dtype", kValue, {}, "The KV cache has the type of --dtype.", {"auto"}},
+      {"swap-space", kValue, {}, "braid keeps the KV cache in one memory.", {"0"}},
+      {"cpu-offload-gb", kValue, {}, "braid keeps the weights in one memory.", {"0"}},
+      {"disable-radix-cache", kFlag, {}, kNoRadix, {"true"}},
+      {"enable-prefix-caching", kFlag, {}, kNoRadix},
+      {"no-enable-prefix-caching", kFlag, {}, kNoRadix, {"true"}},
+      {"enable-chunked-prefill", kFlag, {}, "See --chunked-prefill-size.", {"true"}},
+      {"schedule-policy", kValue, {}, "Requests run in the order of their arrival.", {"fcfs"}},
+      {"disable-overlap-schedule", kFlag, {}, "The step loop overlaps nothing yet.", {"true"}},
+  };
+}
+
+std::vector<ForeignOption> model_files() {
+  return {
+      {"quantization",
+       kValue,
+       {},
+       "braid reads the format from quantization_config in config.json: leave it out."},
+      {"trust-remote-code",
+       kFlag,
+       {},
+       "braid never runs code from a model's folder: leave it out."},
+      {"tokenizer", kValue, {}, kFolder},
+      {"tokenizer-path", kValue, {}, kFolder},
+      {"tokenizer-mode", kValue, {}, kFolder, {"auto"}},
+      {"chat-template", kValue, {}, kFolder},
+      {"generation-config", kValue, {}, kFolder, {"auto"}},
+      {"revision", kValue, {}, kNoDownload},
+      {"tokenizer-revision", kValue, {}, kNoDownload},
+      {"download-dir", kValue, {}, kNoDownload},
+      {"speculative-algorithm", kValue, {}, kNoSpeculation},
+      {"speculative-config", kValue, {}, kNoSpeculation},
+      {"speculative-num-steps", kValue, {}, kNoSpeculation},
+      {"speculative-num-draft-tokens", kValue, {}, kNoSpeculation},
+      {"enable-lora", kFlag, {}, kNoLora},
+      {"lora-paths", kValue, {}, kNoLora},
+      {"lora-modules", kValue, {}, kNoLora},
+  };
+}
+
+std::vector<ForeignOption> server_and_bench() {
+  constexpr std::string_view one_line = "--json prints the result as one line: redirect it.";
+  return {
+      {"host", kValue, {}, kNoServer},
+      {"port", kValue, {}, kNoServer},
+      {"api-key", kValue, {}, kNoServer},
+      {"served-model-name", kValue, {}, kNoServer},
+      {"tool-call-parser", kValue, {}, kNoServer},
+      {"reasoning-parser", kValue, {}, kNoServer},
+      {"enable-metrics", kFlag, {}, kNoServer},
+      {"disable-log-requests", kFlag, {}, "--quiet silences messages."},
+      {"disable-log-stats", kFlag, {}, "--quiet silences messages."},
+      {"log-level", kValue, {}, "--quiet silences messages; warnings always stay."},
+      {"dataset-name", kValue, {}, kRandomOnly, {"random"}},
+      {"dataset-path", kValue, {}, kRandomOnly},
+      {"random-range-ratio", kValue, {}, "All requests of braid bench are equally long."},
+      {"num-iters-warmup", kValue, {}, "braid bench warms up with one run.", {"1"}},
+      {"output-json", kValue, {}, one_line},
+      {"result-filename", kValue, {}, one_line},
+      {"profile", kFlag, {}, "Use --trace FILE."},
+  };
+}
+
+}  // namespace
+
+std::vector<ForeignOption> foreign_options() {
+  std::vector<ForeignOption> all;
+  for (auto group : {renamed, parallelism, kernels_and_memory, model_files, server_and_bench}) {
+    for (ForeignOption& foreign : group()) all.push_back(std::move(foreign));
+  }
+  return all;
+}
+
+}  // namespace braid

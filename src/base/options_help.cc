@@ -1,0 +1,218 @@
+// What people read: --help, the page of documentation, and --explain's table of values.
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/options.h"
+
+namespace braid {
+namespace {
+
+constexpr size_t kWidth = 100;      // columns of a line of help
+constexpr size_t kHelpColumn = 36;  // where the explanations start
+constexpr std::string_view kSources =
+    "Every option can also be given as the environment variable BRAID_<NAME> (BRAID_MAX_TOKENS "
+    "for\n"
+    "--max-tokens) or as a key of the JSON object in --config FILE. The command line comes first,\n"
+    "then the environment, then the file.\n";
+
+std::string value_name(const OptionSpec& spec) {
+  if (!spec.value_name.empty()) return std::string(spec.value_name);
+  switch (spec.type) {
+    case OptionType::flag: return "";
+    case OptionType::integer: return "N";
+    case OptionType::number: return "X";
+    case OptionType::choice: return fmt::format("{}", fmt::join(spec.choices, "|"));
+    case OptionType::path: return "PATH";
+    case OptionType::text: return "TEXT";
+  }
+  return "";
+}
+
+// "1 to 64, default 16", without the parts that say nothing.
+std::string facts(const OptionSpec& spec) {
+  std::vector<std::string> parts;
+  if (spec.type == OptionType::integer || spec.type == OptionType::number) {
+    parts.push_back(fmt::format("{} to {}", spec.minimum, spec.maximum));
+  }
+  if (!spec.syntax.empty()) parts.emplace_back(spec.syntax);
+  if (spec.repeatable) parts.emplace_back("repeatable");
+  if (!spec.only_with.first.empty()) {
+    parts.push_back(fmt::format("with --{} {} only", spec.only_with.first, spec.only_with.second));
+  }
+  if (spec.required) parts.emplace_back("required");
+  if (spec.standard) parts.push_back(fmt::format("default {}", *spec.standard));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// "  left      text", the text wrapped at kWidth and indented to kHelpColumn.
+std::string two_columns(std::string_view left, std::string_view text) {
+  std::string line = fmt::format("  {:<{}}", left, kHelpColumn - 2);
+  if (line.size() > kHelpColumn) line += "\n" + std::string(kHelpColumn, ' ');
+  size_t column = kHelpColumn;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(' '), text.size());
+    const bool first = column == kHelpColumn;
+    if (!first && column + 1 + end > kWidth) {
+      line += "\n" + std::string(kHelpColumn, ' ');
+      column = kHelpColumn;
+    } else if (!first) {
+      line += ' ';
+      ++column;
+    }
+    line += text.substr(0, end);
+    column += end;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return line + "\n";
+}
+
+std::string option_lines(const OptionSpec& spec) {
+  std::string names = fmt::format("--{}", spec.name);
+  const std::string value = value_name(spec);
+  if (!value.empty()) names += " " + value;
+  std::string text(spec.help);
+  if (spec.positional) text += "; also without its name, as the first argument";
+  for (const std::string_view alias : spec.aliases) text += fmt::format("; also --{}", alias);
+  const std::string more = facts(spec);
+  if (!more.empty()) text += fmt::format(" ({})", more);
+  return two_columns(names, text);
+}
+
+// The groups' headings, each once, in the order of the rows that `wanted` picks.
+template <typename Wanted>
+std::vector<std::string_view> groups(const std::vector<OptionSpec>& options, Wanted wanted) {
+  std::vector<std::string_view> names;
+  for (const OptionSpec& spec : options) {
+    if (wanted(spec) && std::find(names.begin(), names.end(), spec.group) == names.end()) {
+      names.push_back(spec.group);
+    }
+  }
+  return names;
+}
+
+std::string commands_help(const OptionTable& table, std::string_view family) {
+  std::string text = fmt::format("Usage: braid {}COMMAND [MODEL] [OPTIONS]\n\nCommands\n",
+                                 family.empty() ? "" : std::string(family) + " ");
+  for (const CommandSpec& command : table.commands()) {
+    if (family.empty() || command.name.starts_with(std::string(family) + " ")) {
+      text += two_columns(command.name, command.help);
+    }
+  }
+  text += "\nGeneral\n";
+  text += two_columns("-h, --help", "this text; behind a command, the command's options");
+  text += two_columns("--version", "the version");
+  return text + "\n" + std::string(kSources);
+}
+
+// Text in a cell of a Markdown table.
+std::string cell(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+std::string option_row(const OptionSpec& spec, size_t all_commands) {
+  std::string names = fmt::format("`--{}`", spec.name);
+  for (const std::string_view alias : spec.aliases) names += fmt::format(", `--{}`", alias);
+  const std::string value = value_name(spec);
+  const std::string more = facts(spec);
+  const bool all = spec.commands.size() == all_commands;
+  return fmt::format("| {} | {} | {}{} | {} |\n", names,
+                     value.empty() ? "" : "`" + cell(value) + "`", cell(spec.help),
+                     more.empty() ? "" : cell(" (" + more + ")"),
+                     all ? "all" : fmt::format("{}", fmt::join(spec.commands, ", ")));
+}
+
+std::string foreign_meaning(const ForeignOption& foreign) {
+  std::string meaning(foreign.advice);
+  if (!foreign.option.empty()) meaning = fmt::format("another name for `--{}`", foreign.option);
+  if (foreign.harmless.empty()) return meaning;
+  if (!foreign.takes_value) return "accepted, changes nothing: " + meaning;
+  return fmt::format("`{}`: accepted, changes nothing; else refused: {}",
+                     fmt::join(foreign.harmless, "`, `"), meaning);
+}
+
+// One row for each meaning, with all names that share it.
+std::string foreign_rows(const std::vector<ForeignOption>& foreign) {
+  std::vector<std::pair<std::string, std::string>> rows;  // meaning, names
+  for (const ForeignOption& name : foreign) {
+    const std::string meaning = foreign_meaning(name);
+    const auto row = std::find_if(rows.begin(), rows.end(),
+                                  [&](const auto& known) { return known.first == meaning; });
+    if (row == rows.end()) {
+      rows.emplace_back(meaning, fmt::format("`--{}`", name.name));
+    } else {
+      row->second += fmt::format(", `--{}`", name.name);
+    }
+  }
+  std::string text;
+  for (const auto& [meaning, names] : rows) {
+    text += fmt::format("| {} | {} |\n", names, cell(meaning));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string OptionTable::help_text(std::string_view command) const {
+  const CommandSpec* spec = find_command(command);
+  if (spec == nullptr) return commands_help(*this, command);
+  const auto wanted = [&](const OptionSpec& option) { return takes(option, command); };
+  const bool model = std::any_of(options_.begin(), options_.end(), [&](const OptionSpec& option) {
+    return option.positional && wanted(option);
+  });
+  std::string text = fmt::format("braid {}: {}\n\nUsage: braid {}{} [OPTIONS]\n", command,
+                                 spec->help, command, model ? " MODEL" : "");
+  for (const std::string_view group : groups(options_, wanted)) {
+    text += fmt::format("\n{}\n", group);
+    for (const OptionSpec& option : options_) {
+      if (wanted(option) && option.group == group) text += option_lines(option);
+    }
+  }
+  return text + "\n" + std::string(kSources);
+}
+
+std::string OptionTable::markdown() const {
+  std::string text = fmt::format(
+      "# Options\n\n{}\n## Commands\n\n| command | what it does |\n"
+      "| --- | --- |\n",
+      kSources);
+  for (const CommandSpec& command : commands_) {
+    text += fmt::format("| `braid {}` | {} |\n", command.name, cell(command.help));
+  }
+  for (const std::string_view group : groups(options_, [](const OptionSpec&) { return true; })) {
+    text += fmt::format(
+        "\n## {}\n\n| option | value | meaning | commands |\n"
+        "| --- | --- | --- | --- |\n",
+        group);
+    for (const OptionSpec& option : options_) {
+      if (option.group == group) text += option_row(option, commands_.size());
+    }
+  }
+  text += "\n## Names from other engines\n\n| name | in braid |\n| --- | --- |\n";
+  return text + foreign_rows(foreign_);
+}
+
+std::string ParsedOptions::explain() const {
+  std::string text = fmt::format("{:<26} {:<32} {}\n", "option", "value", "origin");
+  for (const OptionSpec& spec : table_->options()) {
+    if (!takes(spec, command_)) continue;
+    if (!has(spec.name)) {
+      text += fmt::format("{:<26} {:<32} {}\n", spec.name, "-", "not set");
+      continue;
+    }
+    const Value& set = value(spec.name);
+    std::string shown = fmt::format("{}", fmt::join(set.texts, ", "));
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' '; };
+    if (std::any_of(shown.begin(), shown.end(), is_control)) {
+      shown = Json(shown).dump(-1, ' ', false, Json::error_handler_t::replace);
+    }
+    text += fmt::format("{:<26} {:<32} {}\n", spec.name, shown, set.origin_text);
+  }
+  return text;
+}
+
+}  // namespace braid

@@ -1,0 +1,145 @@
+#include "base/options_table.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "base/json.h"
+
+namespace braid {
+namespace {
+
+Result<ParsedOptions> parse_here(const std::vector<std::string>& arguments) {
+  OptionSources sources;
+  sources.environment = [](const std::string&) { return std::nullopt; };
+  sources.read_file = [](const std::string&) { return std::string("{}"); };
+  std::vector<const char*> pointers;
+  for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
+  return parse(braid_options(), pointers, sources);
+}
+
+// "eval logits" and more arguments, as they stand on a command line.
+std::vector<std::string> command_line(std::string_view command, std::vector<std::string> more) {
+  std::vector<std::string> arguments;
+  const size_t space = command.find(' ');
+  arguments.emplace_back(command.substr(0, space));
+  if (space != std::string_view::npos) arguments.emplace_back(command.substr(space + 1));
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TEST(OptionsTableTest, RowsAgree) { EXPECT_EQ(braid_options().check().to_string(), "ok"); }
+
+TEST(OptionsTableTest, EveryCommandParsesWithAModelAndHasHelp) {
+  for (const CommandSpec& command : braid_options().commands()) {
+    const auto options = parse_here(command_line(command.name, {"folder"}));
+    ASSERT_TRUE(options.ok()) << command.name << ": " << options.status().to_string();
+    EXPECT_EQ(options->command(), command.name);
+    EXPECT_EQ(options->text("model"), "folder");
+    EXPECT_NE(braid_options().help_text(command.name).find(command.help), std::string::npos);
+  }
+}
+
+TEST(OptionsTableTest, HelpLinesFitTheScreen) {
+  for (const CommandSpec& command : braid_options().commands()) {
+    std::string text = braid_options().help_text(command.name);
+    for (size_t start = 0; start < text.size();) {
+      const size_t end = text.find('\n', start);
+      EXPECT_LE(end - start, 100u) << text.substr(start, end - start);
+      start = end + 1;
+    }
+  }
+}
+
+// A name from another engine works as braid's option, or tells what to do; it is never unknown.
+TEST(OptionsTableTest, EveryForeignNameIsAnswered) {
+  for (const ForeignOption& foreign : braid_options().foreign()) {
+    const std::string name = fmt::format("--{}", foreign.name);
+    if (!foreign.option.empty()) {
+      const OptionSpec& spec = *braid_options().find(foreign.option);
+      const std::string value = spec.type == OptionType::integer ? "2" : "{}";
+      const auto options = parse_here(command_line(spec.commands[0], {"m", name, value}));
+      ASSERT_TRUE(options.ok()) << name << ": " << options.status().to_string();
+      EXPECT_TRUE(options->given(spec.name)) << name;
+      continue;
+    }
+    const auto refused = parse_here({"generate", "m", name + "=something"});
+    ASSERT_FALSE(refused.ok()) << name;
+    EXPECT_EQ(refused.error().message(), "this is no option of braid");
+    EXPECT_EQ(refused.error().remedy(), foreign.advice);
+    for (const std::string_view value : foreign.harmless) {
+      EXPECT_TRUE(parse_here({"generate", "m", fmt::format("{}={}", name, value)}).ok()) << name;
+    }
+  }
+}
+
+TEST(OptionsTableTest, NamesThatUsersBringAreKnown) {
+  for (const std::string_view name : {"enable-ep-moe",
+                                      "enable-expert-parallel",
+                                      "enable-flashinfer-cutlass-moe",
+                                      "disable-flashinfer-cutlass-moe-fp4-allgather",
+                                      "quantization",
+                                      "trust-remote-code",
+                                      "num-prompts",
+                                      "random-input",
+                                      "random-output",
+                                      "max-model-len",
+                                      "gpu-memory-utilization",
+                                      "tensor-parallel-size",
+                                      "tp",
+                                      "tp-size",
+                                      "enforce-eager",
+                                      "max-num-seqs",
+                                      "max-num-batched-tokens",
+                                      "served-model-name",
+                                      "model-path",
+                                      "mem-fraction-static",
+                                      "disable-radix-cache",
+                                      "disable-cuda-graph",
+                                      "host",
+                                      "port",
+                                      "api-key",
+                                      "device"}) {
+    EXPECT_TRUE(braid_options().find(name) || braid_options().find_foreign(name)) << name;
+  }
+}
+
+TEST(OptionsTableTest, SyntaxOfTexts) {
+  const auto accepts = [](const std::string& command, const std::string& option,
+                          const std::string& value) {
+    return parse_here(
+               command_line(command, {"m", "--load-format", "dummy", "--" + option + "=" + value}))
+        .ok();
+  };
+  for (const char* good : {"balanced", "zipf:1", "zipf:0.5", "zipf:1e-1"}) {
+    EXPECT_TRUE(accepts("verify", "routing", good)) << good;
+  }
+  for (const char* bad :
+       {"", "zipf", "zipf:", "zipf:0", "zipf:-1", "zipf:nan", "zipf:1x", "even"}) {
+    EXPECT_FALSE(accepts("verify", "routing", bad)) << bad;
+  }
+  for (const char* good : {"0", "1,2,3", "2147483647"}) {
+    EXPECT_TRUE(accepts("eval logits", "input-ids", good)) << good;
+  }
+  for (const char* bad : {"", ",", "1,", ",1", "1;2", "-1", "2147483648", "1, 2", "a"}) {
+    EXPECT_FALSE(accepts("eval logits", "input-ids", bad)) << bad;
+  }
+  EXPECT_TRUE(accepts("chat", "json-model-override-args", R"({"num_hidden_layers": 2})"));
+  EXPECT_FALSE(accepts("chat", "json-model-override-args", "[]"));
+  EXPECT_FALSE(accepts("chat", "json-model-override-args", "{"));
+}
+
+// docs/options.md is this table. Write it anew: BRAID_WRITE_DOCS=1 base_test --gtest_filter=*Page*
+TEST(OptionsTableTest, PageOfDocumentationIsCurrent) {
+  const std::string path = std::string(BRAID_SOURCE_DIR) + "/docs/options.md";
+  const std::string page = braid_options().markdown();
+  if (std::getenv("BRAID_WRITE_DOCS") != nullptr) std::ofstream(path) << page;
+  const auto stored = read_file(path);
+  ASSERT_TRUE(stored.ok()) << stored.status().to_string();
+  EXPECT_TRUE(*stored == page) << "docs/options.md differs from the table; write it anew with "
+                                  "BRAID_WRITE_DOCS=1 base_test --gtest_filter=*Page*";
+}
+
+}  // namespace
+}  // namespace braid
