@@ -9,19 +9,34 @@ namespace braid::flow {
 namespace {
 
 // Who touched a buffer so far. An entry is dropped when a later write covers its rows: whatever
-// conflicts with the entry conflicts with that write too, and the write comes after the entry.
+// conflicts with the entry conflicts with that write too, and the write comes after the entry. A
+// later read on the same lane stands for an earlier one in the same way.
 struct Touch {
   Region region;
   int32_t op;
+  Lane lane;
 };
 
-void remember(std::vector<Touch>& touches, const Region& region, int32_t op) {
-  if (writes(region.access)) {
-    std::erase_if(touches, [&](const Touch& touch) {
-      return region.first <= touch.region.first && touch.region.last <= region.last;
-    });
+void remember(std::vector<Touch>& touches, const Region& region, int32_t op, Lane lane) {
+  std::erase_if(touches, [&](const Touch& touch) {
+    return region.first <= touch.region.first && touch.region.last <= region.last &&
+           (writes(region.access) || (lane == touch.lane && !writes(touch.region.access)));
+  });
+  touches.push_back({region, op, lane});
+}
+
+// Whether earlier writes together cover the rows that `region` reads.
+bool produced(const std::vector<Touch>& touches, const Region& region) {
+  int64_t reached = region.first;
+  for (bool progress = true; progress && reached < region.last;) {
+    progress = false;
+    for (const Touch& touch : touches) {
+      if (!writes(touch.region.access) || touch.region.first > reached) continue;
+      progress = progress || touch.region.last > reached;
+      reached = std::max(reached, touch.region.last);
+    }
   }
-  touches.push_back({region, op});
+  return reached >= region.last;
 }
 
 class Compiler {
@@ -63,7 +78,8 @@ class Compiler {
     known[lane] = static_cast<int32_t>(queue.size());
     after_[static_cast<size_t>(index)] = known;
     for_each_region(schedule_.program, op, [&](const Region& region) {
-      if (!constant(region)) remember(touches_[static_cast<size_t>(region.buffer)], region, index);
+      if (constant(region)) return;
+      remember(touches_[static_cast<size_t>(region.buffer)], region, index, op.lane);
     });
     return {};
   }
@@ -73,32 +89,29 @@ class Compiler {
            Lifetime::weight;
   }
 
+  // Per lane in `needed`: the last op that conflicts with this one.
   Status need_conflicts(const Op& op, Clock& needed) const {
     const Program& program = schedule_.program;
     Status status;
     for_each_region(program, op, [&](const Region& region) {
       const Buffer& buffer = program.buffers[static_cast<size_t>(region.buffer)];
-      bool produced = buffer.lifetime != Lifetime::step || !reads(region.access);
-      if (constant(region)) {
-        if (!writes(region.access)) return;
+      const auto& touches = touches_[static_cast<size_t>(region.buffer)];
+      if (!status.ok()) return;
+      if (constant(region) && writes(region.access)) {
         status = Error(ErrorKind::internal, "an op writes a weight")
                      .with("op", program.describe(op))
                      .with("buffer", buffer.label);
-      }
-      for (const Touch& touch : touches_[static_cast<size_t>(region.buffer)]) {
-        if (!overlap(touch.region, region)) continue;
-        produced = produced || writes(touch.region.access);
-        if (!conflict(touch.region, region)) continue;
-        const Op& earlier = program.ops[static_cast<size_t>(touch.op)];
-        const Clock& clock = after_[static_cast<size_t>(touch.op)];
-        const size_t lane = index_of(earlier.lane);
-        needed[lane] = std::max(needed[lane], clock[lane]);
-      }
-      if (!produced && status.ok()) {
+      } else if (buffer.lifetime == Lifetime::step && reads(region.access) &&
+                 !produced(touches, region)) {
         status = Error(ErrorKind::internal, "an op reads rows that no earlier op wrote")
                      .with("op", program.describe(op))
                      .with("buffer", buffer.label)
                      .with("rows", fmt::format("[{}, {})", region.first, region.last));
+      }
+      for (const Touch& touch : touches) {
+        if (!conflict(touch.region, region)) continue;
+        const size_t lane = index_of(touch.lane);
+        needed[lane] = std::max(needed[lane], after_[static_cast<size_t>(touch.op)][lane]);
       }
     });
     return status;
@@ -125,22 +138,23 @@ class Compiler {
   void summarize() {
     const Program& program = schedule_.program;
     std::vector<SummaryEntry>& summary = schedule_.summary;
+    std::vector<std::vector<size_t>> entries(program.buffers.size());  // per buffer, into summary
     for (const Op& op : program.ops) {
       for_each_region(program, op, [&](const Region& region) {
         const Buffer& buffer = program.buffers[static_cast<size_t>(region.buffer)];
         if (buffer.lifetime != Lifetime::carried) return;
-        const auto same = [&](const SummaryEntry& entry) {
-          return entry.resident == buffer.resident && entry.owner == buffer.owner &&
-                 entry.first == region.first && entry.last == region.last;
-        };
-        auto entry = std::find_if(summary.begin(), summary.end(), same);
-        if (entry == summary.end()) {
+        auto& of_buffer = entries[static_cast<size_t>(region.buffer)];
+        auto found = std::find_if(of_buffer.begin(), of_buffer.end(), [&](size_t entry) {
+          return summary[entry].first == region.first && summary[entry].last == region.last;
+        });
+        if (found == of_buffer.end()) {
+          found = of_buffer.insert(found, summary.size());
           summary.push_back({buffer.resident, buffer.owner, buffer.copies, region.first,
                              region.last, false, false});
-          entry = std::prev(summary.end());
         }
-        entry->read = entry->read || reads(region.access);
-        entry->written = entry->written || writes(region.access);
+        SummaryEntry& entry = summary[*found];
+        entry.read = entry.read || reads(region.access);
+        entry.written = entry.written || writes(region.access);
       });
     }
   }

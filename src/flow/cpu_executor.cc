@@ -53,10 +53,12 @@ Ticket CpuExecutor::submit(const BoundSchedule& bound, const RunOptions& options
       run->positions[static_cast<size_t>(lane[i])] = static_cast<int32_t>(i);
     }
   }
-  run->lanes_left.store(schedule.lanes_used(), std::memory_order_release);
+  // Without any op a run still takes its turn on a lane: it is done after those that it names.
+  const bool empty = schedule.lanes_used() == 0;
+  run->lanes_left.store(empty ? 1 : schedule.lanes_used(), std::memory_order_release);
   running_[++last_] = run;
   for (const Lane lane : kLanes) {
-    if (schedule.lanes[index_of(lane)].empty()) continue;
+    if (schedule.lanes[index_of(lane)].empty() && !(empty && lane == Lane::compute)) continue;
     auto& thread = lanes_[index_of(lane)];
     if (thread == nullptr) {
       thread = std::make_unique<device::LaneThread>(fmt::format("{}.{}", name_, name_of(lane)));
@@ -98,7 +100,9 @@ void CpuExecutor::run_lane(const std::shared_ptr<Run>& run, Lane lane) {
     ended.store(++position, std::memory_order_release);
     ended.notify_all();
   }
-  if (run->lanes_left.fetch_sub(1, std::memory_order_acq_rel) == 1) run->lanes_left.notify_all();
+  if (run->lanes_left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  run->after.clear();  // or each run would keep all the runs before it alive
+  run->lanes_left.notify_all();
 }
 
 bool CpuExecutor::done(Ticket ticket) const {

@@ -2,6 +2,7 @@
 // builders (ops/) write it, passes rewrite it, compile() turns it into a Schedule.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,7 +60,7 @@ struct Region {
 };
 
 constexpr bool overlap(const Region& a, const Region& b) {
-  return a.buffer == b.buffer && a.first < b.last && b.first < a.last;
+  return a.buffer == b.buffer && std::max(a.first, b.first) < std::min(a.last, b.last);
 }
 constexpr bool conflict(const Region& a, const Region& b) {
   return (writes(a.access) || writes(b.access)) && overlap(a, b);

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "base/json.h"
 
@@ -46,7 +47,8 @@ std::string Trace::to_perfetto() const {
                       {"tid", index_of(lane)},
                       {"args", {{"name", fmt::format("lane {}", name_of(lane))}}}});
   }
-  const int64_t origin = events_.empty() ? 0 : events_.front().start_ns;
+  int64_t origin = std::numeric_limits<int64_t>::max();  // events come in the order of their ends
+  for (const Event& event : events_) origin = std::min(origin, event.start_ns);
   for (const Event& event : events_) {
     const Step& step = steps_.at(event.step);
     const Op& op = step.schedule->program.ops[static_cast<size_t>(event.op)];

@@ -58,12 +58,14 @@ class Arena {
   int64_t size_ = 0;
 };
 
-// What every later op knows to have ended: the least over the lanes in use.
-Clock reached_by_all(const std::array<Clock, kNumLanes>& newest, const Schedule& schedule) {
+// What every op from here on knows to have ended: the least over the next op of each lane.
+Clock reached_by_all(const std::array<size_t, kNumLanes>& issued, const Schedule& schedule,
+                     const std::vector<Clock>& before) {
   Clock reached = kEndOfTime;
   for (size_t lane = 0; lane < kNumLanes; ++lane) {
-    if (schedule.lanes[lane].empty()) continue;
-    for (size_t i = 0; i < kNumLanes; ++i) reached[i] = std::min(reached[i], newest[lane][i]);
+    if (issued[lane] == schedule.lanes[lane].size()) continue;
+    const Clock& known = before[static_cast<size_t>(schedule.lanes[lane][issued[lane]])];
+    for (size_t i = 0; i < kNumLanes; ++i) reached[i] = std::min(reached[i], known[i]);
   }
   return reached;
 }
@@ -85,7 +87,7 @@ void plan_workspace(Schedule& schedule, const std::vector<Clock>& before,
   }
 
   Arena arena;
-  std::array<Clock, kNumLanes> newest{};
+  std::array<size_t, kNumLanes> issued{};
   std::vector<Type> types;
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
@@ -104,8 +106,8 @@ void plan_workspace(Schedule& schedule, const std::vector<Clock>& before,
         schedule.scratch[i] = arena.place(bytes, life);
       }
     }
-    newest[index_of(op.lane)] = after[i];
-    arena.retire(reached_by_all(newest, schedule));
+    ++issued[index_of(op.lane)];
+    arena.retire(reached_by_all(issued, schedule, before));
   }
   schedule.workspace_bytes = arena.size();
 }
