@@ -15,6 +15,12 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
+# The CPU kernels are vectorised by the compiler, sanitizers or not; device/cpu checks the processor.
+set(BRAID_OPTIONS_kernels -O3)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  list(APPEND BRAID_OPTIONS_kernels -march=x86-64-v3)
+endif()
+
 add_compile_options(-Wall -Wextra -Werror -fno-math-errno -ffp-contract=off)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-missing-field-initializers)
@@ -48,7 +54,7 @@ endif()
 
 # braid_floor(NAME [DEPS floor…] [LIBS target…] [EXECUTABLE name])
 # src/NAME/**.cc → library braid_NAME (main.cc apart, into EXECUTABLE); *_test.cc → NAME_test;
-# *_bench.cc are built by bench/; each *_fuzz.cc → its own libFuzzer program.
+# *_bench.cc are built by bench/; BRAID_OPTIONS_NAME are its own compile options; each *_fuzz.cc → its own libFuzzer program.
 function(braid_floor NAME)
   cmake_parse_arguments(ARG "" "EXECUTABLE" "DEPS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${NAME}/*.cc)
@@ -67,6 +73,9 @@ function(braid_floor NAME)
     set(scope INTERFACE)
   endif()
   add_library(braid_${NAME} ${kind} ${sources})
+  if(sources)
+    target_compile_options(braid_${NAME} PRIVATE ${BRAID_OPTIONS_${NAME}})
+  endif()
   target_include_directories(braid_${NAME} ${scope} ${CMAKE_SOURCE_DIR}/src)
   set(deps ${ARG_DEPS})
   list(TRANSFORM deps PREPEND braid_)
@@ -80,6 +89,7 @@ function(braid_floor NAME)
   endif()
   if(BRAID_TESTS AND tests)
     add_executable(${NAME}_test ${tests})
+    target_compile_options(${NAME}_test PRIVATE ${BRAID_OPTIONS_${NAME}})
     target_link_libraries(${NAME}_test PRIVATE braid_${NAME} GTest::gtest GTest::gtest_main)
     target_compile_definitions(${NAME}_test PRIVATE BRAID_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     gtest_discover_tests(${NAME}_test DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60

@@ -1,0 +1,36 @@
+#include "kernels/rows/cpu/rows.h"
+
+#include <algorithm>
+
+namespace braid::kernels::cpu {
+
+template <typename T>
+void gather_rows(int64_t rows, int64_t cols, Matrix<const T> table, const int32_t* index,
+                 Matrix<T> out) {
+  for (int64_t row = 0; row < rows; ++row) {
+    if (index[row] < 0) {
+      std::fill_n(out.row(row), cols, T{});
+    } else {
+      std::copy_n(table.row(index[row]), cols, out.row(row));
+    }
+  }
+}
+
+template <typename T>
+void add(int64_t rows, int64_t cols, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const T* a_row = a.row(row);
+    const T* b_row = b.row(row);
+    T* out_row = out.row(row);
+    for (int64_t col = 0; col < cols; ++col) {
+      out_row[col] = from_float<T>(to_float(a_row[col]) + to_float(b_row[col]));
+    }
+  }
+}
+
+template void gather_rows(int64_t, int64_t, Matrix<const float>, const int32_t*, Matrix<float>);
+template void gather_rows(int64_t, int64_t, Matrix<const bf16>, const int32_t*, Matrix<bf16>);
+template void add(int64_t, int64_t, Matrix<const float>, Matrix<const float>, Matrix<float>);
+template void add(int64_t, int64_t, Matrix<const bf16>, Matrix<const bf16>, Matrix<bf16>);
+
+}  // namespace braid::kernels::cpu
