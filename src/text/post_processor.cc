@@ -1,0 +1,83 @@
+#include "text/post_processor.h"
+
+#include "text/vocabulary.h"
+
+namespace braid::text {
+namespace {
+
+constexpr Role kRole = "post-processor";
+constexpr std::string_view kSupported = "ByteLevel, TemplateProcessing, Sequence, null";
+
+Error bad_template(std::string_view reason) {
+  return Error(ErrorKind::corrupt_data, "the post-processor's template is not as expected")
+      .with("reason", reason);
+}
+
+// The member `key` of an object, null for anything else.
+const Json* member(const Json& json, std::string_view key) {
+  if (!json.is_object()) return nullptr;
+  const auto at = json.find(key);
+  return at == json.end() ? nullptr : &*at;
+}
+
+// Appends the ids that "special_tokens" gives for the name of a template's special token.
+Status append_special(const Json& component, const Json& item, std::vector<int32_t>& ids) {
+  const Json* table = member(component, "special_tokens");
+  const std::string name = TRY(string_field(item, kRole, "id"));
+  const Json* entry = table == nullptr ? nullptr : member(*table, name);
+  if (entry == nullptr || !entry->is_object()) {
+    return bad_template(fmt::format("special_tokens lacks '{}'", name));
+  }
+  for (const Json* id : TRY(array_field(*entry, kRole, "ids"))) {
+    if (!id->is_number_unsigned() || id->get<uint64_t>() >= uint64_t{kMaxVocabularySize}) {
+      return bad_template(fmt::format("an id of '{}' is out of range", name));
+    }
+    ids.push_back(id->get<int32_t>());
+  }
+  return {};
+}
+
+// {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, …], …}
+Result<PostProcessor> parse_template(const Json& component) {
+  PostProcessor processor;
+  bool behind = false;
+  for (const Json* item : TRY(array_field(component, kRole, "single"))) {
+    if (const Json* special = member(*item, "SpecialToken"); special && special->is_object()) {
+      TRY(append_special(component, *special, behind ? processor.behind : processor.before));
+      continue;
+    }
+    const Json* sequence = member(*item, "Sequence");
+    const Json* id = sequence == nullptr ? nullptr : member(*sequence, "id");
+    if (id == nullptr || *id != "A") {
+      return bad_template("an item is neither a SpecialToken nor the Sequence A");
+    }
+    if (behind) return bad_template("the Sequence A stands twice");
+    behind = true;
+  }
+  if (!behind) return bad_template("the Sequence A is missing");
+  return processor;
+}
+
+// Each step surrounds what the steps before it made.
+Result<PostProcessor> parse_sequence(const Json& component) {
+  PostProcessor all;
+  for (const Json* step : TRY(array_field(component, kRole, "processors"))) {
+    PostProcessor outer = TRY(parse_post_processor(*step));
+    all.before.insert(all.before.begin(), outer.before.begin(), outer.before.end());
+    all.behind.insert(all.behind.end(), outer.behind.begin(), outer.behind.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<PostProcessor> parse_post_processor(const Json& component) {
+  if (component.is_null()) return PostProcessor{};
+  const std::string type = TRY(component_type(component, kRole));
+  if (type == "ByteLevel") return PostProcessor{};
+  if (type == "TemplateProcessing") return parse_template(component);
+  if (type == "Sequence") return parse_sequence(component);
+  return unsupported_type(kRole, type, kSupported);
+}
+
+}  // namespace braid::text

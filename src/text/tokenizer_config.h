@@ -1,0 +1,28 @@
+// tokenizer_config.json: what a model's files say about its special tokens and its chat format.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace braid::text {
+
+// Fields that the file leaves out or sets to null are empty.
+struct TokenizerConfig {
+  std::optional<std::string> bos_token;
+  std::optional<std::string> eos_token;
+  std::optional<std::string> chat_template;  // Jinja; of a list of named ones the one "default"
+  std::optional<bool> add_bos_token;
+  std::optional<bool> add_eos_token;
+};
+
+// Errors: not_found, corrupt_data (no JSON, a field of another type), unsupported (a list of
+// templates without a default); they name the file.
+Result<TokenizerConfig> load_tokenizer_config(const std::string& path);
+
+// The same from the file's content; `source` names it in errors.
+Result<TokenizerConfig> parse_tokenizer_config(std::string_view json, std::string_view source);
+
+}  // namespace braid::text
