@@ -19,7 +19,9 @@ double uniform(uint64_t seed, int64_t position);
 
 int64_t sample_scratch_bytes(int64_t vocab_size);
 
-// The token chosen from logits [vocab_size] by the rules of SampleDesc.
+// The token chosen from logits [vocab_size] by the rules of SampleDesc. top_p counts against what
+// top_k left. A NaN is never chosen, unless there is nothing else: then it is id 0. An infinite
+// highest logit wins whatever the temperature.
 int32_t sample(const SampleRow& row, int64_t vocab_size, const float* logits, std::byte* scratch);
 
 }  // namespace braid::kernels::cpu

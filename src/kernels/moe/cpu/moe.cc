@@ -1,0 +1,72 @@
+#include "kernels/moe/cpu/moe.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "kernels/cpu/lanes.h"
+
+namespace braid::kernels::cpu {
+
+void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
+             int32_t* offsets, int32_t* source, Matrix<int32_t> places) {
+  // A counting sort. While rows are placed, offsets[s] is where the next row of slot s goes; in the
+  // end that is where slot s + 1 starts.
+  std::fill_n(offsets, desc.num_slots + 1, 0);
+  for (int64_t t = 0; t < rows; ++t) {
+    for (int64_t k = 0; k < top_k; ++k) {
+      const int32_t slot = ids.row(t)[k];
+      BRAID_CHECK(slot < desc.num_slots, "slot {} of {}", slot, desc.num_slots);
+      if (slot >= 0) ++offsets[slot + 1];
+    }
+  }
+  for (int64_t s = 0; s < desc.num_slots; ++s) offsets[s + 1] += offsets[s];
+  for (int64_t t = 0; t < rows; ++t) {
+    for (int64_t k = 0; k < top_k; ++k) {
+      const int32_t slot = ids.row(t)[k];
+      if (slot >= 0) source[offsets[slot]] = static_cast<int32_t>(t);
+      places.row(t)[k] = slot < 0 ? -1 : offsets[slot]++;
+    }
+  }
+  for (int64_t s = desc.num_slots; s > 0; --s) offsets[s] = offsets[s - 1];
+  offsets[0] = 0;
+}
+
+namespace {
+
+// Columns [first, first + count) of one row of the result; count ≤ kChunk.
+constexpr int64_t kChunk = 64;
+
+template <typename T>
+void combine_chunk(int64_t first, int64_t count, int64_t top_k, Matrix<const T> grouped,
+                   const int32_t* places, const float* weights, T* out) {
+  float sums[kChunk] = {};
+  for (int64_t k = 0; k < top_k; ++k) {
+    if (places[k] < 0) continue;
+    const T* row = grouped.row(places[k]) + first;
+    const float weight = weights[k];
+    for (int64_t i = 0; i < count; ++i) {
+      sums[i] = __builtin_fmaf(weight, to_float(row[i]), sums[i]);
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) out[first + i] = from_float<T>(sums[i]);
+}
+
+}  // namespace
+
+template <typename T>
+void combine(int64_t rows, int64_t cols, int64_t top_k, Matrix<const T> grouped,
+             Matrix<const int32_t> places, Matrix<const float> weights, Matrix<T> out) {
+  for (int64_t t = 0; t < rows; ++t) {
+    for (int64_t first = 0; first < cols; first += kChunk) {
+      combine_chunk(first, std::min(kChunk, cols - first), top_k, grouped, places.row(t),
+                    weights.row(t), out.row(t));
+    }
+  }
+}
+
+template void combine(int64_t, int64_t, int64_t, Matrix<const float>, Matrix<const int32_t>,
+                      Matrix<const float>, Matrix<float>);
+template void combine(int64_t, int64_t, int64_t, Matrix<const bf16>, Matrix<const int32_t>,
+                      Matrix<const float>, Matrix<bf16>);
+
+}  // namespace braid::kernels::cpu
