@@ -1,0 +1,74 @@
+#include "support/models.h"
+
+#include <cstring>
+
+#include "model/checkpoint_source.h"
+#include "model/dummy_source.h"
+#include "model/safetensors.h"
+
+namespace braid::testing {
+namespace {
+
+std::unique_ptr<engine::Engine> create(const model::ModelConfig& config,
+                                       const engine::EngineOptions& options,
+                                       const model::TensorSource& source) {
+  auto engine = std::move(engine::Engine::create(config, options)).value();
+  const Status loaded = engine->worker().load(source);
+  BRAID_CHECK(loaded.ok(), "{}", loaded.to_string());
+  return engine;
+}
+
+template <typename T>
+std::vector<T> golden_values(const std::string& name, const std::string& tensor) {
+  const auto file = model::SafetensorsFile::open(golden_folder(name) + "/golden.safetensors");
+  for (const model::TensorView& view : file->tensors()) {
+    if (view.name != tensor) continue;
+    std::vector<T> values(view.bytes.size() / sizeof(T));
+    std::memcpy(values.data(), view.bytes.data(), view.bytes.size());
+    return values;
+  }
+  BRAID_CHECK(false, "{} has no {}", name, tensor);
+}
+
+}  // namespace
+
+std::string golden_folder(const std::string& name) {
+  return std::string(BRAID_SOURCE_DIR) + "/tests/goldens/" + name;
+}
+
+std::string fairytale_folder() { return std::string(BRAID_SOURCE_DIR) + "/models/fairytale-moe"; }
+
+std::unique_ptr<engine::Engine> open_engine(const std::string& folder,
+                                            const engine::EngineOptions& options,
+                                            const std::string& override_json) {
+  const model::ModelConfig config = model::load_config(folder, override_json).value();
+  const model::CheckpointSource source(model::Checkpoint::open(folder).value(),
+                                       config.quantization);
+  return create(config, options, source);
+}
+
+std::unique_ptr<engine::Engine> open_dummy(const std::string& folder,
+                                           const engine::EngineOptions& options,
+                                           const std::string& override_json) {
+  return create(model::load_config(folder, override_json).value(), options, model::DummySource());
+}
+
+std::map<engine::RequestId, std::vector<int32_t>> run_to_end(engine::Engine& engine) {
+  std::map<engine::RequestId, std::vector<int32_t>> tokens;
+  while (!engine.idle()) {
+    const std::vector<engine::TokenEvent> events = engine.step().value();
+    for (const engine::TokenEvent& event : events) tokens[event.request].push_back(event.token);
+  }
+  return tokens;
+}
+
+std::vector<float> golden_floats(const std::string& name, const std::string& tensor) {
+  return golden_values<float>(name, tensor);
+}
+
+std::vector<int32_t> golden_ids(const std::string& name, const std::string& tensor) {
+  const std::vector<int64_t> wide = golden_values<int64_t>(name, tensor);
+  return {wide.begin(), wide.end()};
+}
+
+}  // namespace braid::testing
