@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "flow/compile.h"
+#include "flow/trace.h"
 
 namespace braid::engine {
 
@@ -44,6 +45,7 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
   auto step = std::make_unique<CompiledStep>();
+  const int64_t start = flow::Trace::now_ns();
   flow::Program program = TRY(model_.build(shape));
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
                                     step->decisions));
@@ -51,6 +53,10 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
     return table_.scratch_bytes(op, types);
   };
   step->schedule = TRY(flow::compile(std::move(program), scratch));
+  const int64_t compiled = flow::Trace::now_ns();
+  step->report = TRY(flow::check_schedule(step->schedule));
+  step->compile_us = static_cast<double>(compiled - start) / 1e3;
+  step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
   const layers::InputLayout layout(shape.own, model_.limits());
   step->readback = TRY(flow::compile(TRY(model_.build_readback(layout.num_logits)), scratch));
   return step;

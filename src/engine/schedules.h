@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "flow/check.h"
 #include "flow/executor.h"
 #include "model/decoder_model.h"
 #include "passes/dual_stream.h"
@@ -15,10 +16,14 @@ struct PassOptions {
   passes::DualStreamOptions dual_stream;
 };
 
-// A Schedule, what the passes decided for it, and its binding to this rank's memory.
+// A Schedule, what the passes decided for it, the proof that it has no race, and its binding to
+// this rank's memory.
 struct CompiledStep {
   flow::Schedule schedule;
   passes::Decisions decisions;
+  flow::CheckReport report;
+  double compile_us = 0;  // building, passes and compile(), without the check
+  double check_us = 0;
   flow::BoundSchedule bound;
   flow::Schedule readback;
   flow::BoundSchedule bound_readback;
