@@ -19,6 +19,7 @@ struct Meet {
   int64_t scratch_bytes = 0;
   int32_t communicator = 0;
   uint64_t signature = 0;
+  bool barrier = false;
 };
 
 inline constexpr std::array<OperandSpec, 9> kMixOperands = {{
@@ -136,9 +137,10 @@ struct Draft {
   int32_t op(Lane lane, const Operands& operands, Scope scope = {}, int64_t scratch_bytes = 0) {
     return append(AnyDesc(Mix{program.ops.size() + 1, scratch_bytes}), lane, operands, scope);
   }
-  int32_t meet(int32_t communicator, uint64_t signature, const Operands& operands) {
-    return append(AnyDesc(Meet{program.ops.size() + 1, 0, communicator, signature}), Lane::comm,
-                  operands, {});
+  int32_t meet(int32_t communicator, uint64_t signature, const Operands& operands,
+               bool barrier = false) {
+    return append(AnyDesc(Meet{program.ops.size() + 1, 0, communicator, signature, barrier}),
+                  Lane::comm, operands, {});
   }
 
  private:
@@ -176,7 +178,7 @@ inline const KindInfo& kind_of<testing::Meet>() {
                               .home = Lane::comm,
                               .collective = [](const void* desc) -> std::optional<Collective> {
                                 const auto& meet = *static_cast<const testing::Meet*>(desc);
-                                return Collective{meet.communicator, meet.signature};
+                                return Collective{meet.communicator, meet.signature, meet.barrier};
                               }};
   return kInfo;
 }
