@@ -64,7 +64,7 @@ inline void mix(uint64_t seed, Args args, Workspace scratch) {
   }
 }
 
-inline LauncherTable mix_table() {
+inline LauncherTable make_mix_table() {
   LauncherTable table;
   table.add<Mix>(
       {.workspace_bytes = [](const Mix& desc, std::span<const Type>) { return desc.scratch_bytes; },
@@ -75,6 +75,12 @@ inline LauncherTable mix_table() {
                    .launch = [](const Meet& desc, Args args,
                                 Workspace scratch) { mix(desc.seed, args, scratch); }});
   return table;
+}
+
+// The same table for the whole process: bound Schedules keep pointers into it.
+inline const LauncherTable& mix_table() {
+  static const LauncherTable kTable = make_mix_table();
+  return kTable;
 }
 
 // Operands of an op by how they are accessed; at most 2, 3 and 4.
