@@ -1,10 +1,25 @@
 #include "engine/schedules.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "flow/compile.h"
 
 namespace braid::engine {
+namespace {
+
+class Stopwatch {
+ public:
+  double microseconds() const {
+    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start_)
+        .count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
 
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
                      PassOptions passes)
@@ -31,6 +46,7 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
   const auto found = steps_.find(shape);
   if (found != steps_.end()) return static_cast<const CompiledStep*>(found->second.get());
   std::unique_ptr<CompiledStep> step = TRY(compile(shape));
+  TRY(check(*step));
   if (step->schedule.workspace_bytes > arena_bytes_) {
     return Error(ErrorKind::internal, "a step needs more workspace than was planned")
         .with("shape", shape.to_string())
@@ -43,6 +59,7 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 }
 
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
+  const Stopwatch watch;
   auto step = std::make_unique<CompiledStep>();
   flow::Program program = TRY(model_.build(shape));
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
@@ -53,7 +70,16 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   step->schedule = TRY(flow::compile(std::move(program), scratch));
   const layers::InputLayout layout(shape.own, model_.limits());
   step->readback = TRY(flow::compile(TRY(model_.build_readback(layout.num_logits)), scratch));
+  step->compile_us = watch.microseconds();
   return step;
+}
+
+Status Schedules::check(CompiledStep& step) {
+  const Stopwatch watch;
+  step.report = TRY(flow::check_schedule(step.schedule));
+  TRY(flow::check_schedule(step.readback));
+  step.check_us = watch.microseconds();
+  return {};
 }
 
 }  // namespace braid::engine

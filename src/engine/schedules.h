@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "flow/check.h"
 #include "flow/executor.h"
 #include "model/decoder_model.h"
 #include "passes/dual_stream.h"
@@ -22,6 +23,9 @@ struct CompiledStep {
   flow::BoundSchedule bound;
   flow::Schedule readback;
   flow::BoundSchedule bound_readback;
+  flow::CheckReport report;  // of the step's own check
+  double compile_us = 0;     // to build, rewrite and compile step and read-back
+  double check_us = 0;
 };
 
 class Schedules {
@@ -33,6 +37,11 @@ class Schedules {
   Result<int64_t> workspace_bytes() const;
   void bind_to(std::byte* arena, int64_t arena_bytes);
 
+  // Built, rewritten and compiled, but neither checked nor bound.
+  Result<std::unique_ptr<CompiledStep>> compile(const layers::StepShape& shape) const;
+  // Proves a compiled step, and notes what it proved and how long that took.
+  static Status check(CompiledStep& step);
+
   // The step of this shape: found, or built, rewritten, compiled, checked and bound.
   Result<const CompiledStep*> get(const layers::StepShape& shape);
 
@@ -40,8 +49,6 @@ class Schedules {
   const std::map<layers::StepShape, std::unique_ptr<CompiledStep>>& all() const { return steps_; }
 
  private:
-  Result<std::unique_ptr<CompiledStep>> compile(const layers::StepShape& shape) const;
-
   const model::DecoderModel& model_;
   const flow::LauncherTable& table_;
   PassOptions passes_;
