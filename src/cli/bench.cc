@@ -29,7 +29,7 @@ Status check_lengths(const ParsedOptions& options, const Session& session) {
 
 Json bench_setting(const ParsedOptions& options, Session& session) {
   return {{"model", session.folder()},
-          {"dtype", name_of(session.engine().worker().model().options().dtype)},
+          {"dtype", dtype_name(session.engine().worker().model().options().dtype)},
           {"load_format", options.text("load-format")},
           {"input_len", options.integer("input-len")},
           {"output_len", options.integer("output-len")}};
@@ -48,9 +48,9 @@ Spread spread_of(std::vector<double> samples) {
 }
 
 std::string to_text(const Spread& spread) {
-  return fmt::format("{} [{}, {}, {}, {}]", format_seconds(spread.median),
-                     format_seconds(spread.min), format_seconds(spread.lower_quartile),
-                     format_seconds(spread.upper_quartile), format_seconds(spread.max));
+  const auto ms = [](double seconds) { return fmt::format("{:.2f}", 1e3 * seconds); };
+  return fmt::format("{} ms [{}, {}, {}, {}]", ms(spread.median), ms(spread.min),
+                     ms(spread.lower_quartile), ms(spread.upper_quartile), ms(spread.max));
 }
 
 Json to_json(const Spread& spread) {

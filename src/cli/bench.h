@@ -29,7 +29,7 @@ struct Spread {
 
 // Quantiles with linear interpolation between samples; of at least one sample.
 Spread spread_of(std::vector<double> samples);
-// "12.1 ms [11.9, 12.0, 12.3, 13.0]": the median, and minimum, quartiles, maximum.
+// "12.10 ms [11.90, 12.00, 12.31, 13.04]": the median, and minimum, quartiles, maximum.
 std::string to_text(const Spread& spread);
 Json to_json(const Spread& spread);
 

@@ -48,7 +48,7 @@ std::string describe_quantization(const model::QuantScheme& scheme, Format dtype
   if (scheme.kind == model::QuantKind::fp8_block) {
     kind += fmt::format(" {}x{}", scheme.block_rows, scheme.block_columns);
   }
-  return fmt::format("quantized weights ({}) are dequantized to {}", kind, name_of(dtype));
+  return fmt::format("quantized weights ({}) are dequantized to {}", kind, dtype_name(dtype));
 }
 
 // The ops of one layer on one lane, equal neighbours counted, each behind what it waits for.
@@ -92,7 +92,9 @@ std::string explain_step(const layers::StepShape& shape, const engine::CompiledS
 }  // namespace
 
 std::string explain_options(const ParsedOptions& options) {
-  return fmt::format("options\n{}", options.explain());
+  std::string text = fmt::format("options\n{}", options.explain());
+  text.pop_back();  // the console ends the line
+  return text;
 }
 
 std::string explain_model(const model::ModelConfig& config, const engine::EngineOptions& engine,
@@ -109,7 +111,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   line(describe_experts(config));
   line(fmt::format("context of {} tokens, the model has positions for {}", engine.context_length,
                    config.max_positions));
-  line(fmt::format("dtype {}{}", name_of(model.dtype),
+  line(fmt::format("dtype {}{}", dtype_name(model.dtype),
                    automatic ? " (auto: float32 on the CPU)" : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";

@@ -47,9 +47,15 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
 }
 
 Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
-  text::Tokenizer tokenizer = TRY(text::Tokenizer::load(fs::path(folder) / "tokenizer.json"));
+  const fs::path path = fs::path(folder) / "tokenizer.json";
   const fs::path config = fs::path(folder) / "tokenizer_config.json";
   std::error_code code;
+  if (!fs::exists(path, code)) {
+    return Error(ErrorKind::not_found, "the model folder has no tokenizer.json")
+        .with("folder", folder)
+        .remedy("This command works on text: download the tokenizer's files, too.");
+  }
+  text::Tokenizer tokenizer = TRY(text::Tokenizer::load(path.string()));
   if (fs::exists(config, code)) {
     TRY(tokenizer.apply(TRY(text::load_tokenizer_config(config.string()))));
   }
@@ -171,7 +177,9 @@ Status Session::finish() {
   if (!trace_file_) {
     return Error(ErrorKind::fault, "the trace could not be written whole").with("--trace", path);
   }
-  context_.streams.console.report(trace_->module_table());
+  std::string table = trace_->module_table();
+  table.pop_back();  // the console ends the line
+  context_.streams.console.report(table);
   context_.streams.console.line(fmt::format("trace written to {}", path));
   return {};
 }

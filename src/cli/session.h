@@ -51,9 +51,9 @@ class Session {
   model::ModelConfig config_;
   engine::EngineOptions limits_;  // what the options allow
   std::optional<text::Tokenizer> tokenizer_;
-  std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<flow::Trace> trace_;  // where --trace is given
   std::ofstream trace_file_;
+  std::unique_ptr<engine::Engine> engine_;
 };
 
 }  // namespace braid::cli

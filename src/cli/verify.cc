@@ -87,7 +87,7 @@ Status verify_schedules(const Context& context, const model::ModelConfig& config
   bool explained = !context.options.flag("explain");
   for (const layers::StepShape& shape :
        engine::representative_shapes(options.worker.model.max_rows)) {
-    auto step = engine::verify_step(schedules, shape);
+    auto step = schedules.compile(shape);
     if (!step.ok()) {
       TRY(report.finding(Error(step.error()).with("rows", shape.to_string())));
       continue;

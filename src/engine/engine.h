@@ -39,6 +39,8 @@ class Engine {
   int64_t steps() const { return step_; }
   int64_t preemptions() const { return scheduler_.preemptions(); }
   void set_preparer(StepPreparer preparer) { preparer_ = std::move(preparer); }
+  // See BlockPool::keep_log.
+  void keep_lease_log(std::vector<flow::Lease>* log) { pool_.keep_log(log); }
   void set_observer(StepObserver observer) { observer_ = std::move(observer); }
 
  private:

@@ -15,11 +15,27 @@ constexpr double kSpare = 0.1;  // of what is available: for the tokenizer, thre
 
 std::string human(int64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
 
-// As many blocks as max_running full contexts need, as far as they fit into `bytes`; at least one.
+// Blocks for max_running full contexts.
+int64_t wanted_blocks(const EngineOptions& options) {
+  return int64_t{options.max_running} * blocks_for(options.context_length, options.page_size);
+}
+
+// As many as wanted, as far as they fit into `bytes`; at least one.
 int32_t blocks_within(int64_t bytes, int64_t block_bytes, const EngineOptions& options) {
-  const int64_t wanted =
-      int64_t{options.max_running} * blocks_for(options.context_length, options.page_size);
+  const int64_t wanted = std::min<int64_t>(wanted_blocks(options), INT32_MAX);
   return static_cast<int32_t>(std::clamp<int64_t>(bytes / block_bytes, 1, wanted));
+}
+
+std::string describe_cache(int32_t num_blocks, const EngineOptions& options) {
+  std::string text =
+      fmt::format("{} tokens in {} blocks", int64_t{num_blocks} * options.page_size, num_blocks);
+  const auto contexts = static_cast<double>(num_blocks) * options.max_running /
+                        static_cast<double>(wanted_blocks(options));
+  if (contexts < options.max_running) {
+    text += fmt::format(": {:.1f} of {} full contexts, later requests may have to wait", contexts,
+                        options.max_running);
+  }
+  return text;
 }
 
 // What to change so that `options` fit, knowing what there is beside the KV cache.
@@ -66,7 +82,7 @@ Status MemoryBudget::check() const {
   Error error = Error(ErrorKind::exhausted, "the engine does not fit into the memory")
                     .with("total", human(total()))
                     .with("available", human(available));
-  for (const BudgetLine& line : lines) error = std::move(error).with(line.what, human(line.bytes));
+  for (const BudgetLine& line : lines) std::move(error).with(line.what, human(line.bytes));
   return std::move(error).remedy(remedy);
 }
 
@@ -93,14 +109,13 @@ Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineO
     budget.num_blocks =
         blocks_within(available > 0 ? usable - fixed : INT64_MAX, block_bytes, options);
   }
-  const int64_t tokens = int64_t{budget.num_blocks} * options.page_size;
-  budget.lines = {{"weights", weights, fmt::format("{}", name_of(planned.model.dtype))},
-                  {"workspace", workspace,
-                   fmt::format("steps of up to {} decode and {} prefill rows",
-                               planned.model.max_rows.decode, planned.model.max_rows.prefill)},
-                  {"KV cache", budget.num_blocks * block_bytes,
-                   fmt::format("{} tokens in {} blocks", tokens, budget.num_blocks)},
-                  {"other state", state, "step inputs, sampled ids, probes"}};
+  budget.lines = {
+      {"weights", weights, std::string(dtype_name(planned.model.dtype))},
+      {"workspace", workspace,
+       fmt::format("steps of up to {} decode and {} prefill rows", planned.model.max_rows.decode,
+                   planned.model.max_rows.prefill)},
+      {"KV cache", budget.num_blocks * block_bytes, describe_cache(budget.num_blocks, options)},
+      {"other state", state, "step inputs, sampled ids, probes"}};
   budget.remedy = remedy_for(options, weights, fixed, block_bytes, available);
   return budget;
 }

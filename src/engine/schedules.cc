@@ -1,25 +1,11 @@
 #include "engine/schedules.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "flow/compile.h"
+#include "flow/trace.h"
 
 namespace braid::engine {
-namespace {
-
-class Stopwatch {
- public:
-  double microseconds() const {
-    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start_)
-        .count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-}  // namespace
 
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
                      PassOptions passes)
@@ -46,7 +32,6 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
   const auto found = steps_.find(shape);
   if (found != steps_.end()) return static_cast<const CompiledStep*>(found->second.get());
   std::unique_ptr<CompiledStep> step = TRY(compile(shape));
-  TRY(check(*step));
   if (step->schedule.workspace_bytes > arena_bytes_) {
     return Error(ErrorKind::internal, "a step needs more workspace than was planned")
         .with("shape", shape.to_string())
@@ -59,8 +44,8 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 }
 
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
-  const Stopwatch watch;
   auto step = std::make_unique<CompiledStep>();
+  const int64_t start = flow::Trace::now_ns();
   flow::Program program = TRY(model_.build(shape));
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
                                     step->decisions));
@@ -68,18 +53,14 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
     return table_.scratch_bytes(op, types);
   };
   step->schedule = TRY(flow::compile(std::move(program), scratch));
+  const int64_t compiled = flow::Trace::now_ns();
+  step->report = TRY(flow::check_schedule(step->schedule));
+  step->compile_us = static_cast<double>(compiled - start) / 1e3;
+  step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
   const layers::InputLayout layout(shape.own, model_.limits());
   step->readback = TRY(flow::compile(TRY(model_.build_readback(layout.num_logits)), scratch));
-  step->compile_us = watch.microseconds();
+  TRY(flow::check_schedule(step->readback));
   return step;
-}
-
-Status Schedules::check(CompiledStep& step) {
-  const Stopwatch watch;
-  step.report = TRY(flow::check_schedule(step.schedule));
-  TRY(flow::check_schedule(step.readback));
-  step.check_us = watch.microseconds();
-  return {};
 }
 
 }  // namespace braid::engine

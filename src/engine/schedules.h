@@ -16,16 +16,17 @@ struct PassOptions {
   passes::DualStreamOptions dual_stream;
 };
 
-// A Schedule, what the passes decided for it, and its binding to this rank's memory.
+// A Schedule, what the passes decided for it, the proof that it has no race, and its binding to
+// this rank's memory.
 struct CompiledStep {
   flow::Schedule schedule;
   passes::Decisions decisions;
+  flow::CheckReport report;
+  double compile_us = 0;  // building, passes and compile(), without the check
+  double check_us = 0;
   flow::BoundSchedule bound;
   flow::Schedule readback;
   flow::BoundSchedule bound_readback;
-  flow::CheckReport report;  // of the step's own check
-  double compile_us = 0;     // to build, rewrite and compile step and read-back
-  double check_us = 0;
 };
 
 class Schedules {
@@ -37,10 +38,8 @@ class Schedules {
   Result<int64_t> workspace_bytes() const;
   void bind_to(std::byte* arena, int64_t arena_bytes);
 
-  // Built, rewritten and compiled, but neither checked nor bound.
+  // Built, rewritten, compiled and checked, but not bound.
   Result<std::unique_ptr<CompiledStep>> compile(const layers::StepShape& shape) const;
-  // Proves a compiled step, and notes what it proved and how long that took.
-  static Status check(CompiledStep& step);
 
   // The step of this shape: found, or built, rewritten, compiled, checked and bound.
   Result<const CompiledStep*> get(const layers::StepShape& shape);

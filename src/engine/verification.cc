@@ -80,13 +80,6 @@ std::vector<StepShape> representative_shapes(const RowCounts& most) {
   return shapes;
 }
 
-Result<std::unique_ptr<CompiledStep>> verify_step(const Schedules& schedules,
-                                                  const StepShape& shape) {
-  std::unique_ptr<CompiledStep> step = TRY(schedules.compile(shape));
-  TRY(Schedules::check(*step));
-  return step;
-}
-
 Result<flow::CheckReport> verify_launches(const CompiledStep& first, const CompiledStep& second) {
   std::vector<flow::Launch> launches;
   int64_t number = 0;

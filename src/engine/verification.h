@@ -1,7 +1,6 @@
 // Proofs and experiments about an engine's Schedules, for braid verify.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "engine/engine.h"
@@ -10,10 +9,6 @@ namespace braid::engine {
 
 // Every decode bucket, every prefill bucket, and mixtures of both, up to the largest step.
 std::vector<layers::StepShape> representative_shapes(const layers::RowCounts& most);
-
-// Compiles the step of a shape and proves step and read-back free of races.
-Result<std::unique_ptr<CompiledStep>> verify_step(const Schedules& schedules,
-                                                  const layers::StepShape& shape);
 
 // Proves the order across steps for the launches that a Worker makes: first, second, first again,
 // each followed by its read-back, each naming the launch before it.

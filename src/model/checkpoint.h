@@ -32,6 +32,7 @@ class Checkpoint {
   bool has(std::string_view name) const { return tensors_.count(name) > 0; }
 
   const std::string& folder() const { return folder_; }
+  const std::vector<SafetensorsFile>& files() const { return files_; }
   int64_t bytes() const;  // of all tensors
 
  private:

@@ -1,0 +1,137 @@
+#include "model/attention_config.h"
+
+#include <cmath>
+
+#include "model/testing.h"
+
+namespace braid::model {
+namespace {
+
+using testing::text_of;
+
+Result<AttentionParts> parse(Architecture architecture, const Json& changes) {
+  Json json = {{"num_attention_heads", 8}, {"num_key_value_heads", 2}, {"head_dim", 64},
+               {"rope_theta", 10000.0},    {"kv_lora_rank", 512},      {"qk_nope_head_dim", 128},
+               {"qk_rope_head_dim", 64},   {"v_head_dim", 96}};
+  json.update(changes);
+  return parse_attention({json, "config.json"}, architecture, 1024, 4, 32768);
+}
+
+GqaConfig gqa(Architecture architecture, const Json& changes = Json::object()) {
+  return std::get<GqaConfig>(parse(architecture, changes)->attention);
+}
+
+std::string refusal(Architecture architecture, const Json& changes) {
+  const auto parts = parse(architecture, changes);
+  return parts.ok() ? "accepted" : parts.error().message();
+}
+
+TEST(AttentionConfigTest, GroupedQuery) {
+  const AttentionParts parts = *parse(Architecture::mixtral, Json::object());
+  const GqaConfig heads = std::get<GqaConfig>(parts.attention);
+  EXPECT_EQ(heads.num_heads, 8);
+  EXPECT_EQ(heads.num_kv_heads, 2);
+  EXPECT_EQ(heads.head_dim, 64);
+  EXPECT_EQ(parts.softmax_scale, 0.125);
+  EXPECT_EQ(parts.rotary.dim, 64);
+  EXPECT_FALSE(parts.rotary.interleaved);
+}
+
+TEST(AttentionConfigTest, HeadsHaveDefaults) {
+  EXPECT_EQ(gqa(Architecture::qwen2, {{"head_dim", nullptr}}).head_dim, 128);
+  EXPECT_EQ(gqa(Architecture::qwen2, {{"num_key_value_heads", nullptr}}).num_kv_heads, 8);
+  EXPECT_EQ(parse(Architecture::glm4_moe, Json::object())->rotary.dim, 32);  // half rotates
+}
+
+TEST(AttentionConfigTest, BiasAndNormOfEachArchitecture) {
+  EXPECT_FALSE(gqa(Architecture::mixtral).qkv_bias);
+  EXPECT_FALSE(gqa(Architecture::mixtral).qk_norm);
+  EXPECT_TRUE(gqa(Architecture::qwen2).qkv_bias);
+  EXPECT_FALSE(gqa(Architecture::qwen2).qk_norm);
+  EXPECT_FALSE(gqa(Architecture::qwen3_moe).qkv_bias);
+  EXPECT_TRUE(gqa(Architecture::qwen3_moe).qk_norm);
+  EXPECT_FALSE(gqa(Architecture::glm4_moe).qkv_bias);
+  EXPECT_FALSE(gqa(Architecture::glm4_moe).qk_norm);
+  EXPECT_TRUE(gqa(Architecture::glm4_moe, {{"attention_bias", true}}).qkv_bias);
+  EXPECT_TRUE(gqa(Architecture::glm4_moe, {{"use_qk_norm", true}}).qk_norm);
+  EXPECT_EQ(refusal(Architecture::qwen3_moe, {{"attention_bias", true}}),
+            "this architecture is supported without that bias");
+  EXPECT_EQ(refusal(Architecture::deepseek_v3, {{"attention_bias", true}}),
+            "this architecture is supported without that bias");
+}
+
+TEST(AttentionConfigTest, Latent) {
+  const AttentionParts parts = *parse(Architecture::deepseek_v3, {{"q_lora_rank", 1536}});
+  const MlaConfig mla = std::get<MlaConfig>(parts.attention);
+  EXPECT_EQ(mla.num_heads, 8);
+  EXPECT_EQ(mla.q_lora_rank, 1536);
+  EXPECT_EQ(mla.kv_lora_rank, 512);
+  EXPECT_EQ(mla.qk_nope_head_dim, 128);
+  EXPECT_EQ(mla.qk_rope_head_dim, 64);
+  EXPECT_EQ(mla.v_head_dim, 96);
+  EXPECT_EQ(parts.rotary.dim, 64);
+  EXPECT_TRUE(parts.rotary.interleaved);
+  EXPECT_NEAR(parts.softmax_scale, 1 / std::sqrt(192.0), 1e-15);
+}
+
+TEST(AttentionConfigTest, LatentWithoutQueryRank) {
+  const AttentionParts parts =
+      *parse(Architecture::deepseek_v2, {{"q_lora_rank", nullptr}, {"rope_interleave", false}});
+  EXPECT_EQ(std::get<MlaConfig>(parts.attention).q_lora_rank, 0);
+  EXPECT_FALSE(parts.rotary.interleaved);
+}
+
+TEST(AttentionConfigTest, YarnScalesTheSoftmaxOfLatentAttentionOnly) {
+  const Json yarn = {
+      {"rope_scaling",
+       {{"type", "yarn"}, {"factor", 40.0}, {"mscale", 1.0}, {"mscale_all_dim", 1.0}}}};
+  EXPECT_NEAR(parse(Architecture::deepseek_v3, yarn)->softmax_scale, 0.1352337788608801, 1e-15);
+  EXPECT_EQ(parse(Architecture::qwen2, yarn)->softmax_scale, 0.125);
+}
+
+TEST(AttentionConfigTest, RefusesImpossibleHeads) {
+  EXPECT_EQ(text_of(parse(Architecture::mixtral, {{"num_key_value_heads", 3}})),
+            "num_key_value_heads does not divide num_attention_heads (key = "
+            "num_key_value_heads, value = 3, in = config.json, num_attention_heads = 8). "
+            "Correct config.json, or pass --json-model-override-args "
+            "'{\"num_key_value_heads\": ...}'.");
+  EXPECT_EQ(refusal(Architecture::mixtral, {{"head_dim", nullptr}, {"num_attention_heads", 6}}),
+            "hidden_size is no multiple of num_attention_heads");
+  EXPECT_EQ(refusal(Architecture::mixtral, {{"num_attention_heads", 0}}),
+            "an integer from 1 to 1024 was expected");
+  EXPECT_EQ(refusal(Architecture::deepseek_v3, {{"qk_rope_head_dim", 63}}),
+            "the dimensions that rotate must be even");
+  EXPECT_EQ(refusal(Architecture::deepseek_v3, {{"kv_lora_rank", nullptr}}), "a key is missing");
+}
+
+constexpr std::string_view kWindow = "attention in a sliding window is not implemented";
+
+TEST(AttentionConfigTest, RefusesASlidingWindowInUse) {
+  EXPECT_EQ(text_of(parse(Architecture::mixtral, {{"sliding_window", 4096}})),
+            std::string(kWindow) +
+                " (key = sliding_window, value = 4096, in = config.json, "
+                "max_position_embeddings = 32768). Pass --json-model-override-args "
+                "'{\"max_position_embeddings\": 4096}' to serve contexts that fit into the "
+                "window.");
+  const Json used = {{"sliding_window", 4096}, {"use_sliding_window", true}};
+  EXPECT_EQ(refusal(Architecture::qwen2, used), kWindow);
+  EXPECT_EQ(refusal(Architecture::qwen3_moe, used), kWindow);
+  Json layers = used;
+  layers["layer_types"] = {"full_attention", "sliding_attention"};
+  EXPECT_EQ(refusal(Architecture::qwen3_moe, layers), kWindow);
+}
+
+TEST(AttentionConfigTest, AcceptsASlidingWindowNotInUse) {
+  EXPECT_EQ(refusal(Architecture::mixtral, {{"sliding_window", nullptr}}), "accepted");
+  EXPECT_EQ(refusal(Architecture::mixtral, {{"sliding_window", 32768}}), "accepted");
+  EXPECT_EQ(refusal(Architecture::qwen2, {{"sliding_window", 4096}}), "accepted");
+  Json used = {{"sliding_window", 4096}, {"use_sliding_window", true}, {"max_window_layers", 4}};
+  EXPECT_EQ(refusal(Architecture::qwen2, used), "accepted");  // the first layer that would is 4
+  used["max_window_layers"] = 3;
+  EXPECT_EQ(refusal(Architecture::qwen2, used), kWindow);
+  used["layer_types"] = Json::array({"full_attention", "full_attention"});
+  EXPECT_EQ(refusal(Architecture::qwen2, used), "accepted");
+}
+
+}  // namespace
+}  // namespace braid::model

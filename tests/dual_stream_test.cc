@@ -1,0 +1,204 @@
+// dual_stream on real models: same bits, other Schedules, real overlap, and the mistakes that it
+// must not be possible to make unseen.
+#include "passes/dual_stream.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "flow/check.h"
+#include "flow/compile.h"
+#include "model/config.h"
+#include "support/models.h"
+#include "support/tap.h"
+
+namespace braid::testing {
+namespace {
+
+using flow::Role;
+using flow::Schedule;
+using passes::DualStreamOptions;
+using passes::Switch;
+
+model::DecoderModel model_of(const std::string& name) {
+  model::ModelOptions options{
+      .max_rows = {.decode = 512, .prefill = 0}, .page_size = 16, .num_blocks = 8, .max_blocks = 4};
+  return {model::load_config(golden_folder(name)).value(), options};
+}
+
+struct Compiled {
+  Schedule schedule;
+  passes::Decisions why;
+};
+
+Compiled compile_decode(const std::string& name, int32_t rows, const DualStreamOptions& options) {
+  const model::DecoderModel model = model_of(name);
+  const layers::RowCounts counts{.decode = rows};
+  Compiled compiled;
+  flow::Program program = model.build({counts, counts}).value();
+  program = passes::dual_stream(std::move(program), rows, options, compiled.why).value();
+  compiled.schedule = flow::compile(std::move(program)).value();
+  return compiled;
+}
+
+// All ops of one role in one layer.
+std::vector<int32_t> ops_of(const Schedule& schedule, int32_t layer, Role role) {
+  std::vector<int32_t> ops;
+  for (size_t i = 0; i < schedule.program.ops.size(); ++i) {
+    if (schedule.program.ops[i].scope == flow::Scope{layer, role}) {
+      ops.push_back(static_cast<int32_t>(i));
+    }
+  }
+  return ops;
+}
+
+// Whether `from` surely ends before `to` starts: a path of lane orders and waits.
+bool ordered(const Schedule& schedule, int32_t from, int32_t to) {
+  std::vector<int32_t> open = {to};
+  std::vector<bool> seen(schedule.program.ops.size());
+  while (!open.empty()) {
+    const int32_t op = open.back();
+    open.pop_back();
+    if (op == from) return true;
+    if (seen[static_cast<size_t>(op)]) continue;
+    seen[static_cast<size_t>(op)] = true;
+    for (const int32_t wait : schedule.waits[static_cast<size_t>(op)]) open.push_back(wait);
+    const auto& lane =
+        schedule.lanes[flow::index_of(schedule.program.ops[static_cast<size_t>(op)].lane)];
+    const auto place = std::find(lane.begin(), lane.end(), op);
+    if (place != lane.begin()) open.push_back(*std::prev(place));
+  }
+  return false;
+}
+
+// The shared expert of every MoE layer can run while the routed experts do.
+bool branches_overlap(const Schedule& schedule, int32_t layer) {
+  for (const int32_t shared : ops_of(schedule, layer, Role::shared_expert)) {
+    for (const Role role : {Role::router, Role::experts}) {
+      for (const int32_t routed : ops_of(schedule, layer, role)) {
+        if (ordered(schedule, shared, routed) || ordered(schedule, routed, shared)) return false;
+      }
+    }
+  }
+  return true;
+}
+
+TEST(DualStreamTest, MovesTheSharedExpertOfEveryLayerAndNothingElse) {
+  const Compiled off = compile_decode("glm4_moe", 4, {.mode = Switch::off});
+  const Compiled on = compile_decode("glm4_moe", 4, {.mode = Switch::on});
+  EXPECT_EQ(off.schedule.lanes_used(), 1);
+  EXPECT_EQ(off.schedule.wait_count(), 0);
+  EXPECT_EQ(on.schedule.lanes_used(), 2);
+  ASSERT_EQ(on.why.size(), 1u);
+  EXPECT_EQ(on.why[0].rewrites, 4);        // two MoE layers, two GEMMs each
+  EXPECT_EQ(on.schedule.wait_count(), 4);  // a fork and a join in each
+  EXPECT_EQ(on.schedule.program.ops.size(), off.schedule.program.ops.size());
+  EXPECT_TRUE(flow::check_schedule(off.schedule).ok());
+  EXPECT_TRUE(flow::check_schedule(on.schedule).ok());
+}
+
+TEST(DualStreamTest, BranchesHaveNoOrder) {
+  for (const char* name : {"glm4_moe", "deepseek_v2", "deepseek_v3"}) {
+    const Compiled on = compile_decode(name, 4, {.mode = Switch::on});
+    const Compiled off = compile_decode(name, 4, {.mode = Switch::off});
+    EXPECT_TRUE(branches_overlap(on.schedule, 1)) << name;
+    EXPECT_FALSE(branches_overlap(off.schedule, 1)) << name;
+  }
+}
+
+TEST(DualStreamTest, AutomaticFollowsTheNumberOfRows) {
+  EXPECT_EQ(compile_decode("glm4_moe", 256, {}).why[0].choice, "two lanes");
+  EXPECT_EQ(compile_decode("glm4_moe", 384, {}).why[0].choice, "serial");
+  EXPECT_EQ(compile_decode("glm4_moe", 384, {.max_tokens = 500}).why[0].choice, "two lanes");
+  const Compiled few = compile_decode("glm4_moe", 2, {});
+  EXPECT_NE(few.why[0].reason.find("within the limit of 256"), std::string::npos);
+}
+
+TEST(DualStreamTest, LeavesAModelWithoutSharedExpertsAlone) {
+  const Compiled compiled = compile_decode("mixtral", 4, {.mode = Switch::on});
+  EXPECT_EQ(compiled.schedule.lanes_used(), 1);
+  EXPECT_EQ(compiled.why[0].rewrites, 0);
+  EXPECT_EQ(compiled.why[0].reason, "the model has no shared expert");
+}
+
+TEST(DualStreamTest, ParsesItsSwitch) {
+  EXPECT_EQ(*passes::parse_switch("dual-stream", "auto"), Switch::automatic);
+  EXPECT_EQ(*passes::parse_switch("dual-stream", "off"), Switch::off);
+  EXPECT_FALSE(passes::parse_switch("dual-stream", "maybe").ok());
+}
+
+// The first op of a layer's shared expert: the fork.
+int32_t fork_of(const Schedule& schedule, int32_t layer) {
+  return ops_of(schedule, layer, Role::shared_expert).front();
+}
+
+TEST(DualStreamMutationTest, WithoutTheForksWaitTheCheckerNamesTheHiddenStatesProducer) {
+  Schedule schedule = compile_decode("glm4_moe", 4, {.mode = Switch::on}).schedule;
+  schedule.waits[static_cast<size_t>(fork_of(schedule, 1))].clear();
+  const auto report = flow::check_schedule(schedule);
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.error().to_string().find("layer 1 residual: rms_norm → normed"),
+            std::string::npos)
+      << report.error().to_string();
+}
+
+TEST(DualStreamMutationTest, AForkThatWaitsForTheRoutedBranchIsNoRaceButNoOverlapEither) {
+  Schedule schedule = compile_decode("glm4_moe", 4, {.mode = Switch::on}).schedule;
+  flow::Waits& waits = schedule.waits[static_cast<size_t>(fork_of(schedule, 1))];
+  waits[0] = ops_of(schedule, 1, Role::experts).back();
+  EXPECT_TRUE(flow::check_schedule(schedule).ok());
+  EXPECT_FALSE(branches_overlap(schedule, 1));
+}
+
+TEST(DualStreamMutationTest, ExpertOutputWrittenIntoTheHiddenStateIsCaught) {
+  Schedule schedule = compile_decode("glm4_moe", 4, {.mode = Switch::on}).schedule;
+  flow::Program& program = schedule.program;
+  const flow::Op& shared = program.ops[static_cast<size_t>(fork_of(schedule, 1))];
+  const flow::Value hidden = shared.operands[0];
+  const auto combine = static_cast<size_t>(ops_of(schedule, 1, Role::experts).back());
+  const flow::Value routed = program.ops[combine].operands[3];
+  for (size_t i = combine; i < program.ops.size(); ++i) {  // the output, and who reads it
+    for (flow::Value& operand : program.ops[i].operands) {
+      if (operand == routed) operand = hidden;
+    }
+  }
+  const auto report = flow::check_schedule(schedule);
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.error().to_string().find("shared_expert"), std::string::npos)
+      << report.error().to_string();
+}
+
+// Logits of a prompt and the tokens after it.
+std::vector<float> logits_with(const std::string& folder, Switch mode, int32_t delay) {
+  engine::EngineOptions options{
+      .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
+  options.worker.model.probes.all_logits = true;
+  options.worker.passes.dual_stream.mode = mode;
+  options.worker.delays = {.seed = 7, .longest = delay};
+  const auto engine = open_engine(folder, options);
+  Tap tap(*engine);
+  std::vector<int32_t> prompt;
+  for (int32_t i = 0; i < 40; ++i) prompt.push_back((i * 37 + 11) % 512);
+  const auto request = engine->submit({.prompt = prompt, .max_tokens = 8}).value();
+  run_to_end(*engine);
+  std::vector<float> all;
+  for (const TokenRecord& record : tap.of(request)) {
+    all.insert(all.end(), record.logits.begin(), record.logits.end());
+  }
+  return all;
+}
+
+TEST(DualStreamTest, OnAndOffAreBitwiseEqual) {
+  for (const char* name : {"glm4_moe", "deepseek_v2", "deepseek_v3"}) {
+    const std::string folder = golden_folder(name);
+    const std::vector<float> off = logits_with(folder, Switch::off, 0);
+    for (const int32_t delay : {0, 50}) {
+      const std::vector<float> on = logits_with(folder, Switch::on, delay);
+      ASSERT_EQ(on.size(), off.size());
+      EXPECT_EQ(0, std::memcmp(on.data(), off.data(), on.size() * sizeof(float))) << name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace braid::testing
