@@ -15,6 +15,11 @@ std::string_view name_of(Format format) {
   return "?";
 }
 
+std::string_view dtype_name(Format format) {
+  BRAID_CHECK(format == Format::f32 || format == Format::bf16, "({})", name_of(format));
+  return format == Format::f32 ? "float32" : "bfloat16";
+}
+
 Result<Format> parse_dtype(std::string_view text) {
   if (text == "float32" || text == "float") return Format::f32;
   if (text == "bfloat16") return Format::bf16;

@@ -26,6 +26,9 @@ constexpr int64_t bytes_of(Format format) {
 
 std::string_view name_of(Format format);
 
+// "float32" or "bfloat16", as parse_dtype takes it.
+std::string_view dtype_name(Format format);
+
 // "float32" or "bfloat16" (as in --dtype), else a usage error that names both.
 Result<Format> parse_dtype(std::string_view text);
 

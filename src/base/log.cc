@@ -45,10 +45,13 @@ void Console::transient(std::string_view text) {
   shows_transient_ = true;
 }
 
-void Console::warn(std::string_view text) {
+void Console::report(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  write_line(fmt::format("braid: warning: {}", text));
+  write_line(text);
 }
+
+void Console::warn(std::string_view text) { report(fmt::format("braid: warning: {}", text)); }
+void Console::error(std::string_view text) { report(fmt::format("braid: error: {}", text)); }
 
 Console& console() {
   static Console out({.write = write_stderr, .is_terminal = isatty(STDERR_FILENO) != 0});

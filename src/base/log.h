@@ -34,7 +34,9 @@ class Console {
 
   void line(std::string_view text);       // nothing when quiet
   void transient(std::string_view text);  // a terminal only, nothing when quiet; one line
+  void report(std::string_view text);     // what was asked for: quiet or not
   void warn(std::string_view text);       // "braid: warning: text", quiet or not
+  void error(std::string_view text);      // "braid: error: text", quiet or not
 
  private:
   void write_line(std::string_view text);

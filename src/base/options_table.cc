@@ -32,19 +32,6 @@ bool is_routing(std::string_view text) {
   return code == std::errc() && end == text.data() + text.size() && exponent > 0 && exponent <= 100;
 }
 
-// "1,2,3": integers from 0 below 2^31.
-bool is_id_list(std::string_view text) {
-  while (true) {
-    int32_t id = -1;
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (code != std::errc() || id < 0) return false;
-    text.remove_prefix(static_cast<size_t>(end - text.data()));
-    if (text.empty()) return true;
-    if (text[0] != ',') return false;
-    text.remove_prefix(1);
-  }
-}
-
 std::vector<CommandSpec> commands() {
   return {
       {"generate", "continue a prompt"},
@@ -72,10 +59,10 @@ std::vector<OptionSpec> model_options() {
       {.name = "dtype",
        .type = OptionType::choice,
        .group = group,
-       .help = "type of the residual stream and of unquantized weights",
+       .help = "type of the residual stream and of the weights; auto: float32 on the CPU",
        .commands = kAll,
-       .standard = "bfloat16",
-       .choices = {"float32", "bfloat16"}},
+       .standard = "auto",
+       .choices = {"auto", "float32", "bfloat16"}},
       {.name = "load-format",
        .type = OptionType::choice,
        .group = group,
@@ -136,7 +123,7 @@ std::vector<OptionSpec> engine_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "most requests in one step",
-       .commands = kAll,
+       .commands = {"bench throughput", "verify"},
        .standard = "64",
        .minimum = 1,
        .maximum = 65536},
@@ -176,7 +163,16 @@ std::vector<OptionSpec> engine_options() {
 std::vector<OptionSpec> sampling_options() {
   const auto group = "Prompt and sampling";
   return {
-      {.name = "prompt", .group = group, .help = "the text to continue", .commands = {"generate"}},
+      {.name = "prompt",
+       .group = group,
+       .help = "the text to continue; standard input if neither it nor --prompt-file is given",
+       .commands = {"generate"}},
+      {.name = "prompt-file",
+       .type = OptionType::path,
+       .group = group,
+       .help = "file with the text to continue, taken as it is",
+       .commands = {"generate"},
+       .value_name = "FILE"},
       {.name = "system",
        .group = group,
        .help = "system message at the start of the conversation",
@@ -184,9 +180,9 @@ std::vector<OptionSpec> sampling_options() {
       {.name = "max-tokens",
        .type = OptionType::integer,
        .group = group,
-       .help = "most tokens of an answer",
-       .commands = kGenerating,
-       .standard = "256",
+       .help = "most tokens of an answer, or of the text to score; if not given, as many as the "
+               "context holds (generate: at most 256), or the whole text",
+       .commands = {"generate", "chat", "eval perplexity"},
        .minimum = 1,
        .maximum = 16 * kMillion},
       {.name = "temperature",
@@ -224,18 +220,19 @@ std::vector<OptionSpec> eval_options() {
   const auto group = "Evaluation and verification";
   return {
       {.name = "input-ids",
+       .type = OptionType::path,
        .group = group,
-       .help = "token ids to evaluate",
+       .help = "JSON file with an array of token ids",
        .commands = {"eval logits"},
-       .value_name = "IDS",
-       .accepts = is_id_list,
-       .syntax = "integers with commas between"},
+       .value_name = "FILE",
+       .required = true},
       {.name = "output",
        .type = OptionType::path,
        .group = group,
        .help = "safetensors file to write",
        .commands = {"eval logits"},
-       .value_name = "FILE"},
+       .value_name = "FILE",
+       .required = true},
       {.name = "with-routing",
        .type = OptionType::flag,
        .group = group,
@@ -244,15 +241,16 @@ std::vector<OptionSpec> eval_options() {
       {.name = "force-routing",
        .type = OptionType::path,
        .group = group,
-       .help = "take expert ids and weights from this safetensors file instead of the routers",
+       .help = "take the experts' ids from this safetensors file instead of the routers",
        .commands = {"eval logits"},
        .value_name = "FILE"},
       {.name = "text",
        .type = OptionType::path,
        .group = group,
-       .help = "text file to evaluate",
+       .help = "text file to score",
        .commands = {"eval perplexity"},
-       .value_name = "FILE"},
+       .value_name = "FILE",
+       .required = true},
       {.name = "window",
        .type = OptionType::integer,
        .group = group,

@@ -1,31 +1,12 @@
 #include "engine/engine.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "engine/memory_budget.h"
+
 namespace braid::engine {
 namespace {
-
-int32_t blocks_for(int64_t tokens, int32_t page_size) {
-  return static_cast<int32_t>((tokens + page_size - 1) / page_size);
-}
-
-int64_t physical_memory() {
-  return int64_t{sysconf(_SC_PHYS_PAGES)} * int64_t{sysconf(_SC_PAGESIZE)};
-}
-
-// As many blocks as max_running full contexts need, as long as they take at most half the memory.
-int32_t default_blocks(const model::ModelConfig& config, const EngineOptions& options) {
-  const int64_t block_bytes =
-      model::DecoderModel::cache_bytes_per_token(config, options.worker.model.dtype) *
-      options.page_size;
-  const int64_t wanted =
-      int64_t{options.max_running} * blocks_for(options.context_length, options.page_size);
-  const int64_t affordable = physical_memory() / 2 / block_bytes;
-  return static_cast<int32_t>(std::clamp<int64_t>(affordable, 1, wanted));
-}
 
 Status check_sampling(const SamplingParams& sampling) {
   if (!(sampling.temperature >= 0) || !std::isfinite(sampling.temperature)) {
@@ -47,22 +28,13 @@ Status check_sampling(const SamplingParams& sampling) {
 
 Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
                                                EngineOptions options) {
-  if (options.context_length == 0) {
-    options.context_length = static_cast<int32_t>(config.max_positions);
+  options = TRY(resolve(config, std::move(options)));
+  if (options.num_blocks == 0) {
+    const MemoryBudget budget = TRY(plan_memory(config, options, available_memory()));
+    TRY(budget.check());
+    options.num_blocks = budget.num_blocks;
+    options = TRY(resolve(config, std::move(options)));
   }
-  if (options.context_length > config.max_positions) {
-    return Error(ErrorKind::usage, "the context is longer than the model's positions")
-        .with("context-length", options.context_length)
-        .with("max_position_embeddings", config.max_positions)
-        .remedy("Lower --context-length.");
-  }
-  if (options.num_blocks == 0) options.num_blocks = default_blocks(config, options);
-  model::ModelOptions& sizes = options.worker.model;
-  sizes.page_size = options.page_size;
-  sizes.num_blocks = options.num_blocks;
-  sizes.max_blocks = blocks_for(options.context_length, options.page_size);
-  sizes.max_rows = {.decode = layers::bucket_of(options.max_running),
-                    .prefill = layers::bucket_of(options.chunked_prefill_size)};
   auto worker = TRY(Worker::create(config, options.worker));
   return std::unique_ptr<Engine>(new Engine(options, std::move(worker)));
 }
@@ -89,8 +61,8 @@ Result<RequestId> Engine::submit(Request request) {
         .with("vocab_size", config().vocab_size);
   }
   const auto prompt_size = static_cast<int64_t>(request.prompt.size());
-  if (request.max_tokens < 1) {
-    return Error(ErrorKind::usage, "at least one token must be asked for")
+  if (request.max_tokens < 0) {
+    return Error(ErrorKind::usage, "no negative number of tokens can be asked for")
         .with("max-tokens", request.max_tokens);
   }
   if (prompt_size + request.max_tokens > options_.context_length) {
@@ -124,6 +96,7 @@ Result<std::vector<TokenEvent>> Engine::step() {
       planned.sequence->last_step = step_;
     }
   }
+  if (preparer_) preparer_(step_, plan, shape);
   TRY(worker_->run(shape, step_));
   pool_.step_done(step_);
   if (observer_) observer_(step_, plan, shape, logit_rows);
@@ -136,6 +109,11 @@ std::vector<TokenEvent> Engine::deliver(const std::vector<LogitRow>& logit_rows)
   for (size_t row = 0; row < logit_rows.size(); ++row) {
     if (!logit_rows[row].samples) continue;
     Sequence* sequence = logit_rows[row].sequence;
+    if (sequence->request.max_tokens == 0) {  // only the prompt was wanted
+      events.push_back({.request = sequence->id, .finished = FinishReason::length});
+      scheduler_.finish(sequence);
+      continue;
+    }
     const int32_t token = sampled[row];
     sequence->tokens.push_back(token);
     TokenEvent event{.request = sequence->id, .token = token, .finished = {}};

@@ -7,23 +7,19 @@
 
 namespace braid::engine {
 
-struct EngineOptions {
-  WorkerOptions worker;        // its model options' sizes are filled in from what follows
-  int32_t context_length = 0;  // tokens of prompt and answer; 0: the model's own limit
-  int32_t max_running = 8;     // sequences in a step
-  int32_t chunked_prefill_size = 512;
-  int32_t page_size = 16;
-  int32_t num_blocks = 0;  // 0: as many as max_running full contexts, within half the memory
-};
-
 // Sees a step after it has run: its number, plan and rows with logits. For evaluation and tests.
 using StepObserver =
     std::function<void(int64_t step, const Plan& plan, const layers::StepShape& shape,
                        const std::vector<LogitRow>& logit_rows)>;
 
+// Sees a step before it runs, to place what the step reads beside its inputs (forced experts).
+using StepPreparer =
+    std::function<void(int64_t step, const Plan& plan, const layers::StepShape& shape)>;
+
 class Engine {
  public:
-  // Plans and allocates; worker().load() reads the weights.
+  // Plans and allocates; worker().load() reads the weights. `exhausted` with the memory budget when
+  // the machine cannot give it.
   static Result<std::unique_ptr<Engine>> create(const model::ModelConfig& config,
                                                 EngineOptions options);
 
@@ -42,6 +38,7 @@ class Engine {
   const model::ModelConfig& config() const { return worker_->model().config(); }
   int64_t steps() const { return step_; }
   int64_t preemptions() const { return scheduler_.preemptions(); }
+  void set_preparer(StepPreparer preparer) { preparer_ = std::move(preparer); }
   // See BlockPool::keep_log.
   void keep_lease_log(std::vector<flow::Lease>* log) { pool_.keep_log(log); }
   void set_observer(StepObserver observer) { observer_ = std::move(observer); }
@@ -56,6 +53,7 @@ class Engine {
   Scheduler scheduler_;
   RequestId last_request_ = 0;
   int64_t step_ = 0;
+  StepPreparer preparer_;
   StepObserver observer_;
 };
 

@@ -3,7 +3,12 @@
 namespace braid::engine {
 
 std::string_view name_of(FinishReason reason) {
-  return reason == FinishReason::stop ? "stop" : "length";
+  switch (reason) {
+    case FinishReason::stop: return "stop";
+    case FinishReason::length: return "length";
+    case FinishReason::cancelled: return "cancelled";
+  }
+  return "";
 }
 
 }  // namespace braid::engine

@@ -20,17 +20,19 @@ struct SamplingParams {
 struct Request {
   std::vector<int32_t> prompt;  // token ids
   SamplingParams sampling;
-  int32_t max_tokens = 128;             // generated at most
+  int32_t max_tokens = 128;  // generated at most; 0: the prompt is computed, nothing is generated
   std::vector<int32_t> stop_token_ids;  // generation ends after one of these
 };
 
-enum class FinishReason { stop, length };
-std::string_view name_of(FinishReason reason);  // "stop", "length"
+enum class FinishReason { stop, length, cancelled };
+std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled"
 
-// One generated token of a request, as it comes.
+constexpr int32_t kNoToken = -1;
+
+// One generated token of a request, as it comes; kNoToken where only the prompt was wanted.
 struct TokenEvent {
   RequestId request = 0;
-  int32_t token = 0;
+  int32_t token = kNoToken;
   std::optional<FinishReason> finished;
 };
 

@@ -59,6 +59,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
   const layers::InputLayout layout(shape.own, model_.limits());
   step->readback = TRY(flow::compile(TRY(model_.build_readback(layout.num_logits)), scratch));
+  TRY(flow::check_schedule(step->readback));
   return step;
 }
 

@@ -38,6 +38,9 @@ class Schedules {
   Result<int64_t> workspace_bytes() const;
   void bind_to(std::byte* arena, int64_t arena_bytes);
 
+  // Built, rewritten, compiled and checked, but not bound.
+  Result<std::unique_ptr<CompiledStep>> compile(const layers::StepShape& shape) const;
+
   // The step of this shape: found, or built, rewritten, compiled, checked and bound.
   Result<const CompiledStep*> get(const layers::StepShape& shape);
 
@@ -45,8 +48,6 @@ class Schedules {
   const std::map<layers::StepShape, std::unique_ptr<CompiledStep>>& all() const { return steps_; }
 
  private:
-  Result<std::unique_ptr<CompiledStep>> compile(const layers::StepShape& shape) const;
-
   const model::DecoderModel& model_;
   const flow::LauncherTable& table_;
   PassOptions passes_;

@@ -21,12 +21,6 @@ Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
 Status Worker::allocate() {
   flow::Residents& residents = model_.residents();
   const int64_t workspace = TRY(schedules_.workspace_bytes());
-  int64_t cache = 0;
-  for (const int32_t index : model_.state().caches) cache += residents[index].bytes();
-  budget_ = {{"weights", residents.bytes(flow::Lifetime::weight)},
-             {"workspace", workspace},
-             {"kv cache", cache},
-             {"other state", residents.bytes(flow::Lifetime::carried) - cache}};
   for (int32_t index = 0; index < residents.size(); ++index) {
     for (int32_t copy = 0; copy < residents[index].copies; ++copy) {
       memory_.push_back(TRY(device_.allocate(residents[index].bytes())));
@@ -41,6 +35,11 @@ Status Worker::allocate() {
 Status Worker::load(const model::TensorSource& source,
                     const std::function<void(int64_t)>& progress) {
   return model_.weights().load(source, model_.residents(), device_, progress);
+}
+
+void Worker::set_execution(bool serial, flow::Delays delays) {
+  options_.serial = serial;
+  executor_.set_delays(delays);
 }
 
 std::span<int32_t> Worker::host_words(int64_t step) {

@@ -5,30 +5,16 @@
 #include <string>
 
 #include "device/cpu/cpu_device.h"
-#include "engine/schedules.h"
-#include "flow/cpu_executor.h"
+#include "engine/engine_options.h"
 #include "flow/trace.h"
 #include "model/tensor_source.h"
 
 namespace braid::engine {
 
-// One line of the memory budget.
-struct BudgetLine {
-  std::string what;
-  int64_t bytes = 0;
-};
-
-struct WorkerOptions {
-  model::ModelOptions model;
-  PassOptions passes;
-  bool serial = false;  // run op by op on the calling thread, in program order
-  flow::Delays delays;  // random pauses before ops, to shake out missing waits
-};
-
 class Worker {
  public:
-  // Declares, plans and allocates everything; weights are not read yet. `exhausted` with the
-  // budget when memory does not suffice.
+  // Declares, plans and allocates everything; weights are not read yet. `exhausted` when memory
+  // does not suffice.
   static Result<std::unique_ptr<Worker>> create(const model::ModelConfig& config,
                                                 const WorkerOptions& options);
 
@@ -39,7 +25,6 @@ class Worker {
   const model::DecoderModel& model() const { return model_; }
   device::Device& device() { return device_; }
   Schedules& schedules() { return schedules_; }
-  const std::vector<BudgetLine>& budget() const { return budget_; }
 
   // The host's words of step inputs, to be filled before run(step). Steps use two sets in turn.
   std::span<int32_t> host_words(int64_t step);
@@ -51,6 +36,8 @@ class Worker {
   std::byte* data(int32_t resident) const { return model_.residents().data(resident); }
 
   void set_trace(flow::Trace* trace) { trace_ = trace; }
+  // How the next steps run.
+  void set_execution(bool serial, flow::Delays delays);
 
  private:
   Worker(const model::ModelConfig& config, const WorkerOptions& options);
@@ -62,7 +49,6 @@ class Worker {
   model::DecoderModel model_;
   Schedules schedules_;
   std::vector<device::Memory> memory_;
-  std::vector<BudgetLine> budget_;
   flow::Trace* trace_ = nullptr;
   flow::Ticket last_run_ = 0;
   flow::CpuExecutor executor_;  // last: its threads end before what they use

@@ -54,7 +54,7 @@ class Builder {
   int64_t num_rows(Value value) const { return info(value).rows; }
   int64_t num_cols(Value value) const { return info(value).cols; }
   Format format(Value value) const { return info(value).format; }
-  const Placement& placement(Value value) const { return info(value).placement; }
+  Placement placement(Value value) const { return info(value).placement; }
   const MeshSizes& meshes() const { return meshes_; }
   std::string describe(Value value) const { return program_.describe(value); }
 

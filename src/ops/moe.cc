@@ -81,7 +81,7 @@ Dispatched dispatch(Builder& b, Value x, const Routing& routing) {
 
 Permuted permute(Builder& b, const Dispatched& in, int32_t num_slots) {
   const Value ids = in.routing.ids;
-  const Placement& placement = b.placement(ids);
+  const Placement placement = b.placement(ids);
   const int64_t capacity = b.num_rows(ids) * b.num_cols(ids);
   const Value offsets = b.step("offsets", Format::i32, num_slots + 1, 1, placement);
   const Value source = b.step("source", Format::i32, capacity, 1, placement);

@@ -1,0 +1,100 @@
+// braid bench throughput: many requests at once, all there from the start.
+#include <set>
+
+#include "cli/bench.h"
+#include "cli/commands.h"
+
+namespace braid::cli {
+namespace {
+
+struct Throughput {
+  int64_t requests = 0;
+  int64_t input_tokens = 0;
+  int64_t output_tokens = 0;
+  double seconds = 0;
+
+  double rate(int64_t count) const { return static_cast<double>(count) / seconds; }
+};
+
+Result<Throughput> measure(engine::Engine& engine, const ParsedOptions& options) {
+  const int64_t count = options.integer("num-prompts");
+  const int64_t input_len = options.integer("input-len");
+  std::vector<engine::Request> requests;
+  for (int64_t i = 0; i < count; ++i) {
+    const auto seed = static_cast<uint64_t>(options.integer("seed") + i);
+    requests.push_back(
+        random_request(engine.config().vocab_size, input_len, options.integer("output-len"), seed));
+  }
+  Throughput result;
+  const auto start = Clock::now();
+  for (engine::Request& request : requests) TRY(engine.submit(std::move(request)));
+  while (!engine.idle()) {
+    for (const engine::TokenEvent& event : TRY(engine.step())) {
+      ++result.output_tokens;
+      if (event.finished) ++result.requests;
+    }
+  }
+  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  result.input_tokens = result.requests * input_len;
+  return result;
+}
+
+std::string box(const Throughput& result) {
+  constexpr int kColumns = 50;
+  const int64_t total = result.input_tokens + result.output_tokens;
+  std::string text = fmt::format("{:=^{}}\n", " Offline Throughput Benchmark Result ", kColumns);
+  const auto count = [&](std::string_view what, int64_t value) {
+    text += fmt::format("{:<40}{:<10}\n", what, value);
+  };
+  const auto rate = [&](std::string_view what, double value) {
+    text += fmt::format("{:<40}{:<10.2f}\n", what, value);
+  };
+  count("Successful requests:", result.requests);
+  rate("Benchmark duration (s):", result.seconds);
+  count("Total input tokens:", result.input_tokens);
+  count("Total output tokens:", result.output_tokens);
+  count("Total tokens:", total);
+  rate("Request throughput (req/s):", result.rate(result.requests));
+  rate("Input token throughput (tok/s):", result.rate(result.input_tokens));
+  rate("Output token throughput (tok/s):", result.rate(result.output_tokens));
+  rate("Total token throughput (tok/s):", result.rate(total));
+  return text + std::string(kColumns, '=');
+}
+
+Json to_json(const Throughput& result) {
+  const int64_t total = result.input_tokens + result.output_tokens;
+  return {{"successful_requests", result.requests},
+          {"duration_seconds", result.seconds},
+          {"total_input_tokens", result.input_tokens},
+          {"total_output_tokens", result.output_tokens},
+          {"total_tokens", total},
+          {"requests_per_second", result.rate(result.requests)},
+          {"input_tokens_per_second", result.rate(result.input_tokens)},
+          {"output_tokens_per_second", result.rate(result.output_tokens)},
+          {"total_tokens_per_second", result.rate(total)}};
+}
+
+}  // namespace
+
+Result<Outcome> bench_throughput(const Context& context) {
+  const ParsedOptions& options = context.options;
+  Session session = TRY(Session::open(context, /*with_tokenizer=*/false));
+  TRY(check_lengths(options, session));
+  const int64_t num_prompts = options.integer("num-prompts");
+  const int64_t input_len = options.integer("input-len");
+  TRY(session.start({.context_length = input_len + options.integer("output-len"),
+                     .max_running = std::min(options.integer("max-running-requests"), num_prompts),
+                     .prefill_rows = input_len * num_prompts}));
+  const Throughput result = TRY(measure(session.engine(), options));
+  if (options.flag("json")) {
+    Json json = to_json(result);
+    json.update(bench_setting(options, session));
+    TRY(context.streams.out.json_line(json));
+  } else {
+    TRY(context.streams.out.line(box(result)));
+  }
+  TRY(session.finish());
+  return Outcome::success;
+}
+
+}  // namespace braid::cli

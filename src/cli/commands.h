@@ -1,0 +1,24 @@
+// The subcommands. Each stands in a file of its own; run.cc has their table.
+#pragma once
+
+#include "cli/streams.h"
+
+namespace braid::cli {
+
+struct Context {
+  const ParsedOptions& options;
+  Streams& streams;
+};
+
+// How a command ended that did what it could.
+enum class Outcome { success, interrupted };
+
+Result<Outcome> generate(const Context& context);
+Result<Outcome> chat(const Context& context);
+Result<Outcome> eval_logits(const Context& context);
+Result<Outcome> eval_perplexity(const Context& context);
+Result<Outcome> bench_throughput(const Context& context);
+Result<Outcome> bench_latency(const Context& context);
+Result<Outcome> verify(const Context& context);
+
+}  // namespace braid::cli

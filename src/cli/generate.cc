@@ -1,0 +1,58 @@
+// braid generate: continues a prompt.
+#include <iterator>
+
+#include "cli/commands.h"
+#include "cli/generation_options.h"
+#include "cli/session.h"
+
+namespace braid::cli {
+namespace {
+
+constexpr int64_t kMostTokens = 256;  // of an answer, when nobody says how long it may be
+constexpr int64_t kMaxPromptBytes = int64_t{256} << 20;
+
+Result<std::string> read_prompt(const Context& context) {
+  const ParsedOptions& options = context.options;
+  const bool direct = options.has("prompt");
+  if (direct && options.has("prompt-file")) {
+    return Error(ErrorKind::usage, "--prompt and --prompt-file are both given")
+        .remedy("Leave one of them out.");
+  }
+  if (direct) return options.text("prompt");
+  if (options.has("prompt-file")) return read_file(options.text("prompt-file"), kMaxPromptBytes);
+  if (context.streams.in_is_terminal) {
+    context.streams.console.line("type the prompt; Ctrl-D ends it");
+  }
+  return std::string(std::istreambuf_iterator<char>(context.streams.in), {});
+}
+
+}  // namespace
+
+Result<Outcome> generate(const Context& context) {
+  const ParsedOptions& options = context.options;
+  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  engine::TextRequest request{
+      .prompt = TRY(session.tokenizer().encode(TRY(read_prompt(context)), true)),
+      .sampling = sampling_params(options, session.config().sampling),
+      .stops = TRY(stop_texts(options))};
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  if (prompt_tokens == 0) {
+    return Error(ErrorKind::usage, "the prompt is empty")
+        .remedy("Give one with --prompt, --prompt-file or standard input.");
+  }
+  request.max_tokens =
+      TRY(answer_tokens(options, prompt_tokens, session.context_length(), kMostTokens));
+  TRY(session.start(
+      {.context_length = prompt_tokens + request.max_tokens, .prefill_rows = prompt_tokens}));
+
+  const InterruptGuard interrupt;
+  const bool json = options.flag("json");
+  const engine::TextResult result = TRY(stream_text(session.engine(), session.tokenizer(), request,
+                                                    json, interrupt, context.streams.out));
+  if (json) TRY(context.streams.out.json_line(to_json(result)));
+  TRY(session.finish());
+  context.streams.console.line(summary(result));
+  return interrupt.interrupted() ? Outcome::interrupted : Outcome::success;
+}
+
+}  // namespace braid::cli

@@ -1,0 +1,76 @@
+#include "cli/generation_options.h"
+
+#include <algorithm>
+
+namespace braid::cli {
+
+engine::SamplingParams sampling_params(const ParsedOptions& options,
+                                       const model::SamplingDefaults& recommended) {
+  model::SamplingDefaults chosen;
+  if (recommended.do_sample.value_or(true)) chosen = recommended;
+  if (options.has("temperature")) chosen.temperature = options.number("temperature");
+  if (options.has("top-p")) chosen.top_p = options.number("top-p");
+  if (options.has("top-k")) chosen.top_k = options.integer("top-k");
+  const bool samples = chosen.do_sample.value_or(false) || chosen.top_p || chosen.top_k;
+  return {.temperature = static_cast<float>(chosen.temperature.value_or(samples ? 1 : 0)),
+          .top_p = static_cast<float>(chosen.top_p.value_or(1)),
+          .top_k = static_cast<int32_t>(chosen.top_k.value_or(0)),
+          .seed = static_cast<uint64_t>(options.integer("seed"))};
+}
+
+Result<std::vector<std::string>> stop_texts(const ParsedOptions& options) {
+  std::vector<std::string> stops = options.texts("stop");
+  if (std::find(stops.begin(), stops.end(), "") == stops.end()) return stops;
+  return Error(ErrorKind::usage, "--stop is empty")
+      .remedy("Give the text before which the answer ends, or leave --stop out.");
+}
+
+Result<int32_t> answer_tokens(const ParsedOptions& options, int64_t prompt_tokens,
+                              int64_t context_length, int64_t most) {
+  const int64_t room = context_length - prompt_tokens;
+  const bool given = options.has("max-tokens");
+  const int64_t wanted = given ? options.integer("max-tokens") : std::min(most, room);
+  if (wanted <= room && wanted > 0) return static_cast<int32_t>(wanted);
+  Error error = Error(ErrorKind::usage, "prompt and answer do not fit into the context")
+                    .with("prompt tokens", prompt_tokens)
+                    .with("context-length", context_length);
+  if (!given) return std::move(error).remedy("Shorten the prompt.");
+  return std::move(error)
+      .with("max-tokens", wanted)
+      .remedy(room > 0 ? fmt::format("Lower --max-tokens to {} or less.", room)
+                       : std::string("Shorten the prompt."));
+}
+
+Result<engine::TextResult> stream_text(engine::Engine& engine, const text::Tokenizer& tokenizer,
+                                       const engine::TextRequest& request, bool json,
+                                       const InterruptGuard& interrupt, Output& out) {
+  Status written;
+  const auto sink = [&](std::string_view text) {
+    if (!json && written.ok()) written = out.write(text);
+    return written.ok() && !interrupt.interrupted();
+  };
+  engine::TextResult result = TRY(engine::generate_text(engine, tokenizer, request, sink));
+  TRY(written);
+  if (!json) TRY(out.write("\n"));
+  return result;
+}
+
+std::string summary(const engine::TextResult& result) {
+  return fmt::format(
+      "{} prompt tokens, {} generated, prefill {:.1f} tokens/s, decode {:.1f} tokens/s, finished: "
+      "{}",
+      result.prompt_tokens, result.ids.size(), result.prefill_rate(), result.decode_rate(),
+      name_of(result.finished));
+}
+
+Json to_json(const engine::TextResult& result) {
+  return {{"text", result.text},
+          {"ids", result.ids},
+          {"prompt_tokens", result.prompt_tokens},
+          {"generated_tokens", result.ids.size()},
+          {"prefill_tokens_per_second", result.prefill_rate()},
+          {"decode_tokens_per_second", result.decode_rate()},
+          {"finish_reason", name_of(result.finished)}};
+}
+
+}  // namespace braid::cli

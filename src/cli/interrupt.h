@@ -1,0 +1,17 @@
+// Ctrl-C while something runs that can end in good order.
+#pragma once
+
+namespace braid::cli {
+
+// While it lives, the first SIGINT is noted and the second one ends the process. One at a time.
+class InterruptGuard {
+ public:
+  InterruptGuard();
+  ~InterruptGuard();
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+  bool interrupted() const;
+};
+
+}  // namespace braid::cli

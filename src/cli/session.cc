@@ -1,0 +1,187 @@
+#include "cli/session.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/progress.h"
+#include "cli/explain.h"
+#include "engine/memory_budget.h"
+#include "model/checkpoint_source.h"
+#include "model/dummy_source.h"
+
+namespace braid::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The part behind "zipf:", which the options table has checked.
+double zipf_exponent(const std::string& routing) {
+  return std::strtod(routing.c_str() + routing.find(':') + 1, nullptr);
+}
+
+// What the options say, whatever the command needs.
+Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
+  engine::EngineOptions out;
+  const auto small = [&](std::string_view name) {
+    return static_cast<int32_t>(options.integer(name));
+  };
+  if (options.has("context-length")) out.context_length = small("context-length");
+  if (options.has("kv-blocks")) out.num_blocks = small("kv-blocks");
+  out.chunked_prefill_size = small("chunked-prefill-size");
+  out.page_size = small("page-size");
+  engine::WorkerOptions& worker = out.worker;
+  const std::string& dtype = options.text("dtype");
+  worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
+  worker.passes.dual_stream = {
+      .mode = TRY(passes::parse_switch("--dual-stream", options.text("dual-stream"))),
+      .max_tokens = options.integer("dual-stream-max-tokens")};
+  if (options.has("routing")) {
+    const std::string& routing = options.text("routing");
+    const bool balanced = routing == "balanced";
+    worker.model.choice = balanced ? kernels::Choice::balanced : kernels::Choice::zipf;
+    if (!balanced) worker.model.zipf_exponent = zipf_exponent(routing);
+  }
+  return out;
+}
+
+Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
+  const fs::path path = fs::path(folder) / "tokenizer.json";
+  const fs::path config = fs::path(folder) / "tokenizer_config.json";
+  std::error_code code;
+  if (!fs::exists(path, code)) {
+    return Error(ErrorKind::not_found, "the model folder has no tokenizer.json")
+        .with("folder", folder)
+        .remedy("This command works on text: download the tokenizer's files, too.");
+  }
+  text::Tokenizer tokenizer = TRY(text::Tokenizer::load(path.string()));
+  if (fs::exists(config, code)) {
+    TRY(tokenizer.apply(TRY(text::load_tokenizer_config(config.string()))));
+  }
+  return tokenizer;
+}
+
+}  // namespace
+
+const std::string& Session::folder() const { return context_.options.text("model"); }
+
+Result<Session> Session::open(const Context& context, bool with_tokenizer) {
+  Session session(context);
+  const ParsedOptions& options = context.options;
+  Console& console = context.streams.console;
+  Stage reading("reading the configuration", console);
+  const std::string override_json =
+      options.has("json-model-override-args") ? options.text("json-model-override-args") : "";
+  session.config_ = TRY(model::load_config(session.folder(), override_json));
+  session.limits_ = TRY(engine::resolve(session.config_, TRY(options_of(options))));
+  reading.done(name_of(session.config_.architecture));
+  if (with_tokenizer) {
+    Stage stage("reading the tokenizer", console);
+    session.tokenizer_ = TRY(load_tokenizer(session.folder()));
+    stage.done(fmt::format("{} tokens", session.tokenizer_->vocab_size()));
+  }
+  TRY(session.open_trace());
+  if (options.flag("explain")) {
+    console.report(explain_options(options));
+    console.report(explain_model(session.config_, session.limits_, options));
+  }
+  return session;
+}
+
+Status Session::open_trace() {
+  if (!context_.options.has("trace")) return {};
+  const std::string& path = context_.options.text("trace");
+  trace_file_.open(path, std::ios::binary | std::ios::trunc);
+  if (!trace_file_) {
+    return Error(ErrorKind::usage, "the trace cannot be written")
+        .with("--trace", path)
+        .with("reason", std::strerror(errno));
+  }
+  trace_ = std::make_unique<flow::Trace>();
+  return {};
+}
+
+Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) const {
+  engine::EngineOptions options = limits_;
+  const auto lower = [](int32_t& value, int64_t need) {
+    if (need > 0) value = static_cast<int32_t>(std::min<int64_t>(value, need));
+  };
+  lower(options.context_length, needs.context_length);
+  lower(options.chunked_prefill_size, needs.prefill_rows);
+  options.max_running = static_cast<int32_t>(needs.max_running);
+  options.worker.model.probes = needs.probes;
+  return engine::resolve(config_, std::move(options));
+}
+
+Result<engine::EngineOptions> Session::plan(engine::EngineOptions options) const {
+  Console& console = context_.streams.console;
+  Stage stage("planning the memory", console);
+  const engine::MemoryBudget budget =
+      TRY(engine::plan_memory(config_, options, engine::available_memory()));
+  stage.done();
+  const std::string table = fmt::format("memory\n{}", budget.table());
+  const Status fits = budget.check();
+  if (fits.ok() && !context_.options.flag("explain")) {
+    console.line(table);
+  } else {
+    console.report(table);
+  }
+  TRY(fits);
+  options.num_blocks = budget.num_blocks;
+  return engine::resolve(config_, std::move(options));
+}
+
+Result<std::unique_ptr<model::TensorSource>> Session::open_weights() const {
+  const ParsedOptions& options = context_.options;
+  const model::SourceOptions source{.check_weights = options.flag("check-weights")};
+  if (options.text("load-format") == "dummy") {
+    return std::unique_ptr<model::TensorSource>(
+        std::make_unique<model::DummySource>(options.integer("seed"), source));
+  }
+  Stage stage("opening the checkpoint", context_.streams.console);
+  model::Checkpoint checkpoint = TRY(model::Checkpoint::open(folder()));
+  stage.done(format_bytes(static_cast<double>(checkpoint.bytes())));
+  return std::unique_ptr<model::TensorSource>(std::make_unique<model::CheckpointSource>(
+      std::move(checkpoint), config_.quantization, source));
+}
+
+Status Session::load(const model::TensorSource& source) {
+  const auto bytes = engine_->worker().model().residents().bytes(flow::Lifetime::weight);
+  const bool dummy = context_.options.text("load-format") == "dummy";
+  Progress progress(dummy ? "making up weights" : "loading the weights", bytes,
+                    context_.streams.console);
+  TRY(engine_->worker().load(source, [&](int64_t more) { progress.add(more); }));
+  progress.done();
+  return {};
+}
+
+Status Session::start(const EngineNeeds& needs) {
+  Console& console = context_.streams.console;
+  const std::unique_ptr<model::TensorSource> source = TRY(open_weights());
+  const engine::EngineOptions options = TRY(plan(TRY(engine_options(needs))));
+  Stage allocating("allocating the memory", console);
+  engine_ = TRY(engine::Engine::create(config_, options));
+  allocating.done();
+  TRY(load(*source));
+  engine_->worker().set_trace(trace_.get());
+  if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
+  return {};
+}
+
+Status Session::finish() {
+  if (trace_ == nullptr) return {};
+  const std::string& path = context_.options.text("trace");
+  trace_file_ << trace_->to_perfetto();
+  trace_file_.close();
+  if (!trace_file_) {
+    return Error(ErrorKind::fault, "the trace could not be written whole").with("--trace", path);
+  }
+  std::string table = trace_->module_table();
+  table.pop_back();  // the console ends the line
+  context_.streams.console.report(table);
+  context_.streams.console.line(fmt::format("trace written to {}", path));
+  return {};
+}
+
+}  // namespace braid::cli

@@ -1,0 +1,59 @@
+// Session: a model opened and started as the options say, with its stages told on the console.
+#pragma once
+
+#include <fstream>
+#include <memory>
+#include <optional>
+
+#include "cli/commands.h"
+#include "engine/engine.h"
+#include "model/tensor_source.h"
+#include "text/tokenizer.h"
+
+namespace braid::cli {
+
+// What a command needs of the engine, where that is less than what the options allow.
+struct EngineNeeds {
+  int64_t context_length = 0;  // tokens of its longest request; 0: the whole context
+  int64_t max_running = 1;     // requests in a step
+  int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
+  model::Probes probes;
+};
+
+class Session {
+ public:
+  // Reads configuration and, where wanted, tokenizer. Prints the first part of --explain.
+  static Result<Session> open(const Context& context, bool with_tokenizer);
+
+  // Plans and allocates the memory, loads the weights, and prints the rest of --explain.
+  Status start(const EngineNeeds& needs);
+
+  // Writes --trace. To be called when all steps have run.
+  Status finish();
+
+  const model::ModelConfig& config() const { return config_; }
+  const text::Tokenizer& tokenizer() const { return *tokenizer_; }
+  engine::Engine& engine() { return *engine_; }
+  const std::string& folder() const;
+  // Tokens that a request can have: --context-length, or the model's own limit.
+  int64_t context_length() const { return limits_.context_length; }
+  // The engine's options for these needs; num_blocks may still be open.
+  Result<engine::EngineOptions> engine_options(const EngineNeeds& needs) const;
+
+ private:
+  explicit Session(const Context& context) : context_(context) {}
+  Result<std::unique_ptr<model::TensorSource>> open_weights() const;
+  Result<engine::EngineOptions> plan(engine::EngineOptions options) const;
+  Status load(const model::TensorSource& source);
+  Status open_trace();
+
+  Context context_;
+  model::ModelConfig config_;
+  engine::EngineOptions limits_;  // what the options allow
+  std::optional<text::Tokenizer> tokenizer_;
+  std::unique_ptr<flow::Trace> trace_;  // where --trace is given
+  std::ofstream trace_file_;
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+}  // namespace braid::cli

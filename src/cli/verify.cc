@@ -1,0 +1,166 @@
+// braid verify: proves Schedules free of races and deadlocks, and compares runs with delays with
+// serial execution.
+#include <algorithm>
+
+#include "cli/bench.h"
+#include "cli/commands.h"
+#include "cli/explain.h"
+#include "cli/session.h"
+#include "engine/verification.h"
+#include "ops/register_cpu.h"
+
+namespace braid::cli {
+namespace {
+
+constexpr int32_t kLongestDelay = 200;  // microseconds before an op
+
+// What verify found out, line by line on the output.
+class Report {
+ public:
+  Report(const Context& context, int64_t num_layers)
+      : context_(context), bound_us_(engine::compile_bound_us(num_layers)) {}
+
+  Status line(const std::string& text) {
+    return context_.options.flag("json") ? Status() : context_.streams.out.line(text);
+  }
+
+  Status heading() {
+    return line(fmt::format("{:<26} {:>6} {:>6} {:>11} {:>8} {:>11} {:>9}", "schedule", "ops",
+                            "waits", "workspace", "pairs", "compile µs", "check µs"));
+  }
+
+  Status schedule(const layers::StepShape& shape, const engine::CompiledStep& step) {
+    ++schedules_;
+    pairs_ += step.report.pairs;
+    slowest_us_ = std::max(slowest_us_, step.compile_us + step.check_us);
+    return line(fmt::format("{:<26} {:>6} {:>6} {:>11} {:>8} {:>10.0f} {:>8.0f}", shape.to_string(),
+                            step.schedule.program.ops.size(), step.schedule.wait_count(),
+                            format_bytes(static_cast<double>(step.schedule.workspace_bytes)),
+                            step.report.pairs, step.compile_us, step.check_us));
+  }
+
+  Status finding(const Error& error) {
+    findings_.push_back(error.to_string());
+    return line(fmt::format("FINDING {}", findings_.back()));
+  }
+
+  // The summary; an error when there is any finding.
+  Status finish(int64_t runs) {
+    const bool in_time = slowest_us_ <= bound_us_;
+    TRY(
+        line(fmt::format("{} schedules, {} pairs of accesses proven ordered, {} runs with delays "
+                         "equal to serial execution, {} findings",
+                         schedules_, pairs_, runs, findings_.size())));
+    TRY(line(fmt::format("slowest to compile and check: {:.0f} µs, {} the bound of {:.0f} µs",
+                         slowest_us_, in_time ? "within" : "over", bound_us_)));
+    if (context_.options.flag("json")) {
+      TRY(context_.streams.out.json_line({{"schedules", schedules_},
+                                          {"pairs", pairs_},
+                                          {"delay_runs", runs},
+                                          {"findings", findings_},
+                                          {"slowest_us", slowest_us_},
+                                          {"bound_us", bound_us_}}));
+    }
+    if (findings_.empty()) return {};
+    return Error(ErrorKind::internal, "verification failed").with("findings", findings_.size());
+  }
+
+ private:
+  const Context& context_;
+  double bound_us_;
+  double slowest_us_ = 0;
+  int64_t schedules_ = 0;
+  int64_t pairs_ = 0;
+  std::vector<std::string> findings_;
+};
+
+// Compiles every representative step without allocating anything, and proves each of them and the
+// order of the launches between neighbours.
+Status verify_schedules(const Context& context, const model::ModelConfig& config,
+                        const engine::EngineOptions& options, Report& report) {
+  const model::DecoderModel model(config, options.worker.model);
+  flow::LauncherTable table;
+  ops::register_cpu(table);
+  const engine::Schedules schedules(model, table, options.worker.passes);
+  TRY(report.heading());
+  std::unique_ptr<engine::CompiledStep> last;
+  bool explained = !context.options.flag("explain");
+  for (const layers::StepShape& shape :
+       engine::representative_shapes(options.worker.model.max_rows)) {
+    auto step = schedules.compile(shape);
+    if (!step.ok()) {
+      TRY(report.finding(Error(step.error()).with("rows", shape.to_string())));
+      continue;
+    }
+    TRY(report.schedule(shape, **step));
+    if (!std::exchange(explained, true)) {
+      TRY(report.line(explain_layer((*step)->schedule, config)));
+      for (const passes::Decision& decision : (*step)->decisions) {
+        TRY(report.line(
+            fmt::format("  {}: {} ({})", decision.pass, decision.choice, decision.reason)));
+      }
+    }
+    if (last != nullptr) {
+      const auto launches = engine::verify_launches(*last, **step);
+      if (!launches.ok()) {
+        TRY(report.finding(Error(launches.error()).with("rows", shape.to_string())));
+      }
+    }
+    last = std::move(*step);
+  }
+  return {};
+}
+
+// Requests whose steps are prefill, decode, and both at once.
+std::vector<engine::Request> small_requests(const model::ModelConfig& config, uint64_t seed) {
+  std::vector<engine::Request> requests;
+  for (const int64_t input_len : {5, 21, 2, 13}) {
+    requests.push_back(random_request(config.vocab_size, input_len, 4, seed + requests.size()));
+    requests.back().sampling = {.temperature = 1, .seed = seed};
+  }
+  return requests;
+}
+
+constexpr EngineNeeds kSmallEngine = {
+    .context_length = 32, .max_running = 4, .prefill_rows = 16, .probes = {.all_logits = true}};
+
+// Runs `runs` times with delays what one serial run has recorded.
+Status verify_runs(const Context& context, Session& session, int64_t runs, Report& report) {
+  TRY(session.start(kSmallEngine));
+  Stage stage("comparing runs", context.streams.console);
+  const auto seed = static_cast<uint64_t>(context.options.integer("seed"));
+  const auto requests = small_requests(session.config(), seed);
+  const auto recording = TRY(engine::StepRecording::record(session.engine(), requests));
+  for (int64_t run = 0; run < runs; ++run) {
+    const flow::Delays delays{.seed = (seed + static_cast<uint64_t>(run)) << 20,
+                              .longest = kLongestDelay};
+    const Status same = recording.replay(session.engine().worker(), delays);
+    if (!same.ok()) TRY(report.finding(same.error()));
+    context.streams.console.transient(fmt::format("comparing runs: {} of {}", run + 1, runs));
+  }
+  stage.done(fmt::format("{} runs of {} steps", runs, recording.num_steps()));
+  return session.finish();
+}
+
+}  // namespace
+
+Result<Outcome> verify(const Context& context) {
+  const ParsedOptions& options = context.options;
+  const int64_t runs = options.integer("delays");
+  if (runs == 0 && options.has("trace")) {
+    return Error(ErrorKind::usage, "--trace needs --delays: without it verify runs nothing")
+        .remedy("Add --delays N, or leave --trace out.");
+  }
+  Session session = TRY(Session::open(context, /*with_tokenizer=*/false));
+  engine::EngineOptions planned =
+      TRY(session.engine_options({.max_running = options.integer("max-running-requests")}));
+  planned.num_blocks = std::max(planned.num_blocks, 1);
+  planned = TRY(engine::resolve(session.config(), planned));
+  Report report(context, session.config().num_layers);
+  TRY(verify_schedules(context, session.config(), planned, report));
+  if (runs > 0) TRY(verify_runs(context, session, runs, report));
+  TRY(report.finish(runs));
+  return Outcome::success;
+}
+
+}  // namespace braid::cli

@@ -1,0 +1,33 @@
+// What an engine is made for: its sizes and how its worker runs.
+#pragma once
+
+#include "engine/schedules.h"
+#include "flow/cpu_executor.h"
+#include "model/config.h"
+
+namespace braid::engine {
+
+struct WorkerOptions {
+  model::ModelOptions model;
+  PassOptions passes;
+  bool serial = false;  // run op by op on the calling thread, in program order
+  flow::Delays delays;  // random pauses before ops, to shake out missing waits
+};
+
+struct EngineOptions {
+  WorkerOptions worker;        // its model options' sizes are filled in from what follows
+  int32_t context_length = 0;  // tokens of prompt and answer; 0: the model's own limit
+  int32_t max_running = 8;     // sequences in a step
+  int32_t chunked_prefill_size = 512;
+  int32_t page_size = 16;
+  int32_t num_blocks = 0;  // KV blocks; 0: as plan_memory() finds
+};
+
+// Fills in the context where none is given and the sizes of the model's buffers. `usage` when the
+// context is longer than the model's positions.
+Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions options);
+
+// Blocks that hold `tokens` tokens.
+int32_t blocks_for(int64_t tokens, int32_t page_size);
+
+}  // namespace braid::engine

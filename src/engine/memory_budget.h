@@ -1,0 +1,44 @@
+// The memory that an engine will take, planned before anything is allocated.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine_options.h"
+#include "model/config.h"
+
+namespace braid::engine {
+
+// One line of the budget.
+struct BudgetLine {
+  std::string what;
+  int64_t bytes = 0;
+  std::string size;  // what the bytes follow from: "2048 tokens in 128 blocks"
+};
+
+struct MemoryBudget {
+  std::vector<BudgetLine> lines;
+  int32_t num_blocks = 0;  // of the KV cache: as asked for, or as many as fit
+  int64_t available = 0;   // bytes that the machine can give; 0: unknown
+  std::string remedy;      // which option to change when the total does not fit
+
+  int64_t total() const;
+  // Line by line: what, size, share of what is available.
+  std::string table() const;
+  // `exhausted`, with every line and the remedy, when the total is more than what is available.
+  Status check() const;
+};
+
+// The budget of an engine with these (resolved) options. Without num_blocks the KV cache gets what
+// max_running full contexts need, but no more than what is left beside all the rest.
+Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
+                                 int64_t available);
+
+// Bytes that this machine can give without swapping: MemAvailable of /proc/meminfo; 0: unknown.
+int64_t available_memory();
+// The same from the file's text.
+std::optional<int64_t> parse_available(std::string_view meminfo);
+
+}  // namespace braid::engine
