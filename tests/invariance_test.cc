@@ -86,6 +86,8 @@ int64_t run_schedule(const std::string& name, const std::vector<Request>& reques
   const auto blocks = whole + static_cast<int32_t>(random() % static_cast<uint64_t>(whole + 1));
   const auto engine =
       open_engine(golden_folder(name), options_for(chunk, page, blocks, 2 + random() % 6));
+  std::vector<flow::Lease> leases;
+  engine->keep_lease_log(&leases);
   Tap tap(*engine);
   std::map<RequestId, size_t> submitted;
   std::map<RequestId, std::vector<int32_t>> tokens;
@@ -101,6 +103,7 @@ int64_t run_schedule(const std::string& name, const std::vector<Request>& reques
     for (const auto& event : events) tokens[event.request].push_back(event.token);
   }
   EXPECT_EQ(tap.mismatches(), 0);
+  EXPECT_TRUE(flow::check_leases(leases).ok());
   for (const auto& [id, which] : submitted) {
     expect_same(
         alone[which], tokens[id], tap.of(id),

@@ -19,7 +19,7 @@ std::string_view name_of(ErrorKind kind) {
 
 Error::Error(ErrorKind kind, std::string message) : kind_(kind), message_(std::move(message)) {}
 
-Error&& Error::remedy(std::string text) && {
+Error Error::remedy(std::string text) && {
   remedy_ = std::move(text);
   return std::move(*this);
 }

@@ -37,11 +37,11 @@ class Error {
   Error(ErrorKind kind, std::string message);
 
   template <typename T>
-  Error&& with(std::string_view name, const T& value) && {
+  Error with(std::string_view name, const T& value) && {
     values_.emplace_back(std::string(name), fmt::format("{}", value));
     return std::move(*this);
   }
-  Error&& remedy(std::string text) &&;
+  Error remedy(std::string text) &&;
 
   ErrorKind kind() const { return kind_; }
   const std::string& message() const { return message_; }

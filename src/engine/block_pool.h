@@ -4,10 +4,9 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <vector>
 
-#include "base/status.h"
+#include "flow/check.h"
 
 namespace braid::engine {
 
@@ -19,22 +18,33 @@ class BlockPool {
   // Blocks that can be handed out now.
   int32_t num_free() const { return static_cast<int32_t>(free_.size()); }
 
-  // Appends `count` blocks to `blocks`; false, and nothing happens, when there are not enough.
-  bool allocate(int32_t count, std::vector<int32_t>& blocks);
+  // Appends `count` blocks, to be used from step `step` on, to `blocks`; false, and nothing
+  // happens, when there are not enough.
+  bool allocate(int32_t count, int64_t step, std::vector<int32_t>& blocks);
   // Takes all blocks back; the last step that used them is `last_step`.
   void release(std::vector<int32_t>& blocks, int64_t last_step);
   // Every step up to `step` is done.
   void step_done(int64_t step);
+
+  // Who held which block from when to when, for flow::check_leases: one lease of one block (as one
+  // row of resident 0) a release. Off until asked for; `log` must outlive the pool.
+  void keep_log(std::vector<flow::Lease>* log) { log_ = log; }
 
  private:
   struct Retired {
     int64_t last_step;
     int32_t block;
   };
+  struct Grant {
+    int64_t step = 0;
+    int64_t done = 0;  // what was done when the block was handed out
+  };
   int32_t num_blocks_;
   int64_t done_ = 0;
+  std::vector<Grant> grants_;     // [num_blocks], of the present or last holder
   std::deque<int32_t> free_;      // oldest first
   std::vector<Retired> retired_;  // released, but their last step may still run
+  std::vector<flow::Lease>* log_ = nullptr;
 };
 
 }  // namespace braid::engine

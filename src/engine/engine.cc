@@ -110,7 +110,7 @@ Result<RequestId> Engine::submit(Request request) {
 }
 
 Result<std::vector<TokenEvent>> Engine::step() {
-  const Plan plan = scheduler_.plan();
+  const Plan plan = scheduler_.plan(step_ + 1);
   if (plan.empty()) return std::vector<TokenEvent>{};
   const layers::RowCounts rows = plan.rows();
   const layers::RowCounts bucket{layers::bucket_of(rows.decode), layers::bucket_of(rows.prefill)};

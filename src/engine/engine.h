@@ -42,6 +42,8 @@ class Engine {
   const model::ModelConfig& config() const { return worker_->model().config(); }
   int64_t steps() const { return step_; }
   int64_t preemptions() const { return scheduler_.preemptions(); }
+  // See BlockPool::keep_log.
+  void keep_lease_log(std::vector<flow::Lease>* log) { pool_.keep_log(log); }
   void set_observer(StepObserver observer) { observer_ = std::move(observer); }
 
  private:

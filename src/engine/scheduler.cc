@@ -32,7 +32,8 @@ Status Scheduler::add(std::unique_ptr<Sequence> sequence) {
   return {};
 }
 
-Plan Scheduler::plan() {
+Plan Scheduler::plan(int64_t step) {
+  step_ = step;
   Plan plan;
   plan_decode(plan);
   plan_prefill(plan);
@@ -85,7 +86,7 @@ void Scheduler::plan_prefill(Plan& plan) {
 
 bool Scheduler::ensure_blocks(Sequence& sequence, int32_t tokens) {
   const int32_t missing = blocks_for(tokens) - static_cast<int32_t>(sequence.blocks.size());
-  return missing <= 0 || pool_.allocate(missing, sequence.blocks);
+  return missing <= 0 || pool_.allocate(missing, step_, sequence.blocks);
 }
 
 void Scheduler::preempt_youngest() {

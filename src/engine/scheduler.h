@@ -43,8 +43,8 @@ class Scheduler {
 
   // Queues a sequence. One that can never fit into the pool is `exhausted`.
   Status add(std::unique_ptr<Sequence> sequence);
-  // The next step's rows, with their blocks allocated.
-  Plan plan();
+  // The rows of step `step`, with their blocks allocated.
+  Plan plan(int64_t step);
   // Takes a finished sequence out and releases its blocks.
   void finish(Sequence* sequence);
   // Takes a sequence out by id, running or waiting; false when it is not here.
@@ -64,6 +64,7 @@ class Scheduler {
   BlockPool& pool_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::list<std::unique_ptr<Sequence>> running_;  // in the order of admission
+  int64_t step_ = 0;                              // that is being planned
   int64_t preemptions_ = 0;
 };
 

@@ -145,19 +145,21 @@ class Hazards {
       had_content = had_content || own.state;
     }
     if (!had_content && !touch.read) return {};
-    Error error(ErrorKind::internal, had_content
-                                         ? "a step buffer was overwritten while it is in use"
-                                         : "an op reads rows that no earlier op wrote");
-    if (had_content) {
-      error = std::move(error)
-                  .with("overwritten by", op_text(program_, segment.state.writer))
-                  .with("as", label(segment.state.buffer));
+    const std::string of_rows = rows(touch.buffer, touch.base, segment.first, segment.last);
+    if (!had_content) {
+      return Error(ErrorKind::internal, "an op reads rows that no earlier op wrote")
+          .with("op", op_text(program_, op_))
+          .with("lane", lane_of(op_))
+          .with("buffer", label(touch.buffer))
+          .with("rows", of_rows);
     }
-    return std::move(error)
+    return Error(ErrorKind::internal, "a step buffer was overwritten while it is in use")
+        .with("overwritten by", op_text(program_, segment.state.writer))
+        .with("as", label(segment.state.buffer))
         .with("op", op_text(program_, op_))
-        .with("lane", lane_of(op_))
+        .with("lanes", fmt::format("{}, {}", lane_of(segment.state.writer), lane_of(op_)))
         .with("buffer", label(touch.buffer))
-        .with("rows", rows(touch.buffer, touch.base, segment.first, segment.last));
+        .with("rows", of_rows);
   }
 
   void record(const Touch& touch) {

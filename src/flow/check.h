@@ -42,7 +42,8 @@ struct CommunicatorGroup {
 // - lane orders, waits and rendezvous have no cycle: a collective ends nowhere before it has
 //   started everywhere;
 // - memory that a rank other than its owner touches is ordered through collectives. A collective
-//   touches memory after its rendezvous, and orders its own accesses of all ranks itself.
+//   touches memory after its rendezvous, and orders its own accesses of all ranks itself; those
+//   of another rank come before what follows the collective only if it is a barrier.
 // That each rank's own Schedule is right is check_schedule's part.
 Result<CheckReport> check_joint(std::span<const Schedule* const> ranks,
                                 std::span<const CommunicatorGroup> groups = {});

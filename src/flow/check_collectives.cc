@@ -12,7 +12,8 @@ using Sequences = std::vector<std::vector<Issue>>;  // per rank, of one communic
 using Text = std::function<std::string(int32_t)>;
 
 bool alike(const Issue& a, const Issue& b) {
-  return a.kind == b.kind && a.collective.signature == b.collective.signature;
+  return a.kind == b.kind && a.collective.signature == b.collective.signature &&
+         a.collective.barrier == b.collective.barrier;
 }
 
 // Appends the meetings of one group.

@@ -13,6 +13,7 @@ namespace {
 // One collective of all members of a communicator group.
 struct Meeting {
   std::vector<int32_t> nodes;
+  bool barrier = false;
   size_t arrived = 0;
 };
 
@@ -170,7 +171,10 @@ class OrderBuilder {
   void meet(Meeting& meeting, std::vector<int32_t>& ready) {
     if (++meeting.arrived < meeting.nodes.size()) return;
     const int32_t first = meeting.nodes.front();
-    for (const int32_t member : meeting.nodes) merge(clock(first), clock(member));
+    for (const int32_t member : meeting.nodes) {
+      merge(clock(first), clock(member));
+      if (meeting.barrier) clock(first)[node(member).lane] = node(member).position + 1;
+    }
     for (const int32_t member : meeting.nodes) merge(clock(member), clock(first));
     for (const int32_t member : meeting.nodes) end(member, ready);
   }
@@ -248,6 +252,9 @@ Status OrderBuilder::find_meetings() {
       order_.nodes_[static_cast<size_t>(id)].rendezvous = static_cast<int32_t>(meetings_.size());
     }
     meetings_.push_back({std::move(nodes)});
+    const Node& any = node(meetings_.back().nodes.front());
+    const AnyDesc& desc = op_at(program_of(any), any.op).desc;
+    meetings_.back().barrier = desc.kind().collective(desc.data())->barrier;
   }
   return {};
 }

@@ -44,6 +44,9 @@ struct Work {
 struct Collective {
   int32_t communicator = 0;
   uint64_t signature = 0;  // equal on all ranks: kind, counts, formats
+  // It ends nowhere before all its members have done with the memory that they touch in it, so
+  // that it orders what comes behind it on one rank after its own accesses on all of them.
+  bool barrier = false;
 };
 
 // Everything that flow/ knows about a kind. `desc` points to the kind's Desc.

@@ -104,18 +104,17 @@ struct RanksOracle {
   }
 
   void meet(const std::vector<std::vector<size_t>>& of_ranks) {
-    for (size_t k = 0; k < of_ranks[0].size(); ++k) {
-      Meeting meeting;
-      for (const std::vector<size_t>& sequence : of_ranks) {
-        const bool same = sequence.size() == of_ranks[0].size() &&
-                          collective(sequence[k]).signature == collective(of_ranks[0][k]).signature;
-        sequences_agree = sequences_agree && same;
-        if (same) meeting.push_back(sequence[k]);
-      }
-      meetings.push_back(meeting);
-    }
+    const auto same = [&](size_t a, size_t b) {
+      return collective(a).signature == collective(b).signature &&
+             collective(a).barrier == collective(b).barrier;
+    };
     for (const auto& sequence : of_ranks) {
-      sequences_agree = sequences_agree && sequence.size() == of_ranks[0].size();
+      sequences_agree = sequences_agree && std::equal(sequence.begin(), sequence.end(),
+                                                      of_ranks[0].begin(), of_ranks[0].end(), same);
+    }
+    for (size_t k = 0; sequences_agree && k < of_ranks[0].size(); ++k) {
+      meetings.emplace_back();
+      for (const auto& sequence : of_ranks) meetings.back().push_back(sequence[k]);
     }
   }
 
@@ -126,11 +125,16 @@ struct RanksOracle {
     return {op};
   }
 
-  // a has ended when b touches memory: a collective does so when all its members have started.
+  // a has ended when b touches memory. A collective does so when all its members have started; a
+  // barrier ends nowhere before all its members have done with memory.
   bool before(size_t a, size_t b) const {
-    const Meeting members = members_of(b);
-    return std::any_of(members.begin(), members.end(),
-                       [&](size_t member) { return reach[2 * a + 1][2 * member]; });
+    const bool barrier = descs[a]->kind().collective != nullptr && collective(a).barrier;
+    for (const size_t end : barrier ? members_of(a) : Meeting{a}) {
+      for (const size_t start : members_of(b)) {
+        if (reach[2 * end + 1][2 * start]) return true;
+      }
+    }
+    return false;
   }
 
   std::map<int32_t, std::vector<std::vector<size_t>>> issued_;  // communicator → rank → ops

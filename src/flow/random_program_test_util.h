@@ -13,6 +13,7 @@ namespace braid::flow::testing {
 struct Meeting {
   int32_t communicator = 0;
   uint64_t signature = 0;
+  bool barrier = true;
 };
 
 struct RandomOptions {
@@ -167,7 +168,7 @@ class RandomProgram {
     operands.in.push_back(read());
     if (chance(50)) operands.inout.push_back(inout());
     if (peer_.present()) operands.inout.push_back(peer_);  // the meeting orders it
-    draft_.meet(meeting.communicator, meeting.signature, operands);
+    draft_.meet(meeting.communicator, meeting.signature, operands, meeting.barrier);
   }
 
   Lane lane() { return kLanes[random_() % static_cast<uint64_t>(num_lanes_)]; }

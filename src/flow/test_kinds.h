@@ -19,6 +19,7 @@ struct Meet {
   int64_t scratch_bytes = 0;
   int32_t communicator = 0;
   uint64_t signature = 0;
+  bool barrier = false;
 };
 
 inline constexpr std::array<OperandSpec, 9> kMixOperands = {{
@@ -63,7 +64,7 @@ inline void mix(uint64_t seed, Args args, Workspace scratch) {
   }
 }
 
-inline LauncherTable mix_table() {
+inline LauncherTable make_mix_table() {
   LauncherTable table;
   table.add<Mix>(
       {.workspace_bytes = [](const Mix& desc, std::span<const Type>) { return desc.scratch_bytes; },
@@ -74,6 +75,12 @@ inline LauncherTable mix_table() {
                    .launch = [](const Meet& desc, Args args,
                                 Workspace scratch) { mix(desc.seed, args, scratch); }});
   return table;
+}
+
+// The same table for the whole process: bound Schedules keep pointers into it.
+inline const LauncherTable& mix_table() {
+  static const LauncherTable kTable = make_mix_table();
+  return kTable;
 }
 
 // Operands of an op by how they are accessed; at most 2, 3 and 4.
@@ -136,9 +143,10 @@ struct Draft {
   int32_t op(Lane lane, const Operands& operands, Scope scope = {}, int64_t scratch_bytes = 0) {
     return append(AnyDesc(Mix{program.ops.size() + 1, scratch_bytes}), lane, operands, scope);
   }
-  int32_t meet(int32_t communicator, uint64_t signature, const Operands& operands) {
-    return append(AnyDesc(Meet{program.ops.size() + 1, 0, communicator, signature}), Lane::comm,
-                  operands, {});
+  int32_t meet(int32_t communicator, uint64_t signature, const Operands& operands,
+               bool barrier = false) {
+    return append(AnyDesc(Meet{program.ops.size() + 1, 0, communicator, signature, barrier}),
+                  Lane::comm, operands, {});
   }
 
  private:
@@ -176,7 +184,7 @@ inline const KindInfo& kind_of<testing::Meet>() {
                               .home = Lane::comm,
                               .collective = [](const void* desc) -> std::optional<Collective> {
                                 const auto& meet = *static_cast<const testing::Meet*>(desc);
-                                return Collective{meet.communicator, meet.signature};
+                                return Collective{meet.communicator, meet.signature, meet.barrier};
                               }};
   return kInfo;
 }

@@ -1,0 +1,70 @@
+#include "device/cpu/lane_thread.h"
+
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+
+namespace braid::device {
+namespace {
+
+TEST(LaneThreadTest, RunsTasksInOrderOnOneThread) {
+  std::vector<int> order;
+  std::atomic<bool> same = true;
+  {
+    LaneThread lane("order");
+    std::thread::id first;
+    for (int i = 0; i < 1000; ++i) {
+      lane.enqueue([&, i] {
+        if (i == 0) first = std::this_thread::get_id();
+        if (std::this_thread::get_id() != first) same = false;
+        order.push_back(i);
+      });
+    }
+  }  // runs what is queued, then joins
+  ASSERT_EQ(order.size(), 1000u);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  EXPECT_TRUE(same);
+}
+
+TEST(LaneThreadTest, TasksMayQueueTasks) {
+  std::atomic<int> runs = 0;
+  {
+    LaneThread lane("nested");
+    lane.enqueue([&] {
+      ++runs;
+      lane.enqueue([&] { ++runs; });
+    });
+  }
+  EXPECT_EQ(runs, 2);
+}
+
+TEST(LaneThreadTest, EnqueueDoesNotWait) {
+  std::atomic<bool> open = false;
+  std::atomic<int> runs = 0;
+  LaneThread lane("blocked");
+  lane.enqueue([&] { open.wait(false); });
+  for (int i = 0; i < 10; ++i) lane.enqueue([&] { ++runs; });
+  EXPECT_EQ(runs, 0);
+  open = true;
+  open.notify_all();
+}
+
+TEST(LaneThreadTest, ThreadsAreNamed) {
+  std::array<char, 16> name{};
+  {
+    LaneThread lane("rank0.a_very_long_name");
+    std::atomic<bool> go = false;  // set once the constructor has named the thread
+    lane.enqueue([&] {
+      go.wait(false);
+      pthread_getname_np(pthread_self(), name.data(), name.size());
+    });
+    go = true;
+    go.notify_all();
+  }
+  EXPECT_STREQ(name.data(), "rank0.a_very_lo");  // the system keeps 15 characters
+}
+
+}  // namespace
+}  // namespace braid::device

@@ -1,0 +1,100 @@
+#include "flow/trace.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "flow/bound_test_util.h"
+#include "flow/compile.h"
+#include "flow/cpu_executor.h"
+#include "flow/test_kinds.h"
+
+namespace braid::flow {
+namespace {
+
+using testing::Draft;
+
+struct TraceTest : ::testing::Test {
+  Draft draft;
+  Schedule schedule;
+
+  TraceTest() {
+    const Value x = draft.step("x"), y = draft.step("y");
+    draft.op(Lane::compute, {.out = {x}}, {0, Role::router});
+    draft.op(Lane::aux, {.out = {y}, .in = {x}}, {0, Role::shared_expert});
+    draft.op(Lane::compute, {.inout = {x}, .in = {y}}, {1, Role::router});
+    schedule = *compile(draft.program);
+  }
+};
+
+TEST_F(TraceTest, IsValidJsonWithOneTrackALane) {
+  Trace trace;
+  trace.begin_step(5, schedule, "decode 4, \"prefill\" 0");
+  // Recorded in the order of their ends: the first to start comes last.
+  trace.record(5, 1, Lane::aux, 2'000, 3'500);
+  trace.record(5, 0, Lane::compute, 1'000, 9'000);
+  const auto json = parse_json(trace.to_perfetto(), "trace");
+  ASSERT_TRUE(json.ok()) << json.status().to_string();
+  const Json& events = (*json)["traceEvents"];
+  ASSERT_EQ(events.size(), kNumLanes + 2u);
+  EXPECT_EQ(events[1]["args"]["name"], "lane aux");
+  const Json& aux = events[4];
+  EXPECT_EQ(aux["ph"], "X");
+  EXPECT_EQ(aux["name"], "mix");
+  EXPECT_EQ(aux["cat"], "layer 0 shared_expert");
+  EXPECT_EQ(aux["tid"], 1);
+  EXPECT_DOUBLE_EQ(aux["ts"], 1.0);  // microseconds from the first start
+  EXPECT_DOUBLE_EQ(aux["dur"], 1.5);
+  EXPECT_EQ(aux["args"]["step"], 5);
+  EXPECT_EQ(aux["args"]["rows"], "decode 4, \"prefill\" 0");
+  EXPECT_DOUBLE_EQ(events[5]["ts"], 0.0);
+}
+
+TEST_F(TraceTest, AnEmptyTraceIsValidToo) {
+  EXPECT_EQ((*parse_json(Trace().to_perfetto(), "trace"))["traceEvents"].size(), 4u);
+  EXPECT_EQ(Trace().module_table().find('\n'), Trace().module_table().size() - 1);
+}
+
+TEST_F(TraceTest, ModuleTableSumsRoles) {
+  Trace trace;
+  trace.begin_step(0, schedule, "");
+  trace.begin_step(1, schedule, "");
+  for (int64_t step = 0; step < 2; ++step) {
+    trace.record(step, 0, Lane::compute, 0, 2'000'000);
+    trace.record(step, 1, Lane::aux, 0, 1'000'000);
+    trace.record(step, 2, Lane::compute, 0, 1'000'000);
+  }
+  EXPECT_EQ(trace.module_table(),
+            "module              ops         ms   share   GFLOP/s     GB/s\n"
+            "router                4      6.000   75.0%      0.00     0.00\n"
+            "shared_expert         2      2.000   25.0%      0.00     0.00\n");
+}
+
+TEST_F(TraceTest, ExecutorsRecordEveryOp) {
+  testing::TestMemory memory(Residents(), schedule.workspace_bytes);
+  const auto bound =
+      *flow::bind(schedule, testing::mix_table(), memory.residents(), memory.arena());
+  Trace trace;
+  CpuExecutor executor;
+  for (int64_t step = 0; step < 3; ++step) {
+    trace.begin_step(step, schedule, "decode");
+    executor.wait(executor.submit(bound, {.step = step, .trace = &trace}));
+  }
+  const Json events = (*parse_json(trace.to_perfetto(), "trace"))["traceEvents"];
+  ASSERT_EQ(events.size(), kNumLanes + 9u);
+  std::map<int, double> end_of_writer;  // step → end of op 0, which op 1 waits for
+  for (const Json& event : events) {
+    if (event["ph"] != "X") continue;
+    EXPECT_GE(event["ts"].get<double>(), 0.0);
+    EXPECT_GE(event["dur"].get<double>(), 0.0);
+    const bool writer = event["cat"] == "layer 0 router";
+    const double end = event["ts"].get<double>() + event["dur"].get<double>();
+    if (writer) end_of_writer[event["args"]["step"]] = end;
+  }
+  for (const Json& event : events) {
+    if (event["ph"] != "X" || event["cat"] != "layer 0 shared_expert") continue;
+    EXPECT_GE(event["ts"].get<double>(), end_of_writer.at(event["args"]["step"]));
+  }
+}
+
+}  // namespace
+}  // namespace braid::flow

@@ -1,0 +1,194 @@
+#include "kernels/moe/cpu/moe.h"
+
+#include <algorithm>
+
+#include "kernels/cpu/test_support.h"
+
+namespace braid::kernels::cpu {
+namespace {
+
+struct Permuted {
+  std::vector<int32_t> offsets;
+  std::vector<int32_t> source;
+  Grid<int32_t> places;
+};
+
+// Random slots, about one of six choices −1.
+Grid<int32_t> random_ids(Random& random, int64_t rows, int64_t top_k, int32_t slots) {
+  Grid<int32_t> ids(rows, top_k, 2);
+  for (int64_t t = 0; t < rows; ++t) {
+    for (int64_t k = 0; k < top_k; ++k) {
+      ids.at(t, k) =
+          random_below(random, 6) == 0 ? -1 : static_cast<int32_t>(random_below(random, slots));
+    }
+  }
+  return ids;
+}
+
+Permuted run(const Grid<int32_t>& ids, int32_t slots) {
+  Permuted out{std::vector<int32_t>(static_cast<size_t>(slots) + 1, -7),
+               std::vector<int32_t>(static_cast<size_t>(ids.rows() * ids.cols()), -7),
+               Grid<int32_t>(ids.rows(), ids.cols(), 1)};
+  permute({slots}, ids.rows(), ids.cols(), ids.input(), out.offsets.data(), out.source.data(),
+          out.places.matrix());
+  return out;
+}
+
+// Everything that is promised of a permutation.
+void check(Grid<int32_t>& ids, int32_t slots) {
+  Permuted got = run(ids, slots);
+  std::vector<int32_t> sizes(static_cast<size_t>(slots), 0);
+  std::vector<int> used(got.source.size(), 0);
+  for (int64_t t = 0; t < ids.rows(); ++t) {
+    for (int64_t k = 0; k < ids.cols(); ++k) {
+      const int32_t slot = ids.at(t, k);
+      const int32_t place = got.places.at(t, k);
+      if (slot < 0) {
+        ASSERT_EQ(place, -1);
+        continue;
+      }
+      ++sizes[static_cast<size_t>(slot)];
+      ASSERT_GE(place, got.offsets[static_cast<size_t>(slot)]);
+      ASSERT_LT(place, got.offsets[static_cast<size_t>(slot) + 1]);
+      ASSERT_EQ(got.source[static_cast<size_t>(place)], t);
+      ++used[static_cast<size_t>(place)];
+    }
+  }
+  ASSERT_EQ(got.offsets[0], 0);
+  for (size_t s = 0; s < sizes.size(); ++s) {
+    ASSERT_EQ(got.offsets[s + 1] - got.offsets[s], sizes[s]);
+    ASSERT_TRUE(std::is_sorted(got.source.begin() + got.offsets[s],
+                               got.source.begin() + got.offsets[s + 1]));
+  }
+  for (size_t i = 0; i < used.size(); ++i) {
+    const bool inside = static_cast<int32_t>(i) < got.offsets.back();
+    ASSERT_EQ(used[i], inside ? 1 : 0) << i;
+    ASSERT_TRUE(inside || got.source[i] == -7) << "written behind the end";
+  }
+  got.places.expect_padding_kept();
+}
+
+TEST(PermuteTest, KeepsItsPromisesOnRandomIds) {
+  Random random(1);
+  for (const int64_t rows : {0, 1, 2, 9, 100}) {
+    for (const int64_t top_k : {1, 3, 8}) {
+      for (const int32_t slots : {1, 2, 16, 200}) {
+        auto ids = random_ids(random, rows, top_k, slots);
+        check(ids, slots);
+      }
+    }
+  }
+}
+
+TEST(PermuteTest, AnExample) {
+  Grid<int32_t> ids(3, 2);
+  const int32_t values[] = {2, 0, -1, 2, 0, 3};
+  std::copy_n(values, 6, ids.matrix().data);
+  Permuted got = run(ids, 4);
+  EXPECT_EQ(got.offsets, (std::vector<int32_t>{0, 2, 2, 4, 5}));
+  EXPECT_EQ(got.source, (std::vector<int32_t>{0, 2, 0, 1, 2, -7}));
+  const int32_t places[3][2] = {{2, 0}, {-1, 3}, {1, 4}};
+  for (int64_t t = 0; t < 3; ++t) {
+    for (int64_t k = 0; k < 2; ++k) EXPECT_EQ(got.places.at(t, k), places[t][k]);
+  }
+}
+
+TEST(PermuteTest, ARowThatChoosesASlotTwiceKeepsTheOrderOfItsChoices) {
+  Grid<int32_t> ids(1, 3);
+  for (int64_t k = 0; k < 3; ++k) ids.at(0, k) = 1;
+  Permuted got = run(ids, 2);
+  for (int64_t k = 0; k < 3; ++k) EXPECT_EQ(got.places.at(0, k), k);
+}
+
+TEST(PermuteTest, NothingButMinusOnes) {
+  Grid<int32_t> ids(4, 2);
+  for (int64_t t = 0; t < 4; ++t) ids.at(t, 0) = ids.at(t, 1) = -1;
+  check(ids, 3);
+}
+
+TEST(PermuteDeathTest, ASlotBehindTheLastAborts) {
+  Grid<int32_t> ids(1, 1);
+  ids.at(0, 0) = 4;
+  EXPECT_DEATH(run(ids, 4), "slot 4 of 4");
+}
+
+template <typename T>
+class CombineTest : public testing::Test {};
+using AllTypes = testing::Types<float, bf16>;
+TYPED_TEST_SUITE(CombineTest, AllTypes);
+
+template <typename T>
+Grid<T> combined(const Grid<T>& grouped, const Grid<int32_t>& places, const Grid<float>& weights) {
+  Grid<T> out(places.rows(), grouped.cols(), 2);
+  combine<T>(places.rows(), grouped.cols(), places.cols(), grouped.input(), places.input(),
+             weights.input(), out.matrix());
+  out.expect_padding_kept();
+  return out;
+}
+
+// Float32, in the order of k, rounded once: bit for bit.
+TYPED_TEST(CombineTest, AddsInTheOrderOfChoices) {
+  Random random(2);
+  for (const int64_t cols : {1, 63, 64, 65, 200}) {
+    for (const int64_t top_k : {1, 2, 8}) {
+      const Grid<TypeParam> grouped(random, 30, cols, 1);
+      Grid<float> weights(random, 12, top_k, 1);
+      auto places = random_ids(random, 12, top_k, 30);
+      Grid<TypeParam> got = combined(grouped, places, weights);
+      for (int64_t t = 0; t < 12; ++t) {
+        for (int64_t c = 0; c < cols; ++c) {
+          float sum = 0;
+          for (int64_t k = 0; k < top_k; ++k) {
+            const int32_t place = places.at(t, k);
+            if (place < 0) continue;
+            sum = std::fma(weights.at(t, k), static_cast<float>(grouped.value(place, c)), sum);
+          }
+          ASSERT_EQ(got.value(t, c), static_cast<double>(to_float(from_float<TypeParam>(sum))));
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(CombineTest, ARowOfMinusOnesIsZero) {
+  Random random(3);
+  const Grid<TypeParam> grouped(random, 2, 70);
+  const Grid<float> weights(random, 1, 3);
+  Grid<int32_t> places(1, 3);
+  for (int64_t k = 0; k < 3; ++k) places.at(0, k) = -1;
+  Grid<TypeParam> got = combined(grouped, places, weights);
+  for (int64_t c = 0; c < 70; ++c) EXPECT_EQ(got.value(0, c), 0.0);
+}
+
+TYPED_TEST(CombineTest, IsRowInvariant) {
+  Random random(4);
+  const Grid<TypeParam> grouped(random, 90, 75);
+  const Grid<float> weights(random, 67, 5);
+  const auto places = random_ids(random, 67, 5, 90);
+  expect_row_invariant<TypeParam>(75, [&](int64_t first, int64_t count, Grid<TypeParam>& out) {
+    combine<TypeParam>(count, 75, 5, grouped.input(), places.input(first), weights.input(first),
+                       out.matrix());
+  });
+}
+
+// permute, then combine with the grouped rows x[source]: Σ_k weights[t, k] · x[t].
+TEST(CombineTestMeaning, UndoesPermute) {
+  Random random(5);
+  auto ids = random_ids(random, 20, 4, 6);
+  const Grid<float> x(random, 20, 10), weights(random, 20, 4);
+  Permuted permuted = run(ids, 6);
+  Grid<float> grouped(80, 10);
+  for (int64_t i = 0; i < permuted.offsets.back(); ++i) {
+    std::copy_n(x.input().row(permuted.source[static_cast<size_t>(i)]), 10,
+                grouped.matrix().row(i));
+  }
+  Grid<float> out = combined(grouped, permuted.places, weights);
+  for (int64_t t = 0; t < 20; ++t) {
+    double factor = 0;
+    for (int64_t k = 0; k < 4; ++k) factor += ids.at(t, k) < 0 ? 0 : weights.value(t, k);
+    for (int64_t c = 0; c < 10; ++c) EXPECT_NEAR(out.value(t, c), factor * x.value(t, c), 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace braid::kernels::cpu
