@@ -61,7 +61,8 @@ endif()
 
 # braid_floor(NAME [DEPS floor…] [LIBS target…] [EXECUTABLE name])
 # src/NAME/**.cc → library braid_NAME (main.cc apart, into EXECUTABLE); *_test.cc → NAME_test;
-# *_bench.cc are built by bench/; BRAID_OPTIONS_NAME are its own compile options; each *_fuzz.cc → its own libFuzzer program.
+# *_bench.cc are built by bench/; each *_fuzz.cc → its own libFuzzer program. BRAID_OPTIONS_NAME
+# holds compile options of this floor alone.
 function(braid_floor NAME)
   cmake_parse_arguments(ARG "" "EXECUTABLE" "DEPS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${NAME}/*.cc)

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "flow/check.h"
 #include "flow/oracle_test_util.h"
 #include "flow/random_program_test_util.h"
@@ -12,7 +10,7 @@
 namespace braid::flow::testing {
 namespace {
 
-int64_t num_programs() { return std::getenv("BRAID_LONG") != nullptr ? 20000 : 1000; }
+int64_t num_programs() { return num_cases(1000, 20000); }
 
 Schedule compile_random(uint64_t seed) {
   auto schedule = compile(random_program(seed), mix_scratch);

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "flow/check.h"
 #include "flow/oracle_ranks_test_util.h"
 #include "flow/random_program_test_util.h"
@@ -12,7 +10,7 @@
 namespace braid::flow::testing {
 namespace {
 
-int64_t num_worlds() { return std::getenv("BRAID_LONG") != nullptr ? 10000 : 500; }
+int64_t num_worlds() { return num_cases(500, 10000); }
 
 // One Schedule a rank: different Programs around one sequence of collectives.
 struct World {

@@ -32,7 +32,7 @@ class CpuExecutor final : public Executor {
  private:
   struct Run;
   std::shared_ptr<Run> find(Ticket ticket) const;
-  void run_lane(const std::shared_ptr<Run>& run, Lane lane);
+  static void run_lane(Run& run, Lane lane);
 
   std::string name_;
   Delays delays_;

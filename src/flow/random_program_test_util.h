@@ -2,6 +2,7 @@
 // state of one and two copies, partial rows and columns, counts, scratch memory and collectives.
 #pragma once
 
+#include <cstdlib>
 #include <random>
 
 #include "flow/compile.h"
@@ -184,6 +185,15 @@ class RandomProgram {
   int num_lanes_ = 1;
   int met_ = 0;
 };
+
+// How many random cases a test tries: more with BRAID_LONG set, fewer where sanitizers are slow.
+inline int64_t num_cases(int64_t usual, int64_t many) {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  usual /= 10;
+  many /= 10;
+#endif
+  return std::getenv("BRAID_LONG") != nullptr ? many : usual;
+}
 
 inline Program random_program(uint64_t seed, const RandomOptions& options = {}) {
   return RandomProgram(seed, options).build();

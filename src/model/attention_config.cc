@@ -7,12 +7,6 @@
 namespace braid::model {
 namespace {
 
-struct Sizes {
-  int64_t hidden_size;
-  int64_t num_layers;
-  int64_t max_positions;
-};
-
 bool has_latent_attention(Architecture architecture) {
   return architecture == Architecture::deepseek_v2 || architecture == Architecture::deepseek_v3;
 }
@@ -32,18 +26,18 @@ Result<bool> some_layer_slides(const ConfigReader& config, Architecture architec
 }
 
 Status refuse_sliding_window(const ConfigReader& config, Architecture architecture,
-                             const Sizes& sizes) {
+                             int64_t num_layers, int64_t max_positions) {
   const bool qwen = architecture == Architecture::qwen2 || architecture == Architecture::qwen3_moe;
-  const bool optional = qwen || architecture == Architecture::mixtral;
-  if (!optional || !config.has("sliding_window")) return {};
+  if (!qwen && architecture != Architecture::mixtral) return {};  // the others know no window
+  if (!config.has("sliding_window")) return {};
   if (qwen && !TRY(config.boolean_or("use_sliding_window", false))) return {};
   const int64_t window = TRY(config.integer("sliding_window", kPositionRange));
-  if (window >= sizes.max_positions) return {};
-  if (!TRY(some_layer_slides(config, architecture, sizes.num_layers))) return {};
+  if (window >= max_positions) return {};
+  if (!TRY(some_layer_slides(config, architecture, num_layers))) return {};
   return config
       .error(ErrorKind::unsupported, "attention in a sliding window is not implemented",
              "sliding_window")
-      .with("max_position_embeddings", sizes.max_positions)
+      .with("max_position_embeddings", max_positions)
       .remedy(fmt::format(
           "Pass --json-model-override-args '{{\"max_position_embeddings\": {}}}' to serve contexts "
           "that fit into the window.",
@@ -116,7 +110,7 @@ Result<MlaConfig> parse_mla(const ConfigReader& config) {
 Result<AttentionParts> parse_attention(const ConfigReader& config, Architecture architecture,
                                        int64_t hidden_size, int64_t num_layers,
                                        int64_t max_positions) {
-  TRY(refuse_sliding_window(config, architecture, {hidden_size, num_layers, max_positions}));
+  TRY(refuse_sliding_window(config, architecture, num_layers, max_positions));
   AttentionParts parts;
   if (has_latent_attention(architecture)) {
     const MlaConfig mla = TRY(parse_mla(config));

@@ -17,7 +17,7 @@ Error bad_file(std::string message, std::string_view source) {
   return Error(ErrorKind::corrupt_data, std::move(message)).with("file", source);
 }
 
-Error&& download_again(Error&& error) {
+Error download_again(Error error) {
   return std::move(error).remedy("Download the file again.");
 }
 

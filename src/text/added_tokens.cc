@@ -78,7 +78,7 @@ void StringMatcher::add(std::string_view text, int32_t value) {
     node = nodes_.size();
     nodes_.emplace_back();
   }
-  nodes_[node].value = value;
+  if (nodes_[node].value < 0) nodes_[node].value = value;
 }
 
 int32_t StringMatcher::longest_prefix(std::string_view text, size_t& bytes) const {
@@ -119,9 +119,9 @@ Status AddedTokens::add(AddedToken token, const Vocabulary& model, const Normali
         .with("the id's token there", model_token == nullptr ? "none" : *model_token);
   }
   TRY(contents_.add(token.content, token.id));
-  std::string needle = token.content;
-  if (token.normalized && normalizer != nullptr) TRY(normalizer->apply(needle, run));
-  (token.normalized ? normalized_ : raw_).add(needle, token.id);
+  token.form = token.content;
+  if (token.normalized && normalizer != nullptr) TRY(normalizer->apply(token.form, run));
+  (token.normalized ? normalized_ : raw_).add(token.form, token.id);
   const int32_t id = token.id;
   tokens_.emplace(id, std::move(token));
   return {};

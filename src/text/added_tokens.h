@@ -17,9 +17,10 @@ namespace braid::text {
 
 struct AddedToken {
   std::string content;
+  std::string form;  // what is looked for and what decoders get: content, normalized if asked for
   int32_t id;
   bool special;      // skipped by decode on request
-  bool normalized;   // looked for in the normalized text, in normalized form
+  bool normalized;   // looked for in the normalized text
   bool single_word;  // only where no word character stands next to it
   bool lstrip;       // takes the whitespace on its left
   bool rstrip;       // takes the whitespace on its right

@@ -1,5 +1,8 @@
 #include "text/byte_alphabet.h"
 
+#include <array>
+#include <cstdint>
+
 #include "text/utf8.h"
 
 namespace braid::text {
@@ -34,8 +37,6 @@ constexpr Alphabet make_alphabet() {
 constexpr Alphabet kAlphabet = make_alphabet();
 
 }  // namespace
-
-const std::array<char32_t, 256>& byte_alphabet() { return kAlphabet.chars; }
 
 void append_in_byte_alphabet(std::string& written, std::string_view text) {
   for (const char byte : text) append_utf8(written, kAlphabet.chars[static_cast<uint8_t>(byte)]);

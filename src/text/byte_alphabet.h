@@ -4,16 +4,11 @@
 // Learners", 2019; its encoder.)
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace braid::text {
-
-// The character of each byte.
-const std::array<char32_t, 256>& byte_alphabet();
 
 // Appends the bytes of `text`, written in the alphabet.
 void append_in_byte_alphabet(std::string& written, std::string_view text);

@@ -64,15 +64,22 @@ Result<std::string> string_field(const Json& component, Role role, std::string_v
   return value->get<std::string>();
 }
 
+std::optional<int64_t> integer_in(const Json& value, int64_t low, int64_t high) {
+  const bool huge = value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX;
+  if (!value.is_number_integer() || huge) return std::nullopt;
+  const auto integer = value.get<int64_t>();
+  if (integer < low || integer > high) return std::nullopt;
+  return integer;
+}
+
 Result<int64_t> integer_field(const Json& component, Role role, std::string_view key, int64_t low,
                               int64_t high) {
   const Json* value = find_field(component, key);
-  const bool integer = value != nullptr && value->is_number_integer();
-  const bool huge = integer && value->is_number_unsigned() && value->get<uint64_t>() > INT64_MAX;
-  if (!integer || huge || value->get<int64_t>() < low || value->get<int64_t>() > high) {
+  const auto integer = value == nullptr ? std::nullopt : integer_in(*value, low, high);
+  if (!integer) {
     return wrong_field(role, key, value, fmt::format("an integer from {} to {}", low, high));
   }
-  return value->get<int64_t>();
+  return *integer;
 }
 
 Result<std::vector<const Json*>> array_field(const Json& component, Role role,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,9 @@ Result<bool> bool_field(const Json& component, Role role, std::string_view key, 
 Result<std::string> string_field(const Json& component, Role role, std::string_view key);
 Result<int64_t> integer_field(const Json& component, Role role, std::string_view key, int64_t low,
                               int64_t high);
+
+// The integer in a value, or none if it is something else or out of [low, high].
+std::optional<int64_t> integer_in(const Json& value, int64_t low, int64_t high);
 
 // The members of the array `key`; the pointers live as long as `component`.
 Result<std::vector<const Json*>> array_field(const Json& component, Role role,

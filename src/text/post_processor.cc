@@ -1,5 +1,8 @@
 #include "text/post_processor.h"
 
+#include <optional>
+#include <utility>
+
 #include "text/vocabulary.h"
 
 namespace braid::text {
@@ -29,10 +32,9 @@ Status append_special(const Json& component, const Json& item, std::vector<int32
     return bad_template(fmt::format("special_tokens lacks '{}'", name));
   }
   for (const Json* id : TRY(array_field(*entry, kRole, "ids"))) {
-    if (!id->is_number_unsigned() || id->get<uint64_t>() >= uint64_t{kMaxVocabularySize}) {
-      return bad_template(fmt::format("an id of '{}' is out of range", name));
-    }
-    ids.push_back(id->get<int32_t>());
+    const auto value = integer_in(*id, 0, kMaxVocabularySize - 1);
+    if (!value) return bad_template(fmt::format("an id of '{}' is out of range", name));
+    ids.push_back(static_cast<int32_t>(*value));
   }
   return {};
 }
@@ -58,26 +60,32 @@ Result<PostProcessor> parse_template(const Json& component) {
   return processor;
 }
 
-// Each step surrounds what the steps before it made.
-Result<PostProcessor> parse_sequence(const Json& component) {
-  PostProcessor all;
-  for (const Json* step : TRY(array_field(component, kRole, "processors"))) {
-    PostProcessor outer = TRY(parse_post_processor(*step));
-    all.before.insert(all.before.begin(), outer.before.begin(), outer.before.end());
-    all.behind.insert(all.behind.end(), outer.behind.begin(), outer.behind.end());
+Result<std::optional<PostProcessor>> parse_step(const Json& component);
+
+Result<std::optional<PostProcessor>> parse_sequence(const Json& component) {
+  std::optional<PostProcessor> all;
+  for (const Json* json : TRY(array_field(component, kRole, "processors"))) {
+    std::optional<PostProcessor> step = TRY(parse_step(*json));
+    if (all && step) return unsupported_type(kRole, "several TemplateProcessing", "one");
+    if (step) all = std::move(step);
   }
   return all;
+}
+
+// The tokens that a step adds; none for a step that adds none.
+Result<std::optional<PostProcessor>> parse_step(const Json& component) {
+  const std::string type = TRY(component_type(component, kRole));
+  if (type == "ByteLevel") return std::optional<PostProcessor>();
+  if (type == "TemplateProcessing") return std::optional(TRY(parse_template(component)));
+  if (type == "Sequence") return parse_sequence(component);
+  return unsupported_type(kRole, type, kSupported);
 }
 
 }  // namespace
 
 Result<PostProcessor> parse_post_processor(const Json& component) {
   if (component.is_null()) return PostProcessor{};
-  const std::string type = TRY(component_type(component, kRole));
-  if (type == "ByteLevel") return PostProcessor{};
-  if (type == "TemplateProcessing") return parse_template(component);
-  if (type == "Sequence") return parse_sequence(component);
-  return unsupported_type(kRole, type, kSupported);
+  return TRY(parse_step(component)).value_or(PostProcessor{});
 }
 
 }  // namespace braid::text

@@ -9,6 +9,8 @@ namespace braid::text {
 namespace {
 
 constexpr std::string_view kWordSet = R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc})";
+// Oniguruma looks characters below U+0100 up in another table where \w stands outside of a class.
+constexpr std::string_view kLatin1Word = "²³¹¼½¾";
 constexpr std::string_view kSupportedEscapes =
     R"(\n \r \t \f \v \a \e \s \S \w \W \d \D \p{…} \P{…} \xHH \x{…} \uHHHH \A \z \Z)";
 constexpr std::string_view kSupportedGroups = "( (?: (?= (?! (?<= (?<! (?> (?i: (?-i:";
@@ -88,7 +90,7 @@ Status Translator::escape(bool in_class) {
   } else if (c == 'w' && in_class) {
     out_ += kWordSet;
   } else if ((c == 'w' || c == 'W') && !in_class) {
-    out_ += fmt::format("[{}{}]", c == 'W' ? "^" : "", kWordSet);
+    out_ += fmt::format("[{}{}{}]", c == 'W' ? "^" : "", kWordSet, kLatin1Word);
   } else if (c == 'v') {
     out_ += R"(\x0b)";
   } else if (same || (anchor && !in_class) || !(is_ascii_letter(c) || is_digit(c))) {

@@ -46,7 +46,7 @@ class PieceEncoder {
 // The token that decoding gives for an id, or null.
 const std::string* token_of(const AddedTokens& added, const Bpe& bpe, int32_t id) {
   const AddedToken* token = added.find(id);
-  return token != nullptr ? &token->content : bpe.vocabulary().token_of(id);
+  return token != nullptr ? &token->form : bpe.vocabulary().token_of(id);
 }
 
 // A component of the file, null if it isn't there.

@@ -1,5 +1,7 @@
 #include "text/vocabulary.h"
 
+#include "text/component.h"
+
 namespace braid::text {
 
 Result<Vocabulary> Vocabulary::from_json(const Json& json) {
@@ -10,8 +12,7 @@ Result<Vocabulary> Vocabulary::from_json(const Json& json) {
   Vocabulary vocabulary;
   vocabulary.ids_.reserve(json.size());
   for (const auto& [token, id] : json.items()) {
-    const bool integer = id.is_number_unsigned() && id.get<uint64_t>() < uint64_t{1} << 32;
-    TRY(vocabulary.add(token, integer ? id.get<int64_t>() : -1));
+    TRY(vocabulary.add(token, integer_in(id, 0, kMaxVocabularySize).value_or(-1)));
   }
   return vocabulary;
 }

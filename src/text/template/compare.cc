@@ -109,6 +109,7 @@ Result<bool> contains_in_iterator(Runtime& runtime, Iterator& iterator, const Va
   while (iterator.next < iterator.items->values.size()) {
     if (TRY(equal(runtime, iterator.items->values[iterator.next++], item))) return true;
   }
+  TRY(iterator.failure);
   return false;
 }
 

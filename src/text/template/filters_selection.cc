@@ -25,11 +25,11 @@ Result<Function> named_function(std::string_view kind, Function (*find)(std::str
   return not_supported("the {} '{}'", kind, name->bytes);
 }
 
-Result<Value> map_attribute(Runtime& runtime, const Items& items, const Arguments& arguments) {
-  const Bound bound = TRY(bind("map", {.named = arguments.named}, {"attribute", "default"}));
-  const Path path = TRY(parse_path(runtime, bound.or_none(0)));
+Status map_attribute(Runtime& runtime, const Items& items, const Arguments& arguments,
+                     std::vector<Value>& values) {
+  const Bound bound = TRY(bind("map", arguments, {"attribute", "default"}, 1));
+  const Path path = TRY(parse_path(runtime, bound[0]));
   const Value& fallback = bound.or_none(1);
-  std::vector<Value> values;
   for (const Value& item : items.values) {
     Value value = item;
     for (const Value& part : path) {
@@ -38,47 +38,57 @@ Result<Value> map_attribute(Runtime& runtime, const Items& items, const Argument
     }
     values.push_back(std::move(value));
   }
-  return runtime.iterator(std::move(values));
+  return {};
+}
+
+Status map_items(Runtime& runtime, const Value& self, const Arguments& arguments,
+                 std::vector<Value>& values) {
+  if (!self.truthy()) return {};
+  const ItemsPtr items = TRY(iterate(runtime, self));
+  TRY(runtime.charge(static_cast<int64_t>(items->values.size())));
+  if (arguments.positional.empty()) return map_attribute(runtime, *items, arguments, values);
+  const Function filter = TRY(named_function("filter", find_filter, arguments.positional[0]));
+  const Arguments rest = behind(arguments, 1);
+  for (const Value& item : items->values) values.push_back(TRY(filter(runtime, item, rest)));
+  return {};
 }
 
 Result<Value> map(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  if (!self.truthy()) return runtime.iterator({});
-  const ItemsPtr items = TRY(iterate(runtime, self));
-  TRY(runtime.charge(static_cast<int64_t>(items->values.size())));
-  if (arguments.positional.empty()) {
-    if (arguments.named.empty()) return failure("map needs a filter or attribute=");
-    return map_attribute(runtime, *items, arguments);
-  }
-  const Function filter = TRY(named_function("filter", find_filter, arguments.positional[0]));
-  const Arguments rest = behind(arguments, 1);
   std::vector<Value> values;
-  for (const Value& item : items->values) values.push_back(TRY(filter(runtime, item, rest)));
-  return runtime.iterator(std::move(values));
+  Status failure = map_items(runtime, self, arguments, values);
+  return runtime.iterator(std::move(values), std::move(failure));
 }
 
-// select and reject, or selectattr and rejectattr, whose first argument is a path.
-template <bool keep, bool with_attribute>
-Result<Value> select(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  constexpr size_t kOwn = with_attribute ? 1 : 0;
-  if (!self.truthy()) return runtime.iterator({});
-  if (arguments.positional.size() < kOwn) return failure("selectattr and rejectattr need a path");
+// select and reject (`keep` tells which), or selectattr and rejectattr, whose first argument is a
+// path.
+Status select_items(Runtime& runtime, const Value& self, const Arguments& arguments, bool keep,
+                    bool with_attribute, std::vector<Value>& values) {
+  const size_t own = with_attribute ? 1 : 0;
+  if (!self.truthy()) return {};
+  if (arguments.positional.size() < own) return failure("selectattr and rejectattr need a path");
   Path path;
   if (with_attribute) path = TRY(parse_path(runtime, arguments.positional[0]));
   Function test = nullptr;
   Arguments rest;
-  if (arguments.positional.size() > kOwn) {
-    test = TRY(named_function("test", find_test, arguments.positional[kOwn]));
-    rest = behind(arguments, kOwn + 1);
+  if (arguments.positional.size() > own) {
+    test = TRY(named_function("test", find_test, arguments.positional[own]));
+    rest = behind(arguments, own + 1);
   }
   const ItemsPtr items = TRY(iterate(runtime, self));
   TRY(runtime.charge(static_cast<int64_t>(items->values.size())));
-  std::vector<Value> values;
   for (const Value& item : items->values) {
     Value tested = TRY(follow(runtime, item, path));
     if (test != nullptr) tested = TRY(test(runtime, tested, rest));
     if (tested.truthy() == keep) values.push_back(item);
   }
-  return runtime.iterator(std::move(values));
+  return {};
+}
+
+template <bool keep, bool with_attribute>
+Result<Value> select(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  std::vector<Value> values;
+  Status failure = select_items(runtime, self, arguments, keep, with_attribute, values);
+  return runtime.iterator(std::move(values), std::move(failure));
 }
 
 constexpr NamedFunction kSelectionFilters[] = {{"map", map},

@@ -33,6 +33,7 @@ Result<Value> first(Runtime& runtime, const Value& self, const Arguments& argume
   if (const auto* iterator = self.get_if<IteratorPtr>()) {  // which loses just this item
     Iterator& it = **iterator;
     if (it.next < it.items->values.size()) return it.items->values[it.next++];
+    TRY(it.failure);
   } else {
     const ItemsPtr items = TRY(iterate(runtime, self));
     if (!items->values.empty()) return items->values.front();
@@ -59,14 +60,15 @@ Result<Value> reverse(Runtime& runtime, const Value& self, const Arguments& argu
 Result<Value> items(Runtime& runtime, const Value& self, const Arguments& arguments) {
   TRY(bind("items", arguments, {}));
   std::vector<Value> pairs;
+  Status failure;
   if (const Entries* entries = self.dict()) {
     for (const auto& [key, value] : entries->pairs) {
       pairs.push_back(TRY(runtime.tuple({key, value})));
     }
   } else if (!self.is_undefined()) {
-    return misuse("the filter 'items'", self);
+    failure = misuse("the filter 'items'", self);
   }
-  return runtime.iterator(std::move(pairs));
+  return runtime.iterator(std::move(pairs), std::move(failure));
 }
 
 // The value's own key: with attribute=, what that leads to; in lower case unless case_sensitive.
@@ -74,6 +76,13 @@ Result<Value> sort_key(Runtime& runtime, const Value& value, const Path& path,
                        bool case_sensitive) {
   const Value key = TRY(follow(runtime, value, path));
   return case_sensitive ? Result<Value>(key) : ignore_case(runtime, key);
+}
+
+// Python's sorted() takes only a bool or int for whether to reverse.
+Status check_flag(const Bound& bound, size_t i) {
+  int64_t flag = 0;
+  if (!bound.has(i) || bound[i].as_int(flag)) return {};
+  return misuse("'reverse' of a sorting filter", bound[i]);
 }
 
 std::vector<Value> take_values(std::vector<Keyed> keyed) {
@@ -101,6 +110,7 @@ Result<std::vector<Path>> parse_paths(Runtime& runtime, const Value& attribute) 
 Result<Value> sort(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Bound bound = TRY(bind("sort", arguments, {"reverse", "case_sensitive", "attribute"}));
   const std::vector<Path> paths = TRY(parse_paths(runtime, bound.or_none(2)));
+  TRY(check_flag(bound, 0));
   const ItemsPtr items = TRY(iterate(runtime, self));
   TRY(runtime.charge(static_cast<int64_t>(items->values.size() * paths.size())));
   std::vector<Keyed> keyed;
@@ -123,6 +133,7 @@ Result<Value> dictsort(Runtime& runtime, const Value& self, const Arguments& arg
   if (bound.has(1) && (by == nullptr || (by->bytes != "key" && by->bytes != "value"))) {
     return failure("the filter 'dictsort' sorts by 'key' or 'value'");
   }
+  TRY(check_flag(bound, 2));
   const bool by_value = by != nullptr && by->bytes == "value";
   std::vector<Keyed> keyed;
   for (const auto& [key, value] : entries->pairs) {
@@ -134,19 +145,25 @@ Result<Value> dictsort(Runtime& runtime, const Value& self, const Arguments& arg
   return runtime.list(take_values(std::move(keyed)));
 }
 
-Result<Value> unique(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const Bound bound = TRY(bind("unique", arguments, {"case_sensitive", "attribute"}));
+Status collect_unique(Runtime& runtime, const Value& self, const Bound& bound,
+                      std::vector<Value>& values) {
   const Path path = TRY(parse_path(runtime, bound.or_none(1)));
   const ItemsPtr items = TRY(iterate(runtime, self));
   Entries seen;
-  std::vector<Value> values;
   for (const Value& value : items->values) {
     const Value key = TRY(sort_key(runtime, value, path, bound.flag(0)));
     if (TRY(find_key(runtime, seen, key)) != nullptr) continue;
     seen.pairs.emplace_back(key, Value());
     values.push_back(value);
   }
-  return runtime.iterator(std::move(values));
+  return {};
+}
+
+Result<Value> unique(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  const Bound bound = TRY(bind("unique", arguments, {"case_sensitive", "attribute"}));
+  std::vector<Value> values;
+  Status failure = collect_unique(runtime, self, bound, values);
+  return runtime.iterator(std::move(values), std::move(failure));
 }
 
 template <bool greatest>

@@ -155,9 +155,9 @@ Result<Value> format_percent(Runtime& runtime, const Text& format, const Value& 
     ++used;
     TRY(append_conversion(runtime, conversion, value, out));
   }
-  // A dict would give values by name; all its values may stay unused.
-  if (values.dict() != nullptr) return not_supported("a '%' format of a dict");
-  if (used != count) return failure("a format uses {} of {} values", used, count);
+  // What has items could give values by name, and may stay unused.
+  const bool optional = values.is_undefined() || values.is<List>() || values.is<Dict>() || values.is<RangePtr>();
+  if (used != count && !optional) return failure("a format uses {} of {} values", used, count);
   return runtime.text(std::move(out));
 }
 

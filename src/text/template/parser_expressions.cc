@@ -412,6 +412,10 @@ Result<std::vector<ArgumentNode>> Parser::parse_arguments() {
                             (kind_before(Kind::named) || kind_before(Kind::spread_list))) ||
                            (argument.kind == Kind::spread_list && kind_before(Kind::spread_list));
     if (misplaced) return syntax("the arguments of a call are out of order");
+    const bool repeated = argument.kind == Kind::named &&
+                          std::any_of(arguments.begin(), arguments.end(),
+                                      [&](const auto& a) { return a.name == argument.name; });
+    if (repeated) return syntax(fmt::format("the argument '{}' is given twice", argument.name));
     arguments.push_back(std::move(argument));
   }
   TRY(expect_op(")"));

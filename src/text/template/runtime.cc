@@ -44,8 +44,10 @@ Result<Value> Runtime::tuple(std::vector<Value> values) {
   return Value(Tuple{TRY(items(std::move(values)))});
 }
 
-Result<Value> Runtime::iterator(std::vector<Value> values) {
-  return Value(std::make_shared<Iterator>(Iterator{TRY(items(std::move(values)))}));
+Result<Value> Runtime::iterator(std::vector<Value> values, Status failure) {
+  if (!failure.ok() && failure.error().kind() == ErrorKind::exhausted) return failure;
+  const ItemsPtr kept = TRY(items(std::move(values)));
+  return Value(std::make_shared<Iterator>(Iterator{kept, std::move(failure)}));
 }
 
 Result<Value> Runtime::dict(std::vector<std::pair<Value, Value>> pairs) {

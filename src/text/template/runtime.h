@@ -49,7 +49,8 @@ class Runtime {
   Result<Value> list(std::vector<Value> values);
   Result<Value> tuple(std::vector<Value> values);
   Result<Value> dict(std::vector<std::pair<Value, Value>> pairs);
-  Result<Value> iterator(std::vector<Value> values);
+  // `failure` is what the walk ends in; a budget that is used up is an error at once.
+  Result<Value> iterator(std::vector<Value> values, Status failure = {});
   Result<ItemsPtr> items(std::vector<Value> values);
   Namespace* new_namespace();
 

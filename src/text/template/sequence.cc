@@ -41,6 +41,7 @@ Result<ItemsPtr> range_items(Runtime& runtime, const Range& range) {
 
 // The items that are left, which are used up.
 Result<ItemsPtr> drain(Runtime& runtime, Iterator& iterator) {
+  TRY(iterator.failure);
   const size_t first = std::exchange(iterator.next, iterator.items->values.size());
   if (first == 0) return iterator.items;
   const auto& all = iterator.items->values;

@@ -4,8 +4,7 @@
 //
 // A rendering gives byte for byte what jinja2 gives, or an Error: what this engine lacks is refused
 // by its name, when the template is parsed wherever that can be seen. Known differences: ints have
-// 64 bits; map, select and the like compute their items at once, so that an error in one shows even
-// if nothing looks at it.
+// 64 bits; map, select and the like compute their items at once, not when they are looked at.
 #pragma once
 
 #include <ctime>

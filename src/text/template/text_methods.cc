@@ -16,10 +16,10 @@ Result<const Text*> text_argument(std::string_view method, const Value& value) {
   return misuse(fmt::format("'{}'", method), value);
 }
 
-// An optional int; `fallback` when it is none or not given.
+// An optional int; `fallback` when it is not given.
 Result<int64_t> int_argument(std::string_view method, const Bound& bound, size_t i,
                              int64_t fallback) {
-  if (!bound.has(i) || bound[i].is_none()) return fallback;
+  if (!bound.has(i)) return fallback;
   int64_t value = 0;
   if (!bound[i].as_int(value)) return misuse(fmt::format("'{}'", method), bound[i]);
   return value;
@@ -124,11 +124,16 @@ struct Window {
 
 Result<Window> window(std::string_view method, const Text& text, const Bound& bound, size_t start) {
   Window out;
+  // Unlike other ints a bound may be none.
+  const auto read = [&](size_t i, int64_t fallback) {
+    if (bound.or_none(i).is_none()) return Result<int64_t>(fallback);
+    return int_argument(method, bound, i, fallback);
+  };
   const auto clamp = [&](int64_t at) {
     return at < 0 ? std::max<int64_t>(std::max(at, -text.length) + text.length, 0) : at;
   };
-  out.first = clamp(TRY(int_argument(method, bound, start, 0)));
-  out.last = std::min(clamp(TRY(int_argument(method, bound, start + 1, text.length))), text.length);
+  out.first = clamp(TRY(read(start, 0)));
+  out.last = std::min(clamp(TRY(read(start + 1, text.length))), text.length);
   out.valid = out.first <= out.last;
   if (out.valid) out.bytes = cut(text, out.first, out.last);
   return out;

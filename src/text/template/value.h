@@ -80,9 +80,11 @@ struct View {
 using ViewPtr = std::shared_ptr<const View>;
 
 // What map, select, reverse and other filters return: can be walked once, has no length and no
-// text, and is true even when empty. Its items are computed at once.
+// text, and is true even when empty. Its items are computed at once, but an error among them shows
+// only when it is reached.
 struct Iterator {
   ItemsPtr items;
+  Status failure;  // behind the items
   size_t next = 0;
 };
 using IteratorPtr = std::shared_ptr<Iterator>;

@@ -14,13 +14,22 @@ namespace braid::kernels::cpu {
 
 inline constexpr int64_t kSumCols = 2 * kStep;  // columns summed at a time
 inline constexpr int64_t kSumHeads = 2;         // heads that read them together
+// Rows that all heads and columns pass over before the next rows, so that they stay in cache.
+inline constexpr int64_t kSumRows = 128;
 
-// out[h][c] = Σ_i weights[h · stride + i] · row_of(i)[c] for kHeads heads and the `count` ≤
-// kSumCols columns of a strip.
+// sums[h][c] += Σ_i weights[h · stride + i] · row_of(i)[c], term by term, for kHeads heads and the
+// `count` ≤ kSumCols columns of a strip.
 template <int kHeads, typename T, typename RowOf>
-void sum_strip(const float* weights, int64_t stride, int64_t rows, RowOf row_of, int64_t count,
-               float (*out)[kSumCols]) {
-  Lanes sums[kHeads][4] = {};
+void add_strip(const float* weights, int64_t stride, int64_t rows, RowOf row_of, int64_t count,
+               float (*sums)[kSumCols]) {
+  Lanes lanes[kHeads][4];
+#pragma GCC unroll 2
+  for (int h = 0; h < kHeads; ++h) {
+    lanes[h][0] = load_half<T, 0>(sums[h]);
+    lanes[h][1] = load_half<T, 1>(sums[h]);
+    lanes[h][2] = load_half<T, 0>(sums[h] + kStep);
+    lanes[h][3] = load_half<T, 1>(sums[h] + kStep);
+  }
   T padded[kSumCols] = {};
   for (int64_t i = 0; i < rows; ++i) {
     const T* row = row_of(i);
@@ -31,15 +40,15 @@ void sum_strip(const float* weights, int64_t stride, int64_t rows, RowOf row_of,
     for (int h = 0; h < kHeads; ++h) {
       const Lanes weight = broadcast(weights[h * stride + i]);
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) sums[h][j] = fma(weight, values[j], sums[h][j]);
+      for (int j = 0; j < 4; ++j) lanes[h][j] = fma(weight, values[j], lanes[h][j]);
     }
   }
 #pragma GCC unroll 2
   for (int h = 0; h < kHeads; ++h) {
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) settle(sums[h][j]);
-    store_halves<T>(out[h], sums[h][0], sums[h][1]);
-    store_halves<T>(out[h] + kStep, sums[h][2], sums[h][3]);
+    for (int j = 0; j < 4; ++j) settle(lanes[h][j]);
+    store_halves<T>(sums[h], lanes[h][0], lanes[h][1]);
+    store_halves<T>(sums[h] + kStep, lanes[h][2], lanes[h][3]);
   }
 }
 
@@ -47,21 +56,26 @@ void sum_strip(const float* weights, int64_t stride, int64_t rows, RowOf row_of,
 template <typename T, typename RowOf>
 void sum_rows(int64_t heads, const float* weights, int64_t stride, int64_t rows, RowOf row_of,
               int64_t cols, float* out) {
-  float strip[kSumHeads][kSumCols];
-  for (int64_t first = 0; first < cols; first += kSumCols) {
-    const int64_t count = std::min(kSumCols, cols - first);
-    const auto strip_of = [&](int64_t i) { return row_of(i) + first; };
-    for (int64_t h = 0; h < heads; h += kSumHeads) {
-      const int64_t height = std::min(kSumHeads, heads - h);
-      const float* from = weights + h * stride;
-      if (height == kSumHeads) {
-        sum_strip<kSumHeads, T>(from, stride, rows, strip_of, count, strip);
-      } else {
-        sum_strip<1, T>(from, stride, rows, strip_of, count, strip);
-      }
-      for (int64_t i = 0; i < height; ++i) {
-        std::copy_n(strip[i], count, out + (h + i) * cols + first);
-      }
+  std::fill_n(out, heads * cols, 0.0f);
+  float strip[kSumHeads][kSumCols] = {};
+  const auto add = [&](int64_t begin, int64_t col, int64_t head) {
+    const int64_t some_rows = std::min(kSumRows, rows - begin);
+    const int64_t some_cols = std::min(kSumCols, cols - col);
+    const int64_t some_heads = std::min(kSumHeads, heads - head);
+    const float* from = weights + head * stride + begin;
+    float* to = out + head * cols + col;
+    const auto part_of = [&](int64_t i) { return row_of(begin + i) + col; };
+    for (int64_t h = 0; h < some_heads; ++h) std::copy_n(to + h * cols, some_cols, strip[h]);
+    if (some_heads == kSumHeads) {
+      add_strip<kSumHeads, T>(from, stride, some_rows, part_of, some_cols, strip);
+    } else {
+      add_strip<1, T>(from, stride, some_rows, part_of, some_cols, strip);
+    }
+    for (int64_t h = 0; h < some_heads; ++h) std::copy_n(strip[h], some_cols, to + h * cols);
+  };
+  for (int64_t begin = 0; begin < rows; begin += kSumRows) {
+    for (int64_t col = 0; col < cols; col += kSumCols) {
+      for (int64_t head = 0; head < heads; head += kSumHeads) add(begin, col, head);
     }
   }
 }

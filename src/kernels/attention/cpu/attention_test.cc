@@ -55,8 +55,9 @@ double exact(const AttentionDesc& desc, const Tokens<T>& tokens, const Grid<T>& 
 }
 
 template <typename T>
-void check(Random& random, const AttentionDesc& desc, int64_t page_size) {
-  const Tokens<T> tokens(random, {19, 1, 50}, 2 * desc.num_kv_heads * desc.head_dim);
+void check(Random& random, const AttentionDesc& desc, int64_t page_size,
+           std::vector<int64_t> lengths = {19, 1, 50}) {
+  const Tokens<T> tokens(random, std::move(lengths), 2 * desc.num_kv_heads * desc.head_dim);
   const PagedCache<T> cache(random, tokens, page_size);
   const Places places = random_places(random, tokens.lengths, 20);
   const int64_t cols = desc.num_heads * desc.head_dim;
@@ -85,6 +86,12 @@ TYPED_TEST(AttentionTest, EqualsTheDefinition) {
     check<TypeParam>(random, desc_of(8, 2, 128), page_size);
     check<TypeParam>(random, desc_of(2, 1, 1), page_size);
   }
+}
+
+// Longer than what the sums over values take at a time.
+TYPED_TEST(AttentionTest, EqualsTheDefinitionFarBack) {
+  Random random(9);
+  check<TypeParam>(random, desc_of(3, 1, 40), 16, {700});
 }
 
 TYPED_TEST(AttentionTest, PageSizeChangesNoBit) {

@@ -1,0 +1,138 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include "model/dummy_source.h"
+
+namespace braid::engine {
+namespace {
+
+std::unique_ptr<Engine> dummy_engine(EngineOptions options) {
+  const std::string folder = std::string(BRAID_SOURCE_DIR) + "/tests/goldens/glm4_moe";
+  auto engine = std::move(Engine::create(model::load_config(folder).value(), options)).value();
+  EXPECT_TRUE(engine->worker().load(model::DummySource()).ok());
+  return engine;
+}
+
+EngineOptions small_options() {
+  return {.context_length = 32, .max_running = 2, .chunked_prefill_size = 16, .page_size = 4};
+}
+
+std::string refusal(Engine& engine, const Request& request) {
+  const auto result = engine.submit(request);
+  return result.ok() ? "accepted" : result.error().to_string();
+}
+
+TEST(EngineTest, RefusesWhatItCannotServe) {
+  const auto engine = dummy_engine(small_options());
+  EXPECT_EQ(refusal(*engine, {.prompt = {}}), "the prompt is empty. Give at least one token.");
+  EXPECT_EQ(refusal(*engine, {.prompt = {1, 512}, .max_tokens = 1}),
+            "a token id is outside of the vocabulary (index = 1, id = 512, vocab_size = 512)");
+  EXPECT_EQ(refusal(*engine, {.prompt = {1, -1}, .max_tokens = 1}),
+            "a token id is outside of the vocabulary (index = 1, id = -1, vocab_size = 512)");
+  EXPECT_EQ(refusal(*engine, {.prompt = std::vector<int32_t>(30, 1), .max_tokens = 3}),
+            "prompt and answer do not fit into the context (prompt tokens = 30, max-tokens = 3, "
+            "context-length = 32). Shorten the prompt or lower --max-tokens.");
+  EXPECT_EQ(refusal(*engine, {.prompt = {1}, .max_tokens = 0}),
+            "at least one token must be asked for (max-tokens = 0)");
+  EXPECT_EQ(refusal(*engine, {.prompt = {1}, .sampling = {.temperature = -1}, .max_tokens = 1}),
+            "the temperature must be 0 or more (temperature = -1)");
+  EXPECT_EQ(refusal(*engine, {.prompt = {1}, .sampling = {.top_p = 0}, .max_tokens = 1}),
+            "top-p must be above 0 and at most 1 (top-p = 0)");
+  EXPECT_EQ(refusal(*engine, {.prompt = {1}, .sampling = {.top_k = -2}, .max_tokens = 1}),
+            "top-k must be 0 (all tokens) or more (top-k = -2)");
+  EXPECT_TRUE(engine->idle());
+}
+
+TEST(EngineTest, RefusesAContextBeyondTheModels) {
+  EngineOptions options = small_options();
+  options.context_length = 5000;
+  const std::string folder = std::string(BRAID_SOURCE_DIR) + "/tests/goldens/glm4_moe";
+  const auto engine = Engine::create(model::load_config(folder).value(), options);
+  ASSERT_FALSE(engine.ok());
+  EXPECT_NE(engine.error().to_string().find("max_position_embeddings = 4096"), std::string::npos);
+}
+
+TEST(EngineTest, EndsAtTheLengthAndAtAStopToken) {
+  const auto engine = dummy_engine(small_options());
+  Request request{.prompt = {3, 4, 5}, .max_tokens = 6};
+  std::vector<TokenEvent> events;
+  const auto run = [&](const Request& submitted) {
+    events.clear();
+    EXPECT_TRUE(engine->submit(submitted).ok());
+    while (!engine->idle()) {
+      const auto step = engine->step().value();
+      events.insert(events.end(), step.begin(), step.end());
+    }
+  };
+  run(request);
+  ASSERT_EQ(events.size(), 6u);
+  EXPECT_EQ(events.back().finished, FinishReason::length);
+  EXPECT_FALSE(events.front().finished);
+
+  request.stop_token_ids = {events[2].token};
+  const size_t first = static_cast<size_t>(
+      std::find_if(events.begin(), events.end(),
+                   [&](const TokenEvent& e) { return e.token == request.stop_token_ids[0]; }) -
+      events.begin());
+  run(request);
+  ASSERT_EQ(events.size(), first + 1);
+  EXPECT_EQ(events.back().finished, FinishReason::stop);
+}
+
+TEST(EngineTest, SamplingDependsOnTheSeed) {
+  const auto engine = dummy_engine(small_options());
+  const auto tokens = [&](uint64_t seed) {
+    std::vector<int32_t> all;
+    EXPECT_TRUE(engine
+                    ->submit({.prompt = {3, 4, 5},
+                              .sampling = {.temperature = 1, .seed = seed},
+                              .max_tokens = 12})
+                    .ok());
+    while (!engine->idle()) {
+      for (const TokenEvent& event : engine->step().value()) all.push_back(event.token);
+    }
+    return all;
+  };
+  const std::vector<int32_t> first = tokens(1);
+  EXPECT_EQ(tokens(1), first);
+  EXPECT_NE(tokens(2), first);
+}
+
+TEST(EngineTest, CancelledRequestsGiveNoMoreTokens) {
+  const auto engine = dummy_engine(small_options());
+  const RequestId request = engine->submit({.prompt = {1, 2}, .max_tokens = 10}).value();
+  EXPECT_EQ(engine->step()->size(), 1u);
+  EXPECT_TRUE(engine->cancel(request));
+  EXPECT_TRUE(engine->idle());
+  EXPECT_TRUE(engine->step()->empty());
+}
+
+TEST(WorkerTest, SerialAndLanesAgree) {
+  std::vector<std::vector<int32_t>> answers;
+  for (const bool serial : {true, false}) {
+    EngineOptions options = small_options();
+    options.worker.serial = serial;
+    const auto engine = dummy_engine(options);
+    EXPECT_TRUE(engine->submit({.prompt = {1, 2, 3, 4, 5}, .max_tokens = 8}).ok());
+    answers.emplace_back();
+    while (!engine->idle()) {
+      for (const TokenEvent& event : engine->step().value()) answers.back().push_back(event.token);
+    }
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+}
+
+TEST(SchedulesTest, AStepIsCompiledOnceAndChecked) {
+  const auto engine = dummy_engine(small_options());
+  Schedules& schedules = engine->worker().schedules();
+  const layers::StepShape shape{{2, 0}, {2, 0}};
+  const CompiledStep* step = schedules.get(shape).value();
+  EXPECT_EQ(schedules.get(shape).value(), step);
+  EXPECT_GT(step->report.ops, 10);
+  EXPECT_EQ(step->decisions.size(), 1u);
+  EXPECT_EQ(schedules.all().size(), 1u);
+}
+
+}  // namespace
+}  // namespace braid::engine

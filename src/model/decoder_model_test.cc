@@ -1,0 +1,100 @@
+#include "model/decoder_model.h"
+
+#include <gtest/gtest.h>
+
+#include "flow/check.h"
+#include "flow/compile.h"
+
+namespace braid::model {
+namespace {
+
+DecoderModel golden_model(const std::string& name, ModelOptions options) {
+  const std::string folder = std::string(BRAID_SOURCE_DIR) + "/tests/goldens/" + name;
+  return {load_config(folder).value(), options};
+}
+
+ModelOptions small_options() {
+  return {
+      .max_rows = {.decode = 4, .prefill = 16}, .page_size = 4, .num_blocks = 8, .max_blocks = 6};
+}
+
+layers::StepShape shape(int32_t decode, int32_t prefill) {
+  return {{decode, prefill}, {decode, prefill}};
+}
+
+class EveryModelTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(EveryModelTest, ProgramsOfAllShapesCompileAndCheck) {
+  const DecoderModel model = golden_model(GetParam(), small_options());
+  for (const auto& [decode, prefill] : {std::pair{1, 0}, {4, 0}, {0, 1}, {0, 16}, {3, 12}}) {
+    const flow::Schedule schedule =
+        flow::compile(model.build(shape(decode, prefill)).value()).value();
+    const auto report = flow::check_schedule(schedule);
+    EXPECT_TRUE(report.ok()) << report.status().to_string();
+    EXPECT_EQ(schedule.wait_count(), 0);  // without passes all is on one lane
+  }
+}
+
+TEST_P(EveryModelTest, StepAndReadBackAreOrderedAcrossSteps) {
+  const DecoderModel model = golden_model(GetParam(), small_options());
+  const flow::Schedule step = flow::compile(model.build(shape(4, 0)).value()).value();
+  const flow::Schedule reader = flow::compile(model.build_readback(4).value()).value();
+  std::vector<flow::Launch> launches = {
+      {&step, 1, {}}, {&reader, 1, {0}}, {&step, 2, {0}}, {&reader, 2, {2}}, {&step, 3, {2, 1}}};
+  EXPECT_TRUE(flow::check_launches(launches).ok());
+  launches[1].after.clear();  // the reader doesn't wait for its step
+  EXPECT_FALSE(flow::check_launches(launches).ok());
+  launches[1].after = {0};
+  launches[4].after = {2};  // step 3 writes the copy that reader 1 may still read
+  EXPECT_FALSE(flow::check_launches(launches).ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, EveryModelTest,
+                         ::testing::Values("glm4_moe", "deepseek_v2", "deepseek_v3", "qwen2",
+                                           "qwen3_moe", "mixtral"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(DecoderModelTest, CacheHoldsKeysAndValuesOrTheLatent) {
+  const DecoderModel gqa = golden_model("glm4_moe", small_options());
+  EXPECT_EQ(gqa.residents()[gqa.state().caches[0]].cols, 2 * 2 * 128);
+  EXPECT_EQ(gqa.residents()[gqa.state().caches[0]].rows, 8 * 4);
+  const DecoderModel mla = golden_model("deepseek_v3", small_options());
+  EXPECT_EQ(mla.residents()[mla.state().caches[0]].cols, 512 + 64);
+  EXPECT_EQ(DecoderModel::cache_bytes_per_token(mla.config(), Format::bf16), 2 * (512 + 64) * 2);
+}
+
+TEST(DecoderModelTest, SharedExpertsAreTheLastSlotsOfThePool) {
+  const DecoderModel model = golden_model("deepseek_v2", small_options());
+  const MoeConfig& moe = *model.config().moe;
+  EXPECT_EQ(num_slots(moe), 18);
+  const flow::Program program = model.build(shape(2, 0)).value();
+  const flow::ScopeOps shared = program.scopes(flow::Role::shared_expert).at(0);
+  const flow::Op& gate_up = program.ops[static_cast<size_t>(shared.ops[0])];
+  const flow::ValueInfo& weight = program.info(gate_up.operands[1]);
+  EXPECT_EQ(weight.first_row, 16 * 2 * moe.expert_width);
+  EXPECT_EQ(weight.rows, 2 * 2 * moe.expert_width);
+}
+
+TEST(DecoderModelTest, TiedEmbeddingsAreOneBuffer) {
+  ModelConfig config = load_config(std::string(BRAID_SOURCE_DIR) + "/tests/goldens/qwen2").value();
+  const DecoderModel untied(config, small_options());
+  config.tie_word_embeddings = true;
+  const DecoderModel tied(config, small_options());
+  EXPECT_EQ(untied.residents().bytes(flow::Lifetime::weight) -
+                tied.residents().bytes(flow::Lifetime::weight),
+            config.vocab_size * config.hidden_size * 4);
+}
+
+TEST(DecoderModelTest, ProbesAddBuffersAndCopiesOnlyWhenAsked) {
+  ModelOptions options = small_options();
+  const size_t plain = golden_model("glm4_moe", options).build(shape(2, 0)).value().ops.size();
+  options.probes = {.all_logits = true, .hidden = true, .routing = true};
+  const DecoderModel model = golden_model("glm4_moe", options);
+  // Logits, three hidden states and the last one's norm, router logits of two layers.
+  EXPECT_EQ(model.build(shape(2, 0)).value().ops.size(), plain + 1 + 4 + 2);
+  EXPECT_EQ(model.state().expert_ids[0], kAbsent);  // a dense layer
+  EXPECT_NE(model.state().expert_ids[1], kAbsent);
+}
+
+}  // namespace
+}  // namespace braid::model
