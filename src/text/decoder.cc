@@ -15,6 +15,7 @@ constexpr std::string_view kSupported =
 constexpr std::string_view kSupportedFused = "Strip and Fuse behind Fuse or ByteLevel";
 constexpr size_t kMaxGrowth = 256;
 constexpr int64_t kMaxStrip = 1024;
+constexpr size_t kMaxSteps = 64;  // a token passes the steps by nested calls
 
 }  // namespace
 
@@ -23,7 +24,7 @@ std::string Decoding::take() { return std::exchange(*text_, std::string()); }
 Result<Decoder> Decoder::from_json(const Json& component) {
   Decoder decoder;
   if (component.is_null()) {
-    decoder.steps_.push_back(make_join_step);
+    decoder.steps_.emplace_back(make_join_step);
     return decoder;
   }
   TRY(decoder.append(component));
@@ -34,14 +35,14 @@ Decoding Decoder::start() const {
   Decoding decoding;
   decoding.text_ = std::make_unique<std::string>();
   DecodeStepPtr first = make_collect_step(*decoding.text_);
-  for (auto make = steps_.rbegin(); make != steps_.rend(); ++make)
-    first = (*make)(std::move(first));
+  for (size_t i = steps_.size(); i-- > 0;) first = steps_[i](std::move(first));
   decoding.first_ = std::move(first);
   return decoding;
 }
 
 Status Decoder::append(const Json& component) {
   const std::string type = TRY(component_type(component, kRole));
+  if (steps_.size() == kMaxSteps) return unsupported_type("length of decoders", type, "64 steps");
   if (type == "Sequence") {
     for (const Json* step : TRY(array_field(component, kRole, "decoders"))) TRY(append(*step));
     return {};
@@ -63,7 +64,7 @@ Status Decoder::append_per_token(const Json& component, std::string_view type) {
   if (type == "Replace") return append_replace(component);
   if (type == "Metaspace") return append_metaspace(component);
   fused_ = type == "ByteLevel";
-  steps_.push_back(fused_ ? make_byte_level_step : make_byte_fallback_step);
+  steps_.emplace_back(fused_ ? make_byte_level_step : make_byte_fallback_step);
   return {};
 }
 
@@ -79,7 +80,7 @@ Status Decoder::append_replace(const Json& component) {
     return unsupported_field(kRole, "content", component["content"],
                              "replacements that lengthen a token at most 256 times");
   }
-  steps_.push_back([from = *pattern.as_literal(), to = std::move(content)](auto next) {
+  steps_.emplace_back([from = *pattern.as_literal(), to = std::move(content)](auto next) {
     return make_replace_step(from, to, std::move(next));
   });
   return {};
@@ -90,7 +91,7 @@ Status Decoder::append_strip(const Json& component) {
   const int64_t start = TRY(integer_field(component, kRole, "start", 0, kMaxStrip));
   const int64_t stop = TRY(integer_field(component, kRole, "stop", 0, kMaxStrip));
   const StripCounts counts{static_cast<size_t>(start), static_cast<size_t>(stop)};
-  steps_.push_back([content, counts, fused = fused_](auto next) {
+  steps_.emplace_back([content, counts, fused = fused_](auto next) {
     return make_strip_step(content, counts, fused, std::move(next));
   });
   return {};
@@ -99,7 +100,7 @@ Status Decoder::append_strip(const Json& component) {
 Status Decoder::append_metaspace(const Json& component) {
   const std::string replacement = TRY(char_field(component, kRole, "replacement"));
   const MetaspacePrepend prepend = TRY(parse_metaspace_prepend(component, kRole));
-  steps_.push_back([replacement, drop = prepend != MetaspacePrepend::never](auto next) {
+  steps_.emplace_back([replacement, drop = prepend != MetaspacePrepend::never](auto next) {
     return make_metaspace_step(replacement, drop, std::move(next));
   });
   return {};

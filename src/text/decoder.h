@@ -40,8 +40,8 @@ class Decoder {
   // Supported: ByteLevel, ByteFallback, Fuse, Strip, Replace (of a String), Metaspace, Sequence;
   // and null, which puts a space between tokens. Behind Fuse or ByteLevel, which join all tokens
   // to one, only Strip and Fuse.
-  // Errors: unsupported (another type, order, or replacements that could lengthen a token
-  // more than 256 times), corrupt_data (a field missing or of another type).
+  // Errors: unsupported (another type or order, more than 64 steps, replacements that could
+  // lengthen a token more than 256 times), corrupt_data (a field missing or of another type).
   static Result<Decoder> from_json(const Json& component);
 
   Decoding start() const;

@@ -133,6 +133,16 @@ TEST(DecoderTest, RefusesSettings) {
   }
 }
 
+TEST(DecoderTest, RefusesLongChains) {
+  Json steps = Json::array();
+  for (int i = 0; i < 64; ++i) steps.push_back({{"type", "ByteFallback"}});
+  EXPECT_TRUE(Decoder::from_json({{"type", "Sequence"}, {"decoders", steps}}).ok());
+  steps.push_back({{"type", "ByteFallback"}});
+  const auto refused = Decoder::from_json({{"type", "Sequence"}, {"decoders", steps}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().to_string().find("64 steps"), std::string::npos);
+}
+
 TEST(DecoderTest, RefusesReplacementsThatExplode) {
   Json steps = Json::array();
   const Json step = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aaaaaaaa"}};

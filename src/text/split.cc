@@ -44,13 +44,14 @@ void merge_with_previous(std::vector<Stretch>& stretches) {
 void merge_with_next(std::vector<Stretch>& stretches) {
   std::vector<Stretch> merged;  // back to front
   bool before_match = false;
-  for (auto stretch = stretches.rbegin(); stretch != stretches.rend(); ++stretch) {
-    if (stretch->match && !before_match && !merged.empty()) {
-      merged.back().span.begin = stretch->span.begin;
+  for (size_t i = stretches.size(); i-- > 0;) {
+    const Stretch& stretch = stretches[i];
+    if (stretch.match && !before_match && !merged.empty()) {
+      merged.back().span.begin = stretch.span.begin;
     } else {
-      merged.push_back(*stretch);
+      merged.push_back(stretch);
     }
-    before_match = stretch->match;
+    before_match = stretch.match;
   }
   std::reverse(merged.begin(), merged.end());
   stretches = std::move(merged);

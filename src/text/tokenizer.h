@@ -3,7 +3,9 @@
 // Supported are byte-pair encodings: byte-level ones (GPT-2, Llama 3, Qwen, GLM, DeepSeek) and
 // those with byte_fallback (Llama 2, Mixtral). What a component can do is said in normalizer.h,
 // pre_tokenizer.h, bpe.h, post_processor.h, decoder.h and added_tokens.h; any other is refused by
-// name. The ids are those of Hugging Face's tokenizers. The file's "truncation" and "padding" are
+// name. Ids and texts are those of Hugging Face's tokenizers 0.23, apart from characters that are
+// newer than PCRE2's Unicode version (regex.h), and from special tokens with "normalized": decode
+// skips them on request where that library forgets to. The file's "truncation" and "padding" are
 // not applied: lengths are the engine's business.
 #pragma once
 
