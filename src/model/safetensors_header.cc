@@ -185,10 +185,11 @@ Result<std::vector<HeaderEntry>> parse_safetensors_header(std::string_view json,
                                                           std::string_view source) {
   HeaderHandler handler;
   if (Json::sax_parse(json.begin(), json.end(), &handler)) return handler.take_entries();
+  const std::string remedy = "Download the file again.";
   Error error = Error(ErrorKind::corrupt_data, "bad safetensors header: " + handler.what())
                     .with("file", source);
-  if (!handler.tensor().empty()) (void)std::move(error).with("tensor", handler.tensor());
-  return std::move(error).remedy("Download the file again.");
+  if (handler.tensor().empty()) return std::move(error).remedy(remedy);
+  return std::move(error).with("tensor", handler.tensor()).remedy(remedy);
 }
 
 std::optional<int64_t> tensor_bytes(StorageType type, std::span<const int64_t> shape) {
