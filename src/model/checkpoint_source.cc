@@ -34,7 +34,7 @@ std::optional<StorageType> storage_of(QuantKind kind) {
   }
 }
 
-Error wrong_shape(const TensorView& tensor, const std::string& folder, std::string expected) {
+Error wrong_shape(const TensorView& tensor, const std::string& folder, std::string_view expected) {
   return Error(ErrorKind::corrupt_data, "a tensor's shape is not as config.json says")
       .with("tensor", tensor.name)
       .with("expected", expected)
@@ -43,7 +43,7 @@ Error wrong_shape(const TensorView& tensor, const std::string& folder, std::stri
       .remedy("Weights and config.json belong to different models, or the checkpoint is damaged.");
 }
 
-Error wrong_type(const TensorView& tensor, const std::string& folder, std::string expected) {
+Error wrong_type(const TensorView& tensor, const std::string& folder, std::string_view expected) {
   return Error(ErrorKind::corrupt_data, "a tensor's dtype is not as expected")
       .with("tensor", tensor.name)
       .with("expected", expected)

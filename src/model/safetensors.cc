@@ -17,9 +17,7 @@ Error bad_file(std::string message, std::string_view source) {
   return Error(ErrorKind::corrupt_data, std::move(message)).with("file", source);
 }
 
-Error download_again(Error error) {
-  return std::move(error).remedy("Download the file again.");
-}
+Error download_again(Error error) { return std::move(error).remedy("Download the file again."); }
 
 // The header's text, which ends where the data begins.
 Result<std::string_view> header_of(std::span<const std::byte> file, std::string_view source) {

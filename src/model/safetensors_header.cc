@@ -185,6 +185,7 @@ Result<std::vector<HeaderEntry>> parse_safetensors_header(std::string_view json,
                                                           std::string_view source) {
   HeaderHandler handler;
   if (Json::sax_parse(json.begin(), json.end(), &handler)) return handler.take_entries();
+  const std::string remedy = "Download the file again.";
   Error error = Error(ErrorKind::corrupt_data, "bad safetensors header: " + handler.what())
                     .with("file", source);
   if (!handler.tensor().empty()) {
