@@ -31,6 +31,10 @@ if(BRAID_SANITIZE)
   if(BRAID_SANITIZE MATCHES "undefined")
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
+  # The audit of declarations provokes reports and goes on; all else still ends at the first one.
+  if(BRAID_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-fsanitize-recover=address)
+  endif()
 endif()
 
 if(BRAID_FUZZ)

@@ -1,7 +1,6 @@
 // For tests: memory for the residents and the workspace of Schedules, filled reproducibly.
 #pragma once
 
-
 #include "device/cpu/cpu_device.h"
 #include "flow/executor.h"
 

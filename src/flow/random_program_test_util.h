@@ -19,6 +19,8 @@ struct Meeting {
 
 struct RandomOptions {
   int ops = 24;                   // at most
+  bool counts = true;             // some Values have a device count, of any value
+  int64_t word = 4;               // rows of step buffers are multiples of this many bytes
   std::vector<Meeting> meetings;  // spread over the ops, on lane comm
   int rank = 0;
   int ranks = 1;
@@ -110,7 +112,7 @@ class RandomProgram {
       return live.value;
     }
     const int64_t rows = pick(1, kRows);
-    const Value value = draft_.step("step", rows, 4 * pick(1, 20));
+    const Value value = draft_.step("step", rows, options_.word * pick(1, 20));
     const int64_t first = chance(70) ? 0 : pick(0, static_cast<int>(rows) - 1);
     fresh.push_back(
         {value, first,
@@ -119,7 +121,7 @@ class RandomProgram {
   }
 
   void compute() {
-    if (!count_.present() && chance(30)) {
+    if (options_.counts && !count_.present() && chance(30)) {
       const Value source = read();
       count_ = draft_.step("count", 1, 4);
       draft_.op(lane(), {.out = {count_}, .in = {source}});
