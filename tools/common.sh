@@ -42,6 +42,6 @@ install_packages() {
     apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" > /dev/null
 }
 
-build_packages=(g++ cmake ninja-build ccache libfmt-dev nlohmann-json3-dev libpcre2-dev)
+build_packages=(g++ cmake ninja-build ccache libfmt-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev)
 test_packages=(libgtest-dev)
 lint_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev)

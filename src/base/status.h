@@ -88,12 +88,13 @@ class [[nodiscard]] Result {
   // The value; aborts with the error's text when there is none.
   T& value() & { return (check(), *value_); }
   const T& value() const& { return (check(), *value_); }
-  T&& value() && { return (check(), std::move(*value_)); }
+  // By value, so that a range-for over a temporary Result's content is safe.
+  T value() && { return (check(), std::move(*value_)); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
 
  private:
   void check() const;

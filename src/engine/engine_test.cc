@@ -33,8 +33,8 @@ TEST(EngineTest, RefusesWhatItCannotServe) {
   EXPECT_EQ(refusal(*engine, {.prompt = std::vector<int32_t>(30, 1), .max_tokens = 3}),
             "prompt and answer do not fit into the context (prompt tokens = 30, max-tokens = 3, "
             "context-length = 32). Shorten the prompt or lower --max-tokens.");
-  EXPECT_EQ(refusal(*engine, {.prompt = {1}, .max_tokens = 0}),
-            "at least one token must be asked for (max-tokens = 0)");
+  EXPECT_EQ(refusal(*engine, {.prompt = {1}, .max_tokens = -1}),
+            "no negative number of tokens can be asked for (max-tokens = -1)");
   EXPECT_EQ(refusal(*engine, {.prompt = {1}, .sampling = {.temperature = -1}, .max_tokens = 1}),
             "the temperature must be 0 or more (temperature = -1)");
   EXPECT_EQ(refusal(*engine, {.prompt = {1}, .sampling = {.top_p = 0}, .max_tokens = 1}),

@@ -187,7 +187,9 @@ Result<std::vector<HeaderEntry>> parse_safetensors_header(std::string_view json,
   if (Json::sax_parse(json.begin(), json.end(), &handler)) return handler.take_entries();
   Error error = Error(ErrorKind::corrupt_data, "bad safetensors header: " + handler.what())
                     .with("file", source);
-  if (!handler.tensor().empty()) (void)std::move(error).with("tensor", handler.tensor());
+  if (!handler.tensor().empty()) {
+    error = std::move(error).with("tensor", handler.tensor());
+  }
   return std::move(error).remedy("Download the file again.");
 }
 

@@ -73,7 +73,7 @@ TEST(RegexTest, AHostilePatternEndsInAnError) {
 TEST(RegexTest, AQuadraticSearchEndsInAnError) {
   const std::string text = std::string(1'000'000, 'a') + "b";
   const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(matches("[a-z]+c|a+$", text, {.time = std::chrono::milliseconds(50)}),
+  EXPECT_EQ(matches("[a-z]+c|a+$", text, {.time = std::chrono::milliseconds(1)}),
             Strings{"! exhausted"});
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }

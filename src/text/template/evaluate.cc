@@ -10,6 +10,11 @@
 #include "text/template/sequence.h"
 
 namespace braid::text::tmpl {
+namespace {
+
+constexpr int64_t kMacroSteps = 20;  // a macro keeps its scopes to the end of the rendering
+
+}  // namespace
 
 Result<Value> Interpreter::evaluate(const Expr& expr) {
   const Depth depth(*this);
@@ -172,10 +177,11 @@ Result<Value> Interpreter::call(const Value& callee, Arguments arguments) {
   return (*callable)->function(runtime_, (*callable)->self, arguments);
 }
 
-Value Interpreter::close_over(const MacroNode& macro) {
+Result<Value> Interpreter::close_over(const MacroNode& macro) {
+  TRY(runtime_.charge(kMacroSteps));
   for (Scope* scope = scope_; scope != nullptr; scope = scope->parent) scope->captured = true;
-  return std::make_shared<const Callable>(
-      Callable{.name = macro.name, .macro = &macro, .scope = scope_});
+  return Value(std::make_shared<const Callable>(
+      Callable{.name = macro.name, .macro = &macro, .scope = scope_}));
 }
 
 Result<Value> Interpreter::call_macro(const Callable& macro, Arguments arguments) {

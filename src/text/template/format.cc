@@ -156,7 +156,8 @@ Result<Value> format_percent(Runtime& runtime, const Text& format, const Value& 
     TRY(append_conversion(runtime, conversion, value, out));
   }
   // What has items could give values by name, and may stay unused.
-  const bool optional = values.is_undefined() || values.is<List>() || values.is<Dict>() || values.is<RangePtr>();
+  const bool optional =
+      values.is_undefined() || values.is<List>() || values.is<Dict>() || values.is<RangePtr>();
   if (used != count && !optional) return failure("a format uses {} of {} values", used, count);
   return runtime.text(std::move(out));
 }

@@ -169,7 +169,7 @@ Result<Interpreter::Flow> Interpreter::run_node(const SetBlockStmt& statement) {
 }
 
 Result<Interpreter::Flow> Interpreter::run_node(const MacroStmt& statement) {
-  scope_->set(statement.macro->name, close_over(*statement.macro));
+  scope_->set(statement.macro->name, TRY(close_over(*statement.macro)));
   return Flow::normal;
 }
 
@@ -177,7 +177,7 @@ Result<Interpreter::Flow> Interpreter::run_node(const CallStmt& statement) {
   const auto& call_node = std::get<CallExpr>(statement.call->node);
   const Value callee = TRY(evaluate(*call_node.callee));
   Arguments arguments = TRY(evaluate_arguments(call_node.arguments));
-  arguments.named.emplace_back("caller", close_over(*statement.caller));
+  arguments.named.emplace_back("caller", TRY(close_over(*statement.caller)));
   const Value value = TRY(call(callee, std::move(arguments)));
   TRY(write(value));
   return Flow::normal;

@@ -88,7 +88,7 @@ class Interpreter {
   Result<Value> call(const Value& callee, Arguments arguments);
   Result<Value> call_macro(const Callable& macro, Arguments arguments);
   Status bind_macro(const MacroNode& macro, Arguments arguments);
-  Value close_over(const MacroNode& macro);
+  Result<Value> close_over(const MacroNode& macro);
 
   Runtime& runtime_;
   const Value& variables_;

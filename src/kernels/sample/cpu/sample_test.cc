@@ -209,6 +209,9 @@ TEST(UniformTest, SeedsNextToEachOtherAreUnrelated) {
 TEST(UniformTest, KnownValues) {
   EXPECT_EQ(mix(0), 0u);
   EXPECT_EQ(mix(0x9e3779b97f4a7c15u), 0xe220a8397b1dcdafu);  // SplitMix64's first output of seed 0
+  EXPECT_EQ(uniform(0, 0), 0x1.4e0dba5e9a32fp-1);
+  EXPECT_EQ(uniform(42, 0), 0x1.5f87eae99441cp-2);
+  EXPECT_EQ(uniform(42, 1000), 0x1.63f919049aa49p-1);
   static_assert(unit_interval(~uint64_t{0}) < 1.0);
 }
 
