@@ -199,10 +199,8 @@ TEST(VerificationTest, AReplayOnOtherWeightsIsFound) {
 
   const flow::Residents& residents = engine->worker().model().residents();
   for (int32_t index = 0; index < residents.size(); ++index) {
-    if (residents[index].name.find("layer 1") == std::string::npos) continue;
-    auto* value = reinterpret_cast<float*>(residents.data(index));
-    *value += 1;
-    break;
+    if (residents[index].lifetime != flow::Lifetime::weight) continue;
+    *reinterpret_cast<float*>(residents.data(index)) += 1;
   }
   const Status status = recording.replay(engine->worker(), delays);
   ASSERT_FALSE(status.ok());

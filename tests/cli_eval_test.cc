@@ -9,6 +9,7 @@
 #include "model/testing.h"
 #include "support/command.h"
 #include "support/models.h"
+#include "text/tokenizer.h"
 
 namespace braid::testing {
 namespace {
