@@ -82,7 +82,7 @@ Status MemoryBudget::check() const {
   Error error = Error(ErrorKind::exhausted, "the engine does not fit into the memory")
                     .with("total", human(total()))
                     .with("available", human(available));
-  for (const BudgetLine& line : lines) std::move(error).with(line.what, human(line.bytes));
+  for (const BudgetLine& line : lines) error = std::move(error).with(line.what, human(line.bytes));
   return std::move(error).remedy(remedy);
 }
 

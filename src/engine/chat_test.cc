@@ -1,0 +1,81 @@
+#include "engine/chat.h"
+
+#include <gtest/gtest.h>
+
+#include "model/testing.h"
+
+namespace braid::engine {
+namespace {
+
+using model::testing::source_path;
+using model::testing::TempFolder;
+
+const std::vector<ChatMessage> kHello = {{"user", "Hello"}};
+
+TEST(ChatFormatTest, TheBundledModelsReferenceConversations) {
+  const std::string folder = source_path("models/fairytale-moe");
+  const ChatFormat format = ChatFormat::load(folder).value();
+  const Json reference = read_json_file(folder + "/reference.json").value();
+  ASSERT_EQ(reference["chat"].size(), 2u);
+  for (const Json& chat : reference["chat"]) {
+    std::vector<ChatMessage> messages;
+    for (const Json& message : chat["messages"]) {
+      messages.push_back({message["role"], message["content"]});
+    }
+    EXPECT_EQ(format.render(messages).value(), chat["rendered"].get<std::string>());
+  }
+}
+
+TEST(ChatFormatTest, EncodesTheTemplatesTokensWithoutAddingAny) {
+  const std::string folder = source_path("models/fairytale-moe");
+  const auto tokenizer = text::Tokenizer::load(folder + "/tokenizer.json").value();
+  const auto ids = ChatFormat::load(folder)->encode(tokenizer, {{"user", "Hi"}}).value();
+  EXPECT_EQ(ids, (std::vector<int32_t>{4091, 198, 39, 72, 4092}));
+}
+
+TEST(ChatFormatTest, TheTokenizerConfigurationMayHoldTheTemplate) {
+  const TempFolder folder;
+  folder.write("tokenizer_config.json",
+               R"({"bos_token": "<s>", "eos_token": {"content": "</s>"},
+                   "chat_template": "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"})");
+  EXPECT_EQ(ChatFormat::load(folder.path())->render(kHello).value(), "<s>Hello</s>");
+}
+
+TEST(ChatFormatTest, ATemplateFileComesFirst) {
+  const TempFolder folder;
+  folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "chat_template": "no"})");
+  folder.write("chat_template.jinja", "{{ bos_token }}{{ messages[0].role }}{{ eos_token }}");
+  EXPECT_EQ(ChatFormat::load(folder.path())->render(kHello).value(), "<s>user");
+}
+
+TEST(ChatFormatTest, AModelWithoutATemplateIsRefusedByName) {
+  const TempFolder folder;
+  for (const char* config : {"", R"({"eos_token": "x"})"}) {
+    if (*config != 0) folder.write("tokenizer_config.json", config);
+    const auto format = ChatFormat::load(folder.path());
+    ASSERT_FALSE(format.ok());
+    EXPECT_EQ(format.error().kind(), ErrorKind::unsupported);
+    EXPECT_EQ(format.error().message(), "the model has no chat template");
+    EXPECT_NE(format.error().remedy().find("braid generate"), std::string::npos);
+  }
+}
+
+TEST(ChatFormatTest, ABrokenTemplateNamesItsFile) {
+  const TempFolder folder;
+  folder.write("chat_template.jinja", "{% if %}");
+  const auto format = ChatFormat::load(folder.path());
+  ASSERT_FALSE(format.ok());
+  EXPECT_NE(format.status().to_string().find("chat_template.jinja"), std::string::npos)
+      << format.status().to_string();
+}
+
+TEST(ChatFormatTest, WhatTheTemplateRefusesIsAnError) {
+  const TempFolder folder;
+  folder.write("chat_template.jinja", "{{ raise_exception('no such role') }}");
+  const auto text = ChatFormat::load(folder.path())->render(kHello);
+  ASSERT_FALSE(text.ok());
+  EXPECT_NE(text.status().to_string().find("no such role"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace braid::engine
