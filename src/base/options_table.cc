@@ -154,7 +154,7 @@ std::vector<OptionSpec> engine_options() {
        .group = group,
        .help = "no dual stream in steps of more rows",
        .commands = kAll,
-       .standard = "1024",
+       .standard = "256",
        .minimum = 0,
        .maximum = kMillion},
   };
