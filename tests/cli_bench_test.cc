@@ -158,7 +158,7 @@ TEST(CliExplainTest, SaysWhatWasChosenAndWhy) {
                   {"Glm4MoeForCausalLM: 3 layers, 2 of them with experts",
                    "grouped-query attention: ", "dtype float32 (auto: float32 on the CPU)",
                    "weights are not quantized", "one rank on the CPU",
-                   "dual_stream: two lanes (auto: 4 rows, within the limit of 1024",
+                   "dual_stream: two lanes (auto: 4 rows, within the limit of 256",
                    "found again in ", "input-len", "command line", "KV cache"}},
         Explained{"deepseek_v3_fp8_block",
                   {"quantized weights (fp8 per block 128x128) are dequantized to float32",

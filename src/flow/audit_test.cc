@@ -46,11 +46,11 @@ using testing::Sloppy;
 using testing::TestMemory;
 using What = AuditFinding::What;
 
-const bool kSeesReads = audit_sees_reads().ok();
+bool sees_reads() { return audit_sees_reads().ok(); }
 
 TEST(AuditTest, SaysWhatThisBuildSees) {
 #if defined(__SANITIZE_ADDRESS__)
-  EXPECT_TRUE(kSeesReads);
+  EXPECT_TRUE(sees_reads());
 #else
   EXPECT_EQ(audit_sees_reads().error().kind(), ErrorKind::unsupported);
   EXPECT_NE(audit_sees_reads().to_string().find("asan preset"), std::string::npos);
@@ -89,12 +89,12 @@ TEST(AuditTest, AKernelThatKeepsToItsDeclarations) { EXPECT_TRUE(SloppyOp({}).fi
 
 TEST(AuditTest, WritesBehindTheOutput) {
   const auto findings = SloppyOp({.writes_behind = 2}).findings();
-  ASSERT_EQ(findings.size(), kSeesReads ? 2u : 1u);
+  ASSERT_EQ(findings.size(), sees_reads() ? 2u : 1u);
   EXPECT_EQ(findings.back().op, 0);
   EXPECT_EQ(findings.back().what, What::undeclared_write);
   EXPECT_EQ(findings.back().text,
             "op 0 (layer 2 mlp: sloppy → state [2, 4] i32) changes undeclared memory: state row 2");
-  if (!kSeesReads) return;
+  if (!sees_reads()) return;
   EXPECT_EQ(findings.front().what, What::undeclared_access);
   EXPECT_EQ(findings.front().text,
             "op 0 (layer 2 mlp: sloppy → state [2, 4] i32) writes undeclared memory: state row 2");
@@ -109,7 +109,7 @@ TEST(AuditTest, WritesWhatItOnlyReads) {
 }
 
 TEST(AuditTest, ReadsBehindTheInput) {
-  if (!kSeesReads) GTEST_SKIP() << audit_sees_reads().to_string();
+  if (!sees_reads()) GTEST_SKIP() << audit_sees_reads().to_string();
   const auto findings = SloppyOp({.reads_behind = 3}).findings();
   ASSERT_EQ(findings.size(), 1u);  // one report an op, however many reads
   EXPECT_EQ(findings[0].what, What::undeclared_access);
@@ -121,12 +121,12 @@ TEST(AuditTest, MutatedDeclarations) {
   using Kind = DeclarationMutation::Kind;
   EXPECT_FALSE(SloppyOp({}).findings({{0, 0, false, Kind::drop}}).empty());
   EXPECT_FALSE(SloppyOp({}).findings({{0, 0, false, Kind::drop_write}}).empty());
-  EXPECT_EQ(!SloppyOp({}).findings({{0, 1, false, Kind::drop}}).empty(), kSeesReads);
+  EXPECT_EQ(!SloppyOp({}).findings({{0, 1, false, Kind::drop}}).empty(), sees_reads());
 }
 
 // Other errors still end the process where the audit's binary meets them.
 TEST(AuditDeathTest, OtherReportsAreFatal) {
-  if (!kSeesReads) GTEST_SKIP() << audit_sees_reads().to_string();
+  if (!sees_reads()) GTEST_SKIP() << audit_sees_reads().to_string();
   const auto read_behind = [] {
     const std::vector<int> words(3, 1);
     volatile size_t index = 3;
@@ -186,8 +186,8 @@ TEST(AuditTest, CountsAreDeclarationsToo) {
   const MutationReport report = audit_mutations(bound, memory.residents(), memory.workspace(), 0);
   EXPECT_TRUE(report.findings.empty());
   EXPECT_TRUE(report.unnoticed.empty());
-  EXPECT_EQ(report.caught, kSeesReads ? 3 : 2);  // x dropped, x only read, the count dropped
-  EXPECT_EQ(report.undetectable, kSeesReads ? 0 : 1);
+  EXPECT_EQ(report.caught, sees_reads() ? 3 : 2);  // x dropped, x only read, the count dropped
+  EXPECT_EQ(report.undetectable, sees_reads() ? 0 : 1);
 }
 
 // An op that declares more than it touches: nothing is wrong, but it is told.

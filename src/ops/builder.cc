@@ -86,6 +86,12 @@ Value Builder::placed(Value value, Placement placement) {
   return add_value(view);
 }
 
+Value Builder::uncounted(Value value) {
+  flow::ValueInfo view = info(value);
+  view.count = {};
+  return add_value(view);
+}
+
 void Builder::emit(flow::AnyDesc desc, std::initializer_list<Value> operands) {
   const flow::KindInfo& kind = desc.kind();
   BRAID_CHECK(operands.size() == kind.operands.size(), "({} takes {} operands, got {})", kind.name,

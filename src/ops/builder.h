@@ -43,6 +43,8 @@ class Builder {
   Value columns(Value value, int64_t first, int64_t count);
   Value words(Value block, int64_t first_word, Format format, int64_t rows, int64_t cols);
   Value placed(Value value, Placement placement);
+  // All rows of a Value, for an op that doesn't look at how many are real.
+  Value uncounted(Value value);
 
   // Appends an op on its kind's home lane, in the current scope. Builders of ops call this.
   template <typename Desc>

@@ -98,7 +98,7 @@ Permuted permute(Builder& b, const Dispatched& in, int32_t num_slots) {
 Value combine(Builder& b, const Grouped& grouped, const Permuted& in) {
   const Value out = b.step("routed", b.format(grouped.rows), b.num_rows(in.places),
                            b.num_cols(grouped.rows), b.placement(grouped.rows));
-  b.emit(kernels::CombineDesc{}, {grouped.rows, in.places, in.weights, out});
+  b.emit(kernels::CombineDesc{}, {b.uncounted(grouped.rows), in.places, in.weights, out});
   return out;
 }
 

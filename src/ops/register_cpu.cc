@@ -240,7 +240,7 @@ void register_moe(flow::LauncherTable& table) {
 template <typename Desc>
 void launch_copy(const Desc& /*desc*/, Args args, Workspace /*workspace*/) {
   const auto row_bytes = static_cast<size_t>(args[0].cols * bytes_of(args[0].format));
-  for (int64_t row = 0; row < args[0].rows; ++row) {
+  for (int64_t row = 0; row < args[0].live_rows(); ++row) {
     std::memcpy(args[1].row<std::byte>(row), args[0].row<std::byte>(row), row_bytes);
   }
 }
