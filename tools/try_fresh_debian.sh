@@ -29,14 +29,14 @@ fi
 cp /etc/resolv.conf "$debian/etc/resolv.conf"
 
 # The files as they stand in the work tree, new ones too, build folders not.
-rm -rf "$debian/root/braid.new"
-mkdir -p "$debian/root/braid" "$debian/root/braid.new"
+rm -rf "$debian/opt/braid.new"
+mkdir -p "$debian/opt/braid" "$debian/opt/braid.new"
 git -C "$repository" ls-files -z --cached --others --exclude-standard |
   (cd "$repository" && while IFS= read -r -d '' file; do [[ ! -e $file ]] || printf '%s\0' "$file"; done) |
-  tar -C "$repository" --null -T - -cf - | tar -C "$debian/root/braid.new" -xf -
-[[ ! -d $debian/root/braid/build ]] || mv "$debian/root/braid/build" "$debian/root/braid.new/build"
-rm -rf "$debian/root/braid"
-mv "$debian/root/braid.new" "$debian/root/braid"
+  tar -C "$repository" --null -T - -cf - | tar -C "$debian/opt/braid.new" -xf -
+[[ ! -d $debian/opt/braid/build ]] || mv "$debian/opt/braid/build" "$debian/opt/braid.new/build"
+rm -rf "$debian/opt/braid"
+mv "$debian/opt/braid.new" "$debian/opt/braid"
 
 mount -t proc proc "$debian/proc"
 mount --bind /dev "$debian/dev"
@@ -47,4 +47,4 @@ for name in http_proxy https_proxy no_proxy; do
   [[ -z ${!name:-} ]] || proxies+=("$name=${!name}")
 done
 chroot "$debian" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb \
-  "${proxies[@]}" /bin/bash -c 'cd /root/braid && exec "$@"' run "$@" < /dev/null
+  "${proxies[@]}" /bin/bash -c 'cd /opt/braid && exec "$@"' run "$@" < /dev/null
