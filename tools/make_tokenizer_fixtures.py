@@ -11,13 +11,17 @@ import json
 import pathlib
 import random
 
-from tokenizers import AddedToken, Tokenizer, models, trainers
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 CORPUS = """
-Once upon a time there lived a miller's daughter who couldn't spin straw into gold, but she'd learned to count.
-"What's in the basket?" asked the wolf; "I've bread, I'll share it, they're cakes, we'd better hurry, I'm late!"
-The old king counted 12 swans, 345 ravens and 1000000 stars; by 1893 he had written 3.14159 and 2,718 down.
-def count(words):\n\treturn {w: len(w) for w in words}  # one per word\n\n\nprint(count(["a", "bb"]))
+Once upon a time there lived a miller's daughter who couldn't spin straw into gold, but she'd \
+learned to count.
+"What's in the basket?" asked the wolf; "I've bread, I'll share it, they're cakes, we'd better \
+hurry, I'm late!"
+The old king counted 12 swans, 345 ravens and 1000000 stars; by 1893 he had written 3.14159 and \
+2,718 down.
+def count(words):\n\treturn {w: len(w) for w in words}  # one per word\n\n\nprint(count(["a", \
+"bb"]))
 Über den Flüssen stand ein Mädchen, das hieß Rapunzel. Ça va? Élève naïve, cœur brûlé, señor mañana.
 Жила-была девочка в лесу, и звали её Машенька. Конец сказки.
 从前有一个国王，他有三个女儿。你好，世界！ 昔々あるところに、おじいさんとおばあさんがいました。
@@ -27,29 +31,34 @@ the the the and and and was was that that with with her her his his said said li
 
 # What every family must get right.
 TEXTS = [
-    "", " ", "   ", "\n", "\n\n\n", "\t\t", "Hello, world!", " leading", "trailing ", "two  spaces   three",
+    "", " ", "   ", "\n", "\n\n\n", "\t\t", "Hello, world!", " leading", "trailing ",
+    "two  spaces   three",
     "line\r\nline\n\n  indented\n\tcode()\n", "tabs\tand\u00a0no-break\u3000wide\u2003spaces",
     "don't WE'LL they're I'd 'tis rock'n'roll 'S'", "1 22 333 4444 12345678 3.14 1,000 ½ Ⅷ ٣٤٥",
     "na\u00efve cafe\u0301 e\u0301\u0323 \u212b \ufb01n", "你好，世界！从前有一个国王。", "昔々あるところに ひらがなカタカナ",
     "كان يا ما كان العربية", "हिन्दी में नमस्ते ไทย 한국어", "😀👩‍👩‍👧‍👦🇩🇪 👍🏽 ok🙂ok", "Жила-была Ёлка",
-    "snake_case CamelCase x=y+1; foo(bar)[0] != {}", "!!!???... --- *** //", "https://example.org/a?b=c&d=%20",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "the little old miller said that was with her",
-    "\u0000nul \u0007bell \u200bzero\u200dwidth \ufeffbom \u0085next", "▁lower▁block Ġ Ċ ġ", "<0x41><0xE4> <s>in</s>",
-    "<|end|>", "a<|end|>b", " <|end|> <|end|>", "<|end|><|end|>\n<|user|> hi<|end|>", "<|en <|end|", "<tool>x</tool>",
+    "snake_case CamelCase x=y+1; foo(bar)[0] != {}", "!!!???... --- *** //",
+    "https://example.org/a?b=c&d=%20", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "the little old miller said that was with her",
+    "\u0000nul \u0007bell \u200bzero\u200dwidth \ufeffbom \u0085next", "▁lower▁block Ġ Ċ ġ",
+    "<0x41><0xE4> <s>in</s>", "<|end|>", "a<|end|>b", " <|end|> <|end|>",
+    "<|end|><|end|>\n<|user|> hi<|end|>", "<|en <|end|", "<tool>x</tool>",
 ]
 
-LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+          r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 DEEPSEEK_V3 = [r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
-               r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+               r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
+               r"|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
                r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
 DEEPSEEK_V2 = ["[\r\n]", r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-Ֆ]+",
                r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", "[一-龥ࠀ-一가-퟿]+"]
 
 
 def byte_level(**changes):
-    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True} | changes
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True,
+            "use_regex": True} | changes
 
 
 def split(pattern, kind="Regex", behavior="Isolated", invert=False):
@@ -78,50 +87,58 @@ def template(bos, bos_id, eos=None, eos_id=None):
             "special_tokens": {t: {"id": t, "ids": [i], "tokens": [t]} for t, i in ids.items()}}
 
 
-LLAMA2_DECODER = sequence("decoders", replace("▁", " "), {"type": "ByteFallback"}, {"type": "Fuse"},
+LLAMA2_DECODER = sequence("decoders", replace("▁", " "), {"type": "ByteFallback"},
+                          {"type": "Fuse"},
                           {"type": "Strip", "content": " ", "start": 1, "stop": 0})
+PREPEND = sequence("normalizers", {"type": "Prepend", "prepend": "▁"}, replace(" ", "▁"))
+
+
+def splits(*steps):
+    return sequence("pretokenizers", *steps, byte_level(use_regex=False))
+
+
+def byte_level_with(pre_tokenizer, post_processor=byte_level(), **more):
+    return {"pre_tokenizer": pre_tokenizer, "post_processor": post_processor,
+            "decoder": byte_level()} | more
+
+
 END = [("<|end|>", {}), ("<|user|>", {})]
 TOOL = END + [("<tool>", {"special": False}), ("</tool>", {"special": False})]
 SENTENCE = ["<unk>", "<s>", "</s>"]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
+FALLBACK = {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True}
+
 # name: (components, settings of the model, tokens at the start of the vocabulary, added tokens)
 FAMILIES = {
-    "gpt2": ({"pre_tokenizer": byte_level(), "post_processor": byte_level(), "decoder": byte_level()},
-             {"legacy_merges": True, "unk_token": ""}, [], END),
-    "llama3": ({"pre_tokenizer": sequence("pretokenizers", split(LLAMA3), byte_level(use_regex=False)),
-                "post_processor": sequence("processors", byte_level(), template("<|bos|>", None)),
-                "decoder": byte_level()}, {"ignore_merges": True}, [], [("<|bos|>", {})] + END),
-    "qwen2": ({"normalizer": {"type": "NFC"},
-               "pre_tokenizer": sequence("pretokenizers", split(QWEN2), byte_level(use_regex=False)),
-               "post_processor": byte_level(), "decoder": byte_level()}, {}, [], TOOL),
-    "deepseek_v3": ({"normalizer": sequence("normalizers"),
-                     "pre_tokenizer": sequence("pretokenizers", *map(split, DEEPSEEK_V3),
-                                               byte_level(use_regex=False)),
-                     "post_processor": byte_level(), "decoder": byte_level()}, {}, [], END),
-    "deepseek_v2": ({"normalizer": sequence("normalizers"),
-                     "pre_tokenizer": sequence("pretokenizers", *map(split, DEEPSEEK_V2),
-                                               {"type": "Digits", "individual_digits": True},
-                                               byte_level(use_regex=False)),
-                     "post_processor": byte_level(), "decoder": byte_level()}, {}, [], END),
-    "mixtral": ({"normalizer": sequence("normalizers", {"type": "Prepend", "prepend": "▁"}, replace(" ", "▁")),
-                 "post_processor": template("<s>", 1, "</s>", 2), "decoder": LLAMA2_DECODER},
-                {"legacy_merges": True, "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True},
+    "gpt2": (byte_level_with(byte_level()), {"legacy_merges": True, "unk_token": ""}, [], END),
+    "llama3": (byte_level_with(splits(split(LLAMA3)),
+                               sequence("processors", byte_level(), template("<|bos|>", None))),
+               {"ignore_merges": True}, [], [("<|bos|>", {})] + END),
+    "qwen2": (byte_level_with(splits(split(QWEN2)), normalizer={"type": "NFC"}), {}, [], TOOL),
+    "deepseek_v3": (byte_level_with(splits(*map(split, DEEPSEEK_V3)),
+                                    normalizer=sequence("normalizers")), {}, [], END),
+    "deepseek_v2": (byte_level_with(splits(*map(split, DEEPSEEK_V2),
+                                           {"type": "Digits", "individual_digits": True}),
+                                    normalizer=sequence("normalizers")), {}, [], END),
+    "mixtral": ({"normalizer": PREPEND, "post_processor": template("<s>", 1, "</s>", 2),
+                 "decoder": LLAMA2_DECODER}, FALLBACK | {"legacy_merges": True},
                 SENTENCE + BYTES, [(t, {}) for t in SENTENCE] + TOOL),
-    "mistral_v3": ({"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first",
-                                      "split": False},
-                    "post_processor": template("<s>", 1), "decoder": LLAMA2_DECODER},
-                   {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True},
+    "mistral_v3": ({"pre_tokenizer": {"type": "Metaspace", "replacement": "▁",
+                                      "prepend_scheme": "first", "split": False},
+                    "post_processor": template("<s>", 1), "decoder": LLAMA2_DECODER}, FALLBACK,
                    SENTENCE + BYTES, [(t, {}) for t in SENTENCE] + TOOL),
     "unknown": ({"pre_tokenizer": sequence("pretokenizers", split(" ", "String", "Removed"),
                                            split(r"\p{P}", behavior="MergedWithPrevious"))},
                 {"unk_token": "<unk>", "fuse_unk": False}, ["<unk>"], [("<unk>", {})] + TOOL),
-    "added": ({"normalizer": sequence("normalizers", {"type": "Prepend", "prepend": "▁"}, replace(" ", "▁")),
+    "added": ({"normalizer": PREPEND,
                "decoder": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"}},
               {"unk_token": "<unk>", "fuse_unk": True}, ["<unk>"],
               [("<unk>", {}), ("<|end|>", {"lstrip": True}), ("<|user|>", {"rstrip": True}),
-               ("<tool>", {"special": False, "normalized": True}), ("old", {"special": False, "single_word": True}),
-               ("the little", {"special": False, "normalized": True}), ("<|en", {}), ("é", {"single_word": True}),
+               ("<tool>", {"special": False, "normalized": True}),
+               ("old", {"special": False, "single_word": True}),
+               ("the little", {"special": False, "normalized": True}), ("<|en", {}),
+               ("é", {"single_word": True}),
                ("!!", {"lstrip": True, "rstrip": True, "special": False})]),
 }
 
@@ -132,11 +149,11 @@ def train(components, first_tokens):
     shell = Tokenizer.from_str(json.dumps(json.loads(shell.to_str()) | components))
     alphabet = sorted(set("".join(CORPUS.split())))[:120] if first_tokens else []
     if not first_tokens:
-        from tokenizers import pre_tokenizers
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=len(first_tokens) + len(alphabet) + 220, show_progress=False,
+    trainer = trainers.BpeTrainer(vocab_size=len(first_tokens) + len(alphabet) + 220,
                                   special_tokens=first_tokens, initial_alphabet=alphabet,
-                                  limit_alphabet=len(alphabet), max_token_length=16)
+                                  limit_alphabet=len(alphabet), max_token_length=16,
+                                  show_progress=False)
     lines = CORPUS.splitlines()
     shell.train_from_iterator(lines, trainer)
     return json.loads(shell.to_str())["model"]
@@ -147,7 +164,8 @@ def build(components, settings, first_tokens, added):
     model = train({k: v for k, v in components.items() if k != "post_processor"}, first_tokens)
     if settings.pop("legacy_merges", False):
         model["merges"] = [" ".join(pair) for pair in model["merges"]]
-    model |= {"dropout": None, "continuing_subword_prefix": None, "end_of_word_suffix": None} | settings
+    model |= {"dropout": None, "continuing_subword_prefix": None, "end_of_word_suffix": None}
+    model |= settings
     ids = dict(model["vocab"])
     if settings.get("ignore_merges"):  # words that no sequence of merges reaches
         for word in ["Ġmiller", "Rapunzel", "ĠâĢ"]:
@@ -156,12 +174,14 @@ def build(components, settings, first_tokens, added):
     tokens = []
     for content, changes in added:
         ids.setdefault(content, len(ids))
-        token = {"id": ids[content], "content": content, "single_word": False, "lstrip": False, "rstrip": False,
-                 "normalized": False, "special": True}
+        token = {"id": ids[content], "content": content, "single_word": False, "lstrip": False,
+                 "rstrip": False, "normalized": False, "special": True}
         tokens.append(token | changes)
-    file = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": sorted(tokens, key=lambda t: t["id"]),
-            "normalizer": None, "pre_tokenizer": None, "post_processor": None, "decoder": None}
-    file |= json.loads(json.dumps(components).replace('"ids": [null]', f'"ids": [{ids.get("<|bos|>")}]'))
+    file = {"version": "1.0", "truncation": None, "padding": None,
+            "added_tokens": sorted(tokens, key=lambda t: t["id"]), "normalizer": None,
+            "pre_tokenizer": None, "post_processor": None, "decoder": None}
+    bos = f'"ids": [{ids.get("<|bos|>")}]'  # known only now
+    file |= json.loads(json.dumps(components).replace('"ids": [null]', bos))
     return file | {"model": model}
 
 
@@ -177,7 +197,7 @@ def cases(tokenizer, rng):
         if row["without_special"] == row["decoded"]:
             del row["without_special"]
         rows.append(row)
-    for count in [1, 2, 3, 5, 8, 13, 21, 34]:  # ids in no sensible order, and some that no token has
+    for count in [1, 2, 3, 5, 8, 13, 21, 34]:  # in no sensible order, some without token
         ids = [rng.randrange(tokenizer.get_vocab_size() + 3) for _ in range(count)]
         rows.append({"ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=False)})
     return rows
@@ -185,8 +205,9 @@ def cases(tokenizer, rng):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", default=pathlib.Path(__file__).parent.parent / "tests/data/tokenizers")
-    out = pathlib.Path(parser.parse_args().out)
+    default = pathlib.Path(__file__).parent.parent / "tests/data/tokenizers"
+    parser.add_argument("--out", type=pathlib.Path, default=default)
+    out = parser.parse_args().out
     for name, family in FAMILIES.items():
         file = json.dumps(build(*family), ensure_ascii=False, separators=(",", ":"))
         rows = cases(Tokenizer.from_str(file), random.Random(name))
