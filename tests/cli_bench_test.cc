@@ -106,7 +106,7 @@ TEST(CliVerifyTest, AllocatesNothingWithoutDelays) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.json()["findings"], Json::array());
   EXPECT_GT(ran.json()["pairs"], 10000);
-  EXPECT_EQ(ran.json()["delay_runs"], 0);
+  EXPECT_EQ(ran.json()["equal_runs"], 0);
 }
 
 TEST(CliVerifyTest, ExplainPrintsALayerLaneByLane) {
@@ -121,12 +121,16 @@ TEST(CliVerifyTest, ExplainPrintsALayerLaneByLane) {
   EXPECT_NE(ran.out.find("dual_stream: two lanes (auto: 1 rows"), std::string::npos);
 }
 
-TEST(CliVerifyTest, ATraceNeedsRuns) {
+TEST(CliVerifyTest, RefusesWhatItCannotRun) {
   const TempFolder folder;
   const Ran ran =
       run_braid({"verify", golden_folder("glm4_moe"), "--trace", folder.file("trace.json")});
   EXPECT_EQ(ran.code, 2);
   EXPECT_NE(ran.err.find("--trace needs --delays"), std::string::npos);
+  const Ran narrow =
+      run_braid({"verify", golden_folder("glm4_moe"), "--delays", "1", "--context-length", "31"});
+  EXPECT_EQ(narrow.code, 2);
+  EXPECT_NE(narrow.err.find("the context is too short"), std::string::npos) << narrow.err;
 }
 
 TEST(CliTraceTest, WritesEventsOfEveryLaneAndATable) {

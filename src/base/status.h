@@ -37,11 +37,11 @@ class Error {
   Error(ErrorKind kind, std::string message);
 
   template <typename T>
-  Error with(std::string_view name, const T& value) && {
+  [[nodiscard]] Error with(std::string_view name, const T& value) && {
     values_.emplace_back(std::string(name), fmt::format("{}", value));
     return std::move(*this);
   }
-  Error remedy(std::string text) &&;
+  [[nodiscard]] Error remedy(std::string text) &&;
 
   ErrorKind kind() const { return kind_; }
   const std::string& message() const { return message_; }
@@ -123,6 +123,8 @@ T take(Result<T>&& result) {
 }  // namespace status_detail
 
 // Returns the error of a Status or Result from the enclosing function, else yields the value.
+// Not behind a member that owns memory in a braced initializer: gcc does not destroy the members
+// that are already built when a later one returns. Fill such a struct with statements.
 #define TRY(expression)                                                                     \
   ({                                                                                        \
     auto braid_try_result = (expression);                                                   \

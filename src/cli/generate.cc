@@ -31,10 +31,11 @@ Result<std::string> read_prompt(const Context& context) {
 Result<Outcome> generate(const Context& context) {
   const ParsedOptions& options = context.options;
   Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
-  engine::TextRequest request{
-      .prompt = TRY(session.tokenizer().encode(TRY(read_prompt(context)), true)),
-      .sampling = sampling_params(options, session.config().sampling),
-      .stops = TRY(stop_texts(options))};
+  // One statement each: an early return would leave members of a half-built struct undestroyed.
+  engine::TextRequest request;
+  request.prompt = TRY(session.tokenizer().encode(TRY(read_prompt(context)), true));
+  request.sampling = sampling_params(options, session.config().sampling);
+  request.stops = TRY(stop_texts(options));
   const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
   if (prompt_tokens == 0) {
     return Error(ErrorKind::usage, "the prompt is empty")

@@ -69,11 +69,11 @@ Result<BoundSchedule> bind(const Schedule& schedule, const LauncherTable& table,
   return bound;
 }
 
-void launch(const BoundSchedule& bound, size_t index, int64_t step) {
+void launch(const BoundSchedule& bound, size_t index, int64_t step, device::Queue* queue) {
   const BoundOp& op = bound.ops[index];
   const auto& args = op.args[static_cast<size_t>(step & 1)];
   op.launcher->launch(bound.schedule->program.ops[index].desc.data(), {args.begin(), args.size()},
-                      op.workspace);
+                      op.workspace, queue);
 }
 
 void run_serial(const BoundSchedule& bound, int64_t step) {

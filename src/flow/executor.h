@@ -29,8 +29,8 @@ struct BoundSchedule {
 Result<BoundSchedule> bind(const Schedule& schedule, const LauncherTable& table,
                            const Residents& residents, std::byte* arena);
 
-// Launches op `index` on the calling thread.
-void launch(const BoundSchedule& bound, size_t index, int64_t step);
+// Launches op `index` on `queue`, or runs it on the calling thread where there is none.
+void launch(const BoundSchedule& bound, size_t index, int64_t step, device::Queue* queue = nullptr);
 
 // Runs a bound Schedule op by op, in program order, on the calling thread: the truth that every
 // other execution is compared with.

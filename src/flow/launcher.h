@@ -5,6 +5,7 @@
 #include <functional>
 #include <unordered_map>
 
+#include "device/queue.h"
 #include "flow/kind.h"
 #include "flow/program.h"
 
@@ -46,10 +47,12 @@ struct Launcher {
   // Ok, or `unsupported` with the formats or sizes that no kernel here implements.
   std::function<Status(const void* desc, std::span<const Type>)> can_implement;
   std::function<int64_t(const void* desc, std::span<const Type>)> workspace_bytes;
-  std::function<void(const void* desc, Args, Workspace)> launch;
+  // `queue` is the lane's; null where the calling thread itself does the work.
+  std::function<void(const void* desc, Args, Workspace, device::Queue* queue)> launch;
 };
 
-// The same with the Desc's type, as registrations write it. `workspace_bytes` may be null.
+// The same with the Desc's type, as registrations write it, for kernels that run on the calling
+// thread. `can_implement` and `workspace_bytes` may be null.
 template <typename Desc>
 struct TypedLauncher {
   Status (*can_implement)(const Desc& desc, std::span<const Type> types) = nullptr;
@@ -57,10 +60,48 @@ struct TypedLauncher {
   void (*launch)(const Desc& desc, Args args, Workspace workspace) = nullptr;
 };
 
+// The same for kernels that are enqueued on a device's queue of type Q.
+template <typename Desc, typename Q>
+struct QueuedLauncher {
+  Status (*can_implement)(const Desc& desc, std::span<const Type> types) = nullptr;
+  int64_t (*workspace_bytes)(const Desc& desc, std::span<const Type> types) = nullptr;
+  void (*launch)(const Desc& desc, Args args, Workspace workspace, Q& queue) = nullptr;
+};
+
 class LauncherTable {
  public:
   template <typename Desc>
   void add(TypedLauncher<Desc> typed) {
+    Launcher launcher = checks_of<Desc>(typed);
+    launcher.launch = [typed](const void* desc, Args args, Workspace workspace, device::Queue*) {
+      typed.launch(*static_cast<const Desc*>(desc), args, workspace);
+    };
+    add<Desc>(std::move(launcher));
+  }
+  template <typename Desc, typename Q>
+  void add(QueuedLauncher<Desc, Q> typed) {
+    Launcher launcher = checks_of<Desc>(typed);
+    launcher.launch = [typed](const void* desc, Args args, Workspace workspace,
+                              device::Queue* queue) {
+      typed.launch(*static_cast<const Desc*>(desc), args, workspace, static_cast<Q&>(*queue));
+    };
+    add<Desc>(std::move(launcher));
+  }
+  // For kernels that hold something of their own, such as a communicator.
+  template <typename Desc>
+  void add(Launcher launcher) {
+    launchers_[&kind_of<Desc>()] = std::move(launcher);
+  }
+
+  // The launcher of an op's kind; `unsupported` when the device has none or it refuses the types.
+  Result<const Launcher*> find(const Program& program, const Op& op) const;
+
+  // For compile(): the scratch memory of every op.
+  int64_t scratch_bytes(const Op& op, std::span<const Type> types) const;
+
+ private:
+  template <typename Desc, typename Typed>
+  static Launcher checks_of(const Typed& typed) {
     Launcher launcher;
     launcher.can_implement = [typed](const void* desc, std::span<const Type> types) {
       return typed.can_implement == nullptr
@@ -72,19 +113,9 @@ class LauncherTable {
                  ? int64_t{0}
                  : typed.workspace_bytes(*static_cast<const Desc*>(desc), types);
     };
-    launcher.launch = [typed](const void* desc, Args args, Workspace workspace) {
-      typed.launch(*static_cast<const Desc*>(desc), args, workspace);
-    };
-    launchers_[&kind_of<Desc>()] = std::move(launcher);
+    return launcher;
   }
 
-  // The launcher of an op's kind; `unsupported` when the device has none or it refuses the types.
-  Result<const Launcher*> find(const Program& program, const Op& op) const;
-
-  // For compile(): the scratch memory of every op.
-  int64_t scratch_bytes(const Op& op, std::span<const Type> types) const;
-
- private:
   std::unordered_map<const KindInfo*, Launcher> launchers_;
 };
 

@@ -21,7 +21,7 @@ TEST(LauncherTableTest, FindsTheKernelOfAKind) {
   Arg out{.data = reinterpret_cast<std::byte*>(words.data()), .stride = 8, .rows = 2, .cols = 2};
   const std::array<Arg, 3> args = {Arg{}, Arg{}, out};
   const Mix desc{9, 0};
-  (*launcher)->launch(&desc, args, {});
+  (*launcher)->launch(&desc, args, {}, nullptr);
   EXPECT_NE(words[0], 0u);
   EXPECT_NE(words[3], 0u);
   EXPECT_EQ(table.scratch_bytes(draft.program.ops[0], {}), 48);

@@ -75,7 +75,10 @@ Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view
             "a bias is added once, not to every rank's Partial", {w.bias, x});
   const Value y = b.step(label, format, b.num_rows(x), epilogue == Epilogue::swiglu ? n / 2 : n,
                          placement, b.info(x).count);
-  b.emit(GemmDesc{.epilogue = epilogue, .k_slots = w.k_slots}, {x, w.weight, w.bias, y});
+  b.emit(GemmDesc{.epilogue = epilogue,
+                  .k_slots = w.k_slots,
+                  .tuned_rows = static_cast<int32_t>(b.num_rows(x))},
+         {x, w.weight, w.bias, y});
   return y;
 }
 
@@ -89,8 +92,10 @@ Grouped grouped_gemm(Builder& b, const Grouped& in, Value weights, int64_t capac
   const Value y =
       b.step(label, b.format(in.rows), capacity, epilogue == Epilogue::swiglu ? n / 2 : n,
              product_placement(b, in.rows, weights), in.count);
-  b.emit(GroupedGemmDesc{.epilogue = epilogue, .num_slots = slots},
-         {in.rows, in.source, in.offsets, weights, y});
+  b.emit(
+      GroupedGemmDesc{
+          .epilogue = epilogue, .num_slots = slots, .tuned_rows = static_cast<int32_t>(capacity)},
+      {in.rows, in.source, in.offsets, weights, y});
   return {.rows = y, .source = {}, .offsets = in.offsets, .count = in.count};
 }
 

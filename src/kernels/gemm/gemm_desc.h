@@ -16,6 +16,9 @@ struct GemmDesc {
   // W stored as `k_slots` blocks [N, K / k_slots] one after the other (a shared expert whose
   // slices are slots of the experts' pool); their products are added in order.
   int32_t k_slots = 1;
+  // Rows that the kernel's configuration is chosen for; a part of a split op keeps it, so that its
+  // rows come out bitwise the same.
+  int32_t tuned_rows = 0;
 };
 
 // y = epilogue(x[index] · W[slot]ᵀ) for the rows of every slot; rows of slot s are
@@ -23,6 +26,7 @@ struct GemmDesc {
 struct GroupedGemmDesc {
   Epilogue epilogue = Epilogue::none;
   int32_t num_slots = 0;
+  int32_t tuned_rows = 0;  // as in GemmDesc: grouped rows
 };
 
 }  // namespace braid::kernels

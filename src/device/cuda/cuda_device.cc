@@ -1,0 +1,72 @@
+#include "device/cuda/cuda_device.h"
+
+#include <cstring>
+
+#include "device/cuda/cuda_error.h"
+
+namespace braid::device {
+
+int CudaDevice::count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    (void)cudaGetLastError();  // or a later check would report it
+    return 0;
+  }
+  return count;
+}
+
+Result<std::unique_ptr<CudaDevice>> CudaDevice::open(int index) {
+  if (index < 0 || index >= count()) {
+    return Error(ErrorKind::not_found, "there is no such GPU")
+        .with("gpu", index)
+        .with("gpus found", count())
+        .remedy("Check nvidia-smi and CUDA_VISIBLE_DEVICES, or use fewer ranks.");
+  }
+  CUDA_TRY(cudaSetDevice(index));
+  cudaDeviceProp properties{};
+  CUDA_TRY(cudaGetDeviceProperties(&properties, index));
+  if (properties.major != 9) {
+    return Error(ErrorKind::unsupported, "braid's kernels are built for compute capability 9.0")
+        .with("gpu", properties.name)
+        .with("capability", fmt::format("{}.{}", properties.major, properties.minor))
+        .remedy("Use an H100, H200 or GH200, or --device cpu.");
+  }
+  return std::unique_ptr<CudaDevice>(
+      new CudaDevice(index, properties.name, properties.multiProcessorCount));
+}
+
+Result<Memory> CudaDevice::allocate(int64_t bytes) {
+  void* data = nullptr;
+  CUDA_TRY(cudaMalloc(&data, static_cast<size_t>(std::max<int64_t>(bytes, 1))));
+  return Memory(this, static_cast<std::byte*>(data), bytes);
+}
+
+void CudaDevice::release(std::byte* data, int64_t /*bytes*/) { cudaFree(data); }
+
+void CudaDevice::upload(std::byte* to, const void* from, int64_t bytes) {
+  CUDA_CHECK(cudaMemcpy(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice));
+}
+
+void CudaDevice::download(void* to, const std::byte* from, int64_t bytes) {
+  CUDA_CHECK(cudaMemcpy(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost));
+}
+
+Result<Memory> CudaDevice::allocate_host(int64_t bytes) { return host_.allocate(bytes); }
+
+Result<Memory> CudaDevice::HostMemory::allocate(int64_t bytes) {
+  void* data = nullptr;
+  CUDA_TRY(cudaMallocHost(&data, static_cast<size_t>(std::max<int64_t>(bytes, 1))));
+  return Memory(this, static_cast<std::byte*>(data), bytes);
+}
+
+void CudaDevice::HostMemory::release(std::byte* data, int64_t /*bytes*/) { cudaFreeHost(data); }
+
+void CudaDevice::HostMemory::upload(std::byte* to, const void* from, int64_t bytes) {
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+void CudaDevice::HostMemory::download(void* to, const std::byte* from, int64_t bytes) {
+  std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+}  // namespace braid::device

@@ -1,0 +1,53 @@
+// One GPU: its memory, and pinned memory of the host.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "device/device.h"
+
+namespace braid::device {
+
+class CudaDevice final : public Device {
+ public:
+  // How many GPUs there are; 0 without a driver.
+  static int count();
+  // Makes GPU `index` the current one of the calling thread. `not_found` when there is none.
+  static Result<std::unique_ptr<CudaDevice>> open(int index);
+
+  std::string_view name() const override { return name_; }
+  int index() const { return index_; }
+  int num_sms() const { return num_sms_; }
+
+  Result<Memory> allocate(int64_t bytes) override;
+  // Host memory that the GPU copies from and to without a detour.
+  Result<Memory> allocate_host(int64_t bytes);
+  void upload(std::byte* to, const void* from, int64_t bytes) override;
+  void download(void* to, const std::byte* from, int64_t bytes) override;
+
+ protected:
+  void release(std::byte* data, int64_t bytes) override;
+
+ private:
+  // Pinned host memory, freed by another call than the device's.
+  class HostMemory final : public Device {
+   public:
+    std::string_view name() const override { return "pinned host memory"; }
+    Result<Memory> allocate(int64_t bytes) override;
+    void upload(std::byte* to, const void* from, int64_t bytes) override;
+    void download(void* to, const std::byte* from, int64_t bytes) override;
+
+   protected:
+    void release(std::byte* data, int64_t bytes) override;
+  };
+
+  CudaDevice(int index, std::string name, int num_sms)
+      : index_(index), name_(std::move(name)), num_sms_(num_sms) {}
+
+  int index_;
+  std::string name_;
+  int num_sms_;
+  HostMemory host_;
+};
+
+}  // namespace braid::device

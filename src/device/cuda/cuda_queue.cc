@@ -1,0 +1,25 @@
+#include "device/cuda/cuda_queue.h"
+
+#include "device/cuda/cuda_error.h"
+
+namespace braid::device {
+
+Result<std::unique_ptr<CudaQueue>> CudaQueue::create(bool high_priority) {
+  std::unique_ptr<CudaQueue> queue(new CudaQueue);
+  int least = 0;
+  int greatest = 0;
+  CUDA_TRY(cudaDeviceGetStreamPriorityRange(&least, &greatest));
+  CUDA_TRY(cudaStreamCreateWithPriority(&queue->stream_, cudaStreamNonBlocking,
+                                        high_priority ? greatest : least));
+  CUDA_TRY(cublasLtCreate(&queue->blas_));
+  CUDA_TRY(cudaMalloc(&queue->blas_workspace_, kBlasWorkspaceBytes));
+  return queue;
+}
+
+CudaQueue::~CudaQueue() {
+  if (blas_workspace_ != nullptr) cudaFree(blas_workspace_);
+  if (blas_ != nullptr) cublasLtDestroy(blas_);
+  if (stream_ != nullptr) cudaStreamDestroy(stream_);
+}
+
+}  // namespace braid::device

@@ -1,0 +1,36 @@
+// A CUDA stream as a lane's queue.
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+
+#include <memory>
+
+#include "base/status.h"
+#include "device/queue.h"
+
+namespace braid::device {
+
+// A stream with a cuBLASLt handle and workspace that no other lane uses.
+class CudaQueue final : public Queue {
+ public:
+  // Workspace of cuBLASLt: what its documentation advises for Hopper.
+  static constexpr size_t kBlasWorkspaceBytes = size_t{32} << 20;
+
+  // On the current device. `high_priority`: its kernels' blocks go before those of other queues.
+  static Result<std::unique_ptr<CudaQueue>> create(bool high_priority);
+  ~CudaQueue() override;
+
+  cudaStream_t stream() const { return stream_; }
+  cublasLtHandle_t blas() const { return blas_; }
+  void* blas_workspace() const { return blas_workspace_; }
+
+ private:
+  CudaQueue() = default;
+
+  cudaStream_t stream_ = nullptr;
+  cublasLtHandle_t blas_ = nullptr;
+  void* blas_workspace_ = nullptr;
+};
+
+}  // namespace braid::device
