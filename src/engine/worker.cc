@@ -67,8 +67,7 @@ Status Worker::run(const layers::StepShape& shape, int64_t step) {
   const flow::Ticket ran =
       executor_.submit(compiled->bound, {.step = step, .after = {&last_run_, 1}, .trace = trace_});
   last_run_ = executor_.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
-  executor_.wait(last_run_);
-  return {};
+  return executor_.wait(last_run_);
 }
 
 }  // namespace braid::engine

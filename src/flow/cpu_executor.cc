@@ -116,8 +116,9 @@ bool CpuExecutor::done(Ticket ticket) const {
   return run == nullptr || run->done();
 }
 
-void CpuExecutor::wait(Ticket ticket) {
+Status CpuExecutor::wait(Ticket ticket) {
   if (const auto run = find(ticket)) run->wait();
+  return {};
 }
 
 }  // namespace braid::flow

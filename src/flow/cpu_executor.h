@@ -7,15 +7,10 @@
 #include <random>
 
 #include "device/cpu/lane_thread.h"
+#include "flow/delays.h"
 #include "flow/executor.h"
 
 namespace braid::flow {
-
-// Delay fuzz: before each op its lane sleeps for a random time of up to `longest` microseconds.
-struct Delays {
-  uint64_t seed = 0;
-  int32_t longest = 0;  // 0: none
-};
 
 class CpuExecutor final : public Executor {
  public:
@@ -25,7 +20,7 @@ class CpuExecutor final : public Executor {
 
   Ticket submit(const BoundSchedule& bound, const RunOptions& options) override;
   bool done(Ticket ticket) const override;
-  void wait(Ticket ticket) override;
+  Status wait(Ticket ticket) override;
 
   void set_delays(Delays delays) { delays_ = delays; }
 

@@ -64,7 +64,7 @@ TEST(CpuExecutorTest, EqualsSerialUnderRandomDelays) {
     for (uint64_t run = 0; run < 4; ++run) {
       memory.fill();
       executor.set_delays({seed * 4 + run, run == 0 ? 0 : 40});
-      executor.wait(executor.submit(bound, {.step = static_cast<int64_t>(seed)}));
+      EXPECT_TRUE(executor.wait(executor.submit(bound, {.step = static_cast<int64_t>(seed)})).ok());
       ASSERT_EQ(memory.contents(), serial) << "program " << seed << " run " << run;
     }
   }
@@ -113,7 +113,7 @@ TEST(CpuExecutorTest, RunsInFlightKeepTheOrderOfTheirNames) {
       last = executor.submit(i % 2 == 0 ? a : b, {.step = i, .after = {&before, 1}});
       EXPECT_GT(last, before);
     }
-    executor.wait(last);
+    EXPECT_TRUE(executor.wait(last).ok());
     EXPECT_TRUE(executor.done(1));
     ASSERT_EQ(memory.contents(), serial) << seed;
   }
@@ -130,10 +130,10 @@ TEST(CpuExecutorTest, EvenAndOddStepsUseTheTwoCopies) {
   CpuExecutor executor;
   const int32_t first = memory.word(two_copies, 0, 0);
   const int32_t second = memory.word(two_copies, 1, 0);
-  executor.wait(executor.submit(bound, {.step = 7}));
+  EXPECT_TRUE(executor.wait(executor.submit(bound, {.step = 7})).ok());
   EXPECT_EQ(memory.word(two_copies, 0, 0), first);
   EXPECT_NE(memory.word(two_copies, 1, 0), second);
-  executor.wait(executor.submit(bound, {.step = 8}));
+  EXPECT_TRUE(executor.wait(executor.submit(bound, {.step = 8})).ok());
   EXPECT_EQ(memory.word(two_copies, 0, 0), memory.word(two_copies, 1, 0));
 }
 
@@ -155,7 +155,7 @@ TEST_F(GateTest, LanesRunSideBySide) {
       gates({gate_op(Lane::compute, {&opened, &reached}), gate_op(Lane::aux, {&reached, &opened})});
   const BoundSchedule bound = *flow::bind(schedule, table, none, nullptr);
   CpuExecutor executor;
-  executor.wait(executor.submit(bound, {}));
+  EXPECT_TRUE(executor.wait(executor.submit(bound, {})).ok());
   EXPECT_TRUE(opened && reached);
 }
 
@@ -174,11 +174,11 @@ TEST_F(GateTest, DoneTellsWhenARunHasEnded) {
   EXPECT_FALSE(executor.done(behind));  // though it has no op
   EXPECT_FALSE(executor.done(apart));   // behind in the queue of lane compute
   open(opened);
-  executor.wait(behind);
+  EXPECT_TRUE(executor.wait(behind).ok());
   EXPECT_TRUE(executor.done(first));
-  executor.wait(apart);
+  EXPECT_TRUE(executor.wait(apart).ok());
   EXPECT_TRUE(executor.done(apart));
-  executor.wait(first);  // again: nothing to wait for
+  EXPECT_TRUE(executor.wait(first).ok());  // again: nothing to wait for
 }
 
 // A run waits for those that it names on all its lanes, though the lanes' queues are free.
@@ -201,7 +201,7 @@ TEST_F(GateTest, NamedRunsHoldAllLanesBack) {
   EXPECT_FALSE(executor.done(ticket));
   EXPECT_EQ(memory.contents(), before);
   open(opened);
-  executor.wait(ticket);
+  EXPECT_TRUE(executor.wait(ticket).ok());
   EXPECT_NE(memory.contents(), before);
 }
 

@@ -51,7 +51,8 @@ class Executor {
   // Starts a run and returns at once. `bound` must live until the run is done.
   virtual Ticket submit(const BoundSchedule& bound, const RunOptions& options) = 0;
   virtual bool done(Ticket ticket) const = 0;
-  virtual void wait(Ticket ticket) = 0;
+  // Waits for its end. `fault` when it cannot end: a lost rank, a hung kernel, a failed device.
+  virtual Status wait(Ticket ticket) = 0;
 };
 
 }  // namespace braid::flow

@@ -33,7 +33,7 @@ Schedule fork() {
       *flow::bind(schedule, testing::mix_table(), memory.residents(), memory.arena());
   {
     CpuExecutor executor;
-    executor.wait(executor.submit(bound, {}));
+    EXPECT_TRUE(executor.wait(executor.submit(bound, {})).ok());
   }
   std::exit(0);
 }

@@ -77,7 +77,7 @@ TEST_F(TraceTest, ExecutorsRecordEveryOp) {
   CpuExecutor executor;
   for (int64_t step = 0; step < 3; ++step) {
     trace.begin_step(step, schedule, "decode");
-    executor.wait(executor.submit(bound, {.step = step, .trace = &trace}));
+    EXPECT_TRUE(executor.wait(executor.submit(bound, {.step = step, .trace = &trace})).ok());
   }
   const Json events = (*parse_json(trace.to_perfetto(), "trace"))["traceEvents"];
   ASSERT_EQ(events.size(), kNumLanes + 9u);
