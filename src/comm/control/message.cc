@@ -1,0 +1,99 @@
+#include "comm/control/message.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace braid::comm {
+namespace {
+
+struct Header {
+  uint32_t kind = 0;
+  uint32_t unused = 0;
+  uint64_t bytes = 0;
+};
+
+Error gone(std::string_view what) {
+  return Error(ErrorKind::fault, "the other end of the control plane is gone")
+      .with("while", what)
+      .with("error", std::strerror(errno));
+}
+
+Status send_all(int socket, const void* data, size_t bytes) {
+  const auto* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t sent = ::send(socket, from, bytes, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return gone("sending");
+    from += sent;
+    bytes -= static_cast<size_t>(sent);
+  }
+  return {};
+}
+
+Status receive_all(int socket, void* data, size_t bytes) {
+  auto* to = static_cast<char*>(data);
+  while (bytes > 0) {
+    const ssize_t received = ::recv(socket, to, bytes, 0);
+    if (received < 0 && errno == EINTR) continue;
+    if (received == 0) errno = ECONNRESET;
+    if (received <= 0) return gone("receiving");
+    to += received;
+    bytes -= static_cast<size_t>(received);
+  }
+  return {};
+}
+
+}  // namespace
+
+Status send_message(int socket, MessageKind kind, std::string_view bytes) {
+  if (bytes.size() > kMaxMessageBytes) {
+    return Error(ErrorKind::internal, "a message of the control plane is too long")
+        .with("bytes", bytes.size());
+  }
+  const Header header{.kind = static_cast<uint32_t>(kind), .bytes = bytes.size()};
+  TRY(send_all(socket, &header, sizeof(header)));
+  return send_all(socket, bytes.data(), bytes.size());
+}
+
+Result<Message> receive_message(int socket) {
+  Header header;
+  TRY(receive_all(socket, &header, sizeof(header)));
+  if (header.bytes > kMaxMessageBytes ||
+      header.kind > static_cast<uint32_t>(MessageKind::success)) {
+    return Error(ErrorKind::fault, "the control plane brought nonsense")
+        .with("kind", header.kind)
+        .with("bytes", header.bytes);
+  }
+  Message message{.kind = static_cast<MessageKind>(header.kind)};
+  message.bytes.resize(header.bytes);
+  TRY(receive_all(socket, message.bytes.data(), message.bytes.size()));
+  return message;
+}
+
+std::string pack(const std::vector<std::string>& parts) {
+  std::string bytes;
+  for (const std::string& part : parts) {
+    const uint64_t size = part.size();
+    bytes.append(reinterpret_cast<const char*>(&size), sizeof(size));
+    bytes += part;
+  }
+  return bytes;
+}
+
+Result<std::vector<std::string>> unpack(std::string_view bytes) {
+  std::vector<std::string> parts;
+  while (!bytes.empty()) {
+    uint64_t size = 0;
+    if (bytes.size() >= sizeof(size)) std::memcpy(&size, bytes.data(), sizeof(size));
+    if (bytes.size() < sizeof(size) || bytes.size() - sizeof(size) < size) {
+      return Error(ErrorKind::fault, "a message of the control plane ends too early");
+    }
+    parts.emplace_back(bytes.substr(sizeof(size), size));
+    bytes.remove_prefix(sizeof(size) + size);
+  }
+  return parts;
+}
+
+}  // namespace braid::comm
