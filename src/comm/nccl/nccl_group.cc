@@ -1,0 +1,70 @@
+#include "comm/nccl/nccl_group.h"
+
+#include <cstring>
+
+#include "device/cuda/cuda_error.h"
+
+namespace braid::comm {
+namespace {
+
+Status nccl_status(ncclResult_t code, std::string_view call) {
+  if (code == ncclSuccess) return {};
+  return Error(ErrorKind::fault, "an NCCL call failed")
+      .with("call", call)
+      .with("error", ncclGetErrorString(code));
+}
+
+#define NCCL_TRY(call) TRY(nccl_status((call), #call))
+
+Result<ncclDataType_t> type_of(Format format) {
+  switch (format) {
+    case Format::f32: return ncclFloat32;
+    case Format::bf16: return ncclBfloat16;
+    default: break;
+  }
+  return Error(ErrorKind::unsupported, "sums over ranks are of f32 or bf16")
+      .with("format", name_of(format));
+}
+
+Result<ncclComm_t> connect(ControlPlane& control, int max_blocks) {
+  ncclUniqueId id{};
+  if (control.rank() == 0) NCCL_TRY(ncclGetUniqueId(&id));
+  const auto all = TRY(control.all_gather({id.internal, sizeof(id.internal)}));
+  std::memcpy(id.internal, all[0].data(), sizeof(id.internal));
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  if (max_blocks > 0) config.maxCTAs = max_blocks;
+  ncclComm_t communicator = nullptr;
+  NCCL_TRY(ncclCommInitRankConfig(&communicator, control.size(), id, control.rank(), &config));
+  return communicator;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NcclGroup>> NcclGroup::create(ControlPlane& control, int max_blocks) {
+  std::unique_ptr<NcclGroup> group(new NcclGroup);
+  group->eager_ = TRY(connect(control, max_blocks));
+  group->captured_ = TRY(connect(control, max_blocks));
+  return group;
+}
+
+NcclGroup::~NcclGroup() {
+  if (captured_ != nullptr) ncclCommDestroy(captured_);
+  if (eager_ != nullptr) ncclCommDestroy(eager_);
+}
+
+Result<ncclComm_t> NcclGroup::communicator_for(cudaStream_t stream) const {
+  cudaStreamCaptureStatus status{};
+  CUDA_TRY(cudaStreamIsCapturing(stream, &status));
+  return status == cudaStreamCaptureStatusActive ? captured_ : eager_;
+}
+
+Status NcclGroup::all_reduce(const void* in, void* out, int64_t elements, Format format,
+                             cudaStream_t stream) {
+  const ncclComm_t communicator = TRY(communicator_for(stream));
+  const ncclDataType_t type = TRY(type_of(format));
+  NCCL_TRY(
+      ncclAllReduce(in, out, static_cast<size_t>(elements), type, ncclSum, communicator, stream));
+  return {};
+}
+
+}  // namespace braid::comm
