@@ -67,7 +67,7 @@ if(BRAID_TESTS)
 endif()
 
 # braid_floor(NAME [DEPS floor…] [LIBS target…] [EXECUTABLE name])
-# src/NAME/**.cc → library braid_NAME (main.cc apart, into EXECUTABLE); *_test.cc → NAME_test;
+# src/NAME/**.cc → library braid_NAME (main.cc apart, into EXECUTABLE); *_test.cc, *_test.cu → NAME_test;
 # folders named cuda or nccl (.cu, too) are left out where there is no CUDA;
 # *_bench.cc are built by bench/; each *_fuzz.cc → its own libFuzzer program. BRAID_OPTIONS_NAME
 # holds compile options of this floor alone.
@@ -84,10 +84,10 @@ function(braid_floor NAME)
   set(tests ${sources})
   set(fuzzers ${sources})
   set(mains ${sources})
-  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.(cc|cu)$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
   list(FILTER mains INCLUDE REGEX "/main\\.cc$")
-  list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|_bench|/main)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|_fuzz|_bench|/main)\\.(cc|cu)$")
 
   set(kind STATIC)
   set(scope PUBLIC)

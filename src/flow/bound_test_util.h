@@ -9,14 +9,18 @@ namespace braid::flow::testing {
 class TestMemory {
  public:
   // Allocates all copies of all residents, and a workspace for the largest of the Schedules.
-  TestMemory(Residents residents, int64_t workspace_bytes) : residents_(std::move(residents)) {
+  TestMemory(Residents residents, int64_t workspace_bytes)
+      : TestMemory(std::move(residents), workspace_bytes, cpu()) {}
+  // In memory of `device` that the host can use, too.
+  TestMemory(Residents residents, int64_t workspace_bytes, device::Device& device)
+      : residents_(std::move(residents)) {
     for (int32_t i = 0; i < residents_.size(); ++i) {
       for (int32_t copy = 0; copy < residents_[i].copies; ++copy) {
-        pieces_.push_back(*device_.allocate(residents_[i].bytes()));
+        pieces_.push_back(*device.allocate(residents_[i].bytes()));
         residents_.set_data(i, copy, pieces_.back().data());
       }
     }
-    pieces_.push_back(*device_.allocate(workspace_bytes));
+    pieces_.push_back(*device.allocate(workspace_bytes));
     fill();
   }
 
@@ -46,7 +50,11 @@ class TestMemory {
     return {piece.data(), static_cast<size_t>(piece.bytes())};
   }
 
-  device::CpuDevice device_;
+  static device::Device& cpu() {
+    static device::CpuDevice device;
+    return device;
+  }
+
   Residents residents_;
   std::vector<device::Memory> pieces_;  // the workspace is the last one
 };

@@ -9,7 +9,8 @@
 namespace braid::comm {
 namespace {
 
-constexpr int64_t kAlignment = 128;  // elements: slices begin at multiples of it
+constexpr int64_t kAlignment = 128;   // elements: slices begin at multiples of it
+constexpr int64_t kPackElements = 8;  // what sum_parts() adds at once
 
 // Elements [first, first + count) that rank `rank` adds up.
 struct Slice {
@@ -102,6 +103,10 @@ Status CopyEngineGroup::all_reduce(const void* in, void* out, void* scratch, int
   if (!arena_.holds(out, elements * width) ||
       !arena_.holds(scratch, scratch_bytes(elements, format, size_))) {
     return Error(ErrorKind::internal, "operands of a collective lie outside the shared workspace");
+  }
+  if (elements % kPackElements != 0) {
+    return Error(ErrorKind::internal, "sums by copy engines take whole packs of elements")
+        .with("elements", elements);
   }
   const Slice mine = slice_of(rank_, elements, size_);
   const auto copy = [&](void* to, const void* from, int64_t count) -> Status {

@@ -51,8 +51,6 @@ void CudaDevice::download(void* to, const std::byte* from, int64_t bytes) {
   CUDA_CHECK(cudaMemcpy(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost));
 }
 
-Result<Memory> CudaDevice::allocate_host(int64_t bytes) { return host_.allocate(bytes); }
-
 Result<Memory> CudaDevice::HostMemory::allocate(int64_t bytes) {
   void* data = nullptr;
   CUDA_TRY(cudaMallocHost(&data, static_cast<size_t>(std::max<int64_t>(bytes, 1))));

@@ -20,8 +20,8 @@ class CudaDevice final : public Device {
   int num_sms() const { return num_sms_; }
 
   Result<Memory> allocate(int64_t bytes) override;
-  // Host memory that the GPU copies from and to without a detour.
-  Result<Memory> allocate_host(int64_t bytes);
+  // Pinned memory of the host: the GPU copies from and to it without a detour, and can use it.
+  Device& host() { return host_; }
   void upload(std::byte* to, const void* from, int64_t bytes) override;
   void download(void* to, const std::byte* from, int64_t bytes) override;
 

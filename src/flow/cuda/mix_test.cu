@@ -1,0 +1,56 @@
+#include "flow/cuda/mix_test_util.h"
+
+namespace braid::flow::testing {
+namespace {
+
+__device__ uint64_t scramble(uint64_t state) {
+  state = (state ^ (state >> 31)) * 0x9e3779b97f4a7c15u;
+  return state ^ (state >> 29);
+}
+
+__device__ int64_t live_rows(const MixOperand& operand) {
+  if (operand.count == nullptr) return operand.rows;
+  const int64_t rows = *operand.count - operand.first_row;
+  return rows < 0 ? 0 : (rows < operand.rows ? rows : operand.rows);
+}
+
+__device__ uint32_t* row_of(const MixOperand& operand, int64_t row) {
+  return reinterpret_cast<uint32_t*>(operand.data + row * operand.stride);
+}
+
+// What mix() in test_kinds.h does, word for word.
+__global__ void mix_kernel(uint64_t seed, MixOperands operands, uint32_t* words,
+                           uint64_t num_words) {
+  for (uint64_t i = 0; i < num_words; ++i) words[i] = static_cast<uint32_t>(scramble(seed + i));
+  uint64_t state = seed;
+  for (int i = 0; i < operands.size; ++i) {
+    const MixOperand& operand = operands.list[i];
+    if (operand.data == nullptr || !operand.reads) continue;
+    for (int64_t row = 0; row < live_rows(operand); ++row) {
+      for (int64_t col = 0; col < operand.cols; ++col) {
+        state = scramble(state + row_of(operand, row)[col]);
+      }
+    }
+  }
+  for (uint64_t i = 0; i < num_words; ++i) state = scramble(state + words[i]);
+  for (int i = 0; i < operands.size; ++i) {
+    const MixOperand& operand = operands.list[i];
+    if (operand.data == nullptr || !operand.writes) continue;
+    for (int64_t row = 0; row < live_rows(operand); ++row) {
+      for (int64_t col = 0; col < operand.cols; ++col) {
+        row_of(operand, row)[col] =
+            static_cast<uint32_t>(state = scramble(state + static_cast<uint64_t>(i)));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void launch_mix(uint64_t seed, const MixOperands& operands, void* scratch, int64_t scratch_bytes,
+                cudaStream_t stream) {
+  mix_kernel<<<1, 1, 0, stream>>>(seed, operands, static_cast<uint32_t*>(scratch),
+                                  static_cast<uint64_t>(scratch_bytes) / sizeof(uint32_t));
+}
+
+}  // namespace braid::flow::testing
