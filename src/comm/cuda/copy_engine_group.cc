@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "base/inline_vector.h"
 #include "comm/cuda/sum_parts.h"
 #include "device/cuda/cuda_error.h"
 #include "device/cuda/stream_memory.h"
@@ -76,24 +77,19 @@ uint32_t* CopyEngineGroup::word(Signal signal, int from) const {
   return reinterpret_cast<uint32_t*>(words_.data()) + signal * size_ + from;
 }
 
-Status CopyEngineGroup::tell(int peer, Signal signal, cudaStream_t stream) {
-  return device::write_word(
-      stream, reinterpret_cast<uint32_t*>(shared_words_.at(peer, word(signal, rank_))), 1);
-}
-
-Status CopyEngineGroup::tell_all(Signal signal, cudaStream_t stream) {
-  for (int turn = 1; turn < size_; ++turn) TRY(tell(peer(turn), signal, stream));
-  return {};
-}
-
-// The word is set back at once. Its writer writes it again only behind a later signal of this rank
-// in the same stream, so that nothing is lost.
-Status CopyEngineGroup::await_all(Signal signal, cudaStream_t stream) {
+// A word is set back by whoever awaited it. Its writer writes it again only behind a later signal
+// of this rank in the same stream, so that nothing is lost.
+Status CopyEngineGroup::meet(Signal signal, cudaStream_t stream) {
+  InlineVector<device::WordOp, device::kMaxWordOps> ops;
   for (int turn = 1; turn < size_; ++turn) {
-    TRY(device::await_word(stream, word(signal, peer(turn)), 1));
-    TRY(device::write_word(stream, word(signal, peer(turn)), 0));
+    std::byte* theirs = shared_words_.at(peer(turn), word(signal, rank_));
+    ops.push_back({device::WordOp::write, reinterpret_cast<uint32_t*>(theirs), 1});
   }
-  return {};
+  for (int turn = 1; turn < size_; ++turn) {
+    ops.push_back({device::WordOp::await, word(signal, peer(turn)), 1});
+    ops.push_back({device::WordOp::write, word(signal, peer(turn)), 0});
+  }
+  return device::word_ops(stream, {ops.begin(), ops.size()});
 }
 
 Status CopyEngineGroup::all_reduce(const void* in, void* out, void* scratch, int64_t elements,
@@ -116,8 +112,7 @@ Status CopyEngineGroup::all_reduce(const void* in, void* out, void* scratch, int
     return {};
   };
   // Nobody writes here before this rank has come as far.
-  TRY(tell_all(ready, stream));
-  TRY(await_all(ready, stream));
+  TRY(meet(ready, stream));
   // Each slice goes to the rank that adds it up; scratch has a place for every other rank.
   for (int turn = 1; turn < size_; ++turn) {
     const int to = peer(turn);
@@ -125,9 +120,8 @@ Status CopyEngineGroup::all_reduce(const void* in, void* out, void* scratch, int
     const int64_t place = rank_ < to ? rank_ : rank_ - 1;
     TRY(copy(arena_.at(to, advance(scratch, place * capacity)), advance(in, slice.first * width),
              slice.count));
-    TRY(tell(to, parts_are_here, stream));
   }
-  TRY(await_all(parts_are_here, stream));
+  TRY(meet(parts_are_here, stream));
   Parts parts{.data = {}, .count = size_};
   for (int rank = 0; rank < size_; ++rank) {
     const int64_t place = rank < rank_ ? rank : rank - 1;
@@ -140,9 +134,8 @@ Status CopyEngineGroup::all_reduce(const void* in, void* out, void* scratch, int
   for (int turn = 1; turn < size_; ++turn) {
     const int to = peer(turn);
     TRY(copy(arena_.at(to, sums), sums, mine.count));
-    TRY(tell(to, sums_are_here, stream));
   }
-  return await_all(sums_are_here, stream);
+  return meet(sums_are_here, stream);
 }
 
 }  // namespace braid::comm

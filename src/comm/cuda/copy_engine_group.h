@@ -16,7 +16,7 @@ namespace braid::comm {
 class CopyEngineGroup {
  public:
   // SMs that the addition may take.
-  static constexpr int kSumBlocks = 16;
+  static constexpr int kSumBlocks = 48;
 
   // `arena`: this rank's workspace, of equal size on all ranks; operands of collectives lie in it,
   // at equal offsets on all ranks. `device` and `arena` must outlive this.
@@ -38,9 +38,8 @@ class CopyEngineGroup {
   CopyEngineGroup(int rank, int size) : rank_(rank), size_(size) {}
   // Word of `signal` that `from` writes and this rank awaits.
   uint32_t* word(Signal signal, int from) const;
-  Status tell(int peer, Signal signal, cudaStream_t stream);
-  Status tell_all(Signal signal, cudaStream_t stream);
-  Status await_all(Signal signal, cudaStream_t stream);
+  // Tells all peers, and waits until all have told this rank.
+  Status meet(Signal signal, cudaStream_t stream);
   // The peers of this rank, each rank beginning with another one.
   int peer(int turn) const { return (rank_ + turn) % size_; }
 

@@ -38,15 +38,30 @@ struct Pack<__nv_bfloat16> {
   }
 };
 
+constexpr int kUnrolled = 4;  // packs of a thread in flight
+
 template <typename T>
 __global__ void __launch_bounds__(kThreads) sum_kernel(Parts parts, uint4* out, int64_t packs) {
   const int64_t stride = int64_t{gridDim.x} * kThreads;
-  for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < packs; i += stride) {
-    alignas(16) float sum[Pack<T>::kElements] = {};
+  const int64_t first = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  for (int64_t base = first; base < packs; base += kUnrolled * stride) {
+    alignas(16) float sums[kUnrolled][Pack<T>::kElements] = {};
     for (int part = 0; part < parts.count; ++part) {
-      Pack<T>::add(static_cast<const uint4*>(parts.data[part])[i], sum);
+      const auto* from = static_cast<const uint4*>(parts.data[part]);
+      uint4 bits[kUnrolled];
+#pragma unroll
+      for (int i = 0; i < kUnrolled; ++i) {
+        if (base + i * stride < packs) bits[i] = from[base + i * stride];
+      }
+#pragma unroll
+      for (int i = 0; i < kUnrolled; ++i) {
+        if (base + i * stride < packs) Pack<T>::add(bits[i], sums[i]);
+      }
     }
-    out[i] = Pack<T>::round(sum);
+#pragma unroll
+    for (int i = 0; i < kUnrolled; ++i) {
+      if (base + i * stride < packs) out[base + i * stride] = Pack<T>::round(sums[i]);
+    }
   }
 }
 

@@ -4,14 +4,25 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <span>
 
 #include "base/status.h"
 
 namespace braid::device {
 
-// Enqueues *word = value, after everything before it on the stream is visible to all GPUs.
-Status write_word(cudaStream_t stream, uint32_t* word, uint32_t value);
-// Makes the stream wait until *word == value.
-Status await_word(cudaStream_t stream, uint32_t* word, uint32_t value);
+struct WordOp {
+  enum Kind : uint8_t {
+    write,  // *word = value, after all before it on the stream is visible to all GPUs
+    await,  // goes on once *word == value
+  };
+  Kind kind = write;
+  uint32_t* word = nullptr;
+  uint32_t value = 0;
+};
+
+inline constexpr size_t kMaxWordOps = 64;
+
+// Enqueues at most kMaxWordOps as one operation; they happen in their order.
+Status word_ops(cudaStream_t stream, std::span<const WordOp> ops);
 
 }  // namespace braid::device

@@ -90,10 +90,12 @@ Status CudaExecutor::start(const BoundSchedule& bound, const RunOptions& options
   }
   if (replays) {
     run.times = captured->times;
+    InlineVector<device::WordOp, kNumLanes> resets;
     for (const Lane lane : kLanes) {
       if (schedule.lanes[index_of(lane)].empty()) continue;
-      TRY(device::write_word(origin, lanes_.progress + index_of(lane), 0));
+      resets.push_back({.word = lanes_.progress + index_of(lane), .value = 0});
     }
+    TRY(device::word_ops(origin, {resets.begin(), resets.size()}));
     TRY(captured->graph->replay(origin));
   } else {
     if (timed) run.times = std::make_shared<OpTimes>(TRY(OpTimes::create(bound.ops.size())));

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace braid::flow {
 namespace {
@@ -57,7 +56,7 @@ class LaneChains {
       return broken(schedule_, op, "its lane does not end in one node");
     }
     last_[op] = nodes[0];
-    ends_.insert(nodes[0]);
+    ends_[nodes[0]] = op;
     return {};
   }
 
@@ -95,9 +94,7 @@ class LaneChains {
       const auto found = nodes.before.find(node);
       const auto* before = found == nodes.before.end() ? nullptr : &found->second;
       if (before != nullptr && std::ranges::count(*before, previous) != 0) return {};
-      const bool inside = before != nullptr && before->size() == 1 &&
-                          (previous != nullptr || !ends_.contains(before->front()));
-      if (!inside) {
+      if (before == nullptr || before->size() != 1 || ends_another(before->front(), op)) {
         if (previous == nullptr) return {};
         return broken(schedule_, op, "it does not follow its lane's op before it");
       }
@@ -106,10 +103,15 @@ class LaneChains {
     return {};
   }
 
+  bool ends_another(cudaGraphNode_t node, size_t op) const {
+    const auto found = ends_.find(node);
+    return found != ends_.end() && found->second != op;
+  }
+
   const Schedule& schedule_;
   const CudaLanes& lanes_;
-  std::vector<cudaGraphNode_t> last_;         // per op
-  std::unordered_set<cudaGraphNode_t> ends_;  // where others may wait
+  std::vector<cudaGraphNode_t> last_;                 // per op
+  std::unordered_map<cudaGraphNode_t, size_t> ends_;  // nodes that others may wait for → their op
 };
 
 Result<GraphSummary> summarize(const Nodes& nodes, const Schedule& schedule) {

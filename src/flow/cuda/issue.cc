@@ -77,8 +77,9 @@ class Issuer {
 
  private:
   Status mark(Lane lane, size_t done) {
-    return device::write_word(lanes_.stream(lane), lanes_.progress + index_of(lane),
-                              static_cast<uint32_t>(done));
+    const device::WordOp write{.word = lanes_.progress + index_of(lane),
+                               .value = static_cast<uint32_t>(done)};
+    return device::word_ops(lanes_.stream(lane), {&write, 1});
   }
 
   Status stamp(const device::CudaEvent& event, cudaStream_t stream) {
