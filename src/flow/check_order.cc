@@ -232,16 +232,15 @@ Status OrderBuilder::find_meetings() {
       const Schedule& schedule = *ranks_[rank][launch].schedule;
       for (const Lane lane : kLanes) {
         for (const int32_t index : schedule.lanes[index_of(lane)]) {
-          const AnyDesc& desc = op_at(schedule.program, index).desc;
-          if (desc.kind().collective == nullptr) continue;
-          const std::optional<Collective> collective = desc.kind().collective(desc.data());
+          const Op& op = op_at(schedule.program, index);
+          const std::optional<Collective> collective = schedule.program.collective_of(op);
           if (!collective) continue;
           const int32_t id = first_node_[rank][launch] + index;
           if (lane != Lane::comm) {
             return Error(ErrorKind::internal, "a collective stands on another lane than comm")
                 .with("op", text(id));
           }
-          issued[rank].push_back({id, &desc.kind(), *collective});
+          issued[rank].push_back({id, &op.kind(), *collective});
         }
       }
     }
@@ -253,8 +252,8 @@ Status OrderBuilder::find_meetings() {
     }
     meetings_.push_back({std::move(nodes)});
     const Node& any = node(meetings_.back().nodes.front());
-    const AnyDesc& desc = op_at(program_of(any), any.op).desc;
-    meetings_.back().barrier = desc.kind().collective(desc.data())->barrier;
+    const Program& program = program_of(any);
+    meetings_.back().barrier = program.collective_of(op_at(program, any.op))->barrier;
   }
   return {};
 }

@@ -31,6 +31,7 @@ struct Type {
   Format format = Format::f32;
   int64_t rows = 0;  // capacity; 0 columns and rows: an absent optional operand
   int64_t cols = 0;
+  int64_t first_row = 0;  // where its Region starts in its buffer
 };
 
 // What an op costs, in units of the thing itself.
@@ -43,7 +44,7 @@ struct Work {
 // How a collective must look alike on all ranks of its communicator.
 struct Collective {
   int32_t communicator = 0;
-  uint64_t signature = 0;  // equal on all ranks: kind, counts, formats
+  uint64_t signature = 0;  // equal on all ranks: which rows of what shape, how
   // It ends nowhere before all its members have done with the memory that they touch in it, so
   // that it orders what comes behind it on one rank after its own accesses on all of them.
   bool barrier = false;
@@ -56,7 +57,7 @@ struct KindInfo {
   bool row_invariant = true;  // output row i depends on input row i alone, whatever M or position
   Lane home = Lane::compute;
   Work (*work)(const void* desc, std::span<const Type> types) = nullptr;
-  std::optional<Collective> (*collective)(const void* desc) = nullptr;
+  std::optional<Collective> (*collective)(const void* desc, std::span<const Type> types) = nullptr;
 
   // All that is written follows the rows of the output: the op can be split by rows.
   bool row_wise() const;

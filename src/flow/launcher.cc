@@ -8,8 +8,7 @@ Result<const Launcher*> LauncherTable::find(const Program& program, const Op& op
     return Error(ErrorKind::unsupported, "no kernel of this kind on this device")
         .with("op", program.describe(op));
   }
-  InlineVector<Type, kMaxOperands> types;
-  for (const Value operand : op.operands) types.push_back(program.type_of(operand));
+  const OpTypes types = program.types_of(op);
   TRY(found->second.can_implement(op.desc.data(), {types.begin(), types.size()}));
   return &found->second;
 }

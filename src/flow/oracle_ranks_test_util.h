@@ -65,7 +65,7 @@ struct RanksOracle {
 
  private:
   Collective collective(size_t op) const {
-    return *descs[op]->kind().collective(descs[op]->data());
+    return *descs[op]->kind().collective(descs[op]->data(), {});
   }
   void ends_before(size_t a, size_t b) { reach[2 * a + 1][2 * b] = true; }
 

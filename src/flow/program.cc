@@ -15,7 +15,19 @@ bool KindInfo::row_wise() const {
 Type Program::type_of(Value value) const {
   if (!value.present()) return {};
   const ValueInfo& value_info = info(value);
-  return {value_info.format, value_info.rows, value_info.cols};
+  return {value_info.format, value_info.rows, value_info.cols, value_info.first_row};
+}
+
+OpTypes Program::types_of(const Op& op) const {
+  OpTypes types;
+  for (const Value operand : op.operands) types.push_back(type_of(operand));
+  return types;
+}
+
+std::optional<Collective> Program::collective_of(const Op& op) const {
+  if (op.kind().collective == nullptr) return std::nullopt;
+  const OpTypes types = types_of(op);
+  return op.kind().collective(op.desc.data(), {types.begin(), types.size()});
 }
 
 std::string Program::describe(Value value) const {

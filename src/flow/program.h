@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,9 @@ struct Op {
   const KindInfo& kind() const { return desc.kind(); }
 };
 
+// Types of an op's operands, in their order.
+using OpTypes = InlineVector<Type, kMaxOperands>;
+
 // The ops of one scope of a Program, in program order.
 struct ScopeOps {
   Scope scope;
@@ -96,6 +100,9 @@ class Program {
   }
   // Format and shape of a Value; zeros for an absent operand.
   Type type_of(Value value) const;
+  OpTypes types_of(const Op& op) const;
+  // What all ranks of a communicator do together in this op; nothing for other kinds.
+  std::optional<Collective> collective_of(const Op& op) const;
   // "gate_up [128, 256] f32"
   std::string describe(Value value) const;
   // "layer 3 experts: grouped_gemm → h [128, 256] f32": kind, scope and what it writes.

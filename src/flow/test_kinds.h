@@ -179,13 +179,14 @@ inline const KindInfo& kind_of<testing::Mix>() {
 
 template <>
 inline const KindInfo& kind_of<testing::Meet>() {
-  static const KindInfo kInfo{.name = "meet",
-                              .operands = testing::kMixOperands,
-                              .home = Lane::comm,
-                              .collective = [](const void* desc) -> std::optional<Collective> {
-                                const auto& meet = *static_cast<const testing::Meet*>(desc);
-                                return Collective{meet.communicator, meet.signature, meet.barrier};
-                              }};
+  static const KindInfo kInfo{
+      .name = "meet",
+      .operands = testing::kMixOperands,
+      .home = Lane::comm,
+      .collective = [](const void* desc, std::span<const Type>) -> std::optional<Collective> {
+        const auto& meet = *static_cast<const testing::Meet*>(desc);
+        return Collective{meet.communicator, meet.signature, meet.barrier};
+      }};
   return kInfo;
 }
 

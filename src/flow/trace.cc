@@ -14,8 +14,7 @@ namespace {
 // What a Program's op costs, from its kind's declaration.
 Work work_of(const Program& program, const Op& op) {
   if (op.kind().work == nullptr) return {};
-  InlineVector<Type, kMaxOperands> types;
-  for (const Value operand : op.operands) types.push_back(program.type_of(operand));
+  const OpTypes types = program.types_of(op);
   return op.kind().work(op.desc.data(), {types.begin(), types.size()});
 }
 

@@ -58,13 +58,14 @@ class DecoderTest : public ::testing::Test {
   }
 
   DecoderDesc desc() const {
-    return {.attention = GqaDesc{.attention = {.num_heads = 4,
-                                               .num_kv_heads = 2,
-                                               .head_dim = 4,
-                                               .page_size = 4,
-                                               .scale = 0.5f},
-                                 .rotary = {.head_dim = 4, .dims = 4}},
-            .moe = {.route = {.num_experts = kExperts, .top_k = kTopK}, .num_slots = kExperts}};
+    return {
+        .attention = GqaDesc{.attention = {.num_heads = 4,
+                                           .num_kv_heads = 2,
+                                           .head_dim = 4,
+                                           .page_size = 4,
+                                           .scale = 0.5f},
+                             .rotary = {.head_dim = 4, .dims = 4}},
+        .moe = {.route = {.num_experts = kExperts, .top_k = kTopK}, .slots = {.count = kExperts}}};
   }
 
   flow::Program layer(bool qk_norm, bool shared) {

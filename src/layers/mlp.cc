@@ -1,5 +1,7 @@
 #include "layers/mlp.h"
 
+#include <algorithm>
+
 #include "ops/rows.h"
 
 namespace braid::layers {
@@ -22,8 +24,8 @@ Value moe(Builder& b, const MoeWeights& w, const MoeDesc& d, const StepRows& row
   if (w.shared) shared = ops::scope(b, Role::shared_expert, [&] { return mlp(b, *w.shared, x); });
   const Value routed = ops::scope(b, Role::experts, [&] {
     const ops::Dispatched in = ops::dispatch(b, x, routing);
-    const ops::Permuted permuted = ops::permute(b, in, d.num_slots);
-    const int64_t capacity = b.num_rows(in.rows) * d.route.top_k;
+    const ops::Permuted permuted = ops::permute(b, in, d.slots);
+    const int64_t capacity = b.num_rows(in.rows) * std::min<int32_t>(d.route.top_k, d.slots.count);
     const ops::Grouped h = ops::grouped_gemm(b, permuted.grouped, w.gate_up, capacity,
                                              "expert_hidden", ops::Epilogue::swiglu);
     return ops::combine(b, ops::grouped_gemm(b, h, w.down, capacity, "expert_out"), permuted);

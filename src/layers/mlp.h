@@ -17,18 +17,18 @@ struct MlpWeights {
 // x [T, H] → [T, H]; a Partial where the width I is split.
 Value mlp(Builder& b, const MlpWeights& w, Value x);
 
-// Experts lie in slots of one pool; the shared experts are its last slots.
+// This rank's routed experts lie in the slots of one pool.
 struct MoeWeights {
   Value router;  // [E, H]
   ops::RouteInputs route;
-  Value gate_up;  // [slots · 2 · I, H]
+  Value gate_up;  // [slots · 2 · I, H], I: the rank's columns of an expert's width
   Value down;     // [slots · H, I]
   std::optional<MlpWeights> shared;
 };
 
 struct MoeDesc {
   ops::RouteDesc route;
-  int32_t num_slots = 0;  // routed experts' slots
+  ops::ExpertSlots slots;  // of this rank
 };
 
 // What routing left behind, for whoever looks at it.

@@ -153,7 +153,7 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
                           .scaling_factor = static_cast<float>(router.scaling_factor),
                           .choice = options_.choice,
                           .layer = static_cast<int32_t>(layer)},
-                .num_slots = static_cast<int32_t>(moe.num_experts)};
+                .slots = {.count = static_cast<int32_t>(moe.num_experts)}};
   }
   return desc;
 }

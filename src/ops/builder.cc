@@ -4,6 +4,18 @@
 
 namespace braid::ops {
 
+MeshSizes::Sum MeshSizes::sum_over(const Placement& placement) const {
+  const Sums& sums = placement.mesh == flow::Mesh::attention ? attention_sums : moe_sums;
+  const bool first = placement.axes[0] == Shard::partial;
+  const bool second = placement.axes[1] == Shard::partial;
+  if (!first && !second) return {};
+  const std::array<int32_t, 2>& sizes = of(placement.mesh);
+  return {sums[first && second ? 2
+               : second        ? 1
+                               : 0],
+          (first ? sizes[0] : 1) * (second ? sizes[1] : 1)};
+}
+
 Builder::Builder(const flow::Residents& residents, MeshSizes meshes)
     : residents_(residents), meshes_(meshes) {}
 

@@ -18,12 +18,27 @@ using flow::Value;
 
 // Ranks along the axes of the two meshes: attention {dp, tp}, moe {moe_ep, moe_tp}.
 struct MeshSizes {
+  // Communicator ids of one mesh that sum over its first axis, its second, and both; −1: none.
+  using Sums = std::array<int32_t, 3>;
+  static constexpr Sums kNoSums = {-1, -1, -1};
+
   std::array<int32_t, 2> attention = {1, 1};
   std::array<int32_t, 2> moe = {1, 1};
+  Sums attention_sums = kNoSums;
+  Sums moe_sums = kNoSums;
 
   const std::array<int32_t, 2>& of(flow::Mesh mesh) const {
     return mesh == flow::Mesh::attention ? attention : moe;
   }
+
+  // The ranks over which a Value of this placement is summed up; communicator −1 and 1 rank where
+  // it is no Partial, communicator −1 where there is none for these axes.
+  struct Sum {
+    int32_t communicator = -1;
+    int32_t ranks = 1;
+    bool operator==(const Sum&) const = default;
+  };
+  Sum sum_over(const Placement& placement) const;
 };
 
 class Builder {

@@ -16,7 +16,11 @@ using flow::Mesh;
 // x [4, 8] and w [6, 8], with placements of their own, on meshes of 2 × 2 ranks.
 class BuilderTest : public ::testing::Test {
  protected:
-  BuilderTest() : b_(residents_, {.attention = {2, 2}, .moe = {2, 2}}) {}
+  BuilderTest()
+      : b_(residents_, {.attention = {2, 2},
+                        .moe = {2, 2},
+                        .attention_sums = {-1, 1, 0},
+                        .moe_sums = {-1, -1, 0}}) {}
 
   Value step(Placement placement, int64_t rows = 4, int64_t cols = 8) {
     return b_.step("x", Format::f32, rows, cols, placement);
@@ -78,8 +82,8 @@ TEST_F(BuilderTest, ASumOfUnlikeTermsIsRefused) {
 }
 
 TEST_F(BuilderTest, AReplicatedTermInsideAPartialSumIsRefused) {
-  sum_to(b_, {step(tp(Shard::partial)), step({})}, {}, "sum");
-  EXPECT_NE(error().find("needs a collective"), std::string::npos);
+  sum_to(b_, {step(tp(Shard::partial)), step({})}, tp(Shard::partial), "sum");
+  EXPECT_NE(error().find("a term can be reduced to the sum's placement"), std::string::npos);
 }
 
 TEST_F(BuilderTest, RoutingOfSplitScoresIsRefused) {

@@ -91,7 +91,7 @@ Grouped grouped_gemm(Builder& b, const Grouped& in, Value weights, int64_t capac
   const int64_t n = b.num_rows(weights) / slots;
   const Value y =
       b.step(label, b.format(in.rows), capacity, epilogue == Epilogue::swiglu ? n / 2 : n,
-             product_placement(b, in.rows, weights), in.count);
+             grouped_product_placement(b, in.rows, in.offsets, weights), in.count);
   b.emit(
       GroupedGemmDesc{
           .epilogue = epilogue, .num_slots = slots, .tuned_rows = static_cast<int32_t>(capacity)},

@@ -1,5 +1,7 @@
 #include "ops/moe.h"
 
+#include <algorithm>
+
 #include "ops/kind.h"
 #include "ops/placement.h"
 
@@ -79,25 +81,35 @@ Dispatched dispatch(Builder& b, Value x, const Routing& routing) {
   return {b.placed(x, to), {b.placed(routing.ids, to), b.placed(routing.weights, to)}};
 }
 
-Permuted permute(Builder& b, const Dispatched& in, int32_t num_slots) {
+Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots) {
   const Value ids = in.routing.ids;
-  const Placement placement = b.placement(ids);
-  const int64_t capacity = b.num_rows(ids) * b.num_cols(ids);
-  const Value offsets = b.step("offsets", Format::i32, num_slots + 1, 1, placement);
+  require_whole_rows(b, ids, "experts are found by whole rows of ids");
+  const bool spread = b.meshes().moe[0] > 1;
+  b.require(spread || slots.first_expert == 0, "a rank alone holds all experts", {ids});
+  Placement placement = b.placement(ids);
+  placement.axes[0] = Shard::row_sharded;  // where there is more than one rank along moe_ep
+  const int64_t capacity = b.num_rows(ids) * std::min<int64_t>(b.num_cols(ids), slots.count);
+  const Value offsets = b.step("offsets", Format::i32, slots.count + 1, 1, placement);
   const Value source = b.step("source", Format::i32, capacity, 1, placement);
   const Value places = b.step("places", Format::i32, b.num_rows(ids), b.num_cols(ids), placement);
-  b.emit(kernels::PermuteDesc{.num_slots = num_slots}, {ids, offsets, source, places});
+  b.emit(kernels::PermuteDesc{.num_slots = slots.count, .first_expert = slots.first_expert},
+         {ids, offsets, source, places});
   return {{.rows = in.rows,
            .source = source,
            .offsets = offsets,
-           .count = b.rows(offsets, num_slots, 1)},
+           .count = b.rows(offsets, slots.count, 1)},
           places,
           in.routing.weights};
 }
 
 Value combine(Builder& b, const Grouped& grouped, const Permuted& in) {
+  Placement placement = b.placement(grouped.rows);
+  for (size_t axis = 0; axis < 2; ++axis) {  // each rank adds up the choices that it has
+    const bool spread = b.placement(grouped.offsets).axes[axis] == Shard::row_sharded;
+    if (spread) placement.axes[axis] = Shard::partial;
+  }
   const Value out = b.step("routed", b.format(grouped.rows), b.num_rows(in.places),
-                           b.num_cols(grouped.rows), b.placement(grouped.rows));
+                           b.num_cols(grouped.rows), placement);
   b.emit(kernels::CombineDesc{}, {b.uncounted(grouped.rows), in.places, in.weights, out});
   return out;
 }

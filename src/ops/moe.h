@@ -32,18 +32,27 @@ struct Dispatched {
   Routing routing;  // of these rows
 };
 
+// The routed experts that this rank holds, in slots 0 … count − 1. Ranks along moe_ep hold
+// different ones, ranks along moe_tp columns of the same.
+struct ExpertSlots {
+  int32_t first_expert = 0;
+  int32_t count = 0;
+};
+
 // Attention mesh → MoE mesh. Rows that every rank of the MoE mesh holds already are only renamed.
 Dispatched dispatch(Builder& b, Value x, const Routing& routing);
 
-// Orders the choices by slot; `places` tells combine() where each went.
+// Orders the choices by slot, those of experts that are elsewhere left out; `places` tells
+// combine() where each went.
 struct Permuted {
   Grouped grouped;
   Value places;   // i32 [T, K]
   Value weights;  // f32 [T, K]
 };
-Permuted permute(Builder& b, const Dispatched& in, int32_t num_slots);
+Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots);
 
-// Σ_k weights[t, k] · grouped[places[t, k]] in the order of k → [T, H].
+// Σ_k weights[t, k] · grouped[places[t, k]] over the choices that are here, in the order of k →
+// [T, H]; a Partial where the experts are spread over ranks.
 Value combine(Builder& b, const Grouped& grouped, const Permuted& in);
 
 }  // namespace braid::ops

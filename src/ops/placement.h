@@ -7,8 +7,13 @@
 namespace braid::ops {
 
 // x [M, K] times W [N, K]: W row_sharded splits N (the result's columns), W col_sharded splits K
-// together with x's columns and leaves a Partial. A Partial x is refused.
+// together with x's columns and leaves a Partial. A Partial x and a W split on another mesh than
+// x's are refused.
 Placement product_placement(Builder& b, Value x, Value w);
+
+// The same for rows grouped by slot, whose placement `offsets` has: on an axis where each rank has
+// slots of its own (row_sharded), W holds just these, and the result has their rows alone.
+Placement grouped_product_placement(Builder& b, Value x, Value offsets, Value w);
 
 // a + b: equal placements only, so that no replicated term gets into a sum that is reduced later.
 Placement sum_placement(Builder& b, Value a, Value other);

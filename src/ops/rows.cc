@@ -1,5 +1,8 @@
 #include "ops/rows.h"
 
+#include <algorithm>
+
+#include "ops/collectives.h"
 #include "ops/kind.h"
 #include "ops/placement.h"
 
@@ -77,14 +80,47 @@ Value add(Builder& b, Value a, Value other, std::string_view label) {
   return out;
 }
 
+namespace {
+
+// Whether the term, once its Partial axes are reduced, is at `target`. Meshes can be told apart
+// only where something is split.
+bool gets_to(const Placement& term, const Placement& target) {
+  if (target.is_partial()) return term == target;
+  for (size_t axis = 0; axis < 2; ++axis) {
+    const Shard from = term.axes[axis];
+    const Shard to = target.axes[axis];
+    const bool whole = from == Shard::replicated || from == Shard::partial;
+    if (to == Shard::replicated ? !whole : from != to || term.mesh != target.mesh) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 Value sum_to(Builder& b, std::initializer_list<Value> terms, Placement placement,
              std::string_view label) {
-  Value total;
+  struct LikeTerms {
+    MeshSizes::Sum over;
+    Value sum;
+  };
+  InlineVector<LikeTerms, 4> sums;
   for (const Value term : terms) {
-    b.require(b.placement(term).axes == placement.axes,
-              "a term of this placement needs a collective to get into the sum", {term});
-    const Value here = b.placed(term, placement);
-    total = total.present() ? add(b, total, here, label) : here;
+    b.require(gets_to(b.placement(term), placement), "a term can be reduced to the sum's placement",
+              {term});
+    const MeshSizes::Sum over = b.meshes().sum_over(b.placement(term));
+    auto* like = std::find_if(sums.begin(), sums.end(),
+                              [&](const LikeTerms& found) { return found.over == over; });
+    if (like == sums.end()) {
+      sums.push_back({over, term});
+    } else {
+      like->sum = add(b, like->sum, b.placed(term, b.placement(like->sum)), label);
+    }
+  }
+  Value total;
+  for (const LikeTerms& like : sums) {
+    const bool partial = b.placement(like.sum).is_partial() && !placement.is_partial();
+    const Value whole = b.placed(partial ? all_reduce(b, like.sum, label) : like.sum, placement);
+    total = total.present() ? add(b, total, whole, label) : whole;
   }
   return total;
 }

@@ -12,7 +12,9 @@ Value gather_rows(Builder& b, Value table, Value index, std::string_view label, 
 // a + b, both [T, H] of one placement.
 Value add(Builder& b, Value a, Value other, std::string_view label);
 
-// The sum of `terms` [T, H] at `placement`: like terms are added, then each sum is reduced once.
+// The sum of `terms` [T, H] at `placement`: terms that are Partial over the same ranks are added,
+// then each sum is reduced once; terms that stand there already are only renamed, whatever their
+// mesh. The only function, with dispatch(), whose operands are of two meshes.
 Value sum_to(Builder& b, std::initializer_list<Value> terms, Placement placement,
              std::string_view label);
 

@@ -37,10 +37,13 @@ struct RouteDesc {
   int32_t layer = 0;
 };
 
-// ids [T, K] → rows ordered by slot, then by token: offsets [num_slots + 1], source [≤ T·K] (the
-// token of each grouped row), places [T, K] (where each choice went; −1 for ids of −1).
+// ids [T, K] → rows ordered by slot, then by token: offsets [num_slots + 1], source (the token of
+// each grouped row), places [T, K] (where each choice went; −1 where it is not here). This rank
+// holds expert first_expert + s in slot s; ids of −1 and of experts elsewhere are not here. A row's
+// ids differ, so that source has at most T · min(K, num_slots) rows.
 struct PermuteDesc {
   int32_t num_slots = 0;
+  int32_t first_expert = 0;
 };
 
 // out[t] = Σ_k weights[t, k] · grouped[places[t, k]], added in the order of k in float32.

@@ -2,10 +2,19 @@
 
 #include <algorithm>
 
-#include "base/status.h"
 #include "kernels/cpu/lanes.h"
 
 namespace braid::kernels::cpu {
+
+namespace {
+
+// The slot of an expert; −1 where it is not here.
+int32_t slot_of(const PermuteDesc& desc, int32_t id) {
+  const int32_t slot = id - desc.first_expert;
+  return id < 0 || slot < 0 || slot >= desc.num_slots ? -1 : slot;
+}
+
+}  // namespace
 
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
              int32_t* offsets, int32_t* source, Matrix<int32_t> places) {
@@ -14,15 +23,14 @@ void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const 
   std::fill_n(offsets, desc.num_slots + 1, 0);
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t k = 0; k < top_k; ++k) {
-      const int32_t slot = ids.row(t)[k];
-      BRAID_CHECK(slot < desc.num_slots, "slot {} of {}", slot, desc.num_slots);
+      const int32_t slot = slot_of(desc, ids.row(t)[k]);
       if (slot >= 0) ++offsets[slot + 1];
     }
   }
   for (int64_t s = 0; s < desc.num_slots; ++s) offsets[s + 1] += offsets[s];
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t k = 0; k < top_k; ++k) {
-      const int32_t slot = ids.row(t)[k];
+      const int32_t slot = slot_of(desc, ids.row(t)[k]);
       if (slot >= 0) source[offsets[slot]] = static_cast<int32_t>(t);
       places.row(t)[k] = slot < 0 ? -1 : offsets[slot]++;
     }

@@ -21,7 +21,8 @@ struct RouteArgs {
 int64_t route_scratch_bytes(const RouteDesc& desc);
 void route(const RouteDesc& desc, const RouteArgs& args, std::byte* scratch);
 
-// ids [rows, top_k] in slots; offsets [num_slots + 1], source [rows · top_k], places [rows, top_k].
+// ids [rows, top_k] of experts; offsets [num_slots + 1], source [rows · min(top_k, num_slots)],
+// places [rows, top_k].
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
              int32_t* offsets, int32_t* source, Matrix<int32_t> places);
 

@@ -1,0 +1,76 @@
+#include "ops/collectives.h"
+
+#include "ops/kind.h"
+
+using braid::flow::Access;
+using braid::flow::Collective;
+using braid::flow::KindInfo;
+using braid::flow::OperandSpec;
+using braid::flow::Type;
+using braid::flow::Work;
+using braid::ops::AllReduceDesc;
+
+namespace {
+
+constexpr OperandSpec kAllReduceOperands[] = {{"in"}, {"out", Access::write}};
+
+// What a ring sends: each rank's part of the rows once in each of its two halves.
+Work all_reduce_work(const void* desc, std::span<const Type> types) {
+  const double ranks = static_cast<const AllReduceDesc*>(desc)->ranks;
+  return {.flop = (ranks - 1) / ranks * static_cast<double>(types[0].rows * types[0].cols),
+          .bytes = braid::ops::bytes(types),
+          .link_bytes = 2 * (ranks - 1) / ranks * braid::ops::bytes(types[0])};
+}
+
+// Order-dependent, so that no two different lists of numbers are likely to agree.
+uint64_t signature_of(std::initializer_list<int64_t> numbers) {
+  uint64_t hash = 0x9e3779b97f4a7c15u;
+  for (const int64_t number : numbers) {
+    hash = (hash ^ static_cast<uint64_t>(number)) * 0xbf58476d1ce4e5b9u;
+    hash ^= hash >> 29;
+  }
+  return hash;
+}
+
+// Which rows are summed is part of it: chunks of one size must not meet crosswise.
+std::optional<Collective> all_reduce_collective(const void* desc, std::span<const Type> types) {
+  const auto& reduce = *static_cast<const AllReduceDesc*>(desc);
+  const Type& in = types[0];
+  return Collective{.communicator = reduce.communicator,
+                    .signature = signature_of(
+                        {reduce.communicator, reduce.ranks, static_cast<int64_t>(reduce.method),
+                         static_cast<int64_t>(in.format), in.first_row, in.rows, in.cols})};
+}
+
+constexpr KindInfo kAllReduce = {.name = "all_reduce",
+                                 .operands = kAllReduceOperands,
+                                 .home = braid::flow::Lane::comm,
+                                 .work = all_reduce_work,
+                                 .collective = all_reduce_collective};
+
+}  // namespace
+
+template <>
+const KindInfo& braid::flow::kind_of<AllReduceDesc>() {
+  return kAllReduce;
+}
+
+namespace braid::ops {
+
+Value all_reduce(Builder& b, Value x, std::string_view label, ReduceMethod method) {
+  Placement placement = b.placement(x);
+  b.require(placement.is_partial(), "only a Partial is reduced, and that once", {x});
+  b.require(!b.info(x).count.present(), "all ranks know how many rows a collective has", {x});
+  const MeshSizes::Sum sum = b.meshes().sum_over(placement);
+  b.require(!placement.is_partial() || sum.communicator >= 0, "a communicator sums over these axes",
+            {x});
+  for (Shard& shard : placement.axes) {
+    if (shard == Shard::partial) shard = Shard::replicated;
+  }
+  const Value out = b.step(label, b.format(x), b.num_rows(x), b.num_cols(x), placement);
+  b.emit(AllReduceDesc{.communicator = sum.communicator, .ranks = sum.ranks, .method = method},
+         {x, out});
+  return out;
+}
+
+}  // namespace braid::ops
