@@ -12,13 +12,25 @@ namespace braid::model {
 using flow::Lifetime;
 using flow::Role;
 using layers::InputLayout;
+using ops::Linear;
 
 namespace {
 
-// Columns of a token's row in a layer's cache.
-int64_t cache_columns(const ModelConfig& config) {
+using ops::Placement;
+using ops::Shard;
+
+// Weights split over tp, or over the experts' mesh, by rows or by columns.
+constexpr Placement kRows = {.axes = {Shard::replicated, Shard::row_sharded}};
+constexpr Placement kColumns = {.axes = {Shard::replicated, Shard::col_sharded}};
+constexpr Placement kExpertRows = {.mesh = flow::Mesh::moe,
+                                   .axes = {Shard::row_sharded, Shard::row_sharded}};
+constexpr Placement kExpertColumns = {.mesh = flow::Mesh::moe,
+                                      .axes = {Shard::row_sharded, Shard::col_sharded}};
+
+// Columns of a token's row in a layer's cache on one rank.
+int64_t cache_columns(const ModelConfig& config, const layout::Shards& shards) {
   if (const auto* gqa = std::get_if<GqaConfig>(&config.attention)) {
-    return 2 * gqa->num_kv_heads * gqa->head_dim;
+    return 2 * shards.kv_heads().count * gqa->head_dim;
   }
   const auto& mla = std::get<MlaConfig>(config.attention);
   return mla.kv_lora_rank + mla.qk_rope_head_dim;
@@ -49,8 +61,10 @@ kernels::Score score_of(RouterScore score) {
 }  // namespace
 
 DecoderModel::DecoderModel(ModelConfig config, ModelOptions options)
-    : config_(std::move(config)), options_(options) {
-  weights_ = plan_weights(config_, options_.dtype, residents_, plan_);
+    : config_(std::move(config)),
+      options_(std::move(options)),
+      shards_(layout_sizes(config_), options_.layout, options_.rank) {
+  weights_ = plan_weights(config_, options_.dtype, shards_, residents_, plan_);
   if (config_.moe && options_.choice == kernels::Choice::zipf) {
     popularity_ =
         plan_.add_computed(residents_, "expert_popularity",
@@ -63,8 +77,18 @@ layers::StepLimits DecoderModel::limits() const {
   return {.max_blocks = options_.max_blocks, .all_logits = options_.probes.all_logits};
 }
 
-int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dtype) {
-  return config.num_layers * cache_columns(config) * bytes_of(dtype);
+int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dtype,
+                                            const layout::Layout& layout) {
+  const layout::Shards shards(layout_sizes(config), layout, 0);
+  return config.num_layers * cache_columns(config, shards) * bytes_of(dtype);
+}
+
+ops::Builder DecoderModel::builder() const {
+  const layout::Layout& layout = options_.layout;
+  return ops::Builder(residents_, {.attention = layout.attention.sizes,
+                                   .moe = layout.moe.sizes,
+                                   .attention_sums = layout.attention_sums,
+                                   .moe_sums = layout.moe_sums});
 }
 
 void DecoderModel::declare_state() {
@@ -88,7 +112,7 @@ void DecoderModel::declare_state() {
   const int64_t slots = int64_t{options_.num_blocks} * options_.page_size;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     state_.caches.push_back(carried(fmt::format("layer {} kv_cache", layer), options_.dtype, slots,
-                                    cache_columns(config_)));
+                                    cache_columns(config_, shards_)));
     if (options_.probes.hidden) {
       state_.hidden.push_back(carried(fmt::format("hidden.{}", layer), options_.dtype,
                                       layout.num_rows, config_.hidden_size));
@@ -112,22 +136,23 @@ void DecoderModel::declare_state() {
 layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   const auto scale = static_cast<float>(config_.softmax_scale);
+  const auto num_heads = static_cast<int32_t>(shards_.heads().count);
   layers::DecoderDesc desc{.eps = eps};
   if (const auto* gqa = std::get_if<GqaConfig>(&config_.attention)) {
-    desc.attention =
-        layers::GqaDesc{.attention = {.num_heads = static_cast<int32_t>(gqa->num_heads),
-                                      .num_kv_heads = static_cast<int32_t>(gqa->num_kv_heads),
-                                      .head_dim = static_cast<int32_t>(gqa->head_dim),
-                                      .page_size = options_.page_size,
-                                      .scale = scale},
-                        .rotary = {.head_dim = static_cast<int32_t>(gqa->head_dim),
-                                   .dims = static_cast<int32_t>(config_.rotary.dim),
-                                   .interleaved = config_.rotary.interleaved ? 1 : 0},
-                        .eps = eps};
+    desc.attention = layers::GqaDesc{
+        .attention = {.num_heads = num_heads,
+                      .num_kv_heads = static_cast<int32_t>(shards_.kv_heads().count),
+                      .head_dim = static_cast<int32_t>(gqa->head_dim),
+                      .page_size = options_.page_size,
+                      .scale = scale},
+        .rotary = {.head_dim = static_cast<int32_t>(gqa->head_dim),
+                   .dims = static_cast<int32_t>(config_.rotary.dim),
+                   .interleaved = config_.rotary.interleaved ? 1 : 0},
+        .eps = eps};
   } else {
     const auto& mla = std::get<MlaConfig>(config_.attention);
     desc.attention =
-        layers::MlaLayerDesc{.attention = {.num_heads = static_cast<int32_t>(mla.num_heads),
+        layers::MlaLayerDesc{.attention = {.num_heads = num_heads,
                                            .kv_lora_rank = static_cast<int32_t>(mla.kv_lora_rank),
                                            .nope_dim = static_cast<int32_t>(mla.qk_nope_head_dim),
                                            .rope_dim = static_cast<int32_t>(mla.qk_rope_head_dim),
@@ -153,7 +178,8 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
                           .scaling_factor = static_cast<float>(router.scaling_factor),
                           .choice = options_.choice,
                           .layer = static_cast<int32_t>(layer)},
-                .slots = {.count = static_cast<int32_t>(moe.num_experts)}};
+                .slots = {.first_expert = static_cast<int32_t>(shards_.experts().first),
+                          .count = static_cast<int32_t>(shards_.experts().count)}};
   }
   return desc;
 }
@@ -169,27 +195,35 @@ layers::MoeWeights DecoderModel::moe_weights(ops::Builder& b, int64_t layer,
   const auto step_rows = [&](int32_t index) {
     return index == kAbsent ? Value{} : b.rows(b.resident(index), 0, layout.num_rows);
   };
-  const Value gate_up = b.resident(buffers.gate_up);
-  const Value down = b.resident(buffers.down);
-  const int64_t gate_up_rows = 2 * moe.expert_width;
+  const int64_t slots = shards_.experts().count;
+  const int64_t slot_rows = 2 * shards_.expert_width(moe.expert_width).padded;
   layers::MoeWeights w{
       .router = b.resident(buffers.router),
       .route = {.bias = optional(buffers.correction_bias),
                 .forced = step_rows(state_.forced_ids[i]),
                 .popularity = optional(popularity_),
                 .into = {step_rows(state_.expert_ids[i]), step_rows(state_.expert_weights[i])}},
-      .gate_up = b.rows(gate_up, 0, moe.num_experts * gate_up_rows),
-      .down = b.rows(down, 0, moe.num_experts * config_.hidden_size),
+      .gate_up = b.rows(b.resident(buffers.gate_up, kExpertRows), 0, slots * slot_rows),
+      .down = b.rows(b.resident(buffers.down, kExpertColumns), 0, slots * config_.hidden_size),
       .shared = {}};
-  if (const int64_t shared = moe.num_shared_experts; shared > 0) {
-    w.shared =
-        layers::MlpWeights{.gate_up = {.weight = b.rows(gate_up, moe.num_experts * gate_up_rows,
-                                                        shared * gate_up_rows)},
-                           .down = {.weight = b.rows(down, moe.num_experts * config_.hidden_size,
-                                                     shared * config_.hidden_size),
-                                    .k_slots = static_cast<int32_t>(shared)}};
-  }
+  if (moe.num_shared_experts > 0) w.shared = shared_experts(b, buffers);
   return w;
+}
+
+layers::MlpWeights DecoderModel::shared_experts(ops::Builder& b, const MlpBuffers& buffers) const {
+  if (buffers.shared_gate_up != kAbsent) {
+    return {.gate_up = {.weight = b.resident(buffers.shared_gate_up, kRows)},
+            .down = {.weight = b.resident(buffers.shared_down, kColumns)}};
+  }
+  const MoeConfig& moe = *config_.moe;
+  const int64_t slots = moe.num_shared_experts;
+  const int64_t slot_rows = 2 * shards_.expert_width(moe.expert_width).padded;
+  return {
+      .gate_up = {.weight = b.rows(b.resident(buffers.gate_up, kRows), moe.num_experts * slot_rows,
+                                   slots * slot_rows)},
+      .down = {.weight = b.rows(b.resident(buffers.down, kColumns),
+                                moe.num_experts * config_.hidden_size, slots * config_.hidden_size),
+               .k_slots = static_cast<int32_t>(slots)}};
 }
 
 layers::DecoderWeights DecoderModel::weights(ops::Builder& b, int64_t layer,
@@ -203,28 +237,29 @@ layers::DecoderWeights DecoderModel::weights(ops::Builder& b, int64_t layer,
   layers::DecoderWeights w{.attention_norm = b.resident(attention.norm),
                            .mlp_norm = b.resident(mlp.norm)};
   const Value cache = b.resident(state_.caches[i]);
+  const Linear o{.weight = b.resident(attention.o, kColumns)};
   if (std::holds_alternative<GqaConfig>(config_.attention)) {
     w.attention = layers::GqaWeights{
-        .qkv = {.weight = b.resident(attention.qkv), .bias = optional(attention.qkv_bias)},
+        .qkv = {.weight = b.resident(attention.qkv, kRows), .bias = optional(attention.qkv_bias)},
         .q_norm = optional(attention.q_norm),
         .k_norm = optional(attention.k_norm),
-        .o = {.weight = b.resident(attention.o)},
+        .o = o,
         .cache = cache};
   } else {
     w.attention = layers::MlaWeights{.q_a = {.weight = optional(attention.q_a)},
                                      .q_a_norm = optional(attention.q_a_norm),
-                                     .q_b = {.weight = b.resident(attention.q_b)},
+                                     .q_b = {.weight = b.resident(attention.q_b, kRows)},
                                      .kv_a = {.weight = b.resident(attention.kv_a)},
                                      .kv_a_norm = b.resident(attention.kv_a_norm),
-                                     .kv_b = b.resident(attention.kv_b),
-                                     .o = {.weight = b.resident(attention.o)},
+                                     .kv_b = b.resident(attention.kv_b, kRows),
+                                     .o = o,
                                      .cache = cache};
   }
   if (config_.is_moe(layer)) {
     w.mlp = moe_weights(b, layer, layout);
   } else {
-    w.mlp = layers::MlpWeights{.gate_up = {.weight = b.resident(mlp.gate_up)},
-                               .down = {.weight = b.resident(mlp.down)}};
+    w.mlp = layers::MlpWeights{.gate_up = {.weight = b.resident(mlp.gate_up, kRows)},
+                               .down = {.weight = b.resident(mlp.down, kColumns)}};
   }
   return w;
 }
@@ -238,7 +273,7 @@ void DecoderModel::probe(ops::Builder& b, const std::vector<int32_t>& into, int6
 }
 
 Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const {
-  ops::Builder b(residents_);
+  ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   layers::StepRows rows = layers::step_inputs(b, b.resident(state_.inputs_host),
                                               b.resident(state_.inputs), layout, limits());
@@ -274,7 +309,7 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const 
 }
 
 Result<flow::Program> DecoderModel::build_readback(int64_t rows) const {
-  ops::Builder b(residents_);
+  ops::Builder b = builder();
   b.set_role(Role::sampling);
   ops::read_back(b, b.rows(b.resident(state_.sampled), 0, rows),
                  b.rows(b.resident(state_.sampled_host), 0, rows));

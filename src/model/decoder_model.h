@@ -29,6 +29,8 @@ struct ModelOptions {
   kernels::Choice choice = kernels::Choice::router;  // who chooses experts (dummy weights)
   double zipf_exponent = 1.0;                        // for Choice::zipf
   kernels::MlaForm mla_form = kernels::MlaForm::absorbed;
+  layout::Layout layout;  // legal for the model (make_layout); the default: one rank
+  int32_t rank = 0;
 };
 
 // Resident indices of what is not a weight; kAbsent or empty where not asked for.
@@ -57,8 +59,11 @@ class DecoderModel {
   const StateBuffers& state() const { return state_; }
   layers::StepLimits limits() const;
 
-  // Bytes of KV cache that one token takes in all layers.
-  static int64_t cache_bytes_per_token(const ModelConfig& config, Format dtype);
+  const layout::Shards& shards() const { return shards_; }
+
+  // Bytes of KV cache that one token takes in all layers on one rank; alike on all of them.
+  static int64_t cache_bytes_per_token(const ModelConfig& config, Format dtype,
+                                       const layout::Layout& layout = {});
 
   // The Program of a step of this shape: from the host's words to sampled ids.
   Result<flow::Program> build(const layers::StepShape& shape) const;
@@ -67,15 +72,18 @@ class DecoderModel {
 
  private:
   void declare_state();
+  ops::Builder builder() const;
   layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
                                  const layers::InputLayout& layout) const;
   layers::MoeWeights moe_weights(ops::Builder& b, int64_t layer,
                                  const layers::InputLayout& layout) const;
+  layers::MlpWeights shared_experts(ops::Builder& b, const MlpBuffers& buffers) const;
   layers::DecoderDesc desc(int64_t layer) const;
   void probe(ops::Builder& b, const std::vector<int32_t>& into, int64_t layer, Value value) const;
 
   ModelConfig config_;
   ModelOptions options_;
+  layout::Shards shards_;
   flow::Residents residents_;
   WeightPlan plan_;
   ModelBuffers weights_;

@@ -1,8 +1,10 @@
-// The weight buffers of each architecture, by layer, under the names of published checkpoints.
+// The weight buffers of each architecture on one rank, by layer, under the names of published
+// checkpoints.
 #pragma once
 
 #include <vector>
 
+#include "layout/shards.h"
 #include "model/config.h"
 #include "model/weight_plan.h"
 
@@ -22,6 +24,9 @@ struct AttentionBuffers {
 struct MlpBuffers {
   int32_t norm = kAbsent;
   int32_t gate_up = kAbsent, down = kAbsent;  // dense MLP, or the experts' pool
+  // The shared experts where they are not the pool's last slots: where ranks have different
+  // experts.
+  int32_t shared_gate_up = kAbsent, shared_down = kAbsent;
   int32_t router = kAbsent, correction_bias = kAbsent;
 };
 
@@ -38,11 +43,13 @@ struct ModelBuffers {
   int32_t inverse_frequencies = kAbsent;
 };
 
-// Declares all weights in `format` (the correction bias in f32) and plans their loading.
-ModelBuffers plan_weights(const ModelConfig& config, Format format, flow::Residents& residents,
-                          WeightPlan& plan);
+// Declares all weights in `format` (the correction bias in f32) and plans their loading: this
+// rank's heads, widths and experts; embedding, head, norms, router and what makes an MLA latent are
+// whole.
+ModelBuffers plan_weights(const ModelConfig& config, Format format, const layout::Shards& shards,
+                          flow::Residents& residents, WeightPlan& plan);
 
-// Slots of the experts' pool: the routed experts, then the shared ones.
-int64_t num_slots(const MoeConfig& moe);
+// What decides over which ranks the model can be spread.
+layout::ModelSizes layout_sizes(const ModelConfig& config);
 
 }  // namespace braid::model

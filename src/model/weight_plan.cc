@@ -26,29 +26,52 @@ std::vector<std::byte> converted(const std::vector<float>& values, Format format
 struct Target {
   std::byte* data;
   Format format;
+  int64_t cols;  // of a row of the part in the buffer
 };
+
+// A vector is a column of numbers, whatever the width of its buffer.
+int64_t target_columns(const WeightPart& part, int64_t buffer_columns) {
+  return part.shape.size() == 1 ? 1 : buffer_columns;
+}
+
+Block window_of(const WeightPart& part) {
+  return part.window.value_or(Block{.rows = part.shape.front(), .columns = columns_of(part.shape)});
+}
+
+// `values` [count, columns] with zeros behind every row, [count, to].
+std::vector<float> widened(const std::vector<float>& values, int64_t columns, int64_t to) {
+  if (columns == to) return values;
+  const auto count = static_cast<int64_t>(values.size()) / columns;
+  std::vector<float> wide(static_cast<size_t>(count * to));
+  for (int64_t row = 0; row < count; ++row) {
+    std::copy_n(values.begin() + row * columns, columns, wide.begin() + row * to);
+  }
+  return wide;
+}
 
 Status load_part(const TensorSource& source, const WeightPart& part, const Target& target,
                  device::Device& device) {
-  const int64_t rows = part.shape.front();
-  const int64_t columns = part.columns > 0 ? part.columns : columns_of(part.shape);
-  const int64_t slab_rows = std::max<int64_t>(1, kSlabValues / columns);
-  const int64_t row_bytes = columns * bytes_of(target.format);
+  const Block window = window_of(part);
+  const int64_t slab_rows = std::max<int64_t>(1, kSlabValues / target.cols);
+  const int64_t row_bytes = target.cols * bytes_of(target.format);
   std::vector<float> values;
-  for (int64_t first = 0; first < rows; first += slab_rows) {
-    const int64_t count = std::min(slab_rows, rows - first);
-    values.resize(static_cast<size_t>(count * columns));
-    TRY(source.read_block(
-        part.tensor, part.shape,
-        {.first_row = first, .rows = count, .first_column = part.first_column, .columns = columns},
-        values));
-    const std::vector<std::byte> bytes = converted(values, target.format);
+  for (int64_t first = 0; first < window.rows; first += slab_rows) {
+    Block slab = window;
+    slab.first_row += first;
+    slab.rows = std::min(slab_rows, window.rows - first);
+    std::vector<float> rows(static_cast<size_t>(slab.rows * target.cols));
+    if (slab.columns > 0) {
+      values.resize(static_cast<size_t>(slab.rows * slab.columns));
+      TRY(source.read_block(part.tensor, part.shape, slab, values));
+      rows = widened(values, slab.columns, target.cols);
+    }
+    const std::vector<std::byte> bytes = converted(rows, target.format);
     std::byte* to = target.data + (part.first_row + first * part.row_step) * row_bytes;
     if (part.row_step == 1) {
-      device.upload(to, bytes.data(), count * row_bytes);
+      device.upload(to, bytes.data(), slab.rows * row_bytes);
       continue;
     }
-    for (int64_t row = 0; row < count; ++row) {
+    for (int64_t row = 0; row < slab.rows; ++row) {
       device.upload(to + row * part.row_step * row_bytes, bytes.data() + row * row_bytes,
                     row_bytes);
     }
@@ -56,16 +79,20 @@ Status load_part(const TensorSource& source, const WeightPart& part, const Targe
   return {};
 }
 
-int64_t values_of(const WeightPart& part) {
-  return part.shape.front() * (part.columns > 0 ? part.columns : columns_of(part.shape));
-}
-
 }  // namespace
+
+WeightPart WeightPart::zeros(int64_t first_row, int64_t rows) {
+  return {.tensor = {}, .shape = {0, 0}, .first_row = first_row, .window = Block{.rows = rows}};
+}
 
 int32_t WeightPlan::add(flow::Residents& residents, std::string name, Format format, int64_t rows,
                         int64_t cols, std::vector<WeightPart> parts) {
   int64_t values = 0;
-  for (const WeightPart& part : parts) values += values_of(part);
+  for (const WeightPart& part : parts) {
+    const int64_t columns = target_columns(part, cols);
+    BRAID_CHECK(window_of(part).columns <= columns, "({} is wider than {})", part.tensor, name);
+    values += part.rows() * columns;
+  }
   BRAID_CHECK(values == rows * cols, "({} [{}, {}] is made of {} values)", name, rows, cols,
               values);
   const int32_t resident =
@@ -88,10 +115,11 @@ Status WeightPlan::load(const TensorSource& source, const flow::Residents& resid
                         device::Device& device,
                         const std::function<void(int64_t)>& progress) const {
   for (const Planned& weight : weights_) {
-    const Format format = residents[weight.resident].format;
+    const flow::Resident& to = residents[weight.resident];
     for (const WeightPart& part : weight.parts) {
-      TRY(load_part(source, part, {residents.data(weight.resident), format}, device));
-      if (progress) progress(values_of(part) * bytes_of(format));
+      const int64_t columns = target_columns(part, to.cols);
+      TRY(load_part(source, part, {residents.data(weight.resident), to.format, columns}, device));
+      if (progress) progress(part.rows() * columns * bytes_of(to.format));
     }
   }
   for (const ComputedWeight& weight : computed_) {

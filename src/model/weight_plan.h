@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,15 +12,19 @@
 
 namespace braid::model {
 
-// A tensor, or a block of its columns, laid into a buffer: row i goes to row first_row + i ·
-// row_step of a buffer with as many columns as the block.
+// A tensor, or a window of it, laid into a buffer: row i of it goes to row first_row + i ·
+// row_step. Where the buffer has more columns, they are zeros: the pads of a shard. A tensor of one
+// dimension fills first_row … of the numbers of a buffer [1, n].
 struct WeightPart {
   std::string tensor;
   std::vector<int64_t> shape;  // of the whole tensor
   int64_t first_row = 0;
   int64_t row_step = 1;  // 2: gate and up rows alternate
-  int64_t first_column = 0;
-  int64_t columns = 0;  // 0: all
+  std::optional<Block> window = std::nullopt;
+
+  static WeightPart zeros(int64_t first_row, int64_t rows);  // of the buffer's width
+
+  int64_t rows() const { return window ? window->rows : shape.front(); }
 };
 
 // A weight whose values are computed here, not read (inverse frequencies, popularity).
@@ -30,7 +35,7 @@ struct ComputedWeight {
 
 class WeightPlan {
  public:
-  // Declares a weight [rows, cols] made of `parts`; returns its resident index.
+  // Declares a weight [rows, cols] made of `parts`, which fill it; returns its resident index.
   int32_t add(flow::Residents& residents, std::string name, Format format, int64_t rows,
               int64_t cols, std::vector<WeightPart> parts);
   // Declares an f32 weight [1, n] with these values.

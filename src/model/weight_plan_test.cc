@@ -69,12 +69,41 @@ TEST_F(WeightPlanTest, GateAndUpRowsAlternate) {
 }
 
 TEST_F(WeightPlanTest, ColumnsOfATensorBecomeRowsOfABuffer) {
-  const int32_t w = plan_.add(
-      residents_, "w", Format::f32, 4, 2,
-      {{.tensor = "a", .shape = {2, 4}, .first_row = 0, .first_column = 0, .columns = 2},
-       {.tensor = "a", .shape = {2, 4}, .first_row = 2, .first_column = 2, .columns = 2}});
+  const int32_t w =
+      plan_.add(residents_, "w", Format::f32, 4, 2,
+                {{.tensor = "a", .shape = {2, 4}, .first_row = 0, .window = Block{0, 2, 0, 2}},
+                 {.tensor = "a", .shape = {2, 4}, .first_row = 2, .window = Block{0, 2, 2, 2}}});
   ASSERT_TRUE(load().ok());
   EXPECT_EQ(values(w), (std::vector<float>{0, 1, 100, 101, 2, 3, 102, 103}));
+}
+
+TEST_F(WeightPlanTest, AWindowIsReadAloneAndPaddedWithZeros) {
+  const int32_t w =
+      plan_.add(residents_, "w", Format::f32, 3, 4,
+                {{.tensor = "a", .shape = {9, 8}, .first_row = 0, .window = Block{5, 2, 6, 2}},
+                 WeightPart::zeros(2, 1)});
+  ASSERT_TRUE(load().ok());
+  EXPECT_EQ(values(w), (std::vector<float>{506, 507, 0, 0, 606, 607, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(loaded_, 48);
+}
+
+TEST_F(WeightPlanTest, AnEmptyWindowLeavesOnlyPads) {
+  const int32_t w =
+      plan_.add(residents_, "w", Format::f32, 2, 2,
+                {{.tensor = "broken", .shape = {4, 2}, .first_row = 0, .window = Block{4, 0, 0, 2}},
+                 {.tensor = "broken", .shape = {2, 4}, .first_row = 0, .window = Block{0, 1, 4, 0}},
+                 WeightPart::zeros(1, 1)});
+  ASSERT_TRUE(load().ok());  // nothing of the tensor is read
+  EXPECT_EQ(values(w), (std::vector<float>{0, 0, 0, 0}));
+}
+
+TEST_F(WeightPlanTest, PartsOfVectorsLieSideBySide) {
+  const int32_t w =
+      plan_.add(residents_, "w", Format::f32, 1, 3,
+                {{.tensor = "q", .shape = {6}, .first_row = 0, .window = Block{4, 2, 0, 1}},
+                 {.tensor = "k", .shape = {2}, .first_row = 2, .window = Block{1, 1, 0, 1}}});
+  ASSERT_TRUE(load().ok());
+  EXPECT_EQ(values(w), (std::vector<float>{400, 500, 100}));
 }
 
 TEST_F(WeightPlanTest, VectorsLieSideBySide) {
@@ -113,6 +142,7 @@ TEST_F(WeightPlanTest, AnErrorOfTheSourceComesOut) {
 TEST_F(WeightPlanTest, PartsMustFillTheBuffer) {
   EXPECT_DEATH(plan_.add(residents_, "w", Format::f32, 3, 2, {{"a", {2, 2}, 0}}),
                "is made of 4 values");
+  EXPECT_DEATH(plan_.add(residents_, "w", Format::f32, 2, 1, {{"a", {2, 2}, 0}}), "is wider than");
 }
 
 }  // namespace
