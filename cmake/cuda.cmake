@@ -40,3 +40,5 @@ add_library(braid_cuda INTERFACE)
 target_include_directories(braid_cuda SYSTEM INTERFACE ${CUDAToolkit_INCLUDE_DIRS} ${NCCL_INCLUDE})
 target_link_libraries(braid_cuda INTERFACE CUDA::cudart_static CUDA::cublasLt ${NCCL_LIBRARY})
 target_compile_definitions(braid_cuda INTERFACE BRAID_WITH_CUDA=1)
+
+include(cuda_headers)
