@@ -1,0 +1,88 @@
+#include <algorithm>
+
+#include "kernels/gemm/cuda/elements.cuh"
+#include "kernels/gemm/cuda/finish_gemm.h"
+
+namespace braid::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kColumns = 8;  // of sums, for each thread
+
+template <typename T>
+struct alignas(sizeof(T) * kColumns <= 16 ? sizeof(T) * kColumns : 16) Pack {
+  T values[kColumns];
+};
+
+template <typename T>
+struct alignas(sizeof(T) * kColumns / 2) HalfPack {
+  T values[kColumns / 2];
+};
+
+template <typename In, typename Bias>
+__device__ void load_sums(const In* sums, const Bias* bias, int64_t col, int64_t n,
+                          float (&out)[kColumns]) {
+  const Pack<In> pack = *reinterpret_cast<const Pack<In>*>(sums + col);
+  for (int i = 0; i < kColumns; ++i) {
+    out[i] = to_f32(pack.values[i]);
+    if (bias != nullptr && col + i < n) out[i] += to_f32(bias[col + i]);
+  }
+}
+
+// One row's `count` values to y, as one access where `whole`.
+template <typename Vector, typename T, int kCount>
+__device__ void store(T* y, const float (&values)[kColumns], int64_t count, bool whole) {
+  if (whole && count >= kCount) {
+    Vector pack;
+    for (int i = 0; i < kCount; ++i) pack.values[i] = from_f32<T>(values[i]);
+    *reinterpret_cast<Vector*>(y) = pack;
+    return;
+  }
+  for (int i = 0; i < kCount; ++i) {
+    if (i < count) y[i] = from_f32<T>(values[i]);
+  }
+}
+
+template <typename In, typename Bias, typename Out>
+__global__ void finish_kernel(FinishGemm finish, bool aligned) {
+  const int64_t col = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kColumns;
+  if (col >= finish.n) return;
+  const auto* bias = static_cast<const Bias*>(finish.bias);
+  for (int64_t row = blockIdx.y; row < finish.rows; row += gridDim.y) {
+    float values[kColumns];
+    load_sums(static_cast<const In*>(finish.sums) + row * finish.sums_stride, bias, col, finish.n,
+              values);
+    Out* y = static_cast<Out*>(finish.y) + row * finish.y_stride;
+    if (finish.epilogue == Epilogue::swiglu) {
+      for (int i = 0; i < kColumns / 2; ++i) {
+        values[i] = silu(values[2 * i]) * values[2 * i + 1];
+      }
+      store<HalfPack<Out>, Out, kColumns / 2>(y + col / 2, values, (finish.n - col) / 2, aligned);
+    } else {
+      store<Pack<Out>, Out, kColumns>(y + col, values, finish.n - col, aligned);
+    }
+  }
+}
+
+template <typename In, typename Bias, typename Out>
+void launch(const FinishGemm& finish, cudaStream_t stream) {
+  const auto address = reinterpret_cast<uintptr_t>(finish.y);
+  const bool aligned =
+      address % 16 == 0 && finish.y_stride * static_cast<int64_t>(sizeof(Out)) % 16 == 0;
+  const int64_t columns = kThreads * kColumns;
+  const dim3 grid(static_cast<unsigned>((finish.n + columns - 1) / columns),
+                  static_cast<unsigned>(std::min<int64_t>(finish.rows, 65535)));
+  finish_kernel<In, Bias, Out><<<grid, kThreads, 0, stream>>>(finish, aligned);
+}
+
+}  // namespace
+
+void finish_gemm(const FinishGemm& finish, cudaStream_t stream) {
+  using bf16 = __nv_bfloat16;
+  if (finish.f32_bias) return launch<float, float, float>(finish, stream);
+  if (!finish.f32_sums) return launch<bf16, bf16, bf16>(finish, stream);
+  if (finish.f32_y) return launch<float, bf16, float>(finish, stream);
+  launch<float, bf16, bf16>(finish, stream);
+}
+
+}  // namespace braid::kernels::cuda

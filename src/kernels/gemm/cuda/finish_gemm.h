@@ -1,0 +1,30 @@
+// What is left of a GEMM when its sums stand in scratch memory: bias, SwiGLU, rounding.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+
+#include "kernels/gemm/gemm_desc.h"
+
+namespace braid::kernels::cuda {
+
+// y [rows, n or n / 2] = epilogue(sums [rows, n] + bias [n]), in float32, rounded once. f32 and
+// bf16. Strides are in elements; sums' is a multiple of 16 and its address one of 256, y's are any.
+struct FinishGemm {
+  Epilogue epilogue = Epilogue::none;
+  int64_t rows = 0;
+  int64_t n = 0;
+  const void* sums = nullptr;
+  int64_t sums_stride = 0;
+  bool f32_sums = true;        // else bf16
+  const void* bias = nullptr;  // null: none
+  bool f32_bias = true;
+  void* y = nullptr;
+  int64_t y_stride = 0;
+  bool f32_y = true;
+};
+
+void finish_gemm(const FinishGemm& finish, cudaStream_t stream);
+
+}  // namespace braid::kernels::cuda

@@ -1,0 +1,182 @@
+#include "kernels/gemm/cuda/gemm.h"
+
+#include <bit>
+#include <initializer_list>
+
+#include "kernels/gemm/cuda/blas_config.h"
+#include "kernels/gemm/cuda/finish_gemm.h"
+
+namespace braid::kernels::cuda {
+namespace {
+
+// Columns of the scratch matrix are rounded up to this, so that each of its rows is aligned.
+constexpr int64_t kScratchColumns = 16;
+
+// How an op is done: k_slots products into one matrix, which is y itself or the scratch.
+struct Steps {
+  bool direct;      // the products write y
+  bool bias;        // cuBLASLt adds the bias
+  Format product;   // of the matrix that the products write
+  int64_t columns;  // of the scratch matrix
+  int64_t k;        // of one product
+
+  int64_t scratch_bytes(int64_t rows) const {
+    return direct ? 0 : rows * columns * bytes_of(product);
+  }
+};
+
+Steps steps_of(const GemmDesc& desc, const GemmShape& shape) {
+  const bool one_product = desc.k_slots == 1;
+  // cuBLASLt takes a bias of d's format only, and adds it to each product.
+  const bool blas_bias = shape.bias && one_product && shape.in == shape.out;
+  const bool summable = one_product || shape.out == Format::f32;
+  Steps steps;
+  steps.direct = desc.epilogue == Epilogue::none && summable && (!shape.bias || blas_bias);
+  steps.bias = steps.direct && blas_bias;
+  steps.product = steps.direct ? shape.out : one_product ? shape.out : Format::f32;
+  steps.columns = (shape.n + kScratchColumns - 1) / kScratchColumns * kScratchColumns;
+  steps.k = shape.k / desc.k_slots;
+  return steps;
+}
+
+int64_t tuned_rows(const GemmDesc& desc, int64_t rows) {
+  return desc.tuned_rows > 0 ? desc.tuned_rows : rows;
+}
+
+// The largest power of 2, up to what cuBLASLt can use, that divides all of `bytes`.
+int32_t alignment_of(std::initializer_list<uint64_t> bytes) {
+  uint64_t all = kBlasAlignment;
+  for (const uint64_t value : bytes) all |= value;
+  return int32_t{1} << std::countr_zero(all);
+}
+
+uint64_t address(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer); }
+
+uint64_t row_bytes(int64_t elements, Format format) {
+  return static_cast<uint64_t>(elements * bytes_of(format));
+}
+
+BlasKey key_of(const GemmDesc& desc, const GemmShape& shape, int64_t rows, int32_t alignment) {
+  const Steps steps = steps_of(desc, shape);
+  return {.rows = tuned_rows(desc, rows),
+          .n = shape.n,
+          .k = steps.k,
+          .in = shape.in,
+          .out = steps.product,
+          .bias = steps.bias,
+          .alignment = alignment};
+}
+
+// The key of an op on whole operands, whose rows follow one another without a gap.
+BlasKey dense_key(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  const Steps steps = steps_of(desc, shape);
+  const int32_t alignment =
+      alignment_of({row_bytes(shape.k, shape.in), row_bytes(steps.k, shape.in),
+                    steps.direct ? row_bytes(shape.n, shape.out) : 0});
+  return key_of(desc, shape, rows, alignment);
+}
+
+// Where the products write.
+struct Destination {
+  void* data;
+  int64_t stride;
+};
+
+// d = x · Wᵀ (+ bias), over the k_slots blocks of W in order.
+void multiply(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
+              const GemmOperands& operands, Destination d, const BlasQueue& queue,
+              int32_t sm_count) {
+  const Steps steps = steps_of(desc, shape);
+  const uint64_t x_step = row_bytes(steps.k, shape.in);
+  const uint64_t w_step = row_bytes(shape.n * operands.w_stride, shape.in);
+  const int32_t alignment = alignment_of(
+      {address(operands.x), row_bytes(operands.x_stride, shape.in), desc.k_slots > 1 ? x_step : 0,
+       address(operands.w), row_bytes(operands.w_stride, shape.in), address(d.data),
+       row_bytes(d.stride, steps.product)});
+  const BlasKey key = key_of(desc, shape, rows, alignment);
+  const Result<const BlasConfig*> found = blas_config(key);
+  BRAID_CHECK(found.ok(), "{}", found.error().to_string());
+  const BlasConfig& config = **found;
+
+  BlasProduct product =
+      describe_product(key, rows, {operands.x_stride, operands.w_stride, d.stride});
+  const auto set = [&](cublasLtMatmulDescAttributes_t attribute, auto value) {
+    check_blas(cublasLtMatmulDescSetAttribute(&product.operation, attribute, &value, sizeof(value)),
+               "cublasLtMatmulDescSetAttribute");
+  };
+  if (sm_count > 0) set(CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET, sm_count);
+  if (steps.bias) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands.bias);
+  for (int32_t slot = 0; slot < desc.k_slots; ++slot) {
+    const float alpha = 1.0f;
+    const float beta = slot == 0 ? 0.0f : 1.0f;
+    const auto part = static_cast<uint64_t>(slot);
+    check_blas(cublasLtMatmul(queue.handle, &product.operation, &alpha,
+                              static_cast<const std::byte*>(operands.w) + part * w_step, &product.w,
+                              static_cast<const std::byte*>(operands.x) + part * x_step, &product.x,
+                              &beta, d.data, &product.d, d.data, &product.d, &config.algorithm,
+                              queue.workspace, kBlasWorkspaceBytes, queue.stream),
+               "cublasLtMatmul");
+  }
+}
+
+}  // namespace
+
+Status can_gemm(const GemmDesc& desc, const GemmShape& shape) {
+  const auto refused = [&](const char* sentence) {
+    return Error(ErrorKind::unsupported, sentence)
+        .with("in", name_of(shape.in))
+        .with("out", name_of(shape.out))
+        .with("N", shape.n)
+        .with("K", shape.k)
+        .with("k_slots", desc.k_slots);
+  };
+  const bool known = (shape.in == Format::bf16 && shape.out == Format::bf16) ||
+                     (shape.in == Format::bf16 && shape.out == Format::f32) ||
+                     (shape.in == Format::f32 && shape.out == Format::f32);
+  if (!known) return refused("the GPU multiplies bf16 to bf16 or f32, and f32 to f32");
+  if (desc.k_slots < 1 || shape.k % desc.k_slots != 0) return refused("k_slots don't divide K");
+  if (desc.epilogue == Epilogue::swiglu && shape.n % 2 != 0) return refused("SwiGLU of an odd N");
+  return {};
+}
+
+Status prepare_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  TRY(can_gemm(desc, shape));
+  if (rows == 0) return {};
+  return check_blas_rows(dense_key(desc, shape, rows), rows);
+}
+
+int64_t gemm_scratch_bytes(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  return steps_of(desc, shape).scratch_bytes(rows);
+}
+
+void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const GemmOperands& operands,
+          void* scratch, const BlasQueue& queue, int32_t sm_count) {
+  if (rows == 0 || shape.n == 0) return;
+  const Steps steps = steps_of(desc, shape);
+  if (steps.direct) {
+    multiply(desc, shape, rows, operands, {operands.y, operands.y_stride}, queue, sm_count);
+    return;
+  }
+  multiply(desc, shape, rows, operands, {scratch, steps.columns}, queue, sm_count);
+  finish_gemm({.epilogue = desc.epilogue,
+               .rows = rows,
+               .n = shape.n,
+               .sums = scratch,
+               .sums_stride = steps.columns,
+               .f32_sums = steps.product == Format::f32,
+               .bias = operands.bias,
+               .f32_bias = shape.in == Format::f32,
+               .y = operands.y,
+               .y_stride = operands.y_stride,
+               .f32_y = shape.out == Format::f32},
+              queue.stream);
+}
+
+Result<std::string> explain_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  const BlasConfig& config = *TRY(blas_config(dense_key(desc, shape, rows)));
+  const Steps steps = steps_of(desc, shape);
+  return fmt::format("cuBLASLt {}{}", to_string(config),
+                     steps.direct ? "" : ", then an elementwise kernel");
+}
+
+}  // namespace braid::kernels::cuda

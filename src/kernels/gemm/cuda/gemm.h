@@ -1,0 +1,72 @@
+// Dense GEMM on the GPU: y = epilogue(x · Wᵀ + bias), products by cuBLASLt with a configuration
+// that is chosen once for the op's tuned rows (blas_config.h). Row-invariant: a row of y is bitwise
+// the same in whatever part of the op it is computed.
+//
+// x [rows, K], W [N, K] or k_slots blocks [N, K / k_slots] one after the other, bias [N],
+// y [rows, N] or [rows, N / 2]. Formats: bf16 to bf16 or f32, and f32 to f32; bias has x's format.
+//
+// All `rows` rows are computed, also those behind the rows that are real: what stands there must be
+// readable, may be garbage, and gives garbage in the same row of y.
+//
+// SwiGLU and sums over k_slots take the op's scratch memory. Sums over k_slots are made in float32
+// there, in the order of the slots, and rounded once. SwiGLU of bf16 to bf16 without k_slots rounds
+// gate and up to bf16 in between, as two ops would.
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/format.h"
+#include "base/status.h"
+#include "kernels/gemm/gemm_desc.h"
+
+namespace braid::kernels::cuda {
+
+// What is known of an op before it has memory.
+struct GemmShape {
+  int64_t n = 0;              // rows of W, of one of its k_slots blocks
+  int64_t k = 0;              // columns of x
+  Format in = Format::bf16;   // x, W and bias
+  Format out = Format::bf16;  // y
+  bool bias = false;
+};
+
+// Addresses, and elements from row to row.
+struct GemmOperands {
+  const void* x = nullptr;
+  int64_t x_stride = 0;
+  const void* w = nullptr;
+  int64_t w_stride = 0;
+  const void* bias = nullptr;  // null: none
+  void* y = nullptr;
+  int64_t y_stride = 0;
+};
+
+// Where products run: no two at a time may share a workspace of kBlasWorkspaceBytes.
+struct BlasQueue {
+  cudaStream_t stream = nullptr;
+  cublasLtHandle_t handle = nullptr;
+  void* workspace = nullptr;
+};
+
+// Refuses by name the formats and sizes that are not implemented; needs no GPU.
+Status can_gemm(const GemmDesc& desc, const GemmShape& shape);
+
+// Chooses the configuration that gemm() uses for `rows` rows of whole operands on the current
+// device. Without this call gemm() does it at its first launch, which must then not be captured.
+Status prepare_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
+
+// Bytes of scratch memory, aligned to 256, that gemm() needs for `rows` rows.
+int64_t gemm_scratch_bytes(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
+
+// `sm_count`: SMs that the products may use; 0 is all of them. It changes no bit of y.
+void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const GemmOperands& operands,
+          void* scratch, const BlasQueue& queue, int32_t sm_count = 0);
+
+// The configuration as text, for the current device.
+Result<std::string> explain_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
+
+}  // namespace braid::kernels::cuda

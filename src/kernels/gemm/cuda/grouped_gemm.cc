@@ -1,0 +1,136 @@
+#include "kernels/gemm/cuda/grouped_gemm.h"
+
+#include <cudaTypedefs.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/gemm/cuda/sm90_grouped_gemm.h"
+
+namespace braid::kernels::cuda {
+namespace {
+
+// Average rows of a slot up to which the smaller tiles are taken. While there are so few, the time
+// is that of reading the weights, and what counts is how many blocks read at once.
+constexpr int64_t kFewRows = 8;
+constexpr int64_t kSomeRows = 48;
+
+// Columns of K in a box: 128 bytes, what the swizzle spans.
+constexpr uint32_t kBoxColumns = 64;
+
+bool aligned(const void* pointer, int64_t stride, int64_t element_bytes) {
+  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0 && stride * element_bytes % 16 == 0;
+}
+
+PFN_cuTensorMapEncodeTiled_v12000 load_encoder() {
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found{};
+  const cudaError_t code = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
+                                                            12000, cudaEnableDefault, &found);
+  BRAID_CHECK(code == cudaSuccess && found == cudaDriverEntryPointSuccess,
+              "the driver has no tensor maps: {}", cudaGetErrorString(code));
+  return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
+}
+
+// All slots' weights as one tensor [num_slots · n, k], read in boxes [box_rows, 64]; zeros beyond
+// its edges.
+CUtensorMap weights_map(const GroupedGemmDesc& desc, const GroupedGemmShape& shape,
+                        const GroupedGemmOperands& operands, uint32_t box_rows) {
+  BRAID_CHECK(aligned(operands.w, operands.w_stride, bytes_of(shape.in)), "w {} stride {}",
+              operands.w, operands.w_stride);
+  static const PFN_cuTensorMapEncodeTiled_v12000 encode = load_encoder();
+  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(shape.k),
+                              static_cast<cuuint64_t>(desc.num_slots * shape.n)};
+  const cuuint64_t strides[] = {static_cast<cuuint64_t>(operands.w_stride * bytes_of(shape.in))};
+  const cuuint32_t box[] = {kBoxColumns, box_rows};
+  const cuuint32_t steps[] = {1, 1};
+  CUtensorMap map;
+  const CUresult code =
+      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(operands.w), sizes,
+             strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  BRAID_CHECK(code == CUDA_SUCCESS, "tensor map of [{}, {}], stride {}: CUresult {}", sizes[1],
+              sizes[0], strides[0], static_cast<int>(code));
+  return map;
+}
+
+int32_t num_sms() {
+  int device = 0;
+  int count = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  return count;
+}
+
+}  // namespace
+
+GroupedGemmTile choose_tile(const GroupedGemmDesc& desc) {
+  const int64_t slots = std::max(1, desc.num_slots);
+  if (desc.tuned_rows <= kFewRows * slots) return GroupedGemmTile::m64n64;
+  if (desc.tuned_rows <= kSomeRows * slots) return GroupedGemmTile::m64n128;
+  return GroupedGemmTile::m128n256;
+}
+
+Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  const auto refused = [&](const char* sentence) {
+    return Error(ErrorKind::unsupported, sentence)
+        .with("in", name_of(shape.in))
+        .with("out", name_of(shape.out))
+        .with("slots", desc.num_slots)
+        .with("N", shape.n)
+        .with("K", shape.k);
+  };
+  if (shape.in != Format::bf16 || (shape.out != Format::bf16 && shape.out != Format::f32)) {
+    return refused("the GPU's grouped GEMM multiplies bf16 to bf16 or f32");
+  }
+  if (desc.num_slots > sm90::kMaxSlots) return refused("more slots than the grouped GEMM lists");
+  if (shape.k % 8 != 0) return refused("K of a grouped GEMM is no multiple of 8");
+  if (desc.num_slots * shape.n > std::numeric_limits<int32_t>::max()) {
+    return refused("more rows of weights than a tensor map addresses");
+  }
+  if (desc.epilogue == Epilogue::swiglu && shape.n % 2 != 0) return refused("SwiGLU of an odd N");
+  return {};
+}
+
+void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
+                  const GroupedGemmOperands& operands, cudaStream_t stream, int32_t sm_count) {
+  if (rows == 0 || desc.num_slots == 0 || shape.n == 0) return;
+  const sm90::GroupedGemmParams params = {
+      .x = operands.x,
+      .x_stride = operands.x_stride,
+      .source = operands.source,
+      .offsets = operands.offsets,
+      .y = operands.y,
+      .y_stride = operands.y_stride,
+      .n = static_cast<int32_t>(shape.n),
+      .k = static_cast<int32_t>(shape.k),
+      .num_slots = desc.num_slots,
+      .swiglu = desc.epilogue == Epilogue::swiglu,
+      .f32_y = shape.out == Format::f32,
+      .x_aligned = aligned(operands.x, operands.x_stride, bytes_of(shape.in)),
+      .y_aligned = aligned(operands.y, operands.y_stride, bytes_of(shape.out))};
+  const sm90::GroupedGemmLaunch launch = {
+      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = stream};
+  const auto weights = [&](uint32_t box_rows) {
+    return weights_map(desc, shape, operands, box_rows);
+  };
+  switch (choose_tile(desc)) {
+    case GroupedGemmTile::m64n64: return sm90::grouped_gemm_64x64(weights(64), params, launch);
+    case GroupedGemmTile::m64n128: return sm90::grouped_gemm_64x128(weights(128), params, launch);
+    case GroupedGemmTile::m128n256: return sm90::grouped_gemm_128x256(weights(256), params, launch);
+  }
+}
+
+std::string explain_grouped_gemm(const GroupedGemmDesc& desc) {
+  const auto text = [](const char* tile, int stages, const char* blocks) {
+    return fmt::format("sm90 grouped GEMM, tile {}x64, {} stages, {} an SM", tile, stages, blocks);
+  };
+  switch (choose_tile(desc)) {
+    case GroupedGemmTile::m64n64: return text("64x64", 6, "2 blocks");
+    case GroupedGemmTile::m64n128: return text("64x128", 4, "2 blocks");
+    case GroupedGemmTile::m128n256: return text("128x256", 4, "1 block");
+  }
+  return {};
+}
+
+}  // namespace braid::kernels::cuda

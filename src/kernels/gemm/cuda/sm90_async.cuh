@@ -1,0 +1,102 @@
+// Hopper's asynchronous copies and the barriers that they signal (PTX ISA 8.0: mbarrier, cp.async,
+// cp.async.bulk.tensor). Addresses of shared memory are 32-bit, as the instructions take them.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+namespace braid::kernels::cuda::sm90 {
+
+__device__ inline uint32_t shared_address(const void* pointer) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+// An mbarrier: a phase ends when `arrivals` arrivals and all announced bytes have come. Phases
+// alternate in parity; the first has parity 0.
+__device__ inline void barrier_init(uint32_t barrier, uint32_t arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
+}
+
+// Makes initialised barriers known to the unit that runs bulk copies. Then comes __syncthreads().
+__device__ inline void publish_barriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+__device__ inline void barrier_arrive(uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+// Arrives, and announces bytes that bulk copies will bring in this phase.
+__device__ inline void barrier_arrive_expect(uint32_t barrier, uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
+}
+
+// Waits for the end of the phase of this parity. On a new barrier, waiting for parity 1 returns at
+// once: the phase before the first counts as ended.
+__device__ inline void barrier_wait(uint32_t barrier, uint32_t parity) {
+  uint32_t done = 0;
+  do {
+    asm volatile(
+        "{\n"
+        ".reg .pred p;\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n"
+        "}\n"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+  } while (done == 0);
+}
+
+// What this thread wrote to shared memory becomes visible to wgmma and bulk copies of whoever
+// synchronises with it afterwards.
+__device__ inline void fence_async_proxy() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+__device__ inline void prefetch_tensor_map(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
+// Copies the box at (column, row) of a two-dimensional tensor to `to`, and its bytes to `barrier`.
+__device__ inline void copy_box(uint32_t to, const CUtensorMap& map, int32_t column, int32_t row,
+                                uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
+      "l"(&map), "r"(column), "r"(row), "r"(barrier)
+      : "memory");
+}
+
+// Copies `bytes` ≤ 16 bytes and fills up to 16 with zeros. Both addresses are multiples of 16.
+__device__ inline void copy_16(uint32_t to, const void* from, uint32_t bytes) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
+               "r"(bytes)
+               : "memory");
+}
+
+// Ends a group of this thread's copy_16; wait_copies<N> leaves at most the N youngest unfinished.
+__device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kUnfinished>
+__device__ void wait_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kUnfinished) : "memory");
+}
+
+__device__ inline void store_16(uint32_t to, uint4 value) {
+  asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(value.x), "r"(value.y),
+               "r"(value.z), "r"(value.w)
+               : "memory");
+}
+
+__device__ inline uint4 load_16(uint32_t from) {
+  uint4 value;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "r"(from)
+               : "memory");
+  return value;
+}
+
+}  // namespace braid::kernels::cuda::sm90
