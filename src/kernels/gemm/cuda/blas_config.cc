@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 
 namespace braid::kernels::cuda {
@@ -100,6 +101,19 @@ Result<BlasConfig> choose(cublasLtHandle_t handle, const BlasKey& key) {
                     code);
 }
 
+Status check_rows(cublasLtHandle_t handle, const BlasKey& key, const BlasConfig& config,
+                  int64_t rows) {
+  BlasProduct product = describe_product(key, rows, dense_strides(key));
+  cublasLtMatmulHeuristicResult_t result{};
+  const cublasStatus_t code =
+      cublasLtMatmulAlgoCheck(handle, &product.operation, &product.w, &product.x, &product.d,
+                              &product.d, &config.algorithm, &result);
+  if (code == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kBlasWorkspaceBytes) return {};
+  return blas_error(ErrorKind::unsupported, "the algorithm of the whole op can't run a part of it",
+                    key, code)
+      .with("rows of the part", rows);
+}
+
 // The configurations of one device, and the handle that they are chosen with.
 class DeviceConfigs {
  public:
@@ -109,6 +123,16 @@ class DeviceConfigs {
     const cublasLtHandle_t handle = TRY(this->handle(key));
     return &configs_.emplace(key, TRY(choose(handle, key))).first->second;
   }
+  // Ok if the configuration of `key` also runs `rows` rows.
+  Status check(const BlasKey& key, int64_t rows) {
+    const BlasConfig& config = *TRY(find(key));
+    if (rows == key.rows || checked_.contains({key, rows})) return {};
+    TRY(check_rows(handle_, key, config, rows));
+    checked_.insert({key, rows});
+    return {};
+  }
+
+ private:
   Result<cublasLtHandle_t> handle(const BlasKey& key) {
     if (handle_ == nullptr) {
       const cublasStatus_t code = cublasLtCreate(&handle_);
@@ -119,9 +143,9 @@ class DeviceConfigs {
     return handle_;
   }
 
- private:
   cublasLtHandle_t handle_ = nullptr;  // lives as long as the process
   std::map<BlasKey, BlasConfig> configs_;
+  std::set<std::pair<BlasKey, int64_t>> checked_;
 };
 
 std::mutex& mutex() {
@@ -202,17 +226,8 @@ Result<const BlasConfig*> blas_config(const BlasKey& key) {
 }
 
 Status check_blas_rows(const BlasKey& key, int64_t rows) {
-  const BlasConfig& config = *TRY(blas_config(key));
-  BlasProduct product = describe_product(key, rows, dense_strides(key));
-  cublasLtMatmulHeuristicResult_t result{};
   const std::lock_guard lock(mutex());
-  const cublasStatus_t code =
-      cublasLtMatmulAlgoCheck(TRY(device_configs().handle(key)), &product.operation, &product.w,
-                              &product.x, &product.d, &product.d, &config.algorithm, &result);
-  if (code == CUBLAS_STATUS_SUCCESS && result.workspaceSize <= kBlasWorkspaceBytes) return {};
-  return blas_error(ErrorKind::unsupported, "the algorithm of the whole op can't run a part of it",
-                    key, code)
-      .with("rows of the part", rows);
+  return device_configs().check(key, rows);
 }
 
 std::string to_string(const BlasConfig& config) {

@@ -32,17 +32,17 @@ PFN_cuTensorMapEncodeTiled_v12000 load_encoder() {
   return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
 }
 
-// All slots' weights as one tensor [num_slots · n, k], read in boxes [box_rows, 64]; zeros beyond
-// its edges.
+// All slots' weights as one tensor [num_slots · n, k], read in boxes [tile.columns, 64]; zeros
+// beyond its edges.
 CUtensorMap weights_map(const GroupedGemmDesc& desc, const GroupedGemmShape& shape,
-                        const GroupedGemmOperands& operands, uint32_t box_rows) {
+                        const GroupedGemmOperands& operands, const GroupedGemmTile& tile) {
   BRAID_CHECK(aligned(operands.w, operands.w_stride, bytes_of(shape.in)), "w {} stride {}",
               operands.w, operands.w_stride);
   static const PFN_cuTensorMapEncodeTiled_v12000 encode = load_encoder();
   const cuuint64_t sizes[] = {static_cast<cuuint64_t>(shape.k),
                               static_cast<cuuint64_t>(desc.num_slots * shape.n)};
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(operands.w_stride * bytes_of(shape.in))};
-  const cuuint32_t box[] = {kBoxColumns, box_rows};
+  const cuuint32_t box[] = {kBoxColumns, static_cast<cuuint32_t>(tile.columns)};
   const cuuint32_t steps[] = {1, 1};
   CUtensorMap map;
   const CUresult code =
@@ -52,6 +52,12 @@ CUtensorMap weights_map(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
   BRAID_CHECK(code == CUDA_SUCCESS, "tensor map of [{}, {}], stride {}: CUresult {}", sizes[1],
               sizes[0], strides[0], static_cast<int>(code));
   return map;
+}
+
+sm90::GroupedGemmKernel* kernel_of(const GroupedGemmTile& tile) {
+  if (tile == kTile64x64) return sm90::grouped_gemm_64x64;
+  if (tile == kTile64x128) return sm90::grouped_gemm_64x128;
+  return sm90::grouped_gemm_128x256;
 }
 
 int32_t num_sms() {
@@ -66,9 +72,9 @@ int32_t num_sms() {
 
 GroupedGemmTile choose_tile(const GroupedGemmDesc& desc) {
   const int64_t slots = std::max(1, desc.num_slots);
-  if (desc.tuned_rows <= kFewRows * slots) return GroupedGemmTile::m64n64;
-  if (desc.tuned_rows <= kSomeRows * slots) return GroupedGemmTile::m64n128;
-  return GroupedGemmTile::m128n256;
+  if (desc.tuned_rows <= kFewRows * slots) return kTile64x64;
+  if (desc.tuned_rows <= kSomeRows * slots) return kTile64x128;
+  return kTile128x256;
 }
 
 Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
@@ -84,7 +90,7 @@ Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
     return refused("the GPU's grouped GEMM multiplies bf16 to bf16 or f32");
   }
   if (desc.num_slots > sm90::kMaxSlots) return refused("more slots than the grouped GEMM lists");
-  if (shape.k % 8 != 0) return refused("K of a grouped GEMM is no multiple of 8");
+  if (shape.k < 8 || shape.k % 8 != 0) return refused("K of a grouped GEMM is no multiple of 8");
   if (desc.num_slots * shape.n > std::numeric_limits<int32_t>::max()) {
     return refused("more rows of weights than a tensor map addresses");
   }
@@ -111,26 +117,14 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
       .y_aligned = aligned(operands.y, operands.y_stride, bytes_of(shape.out))};
   const sm90::GroupedGemmLaunch launch = {
       .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = stream};
-  const auto weights = [&](uint32_t box_rows) {
-    return weights_map(desc, shape, operands, box_rows);
-  };
-  switch (choose_tile(desc)) {
-    case GroupedGemmTile::m64n64: return sm90::grouped_gemm_64x64(weights(64), params, launch);
-    case GroupedGemmTile::m64n128: return sm90::grouped_gemm_64x128(weights(128), params, launch);
-    case GroupedGemmTile::m128n256: return sm90::grouped_gemm_128x256(weights(256), params, launch);
-  }
+  const GroupedGemmTile tile = choose_tile(desc);
+  kernel_of(tile)(weights_map(desc, shape, operands, tile), params, launch);
 }
 
 std::string explain_grouped_gemm(const GroupedGemmDesc& desc) {
-  const auto text = [](const char* tile, int stages, const char* blocks) {
-    return fmt::format("sm90 grouped GEMM, tile {}x64, {} stages, {} an SM", tile, stages, blocks);
-  };
-  switch (choose_tile(desc)) {
-    case GroupedGemmTile::m64n64: return text("64x64", 6, "2 blocks");
-    case GroupedGemmTile::m64n128: return text("64x128", 4, "2 blocks");
-    case GroupedGemmTile::m128n256: return text("128x256", 4, "1 block");
-  }
-  return {};
+  const GroupedGemmTile tile = choose_tile(desc);
+  return fmt::format("sm90 grouped GEMM, tile {}x{}x{}, {} stages, {} blocks an SM", tile.rows,
+                     tile.columns, kBoxColumns, tile.stages, tile.blocks_per_sm);
 }
 
 }  // namespace braid::kernels::cuda

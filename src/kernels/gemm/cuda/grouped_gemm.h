@@ -13,6 +13,7 @@
 
 #include "base/format.h"
 #include "base/status.h"
+#include "kernels/gemm/cuda/grouped_gemm_tile.h"
 #include "kernels/gemm/gemm_desc.h"
 
 namespace braid::kernels::cuda {
@@ -37,9 +38,7 @@ struct GroupedGemmOperands {
   int64_t y_stride = 0;
 };
 
-// Tiles of y that a block computes at a time. Chosen by the rows that a slot has on average when
-// the op has as many as it was tuned for.
-enum class GroupedGemmTile : uint8_t { m64n64, m64n128, m128n256 };
+// Chosen by the rows that a slot has on average when the op has as many as it was tuned for.
 GroupedGemmTile choose_tile(const GroupedGemmDesc& desc);
 
 // Refuses by name the formats and sizes that are not implemented; needs no GPU.
@@ -50,7 +49,7 @@ Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
 void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
                   const GroupedGemmOperands& operands, cudaStream_t stream, int32_t sm_count = 0);
 
-// "sm90 grouped GEMM, tile 128x256x64, 4 stages, 1 block an SM"
+// "sm90 grouped GEMM, tile 128x256x64, 4 stages, 1 blocks an SM"
 std::string explain_grouped_gemm(const GroupedGemmDesc& desc);
 
 }  // namespace braid::kernels::cuda

@@ -13,18 +13,19 @@
 #include <algorithm>
 
 #include "kernels/gemm/cuda/elements.cuh"
+#include "kernels/gemm/cuda/grouped_gemm_tile.h"
 #include "kernels/gemm/cuda/sm90_async.cuh"
 #include "kernels/gemm/cuda/sm90_grouped_gemm.h"
 #include "kernels/gemm/cuda/sm90_wgmma.cuh"
 
 namespace braid::kernels::cuda::sm90 {
 
-template <int kRows_, int kColumns_, int kStages_, int kBlocksPerSm_>
+template <GroupedGemmTile kSize>
 struct Tile {
-  static constexpr int kRows = kRows_;
-  static constexpr int kColumns = kColumns_;
-  static constexpr int kStages = kStages_;
-  static constexpr int kBlocksPerSm = kBlocksPerSm_;
+  static constexpr int kRows = kSize.rows;
+  static constexpr int kColumns = kSize.columns;
+  static constexpr int kStages = kSize.stages;
+  static constexpr int kBlocksPerSm = kSize.blocks_per_sm;
 
   static constexpr int kSumWarps = kRows / 16;
   static constexpr int kRowWarps = 2;

@@ -36,11 +36,10 @@ struct GroupedGemmLaunch {
   int32_t sms = 0;
   cudaStream_t stream = nullptr;
 };
-void grouped_gemm_64x64(const CUtensorMap& weights, const GroupedGemmParams& params,
-                        const GroupedGemmLaunch& launch);
-void grouped_gemm_64x128(const CUtensorMap& weights, const GroupedGemmParams& params,
-                         const GroupedGemmLaunch& launch);
-void grouped_gemm_128x256(const CUtensorMap& weights, const GroupedGemmParams& params,
-                          const GroupedGemmLaunch& launch);
+using GroupedGemmKernel = void(const CUtensorMap& weights, const GroupedGemmParams& params,
+                               const GroupedGemmLaunch& launch);
+GroupedGemmKernel grouped_gemm_64x64;
+GroupedGemmKernel grouped_gemm_64x128;
+GroupedGemmKernel grouped_gemm_128x256;
 
 }  // namespace braid::kernels::cuda::sm90

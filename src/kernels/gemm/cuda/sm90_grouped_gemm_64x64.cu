@@ -1,11 +1,10 @@
-// A few rows a slot: weights are read once, by as many blocks as can be.
 #include "kernels/gemm/cuda/sm90_grouped_gemm.cuh"
 
 namespace braid::kernels::cuda::sm90 {
 
 void grouped_gemm_64x64(const CUtensorMap& weights, const GroupedGemmParams& params,
                         const GroupedGemmLaunch& launch) {
-  launch_grouped_gemm<Tile<64, 64, 6, 2>>(weights, params, launch);
+  launch_grouped_gemm<Tile<kTile64x64>>(weights, params, launch);
 }
 
 }  // namespace braid::kernels::cuda::sm90
