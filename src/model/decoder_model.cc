@@ -64,7 +64,9 @@ DecoderModel::DecoderModel(ModelConfig config, ModelOptions options)
     : config_(std::move(config)),
       options_(std::move(options)),
       shards_(layout_sizes(config_), options_.layout, options_.rank) {
-  weights_ = plan_weights(config_, options_.dtype, shards_, residents_, plan_);
+  if (options_.part != Part::model) config_.num_layers = 1;
+  weights_ = plan_weights(config_, options_.dtype, shards_, options_.part == Part::model,
+                          residents_, plan_);
   if (config_.moe && options_.choice == kernels::Choice::zipf) {
     popularity_ =
         plan_.add_computed(residents_, "expert_popularity",
@@ -109,11 +111,12 @@ void DecoderModel::declare_state() {
   if (options_.probes.all_logits) {
     state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
   }
+  if (options_.part != Part::model) declare_part(layout.num_rows);
   const int64_t slots = int64_t{options_.num_blocks} * options_.page_size;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     state_.caches.push_back(carried(fmt::format("layer {} kv_cache", layer), options_.dtype, slots,
                                     cache_columns(config_, shards_)));
-    if (options_.probes.hidden) {
+    if (options_.probes.hidden && options_.part == Part::model) {
       state_.hidden.push_back(carried(fmt::format("hidden.{}", layer), options_.dtype,
                                       layout.num_rows, config_.hidden_size));
     }
@@ -273,6 +276,7 @@ void DecoderModel::probe(ops::Builder& b, const std::vector<int32_t>& into, int6
 }
 
 Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const {
+  if (options_.part != Part::model) return build_part(shape);
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   layers::StepRows rows = layers::step_inputs(b, b.resident(state_.inputs_host),

@@ -13,13 +13,22 @@ using flow::Value;
 
 // What is kept for somebody to look at after a step.
 struct Probes {
-  bool all_logits = false;     // logits of every row, kept in a buffer
-  bool hidden = false;         // residual stream after each layer; the last one after the norm
-  bool routing = false;        // expert ids, weights and router logits of each MoE layer
+  bool all_logits = false;  // logits of every row, kept in a buffer
+  bool hidden = false;   // residual stream after each layer, the last one normed; a part's output
+  bool routing = false;  // expert ids, weights and router logits of each MoE layer
   bool force_routing = false;  // expert ids come from a buffer
 };
 
+// What a Program covers: the model, or a part of its first layer alone, which benchmarks run.
+enum class Part {
+  model,
+  layer,   // rows of the residual stream to rows of it
+  o_proj,  // attention's last projection and the sum over its ranks
+  down,    // the dense MLP's, likewise
+};
+
 struct ModelOptions {
+  Part part = Part::model;  // a part alone has neither embedding nor head
   Format dtype = Format::f32;
   layers::RowCounts max_rows;  // the largest step
   int32_t page_size = 16;      // tokens a KV block
@@ -44,6 +53,7 @@ struct StateBuffers {
   std::vector<int32_t> hidden;                                     // per layer [T, H]
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
   std::vector<int32_t> forced_ids;
+  int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
 };
 
 class DecoderModel {
@@ -65,13 +75,18 @@ class DecoderModel {
   static int64_t cache_bytes_per_token(const ModelConfig& config, Format dtype,
                                        const layout::Layout& layout = {});
 
-  // The Program of a step of this shape: from the host's words to sampled ids.
+  // The Program of a step of this shape: from the host's words to sampled ids; of a part alone,
+  // from part_in to part_out.
   Result<flow::Program> build(const layers::StepShape& shape) const;
   // The small Program that brings `rows` sampled ids to the host, on lane copy.
   Result<flow::Program> build_readback(int64_t rows) const;
 
  private:
   void declare_state();
+  void declare_part(int64_t rows);
+  Result<flow::Program> build_part(const layers::StepShape& shape) const;
+  Value run_layer(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
+  Value run_linear(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
   ops::Builder builder() const;
   layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
                                  const layers::InputLayout& layout) const;

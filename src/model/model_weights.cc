@@ -24,18 +24,20 @@ class Planner {
           flow::Residents& residents, WeightPlan& plan)
       : config_(config), format_(format), shards_(shards), residents_(residents), plan_(plan) {}
 
-  ModelBuffers run() {
+  ModelBuffers run(bool with_ends) {
     ModelBuffers buffers;
     const int64_t vocab = config_.vocab_size;
-    buffers.embedding = matrix("model.embed_tokens.weight", vocab, hidden());
+    if (with_ends) buffers.embedding = matrix("model.embed_tokens.weight", vocab, hidden());
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
       prefix_ = fmt::format("model.layers.{}.", layer);
       buffers.layers.push_back({attention(), mlp(config_.is_moe(layer))});
     }
     prefix_.clear();
-    buffers.norm = vector("model.norm.weight", hidden());
-    buffers.lm_head =
-        config_.tie_word_embeddings ? buffers.embedding : matrix("lm_head.weight", vocab, hidden());
+    if (with_ends) {
+      buffers.norm = vector("model.norm.weight", hidden());
+      buffers.lm_head = config_.tie_word_embeddings ? buffers.embedding
+                                                    : matrix("lm_head.weight", vocab, hidden());
+    }
     buffers.inverse_frequencies =
         plan_.add_computed(residents_, "inverse_frequencies", inverse_frequencies(config_.rotary));
     return buffers;
@@ -274,8 +276,8 @@ layout::ModelSizes layout_sizes(const ModelConfig& config) {
 }
 
 ModelBuffers plan_weights(const ModelConfig& config, Format format, const layout::Shards& shards,
-                          flow::Residents& residents, WeightPlan& plan) {
-  return Planner(config, format, shards, residents, plan).run();
+                          bool with_ends, flow::Residents& residents, WeightPlan& plan) {
+  return Planner(config, format, shards, residents, plan).run(with_ends);
 }
 
 }  // namespace braid::model

@@ -43,11 +43,12 @@ struct ModelBuffers {
   int32_t inverse_frequencies = kAbsent;
 };
 
+// `with_ends`: embedding, final norm and head, too.
 // Declares all weights in `format` (the correction bias in f32) and plans their loading: this
 // rank's heads, widths and experts; embedding, head, norms, router and what makes an MLA latent are
 // whole.
 ModelBuffers plan_weights(const ModelConfig& config, Format format, const layout::Shards& shards,
-                          flow::Residents& residents, WeightPlan& plan);
+                          bool with_ends, flow::Residents& residents, WeightPlan& plan);
 
 // What decides over which ranks the model can be spread.
 layout::ModelSizes layout_sizes(const ModelConfig& config);

@@ -1,5 +1,7 @@
 #include "flow/cuda/cuda_executor.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -12,18 +14,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Polls until `event` is reached: at first without a pause, since most steps are short.
-Status await_event(cudaEvent_t event, double seconds, bool& reached) {
-  const Clock::time_point start = Clock::now();
-  for (;;) {
-    const cudaError_t state = cudaEventQuery(event);
-    reached = state == cudaSuccess;
-    if (reached) return {};
-    if (state != cudaErrorNotReady) return device::cuda_status(state, "cudaEventQuery");
-    const std::chrono::duration<double> waited = Clock::now() - start;
-    if (waited.count() > seconds) return {};
-    if (waited.count() > 5e-3) std::this_thread::sleep_for(std::chrono::microseconds(20));
-  }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 }  // namespace
@@ -46,9 +38,8 @@ Result<std::unique_ptr<CudaExecutor>> CudaExecutor::create(const CudaExecutorOpt
 }
 
 CudaExecutor::~CudaExecutor() {
-  for (const auto& [ticket, run] : running_) {
-    bool reached = false;
-    (void)await_event(run.done.get(), options_.step_timeout, reached);
+  if (failed_.ok()) {
+    for (const auto& [ticket, run] : running_) (void)await(run);
   }
   graphs_.clear();
   if (lanes_.progress != nullptr) cudaFreeHost(lanes_.progress);
@@ -122,9 +113,7 @@ Status CudaExecutor::wait(Ticket ticket) {
   TRY(failed_);
   const auto found = running_.find(ticket);
   if (found == running_.end()) return {};
-  bool reached = false;
-  failed_ = await_event(found->second.done.get(), options_.step_timeout, reached);
-  if (failed_.ok() && !reached) failed_ = lost(found->second);
+  failed_ = await(found->second);
   TRY(failed_);
   for (auto run = running_.begin(); run != running_.end() && run->first <= ticket;) {
     if (run->first != ticket && cudaEventQuery(run->second.done.get()) != cudaSuccess) {
@@ -135,6 +124,27 @@ Status CudaExecutor::wait(Ticket ticket) {
     run = running_.erase(run);
   }
   return {};
+}
+
+// Polls until the run is done: at first without a pause, since most steps are short.
+Status CudaExecutor::await(const Run& run) {
+  const Clock::time_point start = Clock::now();
+  for (int64_t polls = 1;; ++polls) {
+    const cudaError_t state = cudaEventQuery(run.done.get());
+    if (state == cudaSuccess) return {};
+    if (state != cudaErrorNotReady) return device::cuda_status(state, "cudaEventQuery");
+    if (polls % 64 != 0) continue;
+    const double waited = seconds_since(start);
+    if (waited > 5e-3) std::this_thread::sleep_for(std::chrono::microseconds(20));
+    const Status others = options_.interrupted ? options_.interrupted() : Status();
+    if (!others.ok()) return lost(run, others.error());
+    if (waited > options_.step_timeout) {
+      return lost(run, Error(ErrorKind::fault, "a step did not end in time")
+                           .with("seconds", options_.step_timeout)
+                           .remedy("Another rank may have died or left the agreed order of "
+                                   "collectives; if the step is only slow, raise --step-timeout."));
+    }
+  }
 }
 
 // Records the run's times, counted from the base, which moves on so that differences stay short.
@@ -155,7 +165,7 @@ Status CudaExecutor::finish(Run& run) {
 }
 
 // Which ops have not ended though all that they wait for has: as far as the marks tell.
-Error CudaExecutor::lost(const Run& run) const {
+Error CudaExecutor::lost(const Run& run, Error why) const {
   const Schedule& schedule = *run.schedule;
   std::array<uint32_t, kNumLanes> marks{};
   for (size_t lane = 0; lane < kNumLanes; ++lane) {
@@ -165,23 +175,18 @@ Error CudaExecutor::lost(const Run& run) const {
     const Lane lane = schedule.program.ops[static_cast<size_t>(op)].lane;
     return marks[index_of(lane)] > static_cast<uint32_t>(op);
   };
-  Error error(ErrorKind::fault, "a step did not end in time");
-  error = std::move(error).with("step", run.step).with("seconds", options_.step_timeout);
+  Error error = std::move(why).with("step", run.step);
   for (const Lane lane : kLanes) {
-    for (const int32_t op : schedule.lanes[index_of(lane)]) {
-      if (ended(op)) continue;
-      const Waits& waits = schedule.waits[static_cast<size_t>(op)];
-      if (!std::all_of(waits.begin(), waits.end(), ended)) break;
-      error = std::move(error).with(
-          fmt::format("unfinished on {}", name_of(lane)),
-          fmt::format("op {}: {}", op,
-                      schedule.program.describe(schedule.program.ops[static_cast<size_t>(op)])));
-      break;
-    }
+    const auto& ops = schedule.lanes[index_of(lane)];
+    const auto next = std::find_if_not(ops.begin(), ops.end(), ended);
+    if (next == ops.end()) continue;
+    const Waits& waits = schedule.waits[static_cast<size_t>(*next)];
+    if (!std::all_of(waits.begin(), waits.end(), ended)) continue;
+    const Op& op = schedule.program.ops[static_cast<size_t>(*next)];
+    error = std::move(error).with(fmt::format("unfinished on {}", name_of(lane)),
+                                  fmt::format("op {}: {}", *next, schedule.program.describe(op)));
   }
-  return std::move(error).remedy(
-      "Another rank may have died or left the agreed order of collectives; if the step is only "
-      "slow, raise --step-timeout.");
+  return error;
 }
 
 Result<GraphSummary> CudaExecutor::capture(const BoundSchedule& bound, bool timed) {

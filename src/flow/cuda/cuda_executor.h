@@ -12,6 +12,8 @@ struct CudaExecutorOptions {
   double step_timeout = 30;  // seconds a run may take before wait() calls it lost
   Delays delays;
   Fault fault;
+  // Asked now and then while a run is waited for: an error (another rank is lost) ends the waiting.
+  std::function<Status()> interrupted;
 };
 
 class CudaExecutor final : public Executor {
@@ -54,7 +56,9 @@ class CudaExecutor final : public Executor {
   explicit CudaExecutor(const CudaExecutorOptions& options) : options_(options) {}
   Status start(const BoundSchedule& bound, const RunOptions& options, Run& run);
   Status finish(Run& run);
-  Error lost(const Run& run) const;
+  // What is unfinished in a run that will not end, and why it won't.
+  Error lost(const Run& run, Error why) const;
+  Status await(const Run& run);
   Result<device::CudaEvent> take_event();
 
   CudaExecutorOptions options_;

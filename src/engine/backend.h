@@ -1,0 +1,50 @@
+// Backend: the device of one rank as the engine uses it: memory, kernels, an executor.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "comm/control/control_plane.h"
+#include "device/device.h"
+#include "flow/delays.h"
+#include "flow/executor.h"
+#include "flow/fault.h"
+#include "layout/layout.h"
+
+namespace braid::engine {
+
+struct BackendOptions {
+  double step_timeout = 30;  // seconds
+  int32_t nccl_blocks = 0;   // SMs that a collective of NCCL may take; 0: its own choice
+  flow::Fault fault;         // asked for by tests
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual device::Device& device() = 0;
+  // Memory of the host that the device copies from and to.
+  virtual device::Device& host() = 0;
+  virtual flow::LauncherTable& table() = 0;
+  virtual flow::Executor& executor() = 0;
+
+  // Says where the workspace lies: peers may write into it from then on. Every rank calls it once.
+  virtual Status share_workspace(std::byte* arena, int64_t bytes) = 0;
+  // Prepares runs of `bound` by replay, and says what a replay consists of; empty where the device
+  // has no such thing. Call release() before `bound` ends.
+  virtual Result<std::string> capture(const flow::BoundSchedule& bound) = 0;
+  virtual void release(const flow::BoundSchedule& bound) = 0;
+  virtual void set_delays(flow::Delays delays) = 0;
+};
+
+// The CPU as a single rank.
+Result<std::unique_ptr<Backend>> make_cpu_backend();
+
+// GPU `control.rank()` as a rank of `layout`, whose communicators must hold all ranks.
+// `unsupported` where braid is built without CUDA.
+Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
+                                                   comm::ControlPlane& control,
+                                                   const BackendOptions& options);
+
+}  // namespace braid::engine

@@ -1,0 +1,246 @@
+#include "engine/layer_rank.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/float16.h"
+#include "engine/engine_options.h"
+#include "flow/compile.h"
+#include "kernels/hash.h"
+#include "layers/step_inputs.h"
+
+namespace braid::engine {
+namespace {
+
+constexpr int32_t kRowsOfASequence = 2048;
+constexpr int32_t kMostSequences = 8;
+
+// Uniform numbers with standard deviation 1, by index alone.
+float random_value(uint64_t seed, uint64_t index) {
+  const double unit = kernels::unit_interval(kernels::hash(seed, index));
+  return static_cast<float>((unit * 2 - 1) * std::sqrt(3.0));
+}
+
+model::ModelOptions sized(model::ModelOptions options, const LayerRows& rows) {
+  options.max_rows = rows.shape().own;
+  const int32_t sequences = rows.decode() ? rows.rows : rows.sequences;
+  const int32_t tokens = rows.decode() ? rows.context + 1 : (rows.rows + sequences - 1) / sequences;
+  options.max_blocks = blocks_for(tokens, options.page_size);
+  options.num_blocks = options.max_blocks * sequences;
+  return options;
+}
+
+LayerRows with_sequences(LayerRows rows) {
+  if (rows.sequences == 0) {
+    rows.sequences = std::clamp(rows.rows / kRowsOfASequence, 1, kMostSequences);
+  }
+  return rows;
+}
+
+}  // namespace
+
+layers::StepShape LayerRows::shape() const {
+  const int32_t bucket = layers::bucket_of(rows);
+  const layers::RowCounts counts = decode() ? layers::RowCounts{.decode = bucket, .prefill = 0}
+                                            : layers::RowCounts{.decode = 0, .prefill = bucket};
+  return {counts, counts};
+}
+
+LayerRank::LayerRank(const model::ModelConfig& config, model::ModelOptions options,
+                     const LayerRows& rows, Backend& backend)
+    : backend_(backend),
+      rows_(with_sequences(rows)),
+      model_(config, sized(std::move(options), rows_)) {}
+
+LayerRank::~LayerRank() {
+  for (const auto& variant : variants_) backend_.release(variant->bound);
+}
+
+Status LayerRank::add(std::string name, flow::Program program) {
+  auto variant = std::make_unique<LayerVariant>();
+  variant->name = std::move(name);
+  variant->schedule = TRY(flow::compile(
+      std::move(program), [this](const flow::Op& op, std::span<const flow::Type> types) {
+        return backend_.table().scratch_bytes(op, types);
+      }));
+  variant->report = TRY(flow::check_schedule(variant->schedule));
+  variants_.push_back(std::move(variant));
+  return {};
+}
+
+Status LayerRank::allocate(const model::TensorSource& source) {
+  flow::Residents& residents = model_.residents();
+  for (int32_t index = 0; index < residents.size(); ++index) {
+    device::Device& device =
+        index == model_.state().inputs_host ? backend_.host() : backend_.device();
+    for (int32_t copy = 0; copy < residents[index].copies; ++copy) {
+      memory_.push_back(TRY(device.allocate(residents[index].bytes())));
+      residents.set_data(index, copy, memory_.back().data());
+    }
+  }
+  int64_t workspace = 0;
+  for (const auto& variant : variants_) {
+    workspace = std::max(workspace, variant->schedule.workspace_bytes);
+  }
+  arena_ = TRY(backend_.device().allocate(workspace));
+  TRY(backend_.share_workspace(arena_.data(), workspace));
+  for (const auto& variant : variants_) {
+    variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));
+  }
+  TRY(model_.weights().load(source, residents, backend_.device(), nullptr));
+  fill_words();
+  fill_caches();
+  fill_input(1);
+  if (model_.options().probes.force_routing) force_experts(ExpertPattern::balanced);
+  return {};
+}
+
+Status LayerRank::capture() {
+  for (const auto& variant : variants_) variant->captured = TRY(backend_.capture(variant->bound));
+  return {};
+}
+
+void LayerRank::submit(size_t variant, flow::Trace* trace) {
+  const LayerVariant& run = *variants_[variant];
+  if (trace != nullptr) {
+    trace->begin_step(step_, run.schedule, run.name + ", " + shape().to_string());
+  }
+  last_ =
+      backend_.executor().submit(run.bound, {.step = step_, .after = {&last_, 1}, .trace = trace});
+  ++step_;
+}
+
+Status LayerRank::wait() { return backend_.executor().wait(last_); }
+
+// Sequence s has blocks s · max_blocks and on; prefill rows are dealt out in equal runs.
+void LayerRank::fill_words() {
+  const model::ModelOptions& options = model_.options();
+  const layers::InputLayout layout(options.max_rows, model_.limits());
+  std::vector<int32_t> words(static_cast<size_t>(layout.total), 0);
+  const auto at = [&](int64_t field, int64_t index) -> int32_t& {
+    return words[static_cast<size_t>(field + index)];
+  };
+  const int32_t run = (rows_.rows + rows_.sequences - 1) / rows_.sequences;
+  for (int64_t row = 0; row < layout.num_rows; ++row) {
+    const bool real = row < rows_.rows;
+    const auto sequence = static_cast<int32_t>(rows_.decode() ? row : row / run);
+    const auto position = static_cast<int32_t>(rows_.decode() ? rows_.context : row % run);
+    const int32_t block = sequence * options.max_blocks + position / options.page_size;
+    at(layout.positions, row) = real ? position : 0;
+    at(layout.sequences, row) = real ? sequence : -1;
+    at(layout.kv_slots, row) = real ? block * options.page_size + position % options.page_size : -1;
+  }
+  const int64_t sequences = rows_.decode() ? rows_.rows : rows_.sequences;
+  for (int64_t entry = 0; entry < layout.num_sequences * options.max_blocks; ++entry) {
+    at(layout.block_table, entry) =
+        entry < sequences * options.max_blocks ? static_cast<int32_t>(entry) : 0;
+  }
+  for (int32_t copy = 0; copy < 2; ++copy) {
+    std::memcpy(model_.residents().data(model_.state().inputs_host, copy), words.data(),
+                words.size() * sizeof(int32_t));
+  }
+}
+
+void LayerRank::fill_caches() {
+  if (!rows_.decode()) return;
+  const int32_t cache = model_.state().caches.front();
+  const flow::Resident& resident = model_.residents()[cache];
+  // One row, over and over, would make all keys alike: a period of 61 rows doesn't.
+  constexpr int64_t kPeriod = 61;
+  std::vector<float> values(static_cast<size_t>(resident.rows * resident.cols));
+  for (int64_t row = 0; row < resident.rows; ++row) {
+    for (int64_t col = 0; col < resident.cols; ++col) {
+      values[static_cast<size_t>(row * resident.cols + col)] =
+          random_value(7, static_cast<uint64_t>((row % kPeriod) * resident.cols + col));
+    }
+  }
+  write(cache, values);
+}
+
+void LayerRank::fill_input(uint64_t seed) {
+  const int32_t in = model_.state().part_in;
+  const flow::Resident& resident = model_.residents()[in];
+  // Ranks hold the same rows of a layer, but different columns of a projection's input.
+  const bool split = model_.options().part != model::Part::layer;
+  const uint64_t own = split ? static_cast<uint64_t>(model_.options().rank) << 32 : 0;
+  std::vector<float> values(static_cast<size_t>(resident.rows * resident.cols));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = random_value(seed, own + i);
+  write(in, values);
+}
+
+void LayerRank::force_experts(ExpertPattern pattern) {
+  const int32_t forced = model_.state().forced_ids.front();
+  const flow::Resident& resident = model_.residents()[forced];
+  const auto top_k = resident.cols;
+  const int64_t all = model_.config().moe->num_experts;
+  const int64_t experts = pattern == ExpertPattern::one_empty ? all - 1 : all;
+  std::vector<int32_t> ids(static_cast<size_t>(resident.rows * top_k));
+  for (int64_t row = 0; row < resident.rows; ++row) {
+    for (int64_t k = 0; k < top_k; ++k) {
+      int64_t expert = (row * top_k + k) % experts;
+      if (pattern == ExpertPattern::one_heavy) {
+        // Experts 1 … E − 1 in turn, and expert 0 in every other row.
+        expert = k == 0 && row % 2 == 0 ? 0 : 1 + (row * top_k + k) % (experts - 1);
+      }
+      ids[static_cast<size_t>(row * top_k + k)] = static_cast<int32_t>(expert);
+    }
+  }
+  backend_.device().upload(model_.residents().data(forced), ids.data(), resident.bytes());
+}
+
+void LayerRank::poison(uint8_t byte) {
+  const auto fill = [&](std::byte* to, int64_t bytes) {
+    const std::vector<std::byte> pattern(static_cast<size_t>(bytes), std::byte{byte});
+    backend_.device().upload(to, pattern.data(), bytes);
+  };
+  fill(arena_.data(), arena_.bytes());
+  const int32_t out = model_.state().part_out;
+  if (out != model::kAbsent) fill(model_.residents().data(out), model_.residents()[out].bytes());
+}
+
+std::vector<std::byte> LayerRank::bytes_of(int32_t resident) const {
+  const int64_t bytes = model_.residents()[resident].bytes();
+  std::vector<std::byte> out(static_cast<size_t>(bytes));
+  backend_.device().download(out.data(), model_.residents().data(resident), bytes);
+  return out;
+}
+
+std::vector<std::byte> LayerRank::output_bytes() const {
+  const int32_t out = model_.state().part_out;
+  std::vector<std::byte> bytes = bytes_of(out);
+  bytes.resize(static_cast<size_t>(rows_.rows * model_.residents()[out].row_bytes()));
+  return bytes;
+}
+
+std::vector<float> LayerRank::read(int32_t resident) const {
+  const flow::Resident& from = model_.residents()[resident];
+  const std::vector<std::byte> bytes = bytes_of(resident);
+  std::vector<float> values(static_cast<size_t>(rows_.rows * from.cols));
+  if (from.format == Format::f32) {
+    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+    return values;
+  }
+  const auto* narrow = reinterpret_cast<const bf16*>(bytes.data());
+  std::transform(narrow, narrow + values.size(), values.begin(),
+                 [](bf16 value) { return to_float(value); });
+  return values;
+}
+
+// Values are rounded to bfloat16 in either format, so that ranks of both compute on the same.
+void LayerRank::write(int32_t resident, const std::vector<float>& values) {
+  const flow::Resident& to = model_.residents()[resident];
+  std::vector<bf16> narrow;
+  narrow.reserve(values.size());
+  for (const float value : values) narrow.push_back(from_float<bf16>(value));
+  if (to.format == Format::bf16) {
+    backend_.device().upload(model_.residents().data(resident), narrow.data(), to.bytes());
+    return;
+  }
+  std::vector<float> wide;
+  wide.reserve(values.size());
+  for (const bf16 value : narrow) wide.push_back(to_float(value));
+  backend_.device().upload(model_.residents().data(resident), wide.data(), to.bytes());
+}
+
+}  // namespace braid::engine

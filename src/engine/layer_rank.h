@@ -1,0 +1,101 @@
+// LayerRank: one rank of a part of a model that runs alone, with made-up inputs: what `bench layer`
+// measures and checks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/backend.h"
+#include "flow/check.h"
+#include "flow/trace.h"
+#include "model/decoder_model.h"
+#include "model/tensor_source.h"
+
+namespace braid::engine {
+
+// The rows of the step, all in one phase.
+struct LayerRows {
+  int32_t rows = 1;       // tokens
+  int32_t sequences = 0;  // that prefill rows belong to; 0: as many as give 2048 rows each, 1 to 8
+  int32_t context = 0;    // > 0: decode rows, one a sequence, with so many tokens in the cache
+
+  bool decode() const { return context > 0; }
+  layers::StepShape shape() const;
+};
+
+// Which experts rows choose, by force.
+enum class ExpertPattern {
+  balanced,   // row t, place k: expert (t · K + k) mod E
+  one_empty,  // balanced over all experts but the last
+  one_heavy,  // every other row chooses expert 0
+};
+
+// One way to run the part: its Program, compiled, checked, and bound to the rank's memory.
+struct LayerVariant {
+  std::string name;
+  flow::Schedule schedule;
+  flow::CheckReport report;
+  flow::BoundSchedule bound;
+  std::string captured;  // what a replay consists of; empty: it runs eagerly
+};
+
+class LayerRank {
+ public:
+  // Declares the part's memory; options.max_rows, num_blocks and max_blocks follow from `rows`.
+  LayerRank(const model::ModelConfig& config, model::ModelOptions options, const LayerRows& rows,
+            Backend& backend);
+  ~LayerRank();
+
+  const model::DecoderModel& model() const { return model_; }
+  Backend& backend() { return backend_; }
+  const LayerRows& rows() const { return rows_; }
+  layers::StepShape shape() const { return rows_.shape(); }
+
+  // Compiles and checks `program`; before allocate().
+  Status add(std::string name, flow::Program program);
+  // Allocates and fills everything: weights from `source`, random inputs, and binds the variants.
+  Status allocate(const model::TensorSource& source);
+  // Makes replays of all variants; every rank at the same point.
+  Status capture();
+
+  size_t num_variants() const { return variants_.size(); }
+  const LayerVariant& variant(size_t index) const { return *variants_[index]; }
+
+  // Starts a run behind all runs before it.
+  void submit(size_t variant, flow::Trace* trace = nullptr);
+  // Waits for all runs.
+  Status wait();
+
+  // What every row chooses from now on; needs probes.force_routing.
+  void force_experts(ExpertPattern pattern);
+  // Fresh random input rows.
+  void fill_input(uint64_t seed);
+  // Bytes of any pattern over the output and the workspace, so that nothing is left from a run.
+  void poison(uint8_t byte);
+  // The input or the output in float32, real rows only; needs probes.hidden for the output.
+  std::vector<float> input() const { return read(model_.state().part_in); }
+  std::vector<float> output() const { return read(model_.state().part_out); }
+  // The same, as it lies in memory.
+  std::vector<std::byte> output_bytes() const;
+  // All bytes of a resident.
+  std::vector<std::byte> bytes_of(int32_t resident) const;
+
+ private:
+  void fill_words();
+  void fill_caches();
+  std::vector<float> read(int32_t resident) const;
+  void write(int32_t resident, const std::vector<float>& values);
+
+  Backend& backend_;
+  LayerRows rows_;
+  model::DecoderModel model_;
+  std::vector<std::unique_ptr<LayerVariant>> variants_;
+  std::vector<device::Memory> memory_;
+  device::Memory arena_;
+  flow::Ticket last_ = 0;
+  int64_t step_ = 0;
+};
+
+}  // namespace braid::engine
