@@ -77,7 +77,7 @@ TEST(ChatTemplateTest, ToolsChooseTheTemplateMadeForThem) {
 TEST(ChatTemplateTest, SpecialTokensAreTextsOrObjects) {
   const ModelDir dir;
   dir.write("tokenizer_config.json", R"({"bos_token": {"content": "<b>", "lstrip": false},
-      "eos_token": "<e>", "pad_token": null, "unk_token": 3,
+      "eos_token": "<e>", "pad_token": null,
       "additional_special_tokens": ["<x>", {"content": "<y>"}]})");
   dir.write("chat_template.jinja",
             "{{ bos_token ~ eos_token }} {{ pad_token is defined }} {{ unk_token is defined }} "
@@ -92,23 +92,32 @@ TEST(ChatTemplateTest, SpecialTokensAreTextsOrObjects) {
 
 TEST(ChatTemplateTest, NoTemplateIsNotFound) {
   const ModelDir dir;
-  for (const char* config : {"{}", R"({"chat_template": null})", R"({"chat_template": []})"}) {
+  for (const char* config : {"{}", R"({"chat_template": null})", R"({"chat_template": []})",
+                             R"({"chat_template": [{"name": "rag", "template": "r"}]})"}) {
     dir.write("tokenizer_config.json", config);
     const auto chat = load_chat_template(dir.path());
     ASSERT_FALSE(chat.ok());
     EXPECT_EQ(chat.error().kind(), ErrorKind::not_found);
     EXPECT_NE(chat.error().to_string().find(dir.path()), std::string::npos);
+    EXPECT_NE(chat.error().remedy().find("braid generate"), std::string::npos);
   }
 }
 
 TEST(ChatTemplateTest, BrokenConfigsAreRefused) {
   const ModelDir dir;
-  for (const char* config : {"[]", "{", R"({"chat_template": 3})", R"({"chat_template": "{{"})"}) {
+  for (const char* config : {"[]", "{", R"({"chat_template": 3})", R"({"chat_template": "{{"})",
+                             R"({"unk_token": 3})", R"({"additional_special_tokens": [3]})"}) {
     dir.write("tokenizer_config.json", config);
     const auto chat = load_chat_template(dir.path());
     ASSERT_FALSE(chat.ok()) << config;
     EXPECT_EQ(chat.error().kind(), ErrorKind::corrupt_data) << config;
+    EXPECT_NE(chat.error().to_string().find("tokenizer_config.json"), std::string::npos) << config;
   }
+  dir.write("tokenizer_config.json", "{}");
+  dir.write("chat_template.jinja", "{% if %}");
+  const auto chat = load_chat_template(dir.path());
+  ASSERT_FALSE(chat.ok());
+  EXPECT_NE(chat.error().to_string().find("chat_template.jinja"), std::string::npos);
 }
 
 TEST(ChatTemplateTest, GivesTheVariablesThatTemplatesExpect) {
