@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/json.h"
 #include "model/checkpoint.h"
 #include "model/config_reader.h"
 

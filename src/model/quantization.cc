@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "model/config_reader.h"
 
 namespace braid::model {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/json.h"
 #include "base/status.h"
 #include "text/template/template.h"
 

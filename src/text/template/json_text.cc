@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/json.h"
 #include "text/template/print.h"
 #include "text/template/sort.h"
 #include "text/utf8.h"
