@@ -28,7 +28,7 @@ TEST(ChatFormatTest, TheBundledModelsReferenceConversations) {
 
 TEST(ChatFormatTest, EncodesTheTemplatesTokensWithoutAddingAny) {
   const std::string folder = source_path("models/fairytale-moe");
-  const auto tokenizer = text::Tokenizer::load(folder + "/tokenizer.json").value();
+  const auto tokenizer = text::Tokenizer::load(folder).value();
   const auto ids = ChatFormat::load(folder)->encode(tokenizer, {{"user", "Hi"}}).value();
   EXPECT_EQ(ids, (std::vector<int32_t>{4091, 198, 39, 72, 4092}));
 }

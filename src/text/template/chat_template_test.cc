@@ -1,12 +1,9 @@
 #include "text/template/chat_template.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "base/json.h"
+#include "text/model_dir_test_util.h"
 
 namespace braid::text {
 namespace {
@@ -16,26 +13,6 @@ const std::string kModel = std::string(BRAID_SOURCE_DIR) + "/models/fairytale-mo
 OrderedJson user_says(const std::string& text) {
   return OrderedJson::array({{{"role", "user"}, {"content", text}}});
 }
-
-// A model directory with the given files, removed at the end.
-class ModelDir {
- public:
-  ModelDir() {
-    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = std::filesystem::temp_directory_path() /
-            fmt::format("braid_chat_{}_{}", test->name(), getpid());
-    std::filesystem::create_directories(path_);
-  }
-  ~ModelDir() { std::filesystem::remove_all(path_); }
-
-  void write(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name) << content;
-  }
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 TEST(ChatTemplateTest, RendersTheBundledModelsChatsAsItsReference) {
   const auto chat = load_chat_template(kModel);
