@@ -92,7 +92,7 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   lower(options.chunked_prefill_size, needs.prefill_rows);
   options.max_running = static_cast<int32_t>(needs.max_running);
   options.worker.model.probes = needs.probes;
-  return engine::resolve(config_, std::move(options));
+  return engine::resolve(config_, options);
 }
 
 Result<engine::EngineOptions> Session::plan(engine::EngineOptions options) const {
@@ -110,7 +110,7 @@ Result<engine::EngineOptions> Session::plan(engine::EngineOptions options) const
   }
   TRY(fits);
   options.num_blocks = budget.num_blocks;
-  return engine::resolve(config_, std::move(options));
+  return engine::resolve(config_, options);
 }
 
 Result<std::unique_ptr<model::TensorSource>> Session::open_weights() const {
