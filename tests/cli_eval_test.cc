@@ -137,7 +137,7 @@ TEST(CliEvalLogitsTest, DummyWeightsNeedNothingButTheConfiguration) {
 // Windows of 20 and a rest, computed here from the logits of each window.
 TEST(CliEvalPerplexityTest, EachWindowStartsAnew) {
   const TempFolder folder;
-  const auto tokenizer = text::Tokenizer::load(fairytale_folder() + "/tokenizer.json").value();
+  const auto tokenizer = text::Tokenizer::load(fairytale_folder()).value();
   const std::string content = read_file(kText).value().substr(0, 400);
   folder.write("text.txt", content);
   const auto ids = tokenizer.encode(content, false).value();

@@ -97,7 +97,7 @@ TEST(CliGenerateTest, EndOfTextTokensEndTheAnswer) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.json()["ids"], std::vector<int32_t>(ids.begin(), ids.begin() + 6));
   EXPECT_EQ(ran.json()["finish_reason"], "stop");
-  const auto tokenizer = text::Tokenizer::load(fairytale_folder() + "/tokenizer.json").value();
+  const auto tokenizer = text::Tokenizer::load(fairytale_folder()).value();
   EXPECT_EQ(ran.json()["text"], tokenizer.decode({ids.data(), 5}, true));  // without the token
 }
 
@@ -172,7 +172,7 @@ TEST(CliChatTest, APipesLinesAreTurnsAndTheHistoryIsKept) {
   const std::vector<Json> answers = json_lines(ran.out);
   ASSERT_EQ(answers.size(), 2u);  // the empty line is none
 
-  const auto tokenizer = text::Tokenizer::load(fairytale_folder() + "/tokenizer.json").value();
+  const auto tokenizer = text::Tokenizer::load(fairytale_folder()).value();
   const auto format = engine::ChatFormat::load(fairytale_folder()).value();
   std::vector<engine::ChatMessage> messages = {{"system", "Tell tales."},
                                                {"user", "There was once a fox."}};

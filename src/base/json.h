@@ -6,11 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/json_fwd.h"
 #include "base/status.h"
 
 namespace braid {
-
-using Json = nlohmann::json;
 
 // Parses `text`; `source` names it in errors. Nesting deeper than 256 levels is refused.
 Result<Json> parse_json(std::string_view text, std::string_view source);

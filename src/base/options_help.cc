@@ -155,6 +155,17 @@ std::string foreign_rows(const std::vector<ForeignOption>& foreign) {
   return text;
 }
 
+// A row of --explain's table. An origin that its value leaves no room for stands on the next line.
+std::string explain_row(std::string_view option, std::string_view value, std::string_view origin) {
+  constexpr size_t kOption = 26;  // columns
+  constexpr size_t kValue = 32;
+  // fmt pads by columns on the screen: of a wide character two, whatever its bytes.
+  const bool fits = fmt::format("{:<{}}", value, kValue + 1).size() > value.size();
+  if (fits) return fmt::format("{:<{}} {:<{}} {}\n", option, kOption, value, kValue, origin);
+  const std::string indent(kOption + kValue + 2, ' ');
+  return fmt::format("{:<{}} {}\n{}{}\n", option, kOption, value, indent, origin);
+}
+
 }  // namespace
 
 std::string OptionTable::help_text(std::string_view command) const {
@@ -197,11 +208,11 @@ std::string OptionTable::markdown() const {
 }
 
 std::string ParsedOptions::explain() const {
-  std::string text = fmt::format("{:<26} {:<32} {}\n", "option", "value", "origin");
+  std::string text = explain_row("option", "value", "origin");
   for (const OptionSpec& spec : table_->options()) {
     if (!takes(spec, command_)) continue;
     if (!has(spec.name)) {
-      text += fmt::format("{:<26} {:<32} {}\n", spec.name, "-", "not set");
+      text += explain_row(spec.name, "-", "not set");
       continue;
     }
     const Value& set = value(spec.name);
@@ -210,7 +221,7 @@ std::string ParsedOptions::explain() const {
     if (std::any_of(shown.begin(), shown.end(), is_control)) {
       shown = Json(shown).dump(-1, ' ', false, Json::error_handler_t::replace);
     }
-    text += fmt::format("{:<26} {:<32} {}\n", spec.name, shown, set.origin_text);
+    text += explain_row(spec.name, shown, set.origin_text);
   }
   return text;
 }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+
 namespace braid {
 namespace {
 
@@ -194,6 +196,29 @@ TEST(OptionsTest, ExplainShowsValueAndOrigin) {
   EXPECT_TRUE(has_line("load-format", "auto", "default"));
   EXPECT_TRUE(has_line("json", "-", "not set"));
   EXPECT_EQ(text.find("window"), std::string::npos);  // not of this command
+}
+
+// Origins stand at column 60, whatever the values before them.
+TEST(OptionsTest, ExplainKeepsItsColumns) {
+  World world;
+  const auto line_of_stop = [&](const std::string& value) {
+    const std::string text = world({"run", "m", "--stop", value.c_str()})->explain();
+    const size_t start = text.find("\nstop") + 1;
+    return text.substr(start, text.find("command line", start) - start);
+  };
+  const std::string stop = "stop" + std::string(23, ' ');
+  const auto spaces = [](size_t count) { return std::string(count, ' '); };
+  EXPECT_EQ(line_of_stop("ab"), stop + "ab" + spaces(31));
+  EXPECT_EQ(line_of_stop("é – ü"), stop + "é – ü" + spaces(28));
+  EXPECT_EQ(line_of_stop("你好"), stop + "你好" + spaces(29));  // two columns each
+  EXPECT_EQ(line_of_stop("\xff"), stop + "\xff" + spaces(32));
+  const std::string full(32, 'x');
+  EXPECT_EQ(line_of_stop(full), stop + full + " ");
+  EXPECT_EQ(line_of_stop(full + "x"), stop + full + "x\n" + spaces(60));
+  std::string wide;
+  for (int i = 0; i < 16; ++i) wide += "好";
+  EXPECT_EQ(line_of_stop(wide), stop + wide + " ");
+  EXPECT_EQ(line_of_stop(wide + "!"), stop + wide + "!\n" + spaces(60));
 }
 
 TEST(OptionsTest, IllegalValuesAreRefusedFromEveryOrigin) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <random>
 
+#include "base/json.h"
+
 namespace braid::cli {
 
 engine::Request random_request(int64_t vocab_size, int64_t input_len, int64_t output_len,

@@ -1,4 +1,5 @@
 // braid bench latency: one batch, again and again.
+#include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
 

@@ -1,6 +1,7 @@
 // braid bench throughput: many requests at once, all there from the start.
 #include <set>
 
+#include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
 

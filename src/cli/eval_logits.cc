@@ -1,4 +1,5 @@
 // braid eval logits: writes the logits of given token ids.
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "engine/evaluate.h"

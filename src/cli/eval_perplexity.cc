@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "engine/evaluate.h"

@@ -1,6 +1,7 @@
 // braid generate: continues a prompt.
 #include <iterator>
 
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/generation_options.h"
 #include "cli/session.h"

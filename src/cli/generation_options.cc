@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+
 namespace braid::cli {
 
 engine::SamplingParams sampling_params(const ParsedOptions& options,

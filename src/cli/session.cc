@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "base/progress.h"
 #include "cli/explain.h"
@@ -13,8 +12,6 @@
 
 namespace braid::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 // The part behind "zipf:", which the options table has checked.
 double zipf_exponent(const std::string& routing) {
@@ -46,22 +43,6 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   return out;
 }
 
-Result<text::Tokenizer> load_tokenizer(const std::string& folder) {
-  const fs::path path = fs::path(folder) / "tokenizer.json";
-  const fs::path config = fs::path(folder) / "tokenizer_config.json";
-  std::error_code code;
-  if (!fs::exists(path, code)) {
-    return Error(ErrorKind::not_found, "the model folder has no tokenizer.json")
-        .with("folder", folder)
-        .remedy("This command works on text: download the tokenizer's files, too.");
-  }
-  text::Tokenizer tokenizer = TRY(text::Tokenizer::load(path.string()));
-  if (fs::exists(config, code)) {
-    TRY(tokenizer.apply(TRY(text::load_tokenizer_config(config.string()))));
-  }
-  return tokenizer;
-}
-
 }  // namespace
 
 const std::string& Session::folder() const { return context_.options.text("model"); }
@@ -78,7 +59,7 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
   reading.done(name_of(session.config_.architecture));
   if (with_tokenizer) {
     Stage stage("reading the tokenizer", console);
-    session.tokenizer_ = TRY(load_tokenizer(session.folder()));
+    session.tokenizer_ = TRY(text::Tokenizer::load(session.folder()));
     stage.done(fmt::format("{} tokens", session.tokenizer_->vocab_size()));
   }
   TRY(session.open_trace());
@@ -111,7 +92,7 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   lower(options.chunked_prefill_size, needs.prefill_rows);
   options.max_running = static_cast<int32_t>(needs.max_running);
   options.worker.model.probes = needs.probes;
-  return engine::resolve(config_, std::move(options));
+  return engine::resolve(config_, options);
 }
 
 Result<engine::EngineOptions> Session::plan(engine::EngineOptions options) const {
@@ -129,7 +110,7 @@ Result<engine::EngineOptions> Session::plan(engine::EngineOptions options) const
   }
   TRY(fits);
   options.num_blocks = budget.num_blocks;
-  return engine::resolve(config_, std::move(options));
+  return engine::resolve(config_, options);
 }
 
 Result<std::unique_ptr<model::TensorSource>> Session::open_weights() const {

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <iostream>
 
+#include "base/json.h"
+
 namespace braid::cli {
 namespace {
 

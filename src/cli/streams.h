@@ -5,7 +5,7 @@
 #include <istream>
 #include <string_view>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "base/log.h"
 #include "base/options.h"
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 
+#include "base/json.h"
 #include "cli/interrupt.h"
 #include "cli/run.h"
 

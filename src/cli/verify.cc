@@ -2,6 +2,7 @@
 // serial execution.
 #include <algorithm>
 
+#include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
 #include "cli/explain.h"

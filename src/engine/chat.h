@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "text/template/template.h"
+#include "text/template/chat_template.h"
 #include "text/tokenizer.h"
 
 namespace braid::engine {
@@ -17,8 +17,7 @@ struct ChatMessage {
 // How a model's conversations look. Immutable.
 class ChatFormat {
  public:
-  // From chat_template.jinja in the model's folder, or else "chat_template" in its
-  // tokenizer_config.json; unsupported, with both names, when there is neither.
+  // Errors: those of text::load_chat_template.
   static Result<ChatFormat> load(const std::string& folder);
 
   // The text of a conversation, up to where the model's next answer begins.
@@ -28,11 +27,9 @@ class ChatFormat {
                                       const std::vector<ChatMessage>& messages) const;
 
  private:
-  ChatFormat(text::Template chat_template, text::TokenizerConfig config)
-      : template_(std::move(chat_template)), config_(std::move(config)) {}
+  explicit ChatFormat(text::ChatTemplate chat) : template_(std::move(chat)) {}
 
-  text::Template template_;
-  text::TokenizerConfig config_;  // its special tokens are variables of the template
+  text::ChatTemplate template_;
 };
 
 }  // namespace braid::engine

@@ -28,12 +28,12 @@ Status check_sampling(const SamplingParams& sampling) {
 
 Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
                                                EngineOptions options) {
-  options = TRY(resolve(config, std::move(options)));
+  options = TRY(resolve(config, options));
   if (options.num_blocks == 0) {
     const MemoryBudget budget = TRY(plan_memory(config, options, available_memory()));
     TRY(budget.check());
     options.num_blocks = budget.num_blocks;
-    options = TRY(resolve(config, std::move(options)));
+    options = TRY(resolve(config, options));
   }
   auto worker = TRY(Worker::create(config, options.worker));
   return std::unique_ptr<Engine>(new Engine(options, std::move(worker)));

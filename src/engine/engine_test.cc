@@ -123,6 +123,32 @@ TEST(WorkerTest, SerialAndLanesAgree) {
   EXPECT_EQ(answers[0], answers[1]);
 }
 
+// The experts that rows may be forced to are nobody's until they are placed.
+TEST(WorkerTest, NothingIsForcedBeforeExpertsArePlaced) {
+  std::vector<std::vector<int32_t>> answers;
+  for (const bool force_routing : {false, true}) {
+    EngineOptions options = small_options();
+    options.worker.model.probes.force_routing = force_routing;
+    const auto engine = dummy_engine(options);
+    const model::DecoderModel& model = engine->worker().model();
+    int64_t buffers = 0;
+    for (const int32_t index : model.state().forced_ids) {
+      if (index == model::kAbsent) continue;
+      ++buffers;
+      const auto* ids = reinterpret_cast<const int32_t*>(engine->worker().data(index));
+      const int64_t count = model.residents()[index].bytes() / 4;
+      EXPECT_EQ(std::count(ids, ids + count, -1), count);
+    }
+    EXPECT_EQ(buffers > 0, force_routing);
+    EXPECT_TRUE(engine->submit({.prompt = {1, 2, 3, 4, 5}, .max_tokens = 8}).ok());
+    answers.emplace_back();
+    while (!engine->idle()) {
+      for (const TokenEvent& event : engine->step().value()) answers.back().push_back(event.token);
+    }
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+}
+
 TEST(SchedulesTest, AStepIsCompiledOnceAndChecked) {
   const auto engine = dummy_engine(small_options());
   Schedules& schedules = engine->worker().schedules();

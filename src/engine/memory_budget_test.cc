@@ -15,7 +15,7 @@ model::ModelConfig golden_config(const std::string& name) {
 }
 
 EngineOptions resolved(const model::ModelConfig& config, EngineOptions options) {
-  return resolve(config, std::move(options)).value();
+  return resolve(config, options).value();
 }
 
 int64_t bytes_of_line(const MemoryBudget& budget, std::string_view what) {

@@ -29,6 +29,11 @@ Status Worker::allocate() {
   }
   memory_.push_back(TRY(device_.allocate(workspace)));
   schedules_.bind_to(memory_.back().data(), workspace);
+  for (const int32_t index : model_.state().forced_ids) {  // none is forced until it is placed
+    if (index == model::kAbsent) continue;
+    const std::vector<int32_t> none(static_cast<size_t>(residents[index].bytes()) / 4, -1);
+    device_.upload(residents.data(index), none.data(), residents[index].bytes());
+  }
   return {};
 }
 

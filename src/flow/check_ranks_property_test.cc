@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "flow/check.h"
-#include "flow/oracle_ranks_test_util.h"
+#include "flow/oracle_test_util.h"
 #include "flow/random_program_test_util.h"
 
 namespace braid::flow::testing {

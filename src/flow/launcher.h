@@ -90,7 +90,8 @@ class LauncherTable {
   // For kernels that hold something of their own, such as a communicator.
   template <typename Desc>
   void add(Launcher launcher) {
-    launchers_[&kind_of<Desc>()] = std::move(launcher);
+    const KindInfo* kind = &kind_of<Desc>();
+    launchers_[kind] = std::move(launcher);
   }
 
   // The launcher of an op's kind; `unsupported` when the device has none or it refuses the types.

@@ -37,7 +37,7 @@ Result<Architecture> parse_architecture(std::string_view class_name) {
   for (const Architecture architecture : kArchitectures) {
     if (name_of(architecture) == class_name) return architecture;
   }
-  return Error(ErrorKind::unsupported, "unknown model architecture")
+  return Error(ErrorKind::unsupported, "braid has no such architecture")
       .with("architecture", class_name)
       .remedy("Supported: " + supported_names() + ".");
 }

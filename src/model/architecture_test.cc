@@ -17,7 +17,7 @@ TEST(ArchitectureTest, NamesRoundTrip) {
 TEST(ArchitectureTest, RefusesOthersAndListsItsOwn) {
   const auto result = parse_architecture("LlamaForCausalLM");
   EXPECT_EQ(testing::text_of(result),
-            "unknown model architecture (architecture = LlamaForCausalLM). Supported: "
+            "braid has no such architecture (architecture = LlamaForCausalLM). Supported: "
             "Glm4MoeForCausalLM, DeepseekV2ForCausalLM, DeepseekV3ForCausalLM, "
             "Qwen3MoeForCausalLM, Qwen2ForCausalLM, MixtralForCausalLM.");
   EXPECT_EQ(result.error().kind(), ErrorKind::unsupported);

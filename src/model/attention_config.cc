@@ -35,8 +35,7 @@ Status refuse_sliding_window(const ConfigReader& config, Architecture architectu
   if (window >= max_positions) return {};
   if (!TRY(some_layer_slides(config, architecture, num_layers))) return {};
   return config
-      .error(ErrorKind::unsupported, "attention in a sliding window is not implemented",
-             "sliding_window")
+      .error(ErrorKind::unsupported, "braid has no attention in a sliding window", "sliding_window")
       .with("max_position_embeddings", max_positions)
       .remedy(fmt::format(
           "Pass --json-model-override-args '{{\"max_position_embeddings\": {}}}' to serve contexts "
@@ -46,8 +45,9 @@ Status refuse_sliding_window(const ConfigReader& config, Architecture architectu
 
 Status refuse_bias(const ConfigReader& config, std::string_view key) {
   if (!TRY(config.boolean_or(key, false))) return {};
-  return config.error(ErrorKind::unsupported, "this architecture is supported without that bias",
-                      key);
+  return config
+      .error(ErrorKind::unsupported, "braid has no bias in the attention of this architecture", key)
+      .remedy("Use a checkpoint whose attention has no bias.");
 }
 
 Result<int64_t> parse_head_dim(const ConfigReader& config, int64_t hidden_size, int64_t num_heads) {

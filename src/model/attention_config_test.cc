@@ -55,9 +55,9 @@ TEST(AttentionConfigTest, BiasAndNormOfEachArchitecture) {
   EXPECT_TRUE(gqa(Architecture::glm4_moe, {{"attention_bias", true}}).qkv_bias);
   EXPECT_TRUE(gqa(Architecture::glm4_moe, {{"use_qk_norm", true}}).qk_norm);
   EXPECT_EQ(refusal(Architecture::qwen3_moe, {{"attention_bias", true}}),
-            "this architecture is supported without that bias");
+            "braid has no bias in the attention of this architecture");
   EXPECT_EQ(refusal(Architecture::deepseek_v3, {{"attention_bias", true}}),
-            "this architecture is supported without that bias");
+            "braid has no bias in the attention of this architecture");
 }
 
 TEST(AttentionConfigTest, Latent) {
@@ -104,7 +104,7 @@ TEST(AttentionConfigTest, RefusesImpossibleHeads) {
   EXPECT_EQ(refusal(Architecture::deepseek_v3, {{"kv_lora_rank", nullptr}}), "a key is missing");
 }
 
-constexpr std::string_view kWindow = "attention in a sliding window is not implemented";
+constexpr std::string_view kWindow = "braid has no attention in a sliding window";
 
 TEST(AttentionConfigTest, RefusesASlidingWindowInUse) {
   EXPECT_EQ(text_of(parse(Architecture::mixtral, {{"sliding_window", 4096}})),

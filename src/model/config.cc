@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/json.h"
 #include "model/checkpoint.h"
 #include "model/config_reader.h"
 
@@ -24,11 +25,13 @@ Result<Architecture> parse_architecture_key(const ConfigReader& config) {
 
 Status refuse_unsupported(const ConfigReader& config) {
   if (TRY(config.text_or("hidden_act", "silu")) != "silu") {
-    return config.error(ErrorKind::unsupported, "unsupported activation function", "hidden_act")
+    return config
+        .error(ErrorKind::unsupported, "braid has no such activation function", "hidden_act")
         .remedy("Supported: silu.");
   }
   if (TRY(config.boolean_or("mlp_bias", false))) {
-    return config.error(ErrorKind::unsupported, "an MLP with bias is not implemented", "mlp_bias");
+    return config.error(ErrorKind::unsupported, "braid has no MLP with bias", "mlp_bias")
+        .remedy("Use a checkpoint whose MLPs have no bias.");
   }
   return {};
 }

@@ -3,6 +3,8 @@
 #include <limits>
 #include <utility>
 
+#include "base/json.h"
+
 namespace braid::model {
 namespace {
 

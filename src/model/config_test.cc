@@ -173,7 +173,7 @@ TEST(ConfigTest, QuantizationInItsOwnFile) {
   json["quantization_config"] = {{"quant_method", "fp8"}};  // config.json goes first
   EXPECT_EQ(parse_config(json, nullptr, &apart)->quantization.kind, QuantKind::fp8_tensor);
   json["quantization_config"] = {{"quant_method", "gptq"}};
-  EXPECT_EQ(refusal(json), "unsupported quantization method");
+  EXPECT_EQ(refusal(json), "braid has no such quantization method");
 }
 
 TEST(ConfigTest, OverridesReplaceKeys) {
@@ -195,7 +195,7 @@ TEST(ConfigTest, OverridesReplaceKeys) {
 TEST(ConfigTest, RefusesOtherArchitectures) {
   Json json = golden_json("qwen2");
   json["architectures"] = {"LlamaForCausalLM"};
-  EXPECT_EQ(refusal(json), "unknown model architecture");
+  EXPECT_EQ(refusal(json), "braid has no such architecture");
   json.erase("architectures");
   EXPECT_EQ(refusal(json), "a key is missing");
   EXPECT_EQ(text_of(parse_config(Json::array())), "a JSON object was expected (in = config.json)");
@@ -205,11 +205,13 @@ TEST(ConfigTest, RefusesWhatTheLayersDoNotHave) {
   Json json = golden_json("qwen2");
   json["hidden_act"] = "gelu";
   EXPECT_EQ(text_of(parse_config(json)),
-            "unsupported activation function (key = hidden_act, value = \"gelu\", "
+            "braid has no such activation function (key = hidden_act, value = \"gelu\", "
             "in = config.json). Supported: silu.");
   json["hidden_act"] = "silu";
   json["mlp_bias"] = true;
-  EXPECT_EQ(refusal(json), "an MLP with bias is not implemented");
+  EXPECT_EQ(text_of(parse_config(json)),
+            "braid has no MLP with bias (key = mlp_bias, value = true, in = config.json). "
+            "Use a checkpoint whose MLPs have no bias.");
 }
 
 // Every number that the sizes of buffers come from has bounds.

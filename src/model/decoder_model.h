@@ -52,7 +52,7 @@ struct StateBuffers {
   int32_t logits = kAbsent;                                        // f32 [R, V]
   std::vector<int32_t> hidden;                                     // per layer [T, H]
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
-  std::vector<int32_t> forced_ids;
+  std::vector<int32_t> forced_ids;  // per layer i32 [T, K]; rows of −1 are not forced
   int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
 };
 

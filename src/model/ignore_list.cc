@@ -83,7 +83,8 @@ Result<IgnoreList> IgnoreList::parse(const std::vector<std::string>& entries) {
   for (const std::string& entry : entries) {
     const bool regex = entry.starts_with(kRegexPrefix);
     if (entry.size() > kMaxPatternBytes || (!regex && entry.find('[') != entry.npos)) {
-      return Error(ErrorKind::unsupported, "unsupported entry in the quantization's ignore list")
+      return Error(ErrorKind::unsupported,
+                   "braid has no rule for this entry of the quantization's ignore list")
           .with("entry", entry.substr(0, 80))
           .remedy("Supported: names, globs with * and ?, and re: expressions below 1 KiB.");
     }

@@ -46,7 +46,8 @@ TEST(IgnoreListTest, RefusesWhatItCannotMatch) {
             "bad regular expression in the quantization's ignore list (expression = (, at = 1, "
             "reason = missing closing parenthesis)");
   EXPECT_EQ(text_of(IgnoreList::parse({"layers.[0-9].mlp"})),
-            "unsupported entry in the quantization's ignore list (entry = layers.[0-9].mlp). "
+            "braid has no rule for this entry of the quantization's ignore list (entry = "
+            "layers.[0-9].mlp). "
             "Supported: names, globs with * and ?, and re: expressions below 1 KiB.");
   EXPECT_FALSE(IgnoreList::parse({std::string(2000, 'a')}).ok());
 }

@@ -31,7 +31,7 @@ Result<int64_t> parse_num_experts(const ConfigReader& config) {
 
 Status expect_text(const ConfigReader& config, std::string_view key, const std::string& supported) {
   if (TRY(config.text_or(key, supported)) == supported) return {};
-  return config.error(ErrorKind::unsupported, "unsupported kind of routing", key)
+  return config.error(ErrorKind::unsupported, "braid has no such routing in this architecture", key)
       .remedy("Supported for this architecture: " + supported + ".");
 }
 
@@ -63,13 +63,17 @@ Result<RouterConfig> parse_deepseek_v2_router(const ConfigReader& config) {
   if (method == "group_limited_greedy") {
     TRY(parse_groups(config, router));
   } else if (method != "greedy") {
-    return config.error(ErrorKind::unsupported, "unsupported kind of routing", "topk_method")
+    return config
+        .error(ErrorKind::unsupported, "braid has no such routing in this architecture",
+               "topk_method")
         .remedy("Supported for this architecture: greedy, group_limited_greedy.");
   }
   // The published implementations disagree on what true means; no published model has it.
   if (TRY(config.boolean("norm_topk_prob"))) {
-    return config.error(ErrorKind::unsupported, "this architecture is supported with false only",
-                        "norm_topk_prob");
+    return config
+        .error(ErrorKind::unsupported, "braid has no such routing in this architecture",
+               "norm_topk_prob")
+        .remedy("Supported for this architecture: false.");
   }
   router.scaling_factor = TRY(config.real_or("routed_scaling_factor", kScalingRange, 1.0));
   return router;

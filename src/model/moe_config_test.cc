@@ -83,18 +83,21 @@ TEST(MoeConfigTest, ExpertsUnderAnyName) {
 }
 
 TEST(MoeConfigTest, RefusesOtherRouting) {
-  EXPECT_EQ(text_of(parse(Architecture::deepseek_v2, {{"topk_method", "noaux_tc"}})),
-            "unsupported kind of routing (key = topk_method, value = \"noaux_tc\", "
-            "in = config.json). Supported for this architecture: greedy, group_limited_greedy.");
-  EXPECT_EQ(text_of(parse(Architecture::deepseek_v3, {{"topk_method", "greedy"}})),
-            "unsupported kind of routing (key = topk_method, value = \"greedy\", "
-            "in = config.json). Supported for this architecture: noaux_tc.");
+  EXPECT_EQ(
+      text_of(parse(Architecture::deepseek_v2, {{"topk_method", "noaux_tc"}})),
+      "braid has no such routing in this architecture (key = topk_method, value = \"noaux_tc\", "
+      "in = config.json). Supported for this architecture: greedy, group_limited_greedy.");
+  EXPECT_EQ(
+      text_of(parse(Architecture::deepseek_v3, {{"topk_method", "greedy"}})),
+      "braid has no such routing in this architecture (key = topk_method, value = \"greedy\", "
+      "in = config.json). Supported for this architecture: noaux_tc.");
   EXPECT_EQ(refusal(Architecture::glm4_moe, {{"scoring_func", "softmax"}}),
-            "unsupported kind of routing");
+            "braid has no such routing in this architecture");
   EXPECT_EQ(refusal(Architecture::deepseek_v2, {{"scoring_func", "sigmoid"}}),
-            "unsupported kind of routing");
-  EXPECT_EQ(refusal(Architecture::deepseek_v2, {{"norm_topk_prob", true}}),
-            "this architecture is supported with false only");
+            "braid has no such routing in this architecture");
+  EXPECT_EQ(text_of(parse(Architecture::deepseek_v2, {{"norm_topk_prob", true}})),
+            "braid has no such routing in this architecture (key = norm_topk_prob, value = true, "
+            "in = config.json). Supported for this architecture: false.");
   EXPECT_EQ(refusal(Architecture::qwen3_moe, {{"norm_topk_prob", nullptr}}), "a key is missing");
 }
 

@@ -1,5 +1,5 @@
-// Configs as published: the keys that braid reads, with the values of the model cards'
-// repositories.
+// Configs of the shapes that models were published with, to the authors' knowledge: they exercise
+// the parser and are no reference for any model.
 #include "model/config.h"
 #include "model/testing.h"
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "model/config_reader.h"
 
 namespace braid::model {
@@ -31,7 +32,7 @@ Result<IgnoreList> parse_ignore(const ConfigReader& config,
 Result<QuantScheme> parse_fp8(const ConfigReader& config) {
   QuantScheme scheme{.kind = QuantKind::fp8_tensor};
   if (TRY(config.text_or("fmt", "e4m3")) != "e4m3") {
-    return unsupported(config, "unsupported 8-bit format", "fmt");
+    return unsupported(config, "braid has no such 8-bit format", "fmt");
   }
   if (config.has("weight_block_size")) {
     const auto block = TRY(config.integers("weight_block_size", kBlockRange));
@@ -52,20 +53,20 @@ Result<QuantKind> parse_group(const ConfigReader& group) {
   const std::optional<ConfigReader> weights = TRY(group.object("weights"));
   if (!weights) return group.error(ErrorKind::corrupt_data, "a key is missing", "weights");
   if (TRY(weights->integer("num_bits", {1, 64})) != 8) {
-    return unsupported(*weights, "unsupported number of bits", "num_bits");
+    return unsupported(*weights, "braid has no quantized weights of this many bits", "num_bits");
   }
   if (TRY(weights->text("type")) != "float") {
-    return unsupported(*weights, "unsupported type of quantized weights", "type");
+    return unsupported(*weights, "braid has no such type of quantized weights", "type");
   }
   const std::string strategy = TRY(weights->text("strategy"));
   if (strategy == "channel") return QuantKind::fp8_channel;
   if (strategy == "tensor") return QuantKind::fp8_tensor;
-  return unsupported(*weights, "unsupported granularity of scales", "strategy");
+  return unsupported(*weights, "braid has no scales of this granularity", "strategy");
 }
 
 Result<QuantScheme> parse_compressed_tensors(const ConfigReader& config) {
   if (TRY(config.text("format")) != "float-quantized") {
-    return unsupported(config, "unsupported format of quantized weights", "format");
+    return unsupported(config, "braid has no such format of quantized weights", "format");
   }
   const std::optional<ConfigReader> groups = TRY(config.object("config_groups"));
   QuantScheme scheme;
@@ -75,7 +76,7 @@ Result<QuantScheme> parse_compressed_tensors(const ConfigReader& config) {
       if (!group) continue;  // null
       const QuantKind kind = TRY(parse_group(*group));
       if (scheme.kind != QuantKind::none && scheme.kind != kind) {
-        return unsupported(config, "groups of different granularity", "config_groups");
+        return unsupported(config, "braid has no groups of different granularity", "config_groups");
       }
       scheme.kind = kind;
     }
@@ -97,7 +98,7 @@ Result<QuantScheme> parse_modelopt(const ConfigReader& config) {
   } else if (algorithm == "FP8") {
     scheme.kind = QuantKind::fp8_tensor;
   } else {
-    return unsupported(config, "unsupported quantization algorithm", "quant_algo");
+    return unsupported(config, "braid has no such quantization algorithm", "quant_algo");
   }
   scheme.ignore = TRY(parse_ignore(config, {"ignore", "exclude_modules"}));
   return scheme;
@@ -128,7 +129,7 @@ Result<QuantScheme> parse_quantization(const Json& quantization, const std::stri
   if (method == "fp8") return parse_fp8(config);
   if (method == "compressed-tensors") return parse_compressed_tensors(config);
   if (method == "modelopt") return parse_modelopt(config);
-  return unsupported(config, "unsupported quantization method", "quant_method");
+  return unsupported(config, "braid has no such quantization method", "quant_method");
 }
 
 }  // namespace braid::model

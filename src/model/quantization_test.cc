@@ -61,33 +61,34 @@ TEST(QuantizationTest, ModeloptInEitherFile) {
 
 TEST(QuantizationTest, RefusesOtherMethodsByName) {
   const auto unknown = parse({{"quant_method", "awq"}, {"bits", 4}});
-  EXPECT_EQ(text_of(unknown),
-            fmt::format("unsupported quantization method (key = quant_method, value = \"awq\", "
-                        "in = quantization_config). {}",
-                        kSupported));
+  EXPECT_EQ(
+      text_of(unknown),
+      fmt::format("braid has no such quantization method (key = quant_method, value = \"awq\", "
+                  "in = quantization_config). {}",
+                  kSupported));
   EXPECT_EQ(unknown.error().kind(), ErrorKind::unsupported);
   EXPECT_EQ(text_of(parse({{"quant_method", "modelopt"}, {"quant_algo", "W4A8_AWQ"}})),
-            fmt::format("unsupported quantization algorithm (key = quant_algo, "
+            fmt::format("braid has no such quantization algorithm (key = quant_algo, "
                         "value = \"W4A8_AWQ\", in = quantization_config). {}",
                         kSupported));
 }
 
 TEST(QuantizationTest, RefusesVariantsByName) {
   const auto message = [](const Json& json) { return parse(json).error().message(); };
-  EXPECT_EQ(message({{"quant_method", "fp8"}, {"fmt", "e5m2"}}), "unsupported 8-bit format");
+  EXPECT_EQ(message({{"quant_method", "fp8"}, {"fmt", "e5m2"}}), "braid has no such 8-bit format");
   EXPECT_EQ(message({{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}}),
-            "unsupported format of quantized weights");
+            "braid has no such format of quantized weights");
   EXPECT_EQ(message(compressed({{"num_bits", 4}, {"type", "float"}, {"strategy", "channel"}})),
-            "unsupported number of bits");
+            "braid has no quantized weights of this many bits");
   EXPECT_EQ(message(compressed({{"num_bits", 8}, {"type", "int"}, {"strategy", "channel"}})),
-            "unsupported type of quantized weights");
+            "braid has no such type of quantized weights");
   EXPECT_EQ(message(compressed({{"num_bits", 8}, {"type", "float"}, {"strategy", "block"}})),
-            "unsupported granularity of scales");
+            "braid has no scales of this granularity");
   Json two = compressed({{"num_bits", 8}, {"type", "float"}, {"strategy", "channel"}});
   two["config_groups"]["group_1"] = two["config_groups"]["group_0"];
   EXPECT_TRUE(parse(two).ok());
   two["config_groups"]["group_1"]["weights"]["strategy"] = "tensor";
-  EXPECT_EQ(message(two), "groups of different granularity");
+  EXPECT_EQ(message(two), "braid has no groups of different granularity");
 }
 
 TEST(QuantizationTest, RefusesContradictions) {

@@ -101,7 +101,7 @@ Result<RotaryConfig> parse_rotary(const ConfigReader& config, int64_t dim, bool 
   if (type == "yarn") {
     rotary.yarn = TRY(parse_yarn(*section, max_positions));
   } else if (type != "default") {
-    return section->error(ErrorKind::unsupported, "unsupported type of rotary scaling", key)
+    return section->error(ErrorKind::unsupported, "braid has no such rotary scaling", key)
         .remedy("Supported: default, yarn.");
   }
   return rotary;

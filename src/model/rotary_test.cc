@@ -81,7 +81,7 @@ TEST(RotaryTest, AttentionFactorReplacesTheMultiplier) {
 TEST(RotaryTest, RefusesOtherTypesByName) {
   const auto llama = parse({{"rope_theta", 1e4}, {"rope_scaling", {{"rope_type", "llama3"}}}});
   EXPECT_EQ(text_of(llama),
-            "unsupported type of rotary scaling (key = rope_type, value = \"llama3\", "
+            "braid has no such rotary scaling (key = rope_type, value = \"llama3\", "
             "in = rope_scaling of config.json). Supported: default, yarn.");
   EXPECT_EQ(llama.error().kind(), ErrorKind::unsupported);
   for (const char* type : {"linear", "dynamic", "longrope", "mrope"}) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/json.h"
 #include "text/component.h"
 #include "text/utf8.h"
 

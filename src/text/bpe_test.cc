@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "base/json.h"
+
 namespace braid::text {
 namespace {
 

@@ -1,5 +1,6 @@
 #include "text/component.h"
 
+#include "base/json.h"
 #include "text/utf8.h"
 
 namespace braid::text {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/json.h"
 #include "text/metaspace.h"
 #include "text/pattern.h"
 

@@ -1,5 +1,7 @@
 #include "text/metaspace.h"
 
+#include "base/json.h"
+
 namespace braid::text {
 
 Result<MetaspacePrepend> parse_metaspace_prepend(const Json& component, Role role) {

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "text/pattern.h"
 #include "text/unicode.h"
 

@@ -1,5 +1,7 @@
 #include "text/pattern.h"
 
+#include "base/json.h"
+
 namespace braid::text {
 
 Result<Pattern> Pattern::from_component(const Json& component, Role role) {

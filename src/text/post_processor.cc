@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/json.h"
 #include "text/vocabulary.h"
 
 namespace braid::text {

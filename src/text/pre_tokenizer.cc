@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/json.h"
 #include "text/byte_alphabet.h"
 #include "text/metaspace.h"
 #include "text/pattern.h"

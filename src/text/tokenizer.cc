@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <filesystem>
 #include <unordered_map>
 #include <utility>
 
@@ -124,8 +125,22 @@ Status Tokenizer::Tables::encode_part(std::string text, bool at_start, EncodeRun
 Tokenizer::Tokenizer(std::shared_ptr<const Tables> tables, PostProcessor around)
     : tables_(std::move(tables)), around_(std::move(around)) {}
 
-Result<Tokenizer> Tokenizer::load(const std::string& path) {
-  return from_json(TRY(read_file(path, kMaxFileBytes)), path);
+Result<Tokenizer> Tokenizer::load(const std::string& model_dir) {
+  const std::string path = model_dir + "/tokenizer.json";
+  const std::string config_path = model_dir + "/tokenizer_config.json";
+  std::error_code code;
+  if (!std::filesystem::exists(path, code)) {
+    return Error(ErrorKind::not_found, "the model folder has no tokenizer.json")
+        .with("folder", model_dir)
+        .remedy(
+            "Without it there are no texts, only token ids: download the tokenizer's files, too.");
+  }
+  Tokenizer tokenizer = TRY(from_json(TRY(read_file(path, kMaxFileBytes)), path));
+  if (std::filesystem::exists(config_path, code)) {
+    const Status applied = tokenizer.apply(TRY(load_tokenizer_config(config_path)));
+    if (!applied.ok()) return Error(applied.error()).with("file", config_path);
+  }
+  return tokenizer;
 }
 
 Result<Tokenizer> Tokenizer::from_json(std::string_view text, std::string_view source,

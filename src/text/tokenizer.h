@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "base/status.h"
 #include "text/decoder.h"
 #include "text/encode_run.h"
@@ -29,10 +29,12 @@ namespace braid::text {
 // Immutable but for apply(); any number of threads may use one. Copies share their tables.
 class Tokenizer {
  public:
-  // Reads a tokenizer.json. Errors: not_found, corrupt_data, unsupported; they name the file.
-  static Result<Tokenizer> load(const std::string& path);
+  // The tokenizer of a model's folder: its tokenizer.json, as apply() has it follow the folder's
+  // tokenizer_config.json if there is one. Errors: not_found, corrupt_data, unsupported; they name
+  // the file.
+  static Result<Tokenizer> load(const std::string& model_dir);
 
-  // The same from the file's content; `source` names it in errors. `limits` bound each encode.
+  // From the content of a tokenizer.json; `source` names it in errors. `limits` bound each encode.
   static Result<Tokenizer> from_json(std::string_view json, std::string_view source,
                                      const EncodeLimits& limits = {});
 

@@ -11,47 +11,30 @@ TEST(TokenizerConfigTest, ReadsTheBundledModels) {
   ASSERT_TRUE(config.ok()) << config.error().to_string();
   EXPECT_EQ(config->eos_token, "<|endoftext|>");
   EXPECT_EQ(config->bos_token, std::nullopt);
-  EXPECT_EQ(config->chat_template, std::nullopt);
   EXPECT_EQ(config->add_bos_token, std::nullopt);
 }
 
 TEST(TokenizerConfigTest, ReadsTokensAsStringsAndObjects) {
   const auto config = parse_tokenizer_config(
       R"({"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>",
-          "add_bos_token": true, "add_eos_token": false, "chat_template": "{{ x }}"})",
+          "add_bos_token": true, "add_eos_token": false, "chat_template": 1})",
       "test");
   EXPECT_EQ(config->bos_token, "<s>");
   EXPECT_EQ(config->eos_token, "</s>");
   EXPECT_EQ(config->add_bos_token, true);
   EXPECT_EQ(config->add_eos_token, false);
-  EXPECT_EQ(config->chat_template, "{{ x }}");
 }
 
 TEST(TokenizerConfigTest, NullIsAbsent) {
-  const auto config = parse_tokenizer_config(
-      R"({"bos_token": null, "chat_template": null, "add_bos_token": null})", "test");
+  const auto config =
+      parse_tokenizer_config(R"({"bos_token": null, "add_bos_token": null})", "test");
   EXPECT_EQ(config->bos_token, std::nullopt);
-  EXPECT_EQ(config->chat_template, std::nullopt);
   EXPECT_EQ(config->add_bos_token, std::nullopt);
-}
-
-TEST(TokenizerConfigTest, TakesTheDefaultOfNamedTemplates) {
-  const auto config = parse_tokenizer_config(
-      R"({"chat_template": [{"name": "tool_use", "template": "t"},
-                            {"name": "default", "template": "d"}]})",
-      "test");
-  EXPECT_EQ(config->chat_template, "d");
-  const auto none =
-      parse_tokenizer_config(R"({"chat_template": [{"name": "rag", "template": "r"}]})", "test");
-  ASSERT_FALSE(none.ok());
-  EXPECT_EQ(none.error().kind(), ErrorKind::unsupported);
 }
 
 TEST(TokenizerConfigTest, ErrorsNameTheFileAndTheField) {
   for (const std::string_view field :
-       {R"("bos_token": 1)", R"("eos_token": {"text": "x"})", R"("add_bos_token": "yes")",
-        R"("chat_template": 1)", R"("chat_template": [{"template": "t"}])",
-        R"("chat_template": [{"name": "default"}])"}) {
+       {R"("bos_token": 1)", R"("eos_token": {"text": "x"})", R"("add_bos_token": "yes")"}) {
     const auto refused = parse_tokenizer_config(fmt::format("{{{}}}", field), "the file");
     ASSERT_FALSE(refused.ok()) << field;
     EXPECT_EQ(refused.error().kind(), ErrorKind::corrupt_data) << field;

@@ -39,7 +39,7 @@ class TokenizerFixturesTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(TokenizerFixturesTest, GivesTheReferenceIdsAndTexts) {
   const std::string folder = std::string(kFixtures) + GetParam();
-  const auto tokenizer = Tokenizer::load(folder + "/tokenizer.json");
+  const auto tokenizer = Tokenizer::load(folder);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().to_string();
   const Json rows = *read_json_file(folder + "/cases.json");
   EXPECT_GE(rows.size(), 40u);
@@ -63,7 +63,7 @@ TEST(TokenizerFixturesTest, EveryFixtureIsTested) {
 
 TEST(TokenizerFixturesTest, TheBundledModelsReference) {
   const std::string folder = BRAID_SOURCE_DIR "/models/fairytale-moe";
-  const auto tokenizer = Tokenizer::load(folder + "/tokenizer.json");
+  const auto tokenizer = Tokenizer::load(folder);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().to_string();
   EXPECT_EQ(tokenizer->vocab_size(), 4096);
   EXPECT_EQ(tokenizer->token_id("<|endoftext|>"), 4089);

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "text/model_dir_test_util.h"
 
 namespace braid::text {
 namespace {
@@ -157,12 +158,33 @@ TEST(TokenizerTest, RefusesWhatIsNoTokenizer) {
   for (const std::string_view text : {"", "{", "[]", "{}", "null", R"({"model": null})"}) {
     EXPECT_EQ(Tokenizer::from_json(text, "x").error().kind(), ErrorKind::corrupt_data) << text;
   }
-  EXPECT_EQ(Tokenizer::load("/nonexistent/tokenizer.json").error().kind(), ErrorKind::not_found);
+}
+
+TEST(TokenizerTest, LoadsAFolderAndFollowsItsConfiguration) {
+  const ModelDir dir;
+  dir.write("tokenizer.json", small().dump());
+  EXPECT_EQ(*Tokenizer::load(dir.path())->encode("ab", true), Ids{3});
+  dir.write("tokenizer_config.json", R"({"bos_token": "<s>", "add_bos_token": true})");
+  EXPECT_EQ(*Tokenizer::load(dir.path())->encode("ab", true), (Ids{20, 3}));
+}
+
+TEST(TokenizerTest, LoadingNamesTheFileAtFault) {
+  const ModelDir dir;
+  const auto error = [&] { return Tokenizer::load(dir.path()).status().to_string(); };
+  EXPECT_EQ(Tokenizer::load(dir.path()).error().kind(), ErrorKind::not_found);
+  EXPECT_NE(error().find("no tokenizer.json (folder = " + dir.path()), std::string::npos)
+      << error();
+  dir.write("tokenizer.json", "{}");
+  EXPECT_NE(error().find(dir.path() + "/tokenizer.json"), std::string::npos) << error();
+  dir.write("tokenizer.json", small().dump());
+  for (const char* config : {"{", R"({"bos_token": 1})", R"({"add_bos_token": true})"}) {
+    dir.write("tokenizer_config.json", config);
+    EXPECT_NE(error().find(dir.path() + "/tokenizer_config.json"), std::string::npos) << error();
+  }
 }
 
 TEST(TokenizerTest, ThreadsShareOneTokenizer) {
-  const Tokenizer tokenizer =
-      *Tokenizer::load(BRAID_SOURCE_DIR "/models/fairytale-moe/tokenizer.json");
+  const Tokenizer tokenizer = *Tokenizer::load(BRAID_SOURCE_DIR "/models/fairytale-moe");
   const std::string text =
       "Once upon a time, in 1893,  there lived\n\na <|user|> miller's daughter.";
   const Ids expected = *tokenizer.encode(text, false);

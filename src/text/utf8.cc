@@ -1,6 +1,6 @@
 #include "text/utf8.h"
 
-#include <cstdint>
+#include <algorithm>
 
 namespace braid::text {
 namespace {
@@ -70,6 +70,16 @@ char32_t read_char(std::string_view valid, size_t& at) {
   }
   at += bytes;
   return code_point;
+}
+
+int64_t count_chars(std::string_view valid) {
+  return std::count_if(valid.begin(), valid.end(), [](char c) { return !is_continuation(c); });
+}
+
+size_t byte_offset(std::string_view valid, int64_t index) {
+  size_t at = 0;
+  while (index-- > 0 && at < valid.size()) at += char_bytes(valid[at]);
+  return at;
 }
 
 void append_utf8(std::string& text, char32_t code_point) {

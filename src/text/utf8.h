@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,12 @@ constexpr size_t char_bytes(char first_byte) {
 
 // True for the second and later bytes of a character.
 constexpr bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) >> 6) == 2; }
+
+// Characters of valid UTF-8.
+int64_t count_chars(std::string_view valid);
+
+// The byte at which character `index` starts; valid.size() when there are not that many.
+size_t byte_offset(std::string_view valid, int64_t index);
 
 void append_utf8(std::string& text, char32_t code_point);
 

@@ -19,13 +19,37 @@ TEST(Utf8Test, EveryCharacterSurvivesTheRoundTrip) {
 }
 
 TEST(Utf8Test, RefusesWhatIsNoCharacter) {
-  for (const std::string_view bytes :
-       {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xe4\xbd", "a\xe4\xbd"}) {
+  const std::string_view broken[] = {
+      "\x80",              // a continuation on its own
+      "\xc3",              // cut off
+      "\xe4\xbd",          // cut off
+      "a\xe4\xbd",         // cut off
+      "\xf0\x9f\x98",      // cut off
+      "\xc3(",             // no continuation
+      "\xc0\x80",          // overlong
+      "\xc1\xbf",          // overlong
+      "\xe0\x9f\xbf",      // overlong
+      "\xf0\x8f\xbf\xbf",  // overlong
+      "\xed\xa0\x80",      // a surrogate
+      "\xf4\x90\x80\x80",  // beyond Unicode
+      "\xf5\x80\x80\x80",  // beyond Unicode
+      "\xf8\x88\x80\x80",  // five bytes
+      "\xff",
+  };
+  for (const std::string_view bytes : broken) {
     EXPECT_FALSE(is_valid_utf8(bytes));
     EXPECT_TRUE(is_valid_utf8(to_valid_utf8(bytes)));
   }
   EXPECT_TRUE(is_valid_utf8(""));
+}
+
+TEST(Utf8Test, CountsAndFindsCharacters) {
+  EXPECT_EQ(count_chars(""), 0);
+  EXPECT_EQ(count_chars("aé日😀"), 4);
+  EXPECT_EQ(byte_offset("aé日😀", 0), 0u);
+  EXPECT_EQ(byte_offset("aé日😀", 2), 3u);
+  EXPECT_EQ(byte_offset("aé日😀", 3), 6u);
+  EXPECT_EQ(byte_offset("aé日😀", 9), 10u);
 }
 
 // The example of the Unicode Standard, table 3-8: U+FFFD substitution of maximal subparts.

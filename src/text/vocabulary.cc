@@ -1,5 +1,6 @@
 #include "text/vocabulary.h"
 
+#include "base/json.h"
 #include "text/component.h"
 
 namespace braid::text {

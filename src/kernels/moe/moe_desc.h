@@ -23,7 +23,8 @@ enum class Choice : int32_t {
 // logits [T, E] f32 → ids [T, K] i32 and weights [T, K] f32 (what multiplies each expert's output;
 // the routed scaling factor is applied here and nowhere else). Selection: scores + bias; groups
 // beyond the best topk_group are dropped (−inf). Ties go to the lower expert id. Padding rows
-// (slot < 0) get ids −1 and weights 0. `forced` ids, where given, replace the choice, not weights.
+// (slot < 0) get ids −1 and weights 0. `forced` [T, K] i32, where given: a row whose first id is −1
+// is not forced; any other row goes to those experts, its weights being its own scores at them.
 struct RouteDesc {
   int32_t num_experts = 0;
   int32_t top_k = 0;

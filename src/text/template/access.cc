@@ -7,7 +7,6 @@
 #include "text/template/print.h"
 #include "text/template/sequence.h"
 #include "text/template/text_ops.h"
-#include "text/template/unicode.h"
 
 namespace braid::text::tmpl {
 namespace {

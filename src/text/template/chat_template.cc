@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "text/tokenizer_config.h"
 
 namespace braid::text {
 namespace {
@@ -13,26 +14,19 @@ constexpr int64_t kMaxTemplateBytes = int64_t{4} << 20;
 constexpr const char* kTokenNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                        "pad_token", "cls_token", "mask_token"};
 
-// A special token is a text, or an object with its text as content.
-const Json* token_text(const Json& token) {
-  if (token.is_string()) return &token;
-  if (token.is_object() && token.contains("content") && token["content"].is_string()) {
-    return &token["content"];
-  }
-  return nullptr;
-}
-
-OrderedJson read_special_tokens(const Json& config) {
+Result<OrderedJson> read_special_tokens(const Json& config) {
   OrderedJson out = OrderedJson::object();
   for (const char* name : kTokenNames) {
-    if (!config.contains(name)) continue;
-    if (const Json* text = token_text(config[name])) out[name] = text->get<std::string>();
+    const std::optional<std::string> token = TRY(special_token(config, name));
+    if (token) out[name] = *token;
   }
-  const auto additional = config.find("additional_special_tokens");
-  if (additional == config.end() || !additional->is_array()) return out;
-  OrderedJson& list = out["additional_special_tokens"] = OrderedJson::array();
-  for (const Json& token : *additional) {
-    if (const Json* text = token_text(token)) list.push_back(text->get<std::string>());
+  constexpr const char* kMore = "additional_special_tokens";
+  const auto more = config.find(kMore);
+  if (more == config.end() || !more->is_array()) return out;
+  OrderedJson& list = out[kMore] = OrderedJson::array();
+  for (const Json& item : *more) {
+    const std::optional<std::string> token = TRY(special_token({{kMore, item}}, kMore));
+    if (token) list.push_back(*token);
   }
   return out;
 }
@@ -51,7 +45,9 @@ const Json* find_named(const Json& list, std::string_view name) {
 Error no_template(const std::string& model_dir) {
   return Error(ErrorKind::not_found, "the model has no chat template")
       .with("folder", model_dir)
-      .remedy("Add a chat_template.jinja, or send completions instead of chats.");
+      .remedy(
+          "It is a base model, which continues text: use braid generate. A template may stand in "
+          "chat_template.jinja, or in tokenizer_config.json by itself or named \"default\".");
 }
 
 Result<Template> parse_text(const Json& source, const std::string& path) {
@@ -108,7 +104,9 @@ Result<ChatTemplate> load_chat_template(const std::string& model_dir) {
     return Error(ErrorKind::corrupt_data, "tokenizer_config.json holds no object")
         .with("path", config_path);
   }
-  OrderedJson tokens = read_special_tokens(config);
+  Result<OrderedJson> read = read_special_tokens(config);
+  if (!read.ok()) return Error(read.error()).with("file", config_path);
+  OrderedJson tokens = std::move(read).value();
   if (std::filesystem::exists(file_path, code)) {
     const std::string source = TRY(read_file(file_path, kMaxTemplateBytes));
     return ChatTemplate{TRY(Template::parse(source, file_path)), std::nullopt, std::move(tokens)};

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/json.h"
 #include "base/status.h"
 #include "text/template/template.h"
 
@@ -26,7 +27,7 @@ struct ChatTemplate {
 
 // Reads chat_template.jinja, or else the member chat_template of tokenizer_config.json (a text, or
 // a list of named ones: "default", and "tool_use" if there), and the special tokens of the latter.
-// Errors: not_found where there is no template; those of Template::parse.
+// Errors: not_found where there is no template, corrupt_data; those of Template::parse.
 Result<ChatTemplate> load_chat_template(const std::string& model_dir);
 
 // Renders with the variables messages, tools, documents (none), add_generation_prompt and those of

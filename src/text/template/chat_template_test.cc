@@ -1,12 +1,9 @@
 #include "text/template/chat_template.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 
 #include "base/json.h"
+#include "text/model_dir_test_util.h"
 
 namespace braid::text {
 namespace {
@@ -16,26 +13,6 @@ const std::string kModel = std::string(BRAID_SOURCE_DIR) + "/models/fairytale-mo
 OrderedJson user_says(const std::string& text) {
   return OrderedJson::array({{{"role", "user"}, {"content", text}}});
 }
-
-// A model directory with the given files, removed at the end.
-class ModelDir {
- public:
-  ModelDir() {
-    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = std::filesystem::temp_directory_path() /
-            fmt::format("braid_chat_{}_{}", test->name(), getpid());
-    std::filesystem::create_directories(path_);
-  }
-  ~ModelDir() { std::filesystem::remove_all(path_); }
-
-  void write(const std::string& name, const std::string& content) const {
-    std::ofstream(path_ / name) << content;
-  }
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 TEST(ChatTemplateTest, RendersTheBundledModelsChatsAsItsReference) {
   const auto chat = load_chat_template(kModel);
@@ -77,7 +54,7 @@ TEST(ChatTemplateTest, ToolsChooseTheTemplateMadeForThem) {
 TEST(ChatTemplateTest, SpecialTokensAreTextsOrObjects) {
   const ModelDir dir;
   dir.write("tokenizer_config.json", R"({"bos_token": {"content": "<b>", "lstrip": false},
-      "eos_token": "<e>", "pad_token": null, "unk_token": 3,
+      "eos_token": "<e>", "pad_token": null,
       "additional_special_tokens": ["<x>", {"content": "<y>"}]})");
   dir.write("chat_template.jinja",
             "{{ bos_token ~ eos_token }} {{ pad_token is defined }} {{ unk_token is defined }} "
@@ -92,23 +69,32 @@ TEST(ChatTemplateTest, SpecialTokensAreTextsOrObjects) {
 
 TEST(ChatTemplateTest, NoTemplateIsNotFound) {
   const ModelDir dir;
-  for (const char* config : {"{}", R"({"chat_template": null})", R"({"chat_template": []})"}) {
+  for (const char* config : {"{}", R"({"chat_template": null})", R"({"chat_template": []})",
+                             R"({"chat_template": [{"name": "rag", "template": "r"}]})"}) {
     dir.write("tokenizer_config.json", config);
     const auto chat = load_chat_template(dir.path());
     ASSERT_FALSE(chat.ok());
     EXPECT_EQ(chat.error().kind(), ErrorKind::not_found);
     EXPECT_NE(chat.error().to_string().find(dir.path()), std::string::npos);
+    EXPECT_NE(chat.error().remedy().find("braid generate"), std::string::npos);
   }
 }
 
 TEST(ChatTemplateTest, BrokenConfigsAreRefused) {
   const ModelDir dir;
-  for (const char* config : {"[]", "{", R"({"chat_template": 3})", R"({"chat_template": "{{"})"}) {
+  for (const char* config : {"[]", "{", R"({"chat_template": 3})", R"({"chat_template": "{{"})",
+                             R"({"unk_token": 3})", R"({"additional_special_tokens": [3]})"}) {
     dir.write("tokenizer_config.json", config);
     const auto chat = load_chat_template(dir.path());
     ASSERT_FALSE(chat.ok()) << config;
     EXPECT_EQ(chat.error().kind(), ErrorKind::corrupt_data) << config;
+    EXPECT_NE(chat.error().to_string().find("tokenizer_config.json"), std::string::npos) << config;
   }
+  dir.write("tokenizer_config.json", "{}");
+  dir.write("chat_template.jinja", "{% if %}");
+  const auto chat = load_chat_template(dir.path());
+  ASSERT_FALSE(chat.ok());
+  EXPECT_NE(chat.error().to_string().find("chat_template.jinja"), std::string::npos);
 }
 
 TEST(ChatTemplateTest, GivesTheVariablesThatTemplatesExpect) {

@@ -10,6 +10,7 @@
 #include "text/template/sequence.h"
 #include "text/template/text_ops.h"
 #include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -30,10 +31,10 @@ std::string title_words(std::string_view text) {
   };
   for (size_t at = 0; at < text.size();) {
     const size_t begin = at;
-    const bool separator = separates(next_code_point(text, at));
+    const bool separator = separates(read_char(text, at));
     const size_t behind_first = at;
-    for (size_t next = at;
-         next < text.size() && separates(next_code_point(text, next)) == separator; at = next) {
+    for (size_t next = at; next < text.size() && separates(read_char(text, next)) == separator;
+         at = next) {
     }
     out += to_upper(text.substr(begin, behind_first - begin));
     out += to_lower(text.substr(behind_first, at - behind_first));

@@ -5,7 +5,7 @@
 
 #include "text/template/arithmetic.h"
 #include "text/template/print.h"
-#include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -79,7 +79,7 @@ Status append_conversion(Runtime& runtime, const Conversion& conversion, const V
   } else {
     field = TRY(convert_number(conversion, value));
   }
-  const auto missing = conversion.width - count_code_points(field);
+  const auto missing = conversion.width - count_chars(field);
   if (missing > 0) {
     const bool zeros = conversion.zeros && number;
     const size_t behind_sign = zeros && field.starts_with('-') ? 1 : 0;

@@ -2,9 +2,10 @@
 
 #include <cmath>
 
+#include "base/json.h"
 #include "text/template/print.h"
 #include "text/template/sort.h"
-#include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 using Ordered = nlohmann::ordered_json;
 
 Result<Value> text_from_json(Runtime& runtime, const std::string& text) {
-  if (!valid_utf8(text)) {
+  if (!is_valid_utf8(text)) {
     return Error(ErrorKind::usage, "a template's variable holds text that is not UTF-8")
         .with("bytes", text.size());
   }
@@ -87,7 +88,7 @@ class Writer {
   Status write_text(std::string_view text) {
     TRY(runtime_.charge_bytes(6 * text.size()));  // an escape is up to 6 bytes a byte
     out_ += '"';
-    for (size_t at = 0; at < text.size();) write_code_point(next_code_point(text, at));
+    for (size_t at = 0; at < text.size();) write_code_point(read_char(text, at));
     out_ += '"';
     return {};
   }

@@ -1,7 +1,7 @@
 // Values from and to JSON: the variables of a rendering, and the filter tojson.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 

@@ -6,6 +6,7 @@
 #include "text/template/string_literal.h"
 #include "text/template/text_ops.h"
 #include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -325,7 +326,7 @@ class Lexer {
 }  // namespace
 
 Result<std::vector<Token>> tokenize(std::string_view source) {
-  if (!valid_utf8(source)) return Error(ErrorKind::corrupt_data, "the template is not UTF-8");
+  if (!is_valid_utf8(source)) return Error(ErrorKind::corrupt_data, "the template is not UTF-8");
   return Lexer(source).run();
 }
 

@@ -3,7 +3,7 @@
 #include "text/template/filters.h"
 #include "text/template/parser.h"
 #include "text/template/tests.h"
-#include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -82,7 +82,7 @@ constexpr std::pair<std::string_view, Comparison> kComparisons[] = {
     {">", Comparison::greater}, {">=", Comparison::greater_equal}};
 
 Value text_literal(std::string bytes) {
-  const int64_t length = count_code_points(bytes);
+  const int64_t length = count_chars(bytes);
   return std::make_shared<const Text>(Text{std::move(bytes), length});
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -114,7 +115,7 @@ void append_quoted(std::string_view text, std::string& out) {
   const char quote = has_single && !has_double ? '"' : '\'';
   out += quote;
   for (size_t at = 0; at < text.size();) {
-    const char32_t code = next_code_point(text, at);
+    const char32_t code = read_char(text, at);
     if (code == static_cast<char32_t>(quote) || code == '\\') {
       out += '\\';
       out += static_cast<char>(code);

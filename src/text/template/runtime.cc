@@ -1,8 +1,8 @@
 #include "text/template/runtime.h"
 
-#include <algorithm>
+#include "text/utf8.h"
 
-#include "text/template/unicode.h"
+#include <algorithm>
 
 namespace braid::text::tmpl {
 namespace {
@@ -24,7 +24,7 @@ Status Runtime::charge(int64_t steps) {
 
 Result<Value> Runtime::text(std::string bytes) {
   TRY(charge_bytes(bytes.size()));
-  const int64_t length = count_code_points(bytes);
+  const int64_t length = count_chars(bytes);
   return Value(std::make_shared<const Text>(Text{std::move(bytes), length}));
 }
 

@@ -1,8 +1,8 @@
 #include "text/template/sequence.h"
 
-#include <algorithm>
+#include "text/utf8.h"
 
-#include "text/template/unicode.h"
+#include <algorithm>
 
 namespace braid::text::tmpl {
 namespace {
@@ -12,7 +12,7 @@ Result<ItemsPtr> characters(Runtime& runtime, const Text& text) {
   std::vector<Value> values;
   values.reserve(static_cast<size_t>(text.length));
   for (size_t at = 0; at < text.bytes.size();) {
-    const size_t bytes = sequence_bytes(text.bytes[at]);
+    const size_t bytes = char_bytes(text.bytes[at]);
     values.push_back(TRY(runtime.text(text.bytes.substr(at, bytes))));
     at += bytes;
   }
@@ -93,13 +93,13 @@ Result<Value> slice_text(Runtime& runtime, const Text& text, const Cut& cut) {
   }
   TRY(runtime.charge(text.length));
   std::vector<size_t> offsets;  // where each code point starts
-  for (size_t at = 0; at < text.bytes.size(); at += sequence_bytes(text.bytes[at])) {
+  for (size_t at = 0; at < text.bytes.size(); at += char_bytes(text.bytes[at])) {
     offsets.push_back(at);
   }
   std::string out;
   for (int64_t i = 0; i < cut.count; ++i) {
     const size_t at = offsets[static_cast<size_t>(cut.start + i * cut.step)];
-    out.append(text.bytes, at, sequence_bytes(text.bytes[at]));
+    out.append(text.bytes, at, char_bytes(text.bytes[at]));
   }
   return runtime.text(std::move(out));
 }

@@ -1,8 +1,8 @@
 #include "text/template/string_literal.h"
 
-#include <charconv>
+#include "text/utf8.h"
 
-#include "text/template/unicode.h"
+#include <charconv>
 
 namespace braid::text::tmpl {
 namespace {

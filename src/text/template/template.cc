@@ -1,5 +1,6 @@
 #include "text/template/template.h"
 
+#include "base/json.h"
 #include "text/template/interpreter.h"
 #include "text/template/json_text.h"
 #include "text/template/parser.h"

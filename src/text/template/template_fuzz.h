@@ -4,9 +4,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/status.h"
 #include "text/template/template.h"
-#include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text {
 
@@ -48,7 +49,7 @@ inline void fuzz_template(std::string_view source) {
   }
   BRAID_CHECK(*first == *second);
   BRAID_CHECK(first->size() <= 1 << 16);
-  BRAID_CHECK(tmpl::valid_utf8(*first));
+  BRAID_CHECK(is_valid_utf8(*first));
 }
 
 }  // namespace braid::text

@@ -7,6 +7,7 @@
 #include "text/template/sequence.h"
 #include "text/template/text_ops.h"
 #include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -39,7 +40,7 @@ Result<Value> all_of(Runtime& runtime, const Value& self, const Arguments& argum
   const std::string& text = self.text()->bytes;
   TRY(runtime.charge_bytes(text.size()));
   for (size_t at = 0; at < text.size();) {
-    if (!test(next_code_point(text, at))) return Value(false);
+    if (!test(read_char(text, at))) return Value(false);
   }
   return Value(!text.empty());
 }
@@ -155,7 +156,7 @@ Result<Value> find(Runtime& runtime, const Value& self, const Arguments& argumen
     if (must_exist) return failure("'index' does not find the text");
     return Value(int64_t{-1});
   }
-  return Value(where.first + count_code_points(where.bytes.substr(0, at)));
+  return Value(where.first + count_chars(where.bytes.substr(0, at)));
 }
 
 Result<Value> count(Runtime& runtime, const Value& self, const Arguments& arguments) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "text/template/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -25,13 +26,13 @@ std::string_view strip_if(std::string_view text, Side side, const Drop& drop) {
   size_t end = text.size();
   while (side != Side::right && begin < end) {
     size_t next = begin;
-    if (!drop(next_code_point(text, next))) break;
+    if (!drop(read_char(text, next))) break;
     begin = next;
   }
   while (side != Side::left && end > begin) {
     const size_t start = previous(text, end);
     size_t at = start;
-    if (!drop(next_code_point(text, at))) break;
+    if (!drop(read_char(text, at))) break;
     end = start;
   }
   return text.substr(begin, end - begin);
@@ -47,7 +48,7 @@ size_t find_space(std::string_view text) {
   size_t at = 0;
   while (at < text.size()) {
     size_t next = at;
-    if (is_space(next_code_point(text, next))) break;
+    if (is_space(read_char(text, next))) break;
     at = next;
   }
   return at;
@@ -59,7 +60,7 @@ size_t find_last_word(std::string_view text) {
   while (begin > 0) {
     const size_t start = previous(text, begin);
     size_t at = start;
-    if (is_space(next_code_point(text, at))) break;
+    if (is_space(read_char(text, at))) break;
     begin = start;
   }
   return begin;
@@ -74,7 +75,7 @@ std::string replace_nothing(std::string_view text, std::string_view to, int64_t 
   };
   for (size_t at = 0; at < text.size();) {
     insert();
-    const size_t bytes = sequence_bytes(text[at]);
+    const size_t bytes = char_bytes(text[at]);
     out += text.substr(at, bytes);
     at += bytes;
   }
@@ -101,7 +102,7 @@ size_t find_last(std::string_view text, std::string_view part) {
 }
 
 int64_t count_occurrences(std::string_view text, std::string_view part) {
-  if (part.empty()) return count_code_points(text) + 1;
+  if (part.empty()) return count_chars(text) + 1;
   int64_t count = 0;
   for (size_t at = find_first(text, part); at != kNotFound;
        at = find_first(text, part, at + part.size())) {
@@ -116,7 +117,7 @@ std::string_view strip_space(std::string_view text, Side side) {
 
 std::string_view strip_chars(std::string_view text, std::string_view chars, Side side) {
   std::u32string set;
-  for (size_t at = 0; at < chars.size();) set.push_back(next_code_point(chars, at));
+  for (size_t at = 0; at < chars.size();) set.push_back(read_char(chars, at));
   std::sort(set.begin(), set.end());
   return strip_if(text, side,
                   [&](char32_t code) { return std::binary_search(set.begin(), set.end(), code); });
@@ -200,7 +201,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t end = at;
-    const char32_t code = next_code_point(text, at);
+    const char32_t code = read_char(text, at);
     if (!is_line_end(code)) continue;
     if (code == '\r' && at < text.size() && text[at] == '\n') ++at;
     lines.push_back(text.substr(begin, (keep_ends ? at : end) - begin));

@@ -1,7 +1,10 @@
 #include "text/template/unicode.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
+
+#include "text/utf8.h"
 
 namespace braid::text::tmpl {
 namespace {
@@ -82,7 +85,7 @@ template <bool (*wanted)(char32_t), bool (*unwanted)(char32_t)>
 bool all_cased(std::string_view text) {
   bool any = false;
   for (size_t at = 0; at < text.size();) {
-    const char32_t code = next_code_point(text, at);
+    const char32_t code = read_char(text, at);
     if (unwanted(code) || is_titlecase(code)) return false;
     any = any || wanted(code);
   }
@@ -92,78 +95,11 @@ bool all_cased(std::string_view text) {
 std::u32string decode(std::string_view text) {
   std::u32string codes;
   codes.reserve(text.size());
-  for (size_t at = 0; at < text.size();) codes.push_back(next_code_point(text, at));
+  for (size_t at = 0; at < text.size();) codes.push_back(read_char(text, at));
   return codes;
 }
 
 }  // namespace
-
-bool valid_utf8(std::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[at]);
-    if (lead < 0x80) {
-      ++at;
-      continue;
-    }
-    const size_t bytes = sequence_bytes(text[at]);
-    if (lead < 0xc2 || lead > 0xf4 || at + bytes > text.size()) return false;
-    for (size_t i = 1; i < bytes; ++i) {
-      if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) return false;
-    }
-    size_t end = at;
-    const char32_t code = next_code_point(text, end);
-    if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
-    if ((bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000)) return false;
-    at = end;
-  }
-  return true;
-}
-
-int64_t count_code_points(std::string_view text) {
-  int64_t count = 0;
-  for (const char c : text) count += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  return count;
-}
-
-size_t sequence_bytes(char lead) {
-  const auto byte = static_cast<unsigned char>(lead);
-  return byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-}
-
-char32_t next_code_point(std::string_view text, size_t& position) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[position + i]); };
-  const size_t bytes = sequence_bytes(text[position]);
-  static constexpr unsigned char kLeadMask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-  char32_t code = byte(0) & kLeadMask[bytes];
-  for (size_t i = 1; i < bytes; ++i) code = code << 6 | (byte(i) & 0x3f);
-  position += bytes;
-  return code;
-}
-
-void append_utf8(std::string& out, char32_t code) {
-  const auto trail = [&](int shift) { out += static_cast<char>(0x80 | (code >> shift & 0x3f)); };
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xc0 | code >> 6);
-    trail(0);
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xe0 | code >> 12);
-    trail(6);
-    trail(0);
-  } else {
-    out += static_cast<char>(0xf0 | code >> 18);
-    trail(12);
-    trail(6);
-    trail(0);
-  }
-}
-
-size_t byte_offset(std::string_view text, int64_t index) {
-  size_t at = 0;
-  while (index-- > 0 && at < text.size()) at += sequence_bytes(text[at]);
-  return at;
-}
 
 bool is_space(char32_t code) {
   return (code >= 0x9 && code <= 0xd) || (code >= 0x1c && code <= 0x20) || code == 0x85 ||
@@ -185,7 +121,7 @@ bool all_upper(std::string_view text) { return all_cased<is_upper, is_lower>(tex
 std::string to_upper(std::string_view text) {
   std::string out;
   out.reserve(text.size());
-  for (size_t at = 0; at < text.size();) append_mapped(out, kUpperTable, next_code_point(text, at));
+  for (size_t at = 0; at < text.size();) append_mapped(out, kUpperTable, read_char(text, at));
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/json.h"
 #include "text/template/access.h"
 #include "text/template/arithmetic.h"
 #include "text/template/compare.h"
