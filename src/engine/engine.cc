@@ -35,17 +35,17 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
     options.num_blocks = budget.num_blocks;
     options = TRY(resolve(config, options));
   }
-  auto worker = TRY(Worker::create(config, options.worker));
-  return std::unique_ptr<Engine>(new Engine(options, std::move(worker)));
+  auto ranks = TRY(Ranks::create(config, options.worker));
+  return std::unique_ptr<Engine>(new Engine(options, std::move(ranks)));
 }
 
-Engine::Engine(EngineOptions options, std::unique_ptr<Worker> worker)
+Engine::Engine(EngineOptions options, std::unique_ptr<Ranks> ranks)
     : options_(std::move(options)),
-      worker_(std::move(worker)),
+      ranks_(std::move(ranks)),
       pool_(options_.num_blocks),
       scheduler_({.max_running = options_.max_running,
                   .chunked_prefill_size = options_.chunked_prefill_size,
-                  .max_prefill_sequences = worker_->model().limits().max_prefill_sequences,
+                  .max_prefill_sequences = worker().model().limits().max_prefill_sequences,
                   .page_size = options_.page_size},
                  pool_) {}
 
@@ -82,14 +82,17 @@ Result<RequestId> Engine::submit(Request request) {
 }
 
 Result<std::vector<TokenEvent>> Engine::step() {
+  TRY(Status(failure_));
   const Plan plan = scheduler_.plan(step_ + 1);
   if (plan.empty()) return std::vector<TokenEvent>{};
   const layers::RowCounts rows = plan.rows();
   const layers::RowCounts bucket{layers::bucket_of(rows.decode), layers::bucket_of(rows.prefill)};
   const layers::StepShape shape{.own = bucket, .group = bucket};
   ++step_;
-  const std::vector<LogitRow> logit_rows = fill_words(
-      plan, bucket, worker_->model().limits(), options_.page_size, worker_->host_words(step_));
+  const layers::StepLimits limits = worker().model().limits();
+  const std::vector<LogitRow> logit_rows =
+      fill_words(plan, bucket, limits, options_.page_size, worker().host_words(step_));
+  ranks_->share_inputs(step_, layers::InputLayout(bucket, limits).total);
   for (const auto* part : {&plan.decode, &plan.prefill}) {
     for (const PlannedRows& planned : *part) {
       planned.sequence->computed += planned.count;
@@ -97,14 +100,15 @@ Result<std::vector<TokenEvent>> Engine::step() {
     }
   }
   if (preparer_) preparer_(step_, plan, shape);
-  TRY(worker_->run(shape, step_));
+  failure_ = ranks_->run(shape, step_);
+  TRY(Status(failure_));
   pool_.step_done(step_);
   if (observer_) observer_(step_, plan, shape, logit_rows);
   return deliver(logit_rows);
 }
 
 std::vector<TokenEvent> Engine::deliver(const std::vector<LogitRow>& logit_rows) {
-  const std::span<const int32_t> sampled = worker_->sampled(step_);
+  const std::span<const int32_t> sampled = worker().sampled(step_);
   std::vector<TokenEvent> events;
   for (size_t row = 0; row < logit_rows.size(); ++row) {
     if (!logit_rows[row].samples) continue;

@@ -1,6 +1,8 @@
 // What an engine is made for: its sizes and how its worker runs.
 #pragma once
 
+#include <chrono>
+
 #include "engine/schedules.h"
 #include "flow/cpu_executor.h"
 #include "model/config.h"
@@ -12,10 +14,13 @@ struct WorkerOptions {
   PassOptions passes;
   bool serial = false;  // run op by op on the calling thread, in program order
   flow::Delays delays;  // random pauses before ops, to shake out missing waits
+  // How long a rank may wait for another one.
+  std::chrono::milliseconds step_timeout = std::chrono::seconds(300);
 };
 
 struct EngineOptions {
-  WorkerOptions worker;        // its model options' sizes are filled in from what follows
+  WorkerOptions worker;  // its model options' sizes and layout are filled in from what follows
+  layout::LayoutOptions layout;
   int32_t context_length = 0;  // tokens of prompt and answer; 0: the model's own limit
   int32_t max_running = 8;     // sequences in a step
   int32_t chunked_prefill_size = 512;
@@ -23,8 +28,9 @@ struct EngineOptions {
   int32_t num_blocks = 0;  // KV blocks; 0: as plan_memory() finds
 };
 
-// Fills in the context where none is given and the sizes of the model's buffers. `usage` when the
-// context is longer than the model's positions.
+// Fills in the context where none is given, the sizes of the model's buffers and the layout.
+// `usage` when the context is longer than the model's positions or the layout is not legal for the
+// model.
 Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions options);
 
 // Blocks that hold `tokens` tokens.

@@ -10,7 +10,7 @@ namespace {
 std::unique_ptr<Engine> dummy_engine(EngineOptions options) {
   const std::string folder = std::string(BRAID_SOURCE_DIR) + "/tests/goldens/glm4_moe";
   auto engine = std::move(Engine::create(model::load_config(folder).value(), options)).value();
-  EXPECT_TRUE(engine->worker().load(model::DummySource()).ok());
+  EXPECT_TRUE(engine->load(model::DummySource()).ok());
   return engine;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "model/safetensors.h"
 
@@ -144,6 +145,12 @@ Result<ForcedRouting> read_forced_routing(const std::string& path, const model::
           .with("id", expert)
           .with("experts", config.moe->num_experts);
     }
+    for (int64_t token = 0; token < num_tokens; ++token) {
+      const auto of_token = experts.begin() + token * shape[1];
+      const std::set<int64_t> distinct(of_token, of_token + shape[1]);
+      if (std::ssize(distinct) == shape[1]) continue;
+      return bad_routing(path, *tensor, "a token names an expert twice").with("token", token);
+    }
   }
   return routing;
 }
@@ -164,9 +171,11 @@ Result<Logits> evaluate_logits(Engine& engine, std::span<const int32_t> ids,
   }
   const auto prepare = [&](int64_t, const Plan& plan, const layers::StepShape& shape) {
     if (forced == nullptr) return;
-    for (const auto& [layer, experts] : *forced) {
-      StepRows(worker, plan, shape)
-          .place_experts(state.forced_ids[static_cast<size_t>(layer)], columns, experts);
+    for (int32_t rank = 0; rank < engine.ranks().size(); ++rank) {
+      const StepRows step(engine.ranks()[rank], plan, shape);
+      for (const auto& [layer, experts] : *forced) {
+        step.place_experts(state.forced_ids[static_cast<size_t>(layer)], columns, experts);
+      }
     }
   };
   const auto observe = [&](int64_t, const Plan& plan, const layers::StepShape& shape,

@@ -93,12 +93,15 @@ Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineO
   model::DecoderModel model(config, planned.model);
   flow::LauncherTable table;
   ops::register_cpu(table);
-  const int64_t workspace = TRY(Schedules(model, table, planned.passes).workspace_bytes());
+  // All ranks have buffers of the same sizes, and lie in one memory.
+  const int64_t ranks = planned.model.layout.world;
+  const int64_t workspace = ranks * TRY(Schedules(model, table, planned.passes).workspace_bytes());
 
   const int64_t block_bytes =
-      options.page_size * model::DecoderModel::cache_bytes_per_token(config, planned.model.dtype);
-  const int64_t weights = model.residents().bytes(flow::Lifetime::weight);
-  const int64_t state = model.residents().bytes(flow::Lifetime::carried) - block_bytes;
+      ranks * options.page_size *
+      model::DecoderModel::cache_bytes_per_token(config, planned.model.dtype, planned.model.layout);
+  const int64_t weights = ranks * model.residents().bytes(flow::Lifetime::weight);
+  const int64_t state = ranks * model.residents().bytes(flow::Lifetime::carried) - block_bytes;
   const int64_t fixed = weights + workspace + state;
 
   MemoryBudget budget;
@@ -110,7 +113,9 @@ Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineO
         blocks_within(available > 0 ? usable - fixed : INT64_MAX, block_bytes, options);
   }
   budget.lines = {
-      {"weights", weights, std::string(dtype_name(planned.model.dtype))},
+      {"weights", weights,
+       std::string(dtype_name(planned.model.dtype)) +
+           (ranks > 1 ? fmt::format("; all lines: {} ranks together", ranks) : "")},
       {"workspace", workspace,
        fmt::format("steps of up to {} decode and {} prefill rows", planned.model.max_rows.decode,
                    planned.model.max_rows.prefill)},

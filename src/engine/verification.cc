@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/register_cpu.h"
+
 namespace braid::engine {
 namespace {
 
@@ -24,6 +26,12 @@ void for_each_carried(const flow::Residents& residents, Visit visit) {
     if (residents[index].lifetime != flow::Lifetime::carried) continue;
     for (int32_t copy = 0; copy < residents[index].copies; ++copy) visit(index, copy);
   }
+}
+
+// visit(worker) for every rank.
+template <typename Visit>
+void for_each_rank(Ranks& ranks, Visit visit) {
+  for (int32_t rank = 0; rank < ranks.size(); ++rank) visit(ranks[rank]);
 }
 
 void clear_carried(Worker& worker) {
@@ -80,18 +88,64 @@ std::vector<StepShape> representative_shapes(const RowCounts& most) {
   return shapes;
 }
 
-Result<flow::CheckReport> verify_launches(const CompiledStep& first, const CompiledStep& second) {
-  std::vector<flow::Launch> launches;
-  int64_t number = 0;
-  for (const CompiledStep* step : {&first, &second, &first}) {
-    ++number;
-    for (const flow::Schedule* schedule : {&step->schedule, &step->readback}) {
-      const auto before = static_cast<int32_t>(launches.size()) - 1;
-      launches.push_back({.schedule = schedule, .step = number, .after = {}});
-      if (before >= 0) launches.back().after.push_back(before);
+// One rank's model and kernels, as its Worker has them.
+struct StepCompiler::Rank {
+  Rank(const model::ModelConfig& config, const WorkerOptions& options)
+      : model(config, options.model), schedules(model, table, options.passes) {
+    ops::register_cpu(table);
+  }
+
+  flow::LauncherTable table;
+  model::DecoderModel model;
+  Schedules schedules;
+};
+
+StepCompiler::StepCompiler(const model::ModelConfig& config, const WorkerOptions& options) {
+  const layout::Layout& layout = options.model.layout;
+  for (size_t id = 0; id < layout.communicators.size(); ++id) {
+    for (const std::vector<int32_t>& members : layout.communicators[id].groups) {
+      groups_.push_back({static_cast<int32_t>(id), members});
     }
   }
-  return flow::check_launches(launches);
+  WorkerOptions of_rank = options;
+  for (int32_t rank = 0; rank < layout.world; ++rank) {
+    of_rank.model.rank = rank;
+    ranks_.push_back(std::make_unique<Rank>(config, of_rank));
+  }
+}
+
+StepCompiler::~StepCompiler() = default;
+
+Result<RankSteps> StepCompiler::compile(const StepShape& shape) const {
+  RankSteps steps;
+  for (const auto& rank : ranks_) steps.push_back(TRY(rank->schedules.compile(shape)));
+  return steps;
+}
+
+Result<flow::CheckReport> StepCompiler::check_joint(const RankSteps& steps) const {
+  std::vector<const flow::Schedule*> schedules;
+  for (const auto& step : steps) schedules.push_back(&step->schedule);
+  return flow::check_joint(schedules, groups_);
+}
+
+Result<flow::CheckReport> StepCompiler::check_launches(const RankSteps& first,
+                                                       const RankSteps& second) const {
+  std::vector<std::vector<flow::Launch>> launches(first.size());
+  flow::CheckReport report;
+  for (size_t rank = 0; rank < first.size(); ++rank) {
+    int64_t number = 0;
+    for (const CompiledStep* step : {first[rank].get(), second[rank].get(), first[rank].get()}) {
+      ++number;
+      for (const flow::Schedule* schedule : {&step->schedule, &step->readback}) {
+        const auto before = static_cast<int32_t>(launches[rank].size()) - 1;
+        launches[rank].push_back({.schedule = schedule, .step = number, .after = {}});
+        if (before >= 0) launches[rank].back().after.push_back(before);
+      }
+    }
+    report = TRY(flow::check_launches(launches[rank]));
+  }
+  if (first.size() == 1) return report;
+  return flow::check_joint_launches(launches, groups_);
 }
 
 double compile_bound_us(int64_t num_layers) {
@@ -100,15 +154,17 @@ double compile_bound_us(int64_t num_layers) {
 
 Result<StepRecording> StepRecording::record(Engine& engine, std::span<const Request> requests) {
   StepRecording recording;
-  Worker& worker = engine.worker();
-  clear_carried(worker);
-  worker.set_execution(/*serial=*/true, {});
+  Ranks& ranks = engine.ranks();
+  for_each_rank(ranks, clear_carried);
+  ranks.set_execution(/*serial=*/true, {});
   engine.set_preparer([&](int64_t number, const Plan&, const StepShape& shape) {
-    const std::span<const int32_t> words = worker.host_words(number);
+    const std::span<const int32_t> words = ranks[0].host_words(number);
     recording.steps_.push_back({number, shape, {words.begin(), words.end()}, {}});
   });
   engine.set_observer([&](int64_t, const Plan&, const StepShape&, const std::vector<LogitRow>&) {
-    recording.steps_.back().state = carried_state(worker);
+    for_each_rank(ranks, [&](Worker& worker) {
+      recording.steps_.back().state.push_back(carried_state(worker));
+    });
   });
   Status status;
   for (const Request& request : requests) {
@@ -121,20 +177,26 @@ Result<StepRecording> StepRecording::record(Engine& engine, std::span<const Requ
   return recording;
 }
 
-Status StepRecording::replay(Worker& worker, const flow::Delays& delays) const {
-  clear_carried(worker);
+Status StepRecording::replay(Ranks& ranks, const flow::Delays& delays) const {
+  for_each_rank(ranks, clear_carried);
   flow::Delays of_step = delays;
   for (const Step& step : steps_) {
-    worker.set_execution(/*serial=*/false, of_step);
+    ranks.set_execution(/*serial=*/false, of_step);
     ++of_step.seed;
-    std::copy(step.words.begin(), step.words.end(), worker.host_words(step.number).begin());
-    TRY(worker.run(step.shape, step.number));
-    const Status same = compare(worker.model().residents(), step.state, carried_state(worker));
-    if (same.ok()) continue;
-    return Error(same.error())
-        .with("step", step.number)
-        .with("rows", step.shape.to_string())
-        .with("seed of the delays", delays.seed);
+    std::copy(step.words.begin(), step.words.end(), ranks[0].host_words(step.number).begin());
+    ranks.share_inputs(step.number, std::ssize(step.words));
+    TRY(ranks.run(step.shape, step.number));
+    for (int32_t rank = 0; rank < ranks.size(); ++rank) {
+      Worker& worker = ranks[rank];
+      const Status same = compare(worker.model().residents(), step.state[static_cast<size_t>(rank)],
+                                  carried_state(worker));
+      if (same.ok()) continue;
+      return Error(same.error())
+          .with("rank", rank)
+          .with("step", step.number)
+          .with("rows", step.shape.to_string())
+          .with("seed of the delays", delays.seed);
+    }
   }
   return {};
 }

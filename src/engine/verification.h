@@ -10,9 +10,31 @@ namespace braid::engine {
 // Every decode bucket, every prefill bucket, and mixtures of both, up to the largest step.
 std::vector<layers::StepShape> representative_shapes(const layers::RowCounts& most);
 
-// Proves the order across steps for the launches that a Worker makes: first, second, first again,
-// each followed by its read-back, each naming the launch before it.
-Result<flow::CheckReport> verify_launches(const CompiledStep& first, const CompiledStep& second);
+// One step as every rank compiles it.
+using RankSteps = std::vector<std::unique_ptr<CompiledStep>>;
+
+// Compiles steps of all ranks of a layout, without allocating anything.
+class StepCompiler {
+ public:
+  // As the Workers of an engine with these options would.
+  StepCompiler(const model::ModelConfig& config, const WorkerOptions& options);
+  StepCompiler(const StepCompiler&) = delete;
+  StepCompiler& operator=(const StepCompiler&) = delete;
+  ~StepCompiler();
+
+  // The steps of all ranks, each proven on its own.
+  Result<RankSteps> compile(const layers::StepShape& shape) const;
+  // The joint proof of the ranks' steps: collectives meet, nothing waits in a circle.
+  Result<flow::CheckReport> check_joint(const RankSteps& steps) const;
+  // Proves the order across steps for the launches that Workers make: first, second, first again,
+  // each followed by its read-back, each naming the launch before it; on every rank, and jointly.
+  Result<flow::CheckReport> check_launches(const RankSteps& first, const RankSteps& second) const;
+
+ private:
+  struct Rank;
+  std::vector<flow::CommunicatorGroup> groups_;
+  std::vector<std::unique_ptr<Rank>> ranks_;
+};
 
 // Microseconds that compiling and checking a step of this many layers may take: 5 ms for up to 64
 // layers, in proportion beyond.
@@ -21,12 +43,12 @@ double compile_bound_us(int64_t num_layers);
 // Steps as they ran serially, to be run again otherwise.
 class StepRecording {
  public:
-  // Runs `requests` to their end, op by op in program order, from zeroed state.
+  // Runs `requests` to their end, on every rank op by op in program order, from zeroed state.
   static Result<StepRecording> record(Engine& engine, std::span<const Request> requests);
 
   // Runs the same steps on all lanes, with these delays, from zeroed state. `internal`, naming
-  // step, buffer and row, when any carried buffer differs by a bit after any step.
-  Status replay(Worker& worker, const flow::Delays& delays) const;
+  // step, rank, buffer and row, when any carried buffer differs by a bit after any step.
+  Status replay(Ranks& ranks, const flow::Delays& delays) const;
 
   size_t num_steps() const { return steps_.size(); }
   // The different shapes, in the order of their first steps.
@@ -38,7 +60,7 @@ class StepRecording {
     int64_t number;
     layers::StepShape shape;
     std::vector<int32_t> words;
-    std::vector<Bytes> state;  // of every copy of every carried buffer, after the step
+    std::vector<std::vector<Bytes>> state;  // per rank, of every carried copy, after the step
   };
 
   std::vector<Step> steps_;

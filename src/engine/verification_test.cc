@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "model/testing.h"
-#include "ops/register_cpu.h"
 
 namespace braid::engine {
 namespace {
@@ -35,39 +34,65 @@ TEST(VerificationTest, TheBoundGrowsBeyond64Layers) {
   EXPECT_DOUBLE_EQ(compile_bound_us(96), 7500);
 }
 
-// Compiles steps of a golden model without an engine.
-class LaunchTest : public ::testing::Test {
+// Steps of a golden model on the ranks of a layout.
+class StepCompilerTest : public ::testing::TestWithParam<layout::LayoutOptions> {
  protected:
-  LaunchTest()
-      : model_(model::load_config(model::testing::golden_folder("glm4_moe")).value(),
-               {.max_rows = {2, 4}, .num_blocks = 2, .max_blocks = 2}),
-        schedules_(model_, table_, {}) {
-    ops::register_cpu(table_);
+  StepCompilerTest() : compiler_(config(), options()) {}
+
+  static model::ModelConfig config() {
+    return model::load_config(model::testing::golden_folder("glm4_moe")).value();
   }
-  std::unique_ptr<CompiledStep> compile(int32_t decode, int32_t prefill) {
+  static WorkerOptions options() {
+    WorkerOptions options;
+    options.model = {.max_rows = {2, 4}, .num_blocks = 2, .max_blocks = 2};
+    options.model.layout = layout::make_layout(model::layout_sizes(config()), GetParam()).value();
+    return options;
+  }
+  RankSteps compile(int32_t decode, int32_t prefill) {
     const RowCounts rows{decode, prefill};
-    return std::move(schedules_.compile({rows, rows})).value();
+    return std::move(compiler_.compile({rows, rows})).value();
   }
 
-  model::DecoderModel model_;
-  flow::LauncherTable table_;
-  Schedules schedules_;
+  StepCompiler compiler_;
 };
 
-TEST_F(LaunchTest, WorkersLaunchesAreOrdered) {
-  const auto decode = compile(2, 0);
-  const auto prefill = compile(0, 4);
-  const auto report = verify_launches(*decode, *prefill);
+TEST_P(StepCompilerTest, EveryRankHasItsStepAndAllAgree) {
+  const RankSteps steps = compile(2, 4);
+  ASSERT_EQ(std::ssize(steps), GetParam().tp);
+  const auto report = compiler_.check_joint(steps);
+  ASSERT_TRUE(report.ok()) << report.status().to_string();
+  // Attention and MLP of each of three layers are reduced once.
+  EXPECT_EQ(report->collectives, GetParam().tp > 1 ? 6 : 0);
+}
+
+TEST_P(StepCompilerTest, WorkersLaunchesAreOrdered) {
+  const auto report = compiler_.check_launches(compile(2, 0), compile(0, 4));
   ASSERT_TRUE(report.ok()) << report.status().to_string();
   EXPECT_GT(report->ops, 0);
 }
 
-TEST_F(LaunchTest, AStepThatIsNoProgramOfItsOwnIsFound) {
-  const auto decode = compile(2, 0);
-  auto broken = compile(0, 4);
-  broken->schedule.lanes[0].pop_back();  // an op on no lane
-  EXPECT_FALSE(verify_launches(*decode, *broken).ok());
+TEST_P(StepCompilerTest, AStepThatIsNoProgramOfItsOwnIsFound) {
+  RankSteps broken = compile(0, 4);
+  broken.back()->schedule.lanes[0].pop_back();  // an op on no lane
+  EXPECT_FALSE(compiler_.check_launches(compile(2, 0), broken).ok());
 }
+
+TEST_P(StepCompilerTest, ARankWithAnotherStepIsFound) {
+  if (GetParam().tp == 1) GTEST_SKIP() << "one rank has nobody to differ from";
+  RankSteps mixed = compile(2, 0);
+  mixed.back() = std::move(compile(0, 4).back());
+  const auto report = compiler_.check_joint(mixed);
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.error().to_string().find("different sequences of collectives"),
+            std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, StepCompilerTest,
+                         ::testing::Values(layout::LayoutOptions{}, layout::LayoutOptions{.tp = 2},
+                                           layout::LayoutOptions{.tp = 4, .ep = 2}),
+                         [](const auto& info) {
+                           return fmt::format("tp{}ep{}", info.param.tp, info.param.ep);
+                         });
 
 }  // namespace
 }  // namespace braid::engine

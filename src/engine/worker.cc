@@ -1,19 +1,27 @@
 #include "engine/worker.h"
 
+#include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"
 
 namespace braid::engine {
 
-Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options)
-    : options_(options), model_(config, options.model), schedules_(model_, table_, options.passes) {
+Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options,
+               std::vector<comm::Communicator*> communicators)
+    : options_(options),
+      communicators_(std::move(communicators)),
+      model_(config, options.model),
+      schedules_(model_, table_, options.passes),
+      executor_(fmt::format("rank{}", options.model.rank)) {
   ops::register_cpu(table_);
+  ops::register_collectives_cpu(table_, communicators_);
   executor_.set_delays(options.delays);
 }
 
 Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
-                                               const WorkerOptions& options) {
+                                               const WorkerOptions& options,
+                                               std::vector<comm::Communicator*> communicators) {
   TRY(device::CpuDevice::check_processor());
-  std::unique_ptr<Worker> worker(new Worker(config, options));
+  std::unique_ptr<Worker> worker(new Worker(config, options, std::move(communicators)));
   TRY(worker->allocate());
   return worker;
 }
@@ -62,6 +70,12 @@ std::span<const int32_t> Worker::sampled(int64_t step) const {
 }
 
 Status Worker::run(const layers::StepShape& shape, int64_t step) {
+  TRY(launch(shape, step));
+  for (const comm::Communicator* communicator : communicators_) TRY(communicator->status());
+  return {};
+}
+
+Status Worker::launch(const layers::StepShape& shape, int64_t step) {
   const CompiledStep* compiled = TRY(schedules_.get(shape));
   if (options_.serial) {
     flow::run_serial(compiled->bound, step);

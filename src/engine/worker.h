@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "comm/comm.h"
 #include "device/cpu/cpu_device.h"
 #include "engine/engine_options.h"
 #include "flow/trace.h"
@@ -13,10 +14,12 @@ namespace braid::engine {
 
 class Worker {
  public:
-  // Declares, plans and allocates everything; weights are not read yet. `exhausted` when memory
+  // Declares, plans and allocates everything; weights are not read yet. `communicators`: this
+  // rank's ends, by their ids in the layout; they must outlive the Worker. `exhausted` when memory
   // does not suffice.
-  static Result<std::unique_ptr<Worker>> create(const model::ModelConfig& config,
-                                                const WorkerOptions& options);
+  static Result<std::unique_ptr<Worker>> create(
+      const model::ModelConfig& config, const WorkerOptions& options,
+      std::vector<comm::Communicator*> communicators = {});
 
   // Reads the weights; progress as in WeightPlan::load.
   Status load(const model::TensorSource& source,
@@ -28,7 +31,7 @@ class Worker {
 
   // The host's words of step inputs, to be filled before run(step). Steps use two sets in turn.
   std::span<int32_t> host_words(int64_t step);
-  // Runs one step and its read-back, and waits for both.
+  // Runs one step and its read-back, and waits for both. `fault` when a collective failed.
   Status run(const layers::StepShape& shape, int64_t step);
   // Sampled ids of a step that has run, one a logits row.
   std::span<const int32_t> sampled(int64_t step) const;
@@ -40,10 +43,13 @@ class Worker {
   void set_execution(bool serial, flow::Delays delays);
 
  private:
-  Worker(const model::ModelConfig& config, const WorkerOptions& options);
+  Worker(const model::ModelConfig& config, const WorkerOptions& options,
+         std::vector<comm::Communicator*> communicators);
   Status allocate();
+  Status launch(const layers::StepShape& shape, int64_t step);
 
   WorkerOptions options_;
+  std::vector<comm::Communicator*> communicators_;
   device::CpuDevice device_;
   flow::LauncherTable table_;
   model::DecoderModel model_;

@@ -13,7 +13,7 @@ std::unique_ptr<engine::Engine> create(const model::ModelConfig& config,
                                        const engine::EngineOptions& options,
                                        const model::TensorSource& source) {
   auto engine = std::move(engine::Engine::create(config, options)).value();
-  const Status loaded = engine->worker().load(source);
+  const Status loaded = engine->load(source);
   BRAID_CHECK(loaded.ok(), "{}", loaded.to_string());
   return engine;
 }

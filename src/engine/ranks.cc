@@ -1,0 +1,97 @@
+#include "engine/ranks.h"
+
+#include <algorithm>
+#include <latch>
+
+namespace braid::engine {
+
+Result<std::unique_ptr<Ranks>> Ranks::create(const model::ModelConfig& config,
+                                             const WorkerOptions& options) {
+  std::unique_ptr<Ranks> ranks(new Ranks());
+  const layout::Layout& layout = options.model.layout;
+  for (const layout::Communicator& communicator : layout.communicators) {
+    Groups& groups = ranks->communicators_.emplace_back();
+    groups.of_rank.resize(static_cast<size_t>(layout.world));
+    for (const std::vector<int32_t>& members : communicator.groups) {
+      groups.groups.push_back(std::make_unique<comm::LocalGroup>(members, options.step_timeout));
+      for (size_t i = 0; i < members.size(); ++i) {
+        groups.of_rank[static_cast<size_t>(members[i])] =
+            &groups.groups.back()->member(static_cast<int32_t>(i));
+      }
+    }
+  }
+  for (int32_t rank = 0; rank < layout.world; ++rank) {
+    WorkerOptions of_rank = options;
+    of_rank.model.rank = rank;
+    ranks->workers_.push_back(TRY(Worker::create(config, of_rank, ranks->communicators_of(rank))));
+    if (rank == 0) continue;
+    ranks->threads_.push_back(std::make_unique<device::LaneThread>(fmt::format("rank{}", rank)));
+  }
+  ranks->set_execution(options.serial, options.delays);
+  return ranks;
+}
+
+std::vector<comm::Communicator*> Ranks::communicators_of(int32_t rank) {
+  std::vector<comm::Communicator*> ends;
+  for (const Groups& groups : communicators_) {
+    ends.push_back(groups.of_rank[static_cast<size_t>(rank)]);
+  }
+  return ends;
+}
+
+Status Ranks::load(const model::TensorSource& source,
+                   const std::function<void(int64_t)>& progress) {
+  for (const auto& worker : workers_) TRY(worker->load(source, progress));
+  return {};
+}
+
+int64_t Ranks::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& worker : workers_) {
+    bytes += worker->model().residents().bytes(flow::Lifetime::weight);
+  }
+  return bytes;
+}
+
+void Ranks::share_inputs(int64_t step, int64_t words) {
+  const auto from = workers_.front()->host_words(step).first(static_cast<size_t>(words));
+  for (size_t rank = 1; rank < workers_.size(); ++rank) {
+    std::copy(from.begin(), from.end(), workers_[rank]->host_words(step).begin());
+  }
+}
+
+// A rank that cannot run its step lets the others go, which wait for it in a collective.
+Status Ranks::run_rank(int32_t rank, const layers::StepShape& shape, int64_t step) {
+  const Status ran = (*this)[rank].run(shape, step);
+  if (ran.ok()) return {};
+  const Error why = Error(ran.error()).with("rank", rank).with("step", step);
+  for (comm::Communicator* communicator : communicators_of(rank)) communicator->abort(why);
+  return why;
+}
+
+Status Ranks::run(const layers::StepShape& shape, int64_t step) {
+  if (size() == 1) return workers_.front()->run(shape, step);
+  std::vector<Status> statuses(workers_.size());
+  std::latch others(size() - 1);
+  for (int32_t rank = 1; rank < size(); ++rank) {
+    threads_[static_cast<size_t>(rank) - 1]->enqueue([&, rank] {
+      statuses[static_cast<size_t>(rank)] = run_rank(rank, shape, step);
+      others.count_down();
+    });
+  }
+  statuses[0] = run_rank(0, shape, step);
+  others.wait();
+  // The communicators keep the first error: the others follow from it.
+  for (comm::Communicator* communicator : communicators_of(0)) TRY(communicator->status());
+  for (const Status& status : statuses) TRY(status);
+  return {};
+}
+
+void Ranks::set_execution(bool serial, flow::Delays delays) {
+  for (const auto& worker : workers_) {
+    worker->set_execution(serial, delays);
+    delays.seed += 0x632be59bd9b4e019u;
+  }
+}
+
+}  // namespace braid::engine

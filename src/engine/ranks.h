@@ -1,0 +1,52 @@
+// Ranks: all ranks of an engine. In this process each is a Worker with its own memory, Schedules
+// and lanes, driven by a thread of its own.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "comm/local/local_group.h"
+#include "device/cpu/lane_thread.h"
+#include "engine/worker.h"
+
+namespace braid::engine {
+
+class Ranks {
+ public:
+  // As Worker::create, once a rank of options.model.layout.
+  static Result<std::unique_ptr<Ranks>> create(const model::ModelConfig& config,
+                                               const WorkerOptions& options);
+
+  int32_t size() const { return static_cast<int32_t>(workers_.size()); }
+  Worker& operator[](int32_t rank) { return *workers_[static_cast<size_t>(rank)]; }
+
+  // Reads the weights of all ranks, one after the other; progress as in WeightPlan::load.
+  Status load(const model::TensorSource& source, const std::function<void(int64_t)>& progress);
+  // Bytes of the weights of all ranks.
+  int64_t weight_bytes() const;
+
+  // Copies the first `words` step inputs of rank 0 to the other ranks.
+  void share_inputs(int64_t step, int64_t words);
+  // Runs one step on all ranks, and waits for all of them. An error of one rank ends the step on
+  // all; no step runs after that.
+  Status run(const layers::StepShape& shape, int64_t step);
+
+  // How the next steps run; the delays differ from rank to rank.
+  void set_execution(bool serial, flow::Delays delays);
+
+ private:
+  Ranks() = default;
+  std::vector<comm::Communicator*> communicators_of(int32_t rank);
+  Status run_rank(int32_t rank, const layers::StepShape& shape, int64_t step);
+
+  // Per communicator of the layout: its groups, and which group and member each rank is.
+  struct Groups {
+    std::vector<std::unique_ptr<comm::LocalGroup>> groups;
+    std::vector<comm::Communicator*> of_rank;
+  };
+  std::vector<Groups> communicators_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<device::LaneThread>> threads_;  // of ranks 1, 2, …
+};
+
+}  // namespace braid::engine
