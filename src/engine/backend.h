@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
+#include "comm/comm.h"
 #include "comm/control/control_plane.h"
 #include "device/device.h"
 #include "flow/delays.h"
@@ -38,8 +40,9 @@ class Backend {
   virtual void set_delays(flow::Delays delays) = 0;
 };
 
-// The CPU as a single rank.
-Result<std::unique_ptr<Backend>> make_cpu_backend();
+// The CPU as a rank with these ends of communicators, by their ids in the layout.
+Result<std::unique_ptr<Backend>> make_cpu_backend(
+    std::span<comm::Communicator* const> communicators = {});
 
 // GPU `control.rank()` as a rank of `layout`, whose communicators must hold all ranks.
 // `unsupported` where braid is built without CUDA.

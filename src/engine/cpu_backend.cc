@@ -1,6 +1,7 @@
 #include "device/cpu/cpu_device.h"
 #include "engine/backend.h"
 #include "flow/cpu_executor.h"
+#include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"
 
 namespace braid::engine {
@@ -8,7 +9,10 @@ namespace {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend() { ops::register_cpu(table_); }
+  explicit CpuBackend(std::span<comm::Communicator* const> communicators) {
+    ops::register_cpu(table_);
+    ops::register_collectives_cpu(table_, communicators);
+  }
 
   device::Device& device() override { return device_; }
   device::Device& host() override { return device_; }
@@ -29,9 +33,10 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> make_cpu_backend() {
+Result<std::unique_ptr<Backend>> make_cpu_backend(
+    std::span<comm::Communicator* const> communicators) {
   TRY(device::CpuDevice::check_processor());
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>());
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(communicators));
 }
 
 #ifndef BRAID_WITH_CUDA

@@ -22,23 +22,29 @@ float random_value(uint64_t seed, uint64_t index) {
   return static_cast<float>((unit * 2 - 1) * std::sqrt(3.0));
 }
 
-model::ModelOptions sized(model::ModelOptions options, const LayerRows& rows) {
-  options.max_rows = rows.shape().own;
-  const int32_t sequences = rows.decode() ? rows.rows : rows.sequences;
-  const int32_t tokens = rows.decode() ? rows.context + 1 : (rows.rows + sequences - 1) / sequences;
-  options.max_blocks = blocks_for(tokens, options.page_size);
+model::ModelOptions sized(model::ModelOptions options, std::span<const LayerRows> steps) {
+  int32_t sequences = 0;
+  for (const LayerRows& step : steps) {
+    const layers::RowCounts rows = step.shape().own;
+    options.max_rows.decode = std::max(options.max_rows.decode, rows.decode);
+    options.max_rows.prefill = std::max(options.max_rows.prefill, rows.prefill);
+    options.max_blocks =
+        std::max(options.max_blocks, blocks_for(step.tokens_of_a_sequence(), options.page_size));
+    sequences = std::max(sequences, step.sequences());
+  }
   options.num_blocks = options.max_blocks * sequences;
   return options;
 }
 
-LayerRows with_sequences(LayerRows rows) {
-  if (rows.sequences == 0) {
-    rows.sequences = std::clamp(rows.rows / kRowsOfASequence, 1, kMostSequences);
-  }
-  return rows;
+}  // namespace
+
+int32_t LayerRows::sequences() const {
+  return decode() ? rows : std::clamp(rows / kRowsOfASequence, 1, kMostSequences);
 }
 
-}  // namespace
+int32_t LayerRows::tokens_of_a_sequence() const {
+  return decode() ? context + 1 : (rows + sequences() - 1) / sequences();
+}
 
 layers::StepShape LayerRows::shape() const {
   const int32_t bucket = layers::bucket_of(rows);
@@ -48,25 +54,24 @@ layers::StepShape LayerRows::shape() const {
 }
 
 LayerRank::LayerRank(const model::ModelConfig& config, model::ModelOptions options,
-                     const LayerRows& rows, Backend& backend)
-    : backend_(backend),
-      rows_(with_sequences(rows)),
-      model_(config, sized(std::move(options), rows_)) {}
+                     std::span<const LayerRows> steps, Backend& backend)
+    : backend_(backend), rows_(steps.front()), model_(config, sized(std::move(options), steps)) {}
 
 LayerRank::~LayerRank() {
   for (const auto& variant : variants_) backend_.release(variant->bound);
 }
 
-Status LayerRank::add(std::string name, flow::Program program) {
+Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Program program) {
   auto variant = std::make_unique<LayerVariant>();
   variant->name = std::move(name);
+  variant->rows = rows;
   variant->schedule = TRY(flow::compile(
       std::move(program), [this](const flow::Op& op, std::span<const flow::Type> types) {
         return backend_.table().scratch_bytes(op, types);
       }));
   variant->report = TRY(flow::check_schedule(variant->schedule));
   variants_.push_back(std::move(variant));
-  return {};
+  return variants_.size() - 1;
 }
 
 Status LayerRank::allocate(const model::TensorSource& source) {
@@ -89,7 +94,7 @@ Status LayerRank::allocate(const model::TensorSource& source) {
     variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));
   }
   TRY(model_.weights().load(source, residents, backend_.device(), nullptr));
-  fill_words();
+  set_rows(rows_);
   fill_caches();
   fill_input(1);
   if (model_.options().probes.force_routing) force_experts(ExpertPattern::balanced);
@@ -101,10 +106,15 @@ Status LayerRank::capture() {
   return {};
 }
 
+void LayerRank::set_rows(const LayerRows& rows) {
+  rows_ = rows;
+  fill_words();
+}
+
 void LayerRank::submit(size_t variant, flow::Trace* trace) {
   const LayerVariant& run = *variants_[variant];
   if (trace != nullptr) {
-    trace->begin_step(step_, run.schedule, run.name + ", " + shape().to_string());
+    trace->begin_step(step_, run.schedule, run.name + ", " + run.rows.shape().to_string());
   }
   last_ =
       backend_.executor().submit(run.bound, {.step = step_, .after = {&last_, 1}, .trace = trace});
@@ -116,12 +126,12 @@ Status LayerRank::wait() { return backend_.executor().wait(last_); }
 // Sequence s has blocks s · max_blocks and on; prefill rows are dealt out in equal runs.
 void LayerRank::fill_words() {
   const model::ModelOptions& options = model_.options();
-  const layers::InputLayout layout(options.max_rows, model_.limits());
+  const layers::InputLayout layout(rows_.shape().own, model_.limits());
   std::vector<int32_t> words(static_cast<size_t>(layout.total), 0);
   const auto at = [&](int64_t field, int64_t index) -> int32_t& {
     return words[static_cast<size_t>(field + index)];
   };
-  const int32_t run = (rows_.rows + rows_.sequences - 1) / rows_.sequences;
+  const int32_t run = rows_.tokens_of_a_sequence();
   for (int64_t row = 0; row < layout.num_rows; ++row) {
     const bool real = row < rows_.rows;
     const auto sequence = static_cast<int32_t>(rows_.decode() ? row : row / run);
@@ -131,7 +141,7 @@ void LayerRank::fill_words() {
     at(layout.sequences, row) = real ? sequence : -1;
     at(layout.kv_slots, row) = real ? block * options.page_size + position % options.page_size : -1;
   }
-  const int64_t sequences = rows_.decode() ? rows_.rows : rows_.sequences;
+  const int64_t sequences = rows_.sequences();
   for (int64_t entry = 0; entry < layout.num_sequences * options.max_blocks; ++entry) {
     at(layout.block_table, entry) =
         entry < sequences * options.max_blocks ? static_cast<int32_t>(entry) : 0;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,14 +16,17 @@
 
 namespace braid::engine {
 
-// The rows of the step, all in one phase.
+// The rows of a step, all in one phase.
 struct LayerRows {
-  int32_t rows = 1;       // tokens
-  int32_t sequences = 0;  // that prefill rows belong to; 0: as many as give 2048 rows each, 1 to 8
-  int32_t context = 0;    // > 0: decode rows, one a sequence, with so many tokens in the cache
+  int32_t rows = 1;     // tokens
+  int32_t context = 0;  // > 0: decode rows, one a sequence, with so many tokens in the cache
 
   bool decode() const { return context > 0; }
   layers::StepShape shape() const;
+  // Prefill rows make up sequences of 2048 where they can, but at most 8.
+  int32_t sequences() const;
+  // Of the longest one.
+  int32_t tokens_of_a_sequence() const;
 };
 
 // Which experts rows choose, by force.
@@ -35,6 +39,7 @@ enum class ExpertPattern {
 // One way to run the part: its Program, compiled, checked, and bound to the rank's memory.
 struct LayerVariant {
   std::string name;
+  LayerRows rows;
   flow::Schedule schedule;
   flow::CheckReport report;
   flow::BoundSchedule bound;
@@ -43,24 +48,26 @@ struct LayerVariant {
 
 class LayerRank {
  public:
-  // Declares the part's memory; options.max_rows, num_blocks and max_blocks follow from `rows`.
-  LayerRank(const model::ModelConfig& config, model::ModelOptions options, const LayerRows& rows,
-            Backend& backend);
+  // Declares the part's memory; options.max_rows, num_blocks and max_blocks follow from the `steps`
+  // that may be run, all of one phase.
+  LayerRank(const model::ModelConfig& config, model::ModelOptions options,
+            std::span<const LayerRows> steps, Backend& backend);
   ~LayerRank();
 
   const model::DecoderModel& model() const { return model_; }
   Backend& backend() { return backend_; }
-  const LayerRows& rows() const { return rows_; }
-  layers::StepShape shape() const { return rows_.shape(); }
 
-  // Compiles and checks `program`; before allocate().
-  Status add(std::string name, flow::Program program);
+  // Compiles and checks `program` for steps of `rows`; before allocate(). Its index.
+  Result<size_t> add(std::string name, const LayerRows& rows, flow::Program program);
   // Allocates and fills everything: weights from `source`, random inputs, and binds the variants.
   Status allocate(const model::TensorSource& source);
   // Makes replays of all variants; every rank at the same point.
   Status capture();
 
-  size_t num_variants() const { return variants_.size(); }
+  // What the next runs are steps of.
+  void set_rows(const LayerRows& rows);
+  const LayerRows& rows() const { return rows_; }
+
   const LayerVariant& variant(size_t index) const { return *variants_[index]; }
 
   // Starts a run behind all runs before it.
@@ -89,7 +96,7 @@ class LayerRank {
   void write(int32_t resident, const std::vector<float>& values);
 
   Backend& backend_;
-  LayerRows rows_;
+  LayerRows rows_;  // of the next runs
   model::DecoderModel model_;
   std::vector<std::unique_ptr<LayerVariant>> variants_;
   std::vector<device::Memory> memory_;

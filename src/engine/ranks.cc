@@ -5,38 +5,21 @@
 
 namespace braid::engine {
 
+Ranks::Ranks(const WorkerOptions& options) : world_(options.model.layout, options.step_timeout) {}
+
 Result<std::unique_ptr<Ranks>> Ranks::create(const model::ModelConfig& config,
                                              const WorkerOptions& options) {
-  std::unique_ptr<Ranks> ranks(new Ranks());
-  const layout::Layout& layout = options.model.layout;
-  for (const layout::Communicator& communicator : layout.communicators) {
-    Groups& groups = ranks->communicators_.emplace_back();
-    groups.of_rank.resize(static_cast<size_t>(layout.world));
-    for (const std::vector<int32_t>& members : communicator.groups) {
-      groups.groups.push_back(std::make_unique<comm::LocalGroup>(members, options.step_timeout));
-      for (size_t i = 0; i < members.size(); ++i) {
-        groups.of_rank[static_cast<size_t>(members[i])] =
-            &groups.groups.back()->member(static_cast<int32_t>(i));
-      }
-    }
-  }
-  for (int32_t rank = 0; rank < layout.world; ++rank) {
+  std::unique_ptr<Ranks> ranks(new Ranks(options));
+  for (int32_t rank = 0; rank < options.model.layout.world; ++rank) {
     WorkerOptions of_rank = options;
     of_rank.model.rank = rank;
-    ranks->workers_.push_back(TRY(Worker::create(config, of_rank, ranks->communicators_of(rank))));
+    ranks->workers_.push_back(
+        TRY(Worker::create(config, of_rank, ranks->world_.communicators_of(rank))));
     if (rank == 0) continue;
     ranks->threads_.push_back(std::make_unique<device::LaneThread>(fmt::format("rank{}", rank)));
   }
   ranks->set_execution(options.serial, options.delays);
   return ranks;
-}
-
-std::vector<comm::Communicator*> Ranks::communicators_of(int32_t rank) {
-  std::vector<comm::Communicator*> ends;
-  for (const Groups& groups : communicators_) {
-    ends.push_back(groups.of_rank[static_cast<size_t>(rank)]);
-  }
-  return ends;
 }
 
 Status Ranks::load(const model::TensorSource& source,
@@ -65,7 +48,7 @@ Status Ranks::run_rank(int32_t rank, const layers::StepShape& shape, int64_t ste
   const Status ran = (*this)[rank].run(shape, step);
   if (ran.ok()) return {};
   const Error why = Error(ran.error()).with("rank", rank).with("step", step);
-  for (comm::Communicator* communicator : communicators_of(rank)) communicator->abort(why);
+  for (comm::Communicator* communicator : world_.communicators_of(rank)) communicator->abort(why);
   return why;
 }
 
@@ -82,7 +65,7 @@ Status Ranks::run(const layers::StepShape& shape, int64_t step) {
   statuses[0] = run_rank(0, shape, step);
   others.wait();
   // The communicators keep the first error: the others follow from it.
-  for (comm::Communicator* communicator : communicators_of(0)) TRY(communicator->status());
+  for (comm::Communicator* communicator : world_.communicators_of(0)) TRY(communicator->status());
   for (const Status& status : statuses) TRY(status);
   return {};
 }

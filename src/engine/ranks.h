@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "comm/local/local_group.h"
 #include "device/cpu/lane_thread.h"
+#include "engine/local_world.h"
 #include "engine/worker.h"
 
 namespace braid::engine {
@@ -35,16 +35,10 @@ class Ranks {
   void set_execution(bool serial, flow::Delays delays);
 
  private:
-  Ranks() = default;
-  std::vector<comm::Communicator*> communicators_of(int32_t rank);
+  explicit Ranks(const WorkerOptions& options);
   Status run_rank(int32_t rank, const layers::StepShape& shape, int64_t step);
 
-  // Per communicator of the layout: its groups, and which group and member each rank is.
-  struct Groups {
-    std::vector<std::unique_ptr<comm::LocalGroup>> groups;
-    std::vector<comm::Communicator*> of_rank;
-  };
-  std::vector<Groups> communicators_;
+  LocalWorld world_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::unique_ptr<device::LaneThread>> threads_;  // of ranks 1, 2, …
 };

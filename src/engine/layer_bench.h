@@ -1,0 +1,50 @@
+// Times of a layer's variants, taken in turn: every round runs each variant once, in a random order
+// that all ranks share.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/layer_rank.h"
+#include "engine/paired.h"
+
+namespace braid::engine {
+
+// What a variant is for.
+enum class VariantRole {
+  serial,       // no pass: what the others are compared with
+  again,        // the same once more: how much of a difference is noise
+  compute,      // without collectives
+  collectives,  // nothing but collectives
+  passes,       // with passes
+};
+
+struct TimedVariant {
+  size_t index = 0;  // in its LayerRank
+  VariantRole role = VariantRole::passes;
+};
+
+struct LayerTiming {
+  std::string name;
+  VariantRole role = VariantRole::passes;
+  Estimate seconds;
+  Estimate gain;                   // seconds that it saves of serial's, by pairs
+  std::optional<Estimate> hidden;  // share of the shorter one of compute and collectives
+  std::string captured;
+};
+
+struct LayerBenchOptions {
+  int64_t rounds = 30;
+  double sample_seconds = 4e-3;  // a sample repeats runs until it is about as long
+  uint64_t seed = 0;             // of the order
+};
+
+// Times `variants` of `ranks` (the ranks of this process; `control` joins those of others), all
+// of one step's rows.
+Result<std::vector<LayerTiming>> time_layer(std::span<LayerRank* const> ranks,
+                                            std::span<const TimedVariant> variants,
+                                            comm::ControlPlane& control,
+                                            const LayerBenchOptions& options);
+
+}  // namespace braid::engine

@@ -1,0 +1,27 @@
+#include "engine/local_world.h"
+
+namespace braid::engine {
+
+LocalWorld::LocalWorld(const layout::Layout& layout, std::chrono::milliseconds timeout) {
+  for (const layout::Communicator& communicator : layout.communicators) {
+    Groups& groups = communicators_.emplace_back();
+    groups.of_rank.resize(static_cast<size_t>(layout.world));
+    for (const std::vector<int32_t>& members : communicator.groups) {
+      groups.groups.push_back(std::make_unique<comm::LocalGroup>(members, timeout));
+      for (size_t i = 0; i < members.size(); ++i) {
+        groups.of_rank[static_cast<size_t>(members[i])] =
+            &groups.groups.back()->member(static_cast<int32_t>(i));
+      }
+    }
+  }
+}
+
+std::vector<comm::Communicator*> LocalWorld::communicators_of(int32_t rank) const {
+  std::vector<comm::Communicator*> ends;
+  for (const Groups& groups : communicators_) {
+    ends.push_back(groups.of_rank[static_cast<size_t>(rank)]);
+  }
+  return ends;
+}
+
+}  // namespace braid::engine

@@ -1,0 +1,14 @@
+#include "model/rounded_source.h"
+
+#include "base/float16.h"
+
+namespace braid::model {
+
+Status RoundedSource::read_checked(std::string_view name, std::span<const int64_t> shape,
+                                   const Block& block, std::span<float> out) const {
+  TRY(source_.read_block(name, shape, block, out));
+  for (float& value : out) value = to_float(from_float<bf16>(value));
+  return {};
+}
+
+}  // namespace braid::model
