@@ -198,15 +198,15 @@ TEST(VerificationTest, AReplayOnOtherWeightsIsFound) {
   EXPECT_EQ(recording.num_steps(), 4u);
   EXPECT_EQ(recording.shapes().size(), 3u);
   const flow::Delays delays{.seed = 1, .longest = 20};
-  EXPECT_EQ(recording.replay(engine->worker(), delays).to_string(), "ok");
-  EXPECT_EQ(recording.replay(engine->worker(), {}).to_string(), "ok");
+  EXPECT_EQ(recording.replay(engine->ranks(), delays).to_string(), "ok");
+  EXPECT_EQ(recording.replay(engine->ranks(), {}).to_string(), "ok");
 
   const flow::Residents& residents = engine->worker().model().residents();
   for (int32_t index = 0; index < residents.size(); ++index) {
     if (residents[index].lifetime != flow::Lifetime::weight) continue;
     *reinterpret_cast<float*>(residents.data(index)) += 1;
   }
-  const Status status = recording.replay(engine->worker(), delays);
+  const Status status = recording.replay(engine->ranks(), delays);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().kind(), ErrorKind::internal);
   EXPECT_NE(status.to_string().find("differs from serial execution"), std::string::npos);

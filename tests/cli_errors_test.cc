@@ -49,7 +49,7 @@ TEST(CliErrorsTest, CommandLines) {
            {{"generate"}, 2, {"--model is missing"}},
            {generate({"--promt", "x"}), 2, {"unknown option", "Did you mean --prompt?"}},
            {generate({"--temperature", "hot"}), 2, {"'hot'", "a number from 0 to 100"}},
-           {generate({"--tensor-parallel-size", "2"}), 2, {"braid runs on one rank so far"}},
+           {generate({"--tensor-parallel-size", "3"}), 2, {"nearest layout is --tp 4 --ep 1"}},
            {generate({"--prompt", "x", "--routing", "balanced"}), 2, {"needs --load-format dummy"}},
            {{"eval", "logits", "x", "--output", "y"}, 2, {"--input-ids is missing"}},
            {generate({"--prompt", "x"}),

@@ -1,5 +1,5 @@
 // Every supported architecture and quantized format against tests/goldens: logits, hidden states,
-// experts and greedy continuations, through the whole engine.
+// experts and greedy continuations, through the whole engine, on one rank and on several.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,9 +15,12 @@ constexpr float kLogitError = 1e-4f;         // absolute
 constexpr float kHiddenError = 1e-4f;        // times the largest value
 constexpr float kExpertWeightError = 1e-5f;  // absolute
 
-engine::EngineOptions all_probes(int32_t chunk) {
-  engine::EngineOptions options{
-      .context_length = 256, .max_running = 2, .chunked_prefill_size = chunk, .page_size = 16};
+engine::EngineOptions all_probes(int32_t chunk, const layout::LayoutOptions& layout = {}) {
+  engine::EngineOptions options{.layout = layout,
+                                .context_length = 256,
+                                .max_running = 2,
+                                .chunked_prefill_size = chunk,
+                                .page_size = 16};
   options.worker.model.probes = {.all_logits = true, .hidden = true, .routing = true};
   return options;
 }
@@ -100,10 +103,9 @@ const auto kQuantized =
 
 std::string test_name(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
 
-TEST_P(GoldenTest, Float32MatchesTheReference) {
-  const std::string& name = GetParam();
+void expect_reference(const std::string& name, const layout::LayoutOptions& layout) {
   const bool quantized = name.find("fp") != std::string::npos;
-  const auto engine = open_engine(golden_folder(name), all_probes(96));
+  const auto engine = open_engine(golden_folder(name), all_probes(96, layout));
   Tap tap(*engine);
   const std::vector<int32_t> ids = golden_ids(name, "input_ids");
   const auto request = submit(*engine, ids, 1);
@@ -113,6 +115,25 @@ TEST_P(GoldenTest, Float32MatchesTheReference) {
   expect_logits(name, records);
   expect_routing(name, records, ids.size());
   if (!quantized) expect_hidden(name, records, ids.size());
+}
+
+TEST_P(GoldenTest, Float32MatchesTheReference) { expect_reference(GetParam(), {}); }
+
+// All layouts of two and four ranks that the model can have.
+TEST_P(GoldenTest, SeveralRanksMatchTheReference) {
+  const model::ModelConfig config = model::load_config(golden_folder(GetParam())).value();
+  int layouts = 0;
+  for (const int32_t tp : {2, 4}) {
+    for (const int32_t ep : {1, 2, 4}) {
+      const layout::LayoutOptions layout{.tp = tp, .ep = ep};
+      if (!layout::make_layout(model::layout_sizes(config), layout).ok()) continue;
+      SCOPED_TRACE(fmt::format("tp {} ep {}", tp, ep));
+      expect_reference(GetParam(), layout);
+      ++layouts;
+    }
+  }
+  const bool two_heads = GetParam().starts_with("deepseek");
+  EXPECT_EQ(layouts, two_heads || !config.moe ? 2 : 5);
 }
 
 TEST_P(GreedyTest, GreedyContinuationIsTheReferences) {

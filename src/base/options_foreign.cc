@@ -6,7 +6,11 @@ namespace {
 constexpr bool kValue = true;  // the name is followed by a value
 constexpr bool kFlag = false;
 
-constexpr std::string_view kOneRank = "braid runs on one rank so far: leave it out.";
+constexpr std::string_view kTp = "braid spreads a model over ranks with --tp and --ep so far.";
+constexpr std::string_view kOneProcess = "braid runs all ranks in one process so far: use --tp N.";
+constexpr std::string_view kEp = "Give the number of parts: --ep N.";
+constexpr std::string_view kNoDispatch =
+    "Every rank sees all rows so far, and nothing is dispatched: leave it out.";
 constexpr std::string_view kNoServer = "braid has no server yet: use braid generate or braid chat.";
 constexpr std::string_view kKernels =
     "braid chooses kernels itself; --explain tells which and why.";
@@ -44,35 +48,29 @@ std::vector<ForeignOption> renamed() {
 
 std::vector<ForeignOption> parallelism() {
   const auto ranks = [](std::string_view name) {
-    return ForeignOption{name, kValue, {}, kOneRank, {"1"}};
+    return ForeignOption{name, kValue, {}, kTp, {"1"}};
   };
   return {
-      ranks("tp"),
-      ranks("tp-size"),
-      ranks("tensor-parallel-size"),
-      ranks("ep"),
-      ranks("ep-size"),
-      ranks("expert-parallel-size"),
       ranks("dp"),
       ranks("dp-size"),
       ranks("data-parallel-size"),
       ranks("pp"),
       ranks("pp-size"),
       ranks("pipeline-parallel-size"),
-      ranks("nnodes"),
-      {"node-rank", kValue, {}, kOneRank, {"0"}},
-      {"dist-init-addr", kValue, {}, kOneRank},
-      {"distributed-executor-backend", kValue, {}, kOneRank},
-      {"disable-custom-all-reduce", kFlag, {}, kOneRank},
-      {"enable-ep-moe", kFlag, {}, kOneRank},
-      {"enable-expert-parallel", kFlag, {}, kOneRank},
-      {"enable-dp-attention", kFlag, {}, kOneRank},
-      {"enable-eplb", kFlag, {}, kOneRank},
-      {"ep-num-redundant-experts", kValue, {}, kOneRank, {"0"}},
-      {"moe-a2a-backend", kValue, {}, kOneRank, {"none"}},
-      {"deepep-mode", kValue, {}, kOneRank},
-      {"all2all-backend", kValue, {}, kOneRank},
-      {"disable-flashinfer-cutlass-moe-fp4-allgather", kFlag, {}, kOneRank},
+      {"nnodes", kValue, {}, kOneProcess, {"1"}},
+      {"node-rank", kValue, {}, kOneProcess, {"0"}},
+      {"dist-init-addr", kValue, {}, kOneProcess},
+      {"distributed-executor-backend", kValue, {}, kOneProcess},
+      {"disable-custom-all-reduce", kFlag, {}, kKernels},
+      {"enable-ep-moe", kFlag, {}, kEp},
+      {"enable-expert-parallel", kFlag, {}, kEp},
+      {"enable-dp-attention", kFlag, {}, kTp},
+      {"enable-eplb", kFlag, {}, "Experts are dealt out in the order of their ids so far."},
+      {"ep-num-redundant-experts", kValue, {}, "Every expert is on one part of the ranks.", {"0"}},
+      {"moe-a2a-backend", kValue, {}, kNoDispatch, {"none"}},
+      {"deepep-mode", kValue, {}, kNoDispatch},
+      {"all2all-backend", kValue, {}, kNoDispatch},
+      {"disable-flashinfer-cutlass-moe-fp4-allgather", kFlag, {}, kNoDispatch},
       {"enable-two-batch-overlap", kFlag, {}, kOverlap},
       {"enable-single-batch-overlap", kFlag, {}, kOverlap},
       {"enable-dbo", kFlag, {}, kOverlap},

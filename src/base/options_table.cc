@@ -160,6 +160,38 @@ std::vector<OptionSpec> engine_options() {
   };
 }
 
+std::vector<OptionSpec> rank_options() {
+  const auto group = "Ranks";
+  return {
+      {.name = "tp",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "ranks that share every layer: attention by heads, MLPs by width",
+       .commands = kAll,
+       .standard = "1",
+       .minimum = 1,
+       .maximum = 1024,
+       .aliases = {"tp-size", "tensor-parallel-size"}},
+      {.name = "ep",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "parts that the experts are dealt out in, each to tp / ep ranks",
+       .commands = kAll,
+       .standard = "1",
+       .minimum = 1,
+       .maximum = 1024,
+       .aliases = {"ep-size", "expert-parallel-size"}},
+      {.name = "step-timeout",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "seconds that a rank waits for another one before the step fails",
+       .commands = kAll,
+       .standard = "300",
+       .minimum = 1,
+       .maximum = 86400},
+  };
+}
+
 std::vector<OptionSpec> sampling_options() {
   const auto group = "Prompt and sampling";
   return {
@@ -355,8 +387,8 @@ std::vector<OptionSpec> report_options() {
 const OptionTable& braid_options() {
   static const OptionTable table = [] {
     std::vector<OptionSpec> rows;
-    for (auto group : {model_options, engine_options, sampling_options, eval_options, bench_options,
-                       report_options}) {
+    for (auto group : {model_options, engine_options, rank_options, sampling_options, eval_options,
+                       bench_options, report_options}) {
       for (OptionSpec& row : group()) rows.push_back(std::move(row));
     }
     return OptionTable(commands(), std::move(rows), foreign_options());

@@ -51,6 +51,36 @@ std::string describe_quantization(const model::QuantScheme& scheme, Format dtype
   return fmt::format("quantized weights ({}) are dequantized to {}", kind, dtype_name(dtype));
 }
 
+// What every rank holds, and what its ranks do together.
+std::vector<std::string> describe_layout(const model::ModelConfig& config,
+                                         const layout::Layout& layout) {
+  if (layout.world == 1) return {"one rank on the CPU: every tensor whole, no collectives"};
+  const layout::Shards shards(model::layout_sizes(config), layout, 0);
+  std::vector<std::string> lines = {layout.to_string() + ", threads of one process"};
+  std::string heads = fmt::format("{} attention heads a rank", shards.heads().count);
+  if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention)) {
+    heads += fmt::format(", {} of keys and values", shards.kv_heads().count);
+    if (gqa->num_kv_heads < layout.world) {
+      heads += fmt::format(", each on {} ranks", layout.world / gqa->num_kv_heads);
+    }
+  } else {
+    heads += "; the latent and its cache are on every rank";
+  }
+  lines.push_back(std::move(heads));
+  if (config.moe) {
+    const layout::Share width = shards.expert_width(config.moe->expert_width);
+    lines.push_back(fmt::format("{} experts a rank, {} of their {} columns, stored as {}",
+                                shards.experts().count, width.count, config.moe->expert_width,
+                                width.padded));
+  }
+  lines.push_back("embedding, router and head are whole on every rank");
+  lines.push_back(fmt::format(
+      "2 all-reduces a layer over {} ranks, summed in their order: a fixed-order sum, the same "
+      "bits in every run",
+      layout.world));
+  return lines;
+}
+
 // The ops of one layer on one lane, equal neighbours counted, each behind what it waits for.
 std::string lane_line(const Schedule& schedule, flow::Lane lane, int32_t layer) {
   std::vector<std::pair<std::string, int>> items;
@@ -115,7 +145,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
                    automatic ? " (auto: float32 on the CPU)" : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  line("one rank on the CPU: every tensor whole, no collectives");
+  for (const std::string& said : describe_layout(config, model.layout)) line(said);
   text += "kernels\n";
   line("CPU kernels, the only ones there are for this device");
   if (std::holds_alternative<model::MlaConfig>(config.attention)) {

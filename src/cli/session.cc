@@ -28,7 +28,9 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   if (options.has("kv-blocks")) out.num_blocks = small("kv-blocks");
   out.chunked_prefill_size = small("chunked-prefill-size");
   out.page_size = small("page-size");
+  out.layout = {.tp = small("tp"), .ep = small("ep")};
   engine::WorkerOptions& worker = out.worker;
+  worker.step_timeout = std::chrono::seconds(options.integer("step-timeout"));
   const std::string& dtype = options.text("dtype");
   worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
   worker.passes.dual_stream = {
@@ -79,7 +81,9 @@ Status Session::open_trace() {
         .with("--trace", path)
         .with("reason", std::strerror(errno));
   }
-  trace_ = std::make_unique<flow::Trace>();
+  for (int32_t rank = 0; rank < limits_.worker.model.layout.world; ++rank) {
+    traces_.push_back(std::make_unique<flow::Trace>(rank));
+  }
   return {};
 }
 
@@ -128,11 +132,11 @@ Result<std::unique_ptr<model::TensorSource>> Session::open_weights() const {
 }
 
 Status Session::load(const model::TensorSource& source) {
-  const auto bytes = engine_->worker().model().residents().bytes(flow::Lifetime::weight);
+  const int64_t bytes = engine_->ranks().weight_bytes();
   const bool dummy = context_.options.text("load-format") == "dummy";
   Progress progress(dummy ? "making up weights" : "loading the weights", bytes,
                     context_.streams.console);
-  TRY(engine_->worker().load(source, [&](int64_t more) { progress.add(more); }));
+  TRY(engine_->load(source, [&](int64_t more) { progress.add(more); }));
   progress.done();
   return {};
 }
@@ -145,20 +149,24 @@ Status Session::start(const EngineNeeds& needs) {
   engine_ = TRY(engine::Engine::create(config_, options));
   allocating.done();
   TRY(load(*source));
-  engine_->worker().set_trace(trace_.get());
+  for (size_t rank = 0; rank < traces_.size(); ++rank) {
+    engine_->ranks()[static_cast<int32_t>(rank)].set_trace(traces_[rank].get());
+  }
   if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
 }
 
 Status Session::finish() {
-  if (trace_ == nullptr) return {};
+  if (traces_.empty()) return {};
+  std::vector<const flow::Trace*> traces;
+  for (const auto& trace : traces_) traces.push_back(trace.get());
   const std::string& path = context_.options.text("trace");
-  trace_file_ << trace_->to_perfetto();
+  trace_file_ << flow::Trace::to_perfetto(traces);
   trace_file_.close();
   if (!trace_file_) {
     return Error(ErrorKind::fault, "the trace could not be written whole").with("--trace", path);
   }
-  std::string table = trace_->module_table();
+  std::string table = flow::Trace::module_table(traces);
   table.pop_back();  // the console ends the line
   context_.streams.console.report(table);
   context_.streams.console.line(fmt::format("trace written to {}", path));

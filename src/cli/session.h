@@ -51,7 +51,7 @@ class Session {
   model::ModelConfig config_;
   engine::EngineOptions limits_;  // what the options allow
   std::optional<text::Tokenizer> tokenizer_;
-  std::unique_ptr<flow::Trace> trace_;  // where --trace is given
+  std::vector<std::unique_ptr<flow::Trace>> traces_;  // one a rank, where --trace is given
   std::ofstream trace_file_;
   std::unique_ptr<engine::Engine> engine_;
 };

@@ -8,7 +8,6 @@
 #include "cli/explain.h"
 #include "cli/session.h"
 #include "engine/verification.h"
-#include "ops/register_cpu.h"
 
 namespace braid::cli {
 namespace {
@@ -34,15 +33,19 @@ class Report {
                             "waits", "workspace", "pairs", "compile µs", "check µs"));
   }
 
-  Status schedule(const layers::StepShape& shape, const engine::CompiledStep& step) {
-    ++schedules_;
-    pairs_ += step.report.pairs;
+  // The step of every rank; the line shows rank 0's.
+  Status schedule(const layers::StepShape& shape, const engine::RankSteps& steps) {
+    const engine::CompiledStep& step = *steps.front();
+    schedules_ += std::ssize(steps);
+    for (const auto& of_rank : steps) pairs_ += of_rank->report.pairs;
     slowest_us_ = std::max(slowest_us_, total_us(step));
     return line(fmt::format("{:<26} {:>6} {:>6} {:>11} {:>8} {:>10.0f} {:>8.0f}", shape.to_string(),
                             step.schedule.program.ops.size(), step.schedule.wait_count(),
                             format_bytes(static_cast<double>(step.schedule.workspace_bytes)),
                             step.report.pairs, step.compile_us, step.check_us));
   }
+
+  void met(const flow::CheckReport& joint) { collectives_ += joint.collectives; }
 
   Status finding(const Error& error) {
     findings_.push_back(error.to_string());
@@ -53,14 +56,15 @@ class Report {
   Status finish(int64_t equal_runs) {
     const bool in_time = slowest_us_ <= bound_us_;
     TRY(
-        line(fmt::format("{} schedules, {} pairs of accesses proven ordered, {} runs with delays "
-                         "equal to serial execution, {} findings",
-                         schedules_, pairs_, equal_runs, findings_.size())));
+        line(fmt::format("{} schedules, {} pairs of accesses proven ordered, {} collectives meet, "
+                         "{} runs with delays equal to serial execution, {} findings",
+                         schedules_, pairs_, collectives_, equal_runs, findings_.size())));
     TRY(line(fmt::format("slowest to compile and check: {:.0f} µs, {} the bound of {:.0f} µs",
                          slowest_us_, in_time ? "within" : "over", bound_us_)));
     if (context_.options.flag("json")) {
       TRY(context_.streams.out.json_line({{"schedules", schedules_},
                                           {"pairs", pairs_},
+                                          {"collectives", collectives_},
                                           {"equal_runs", equal_runs},
                                           {"findings", findings_},
                                           {"slowest_us", slowest_us_},
@@ -76,55 +80,55 @@ class Report {
   double slowest_us_ = 0;
   int64_t schedules_ = 0;
   int64_t pairs_ = 0;
+  int64_t collectives_ = 0;
   std::vector<std::string> findings_;
 };
 
-// A compiled step. One that took longer than `bound_us` is compiled again, twice at most, and the
-// fastest counts: another process may have been in the way.
-Result<std::unique_ptr<engine::CompiledStep>> compile_in_time(const engine::Schedules& schedules,
-                                                              const layers::StepShape& shape,
-                                                              double bound_us) {
-  auto fastest = TRY(schedules.compile(shape));
-  for (int again = 0; again < 2 && total_us(*fastest) > bound_us; ++again) {
-    auto other = TRY(schedules.compile(shape));
-    if (total_us(*other) < total_us(*fastest)) fastest = std::move(other);
+// A step of all ranks. One that took longer than `bound_us` is compiled again, twice at most, and
+// the fastest counts: another process may have been in the way.
+Result<engine::RankSteps> compile_in_time(const engine::StepCompiler& compiler,
+                                          const layers::StepShape& shape, double bound_us) {
+  engine::RankSteps fastest = TRY(compiler.compile(shape));
+  for (int again = 0; again < 2 && total_us(*fastest.front()) > bound_us; ++again) {
+    engine::RankSteps other = TRY(compiler.compile(shape));
+    if (total_us(*other.front()) < total_us(*fastest.front())) fastest = std::move(other);
   }
   return fastest;
 }
 
-// Compiles every representative step without allocating anything, and proves each of them and the
-// order of the launches between neighbours.
+Status explain_step(const model::ModelConfig& config, const engine::CompiledStep& step,
+                    Report& report) {
+  TRY(report.line(explain_layer(step.schedule, config)));
+  for (const passes::Decision& decision : step.decisions) {
+    TRY(report.line(fmt::format("  {}: {} ({})", decision.pass, decision.choice, decision.reason)));
+  }
+  return {};
+}
+
+// Compiles every representative step on all ranks without allocating anything, and proves each of
+// them, the ranks' agreement, and the order of the launches between neighbours.
 Status verify_schedules(const Context& context, const model::ModelConfig& config,
                         const engine::EngineOptions& options, Report& report) {
-  const model::DecoderModel model(config, options.worker.model);
-  flow::LauncherTable table;
-  ops::register_cpu(table);
-  const engine::Schedules schedules(model, table, options.worker.passes);
+  const engine::StepCompiler compiler(config, options.worker);
   TRY(report.heading());
-  std::unique_ptr<engine::CompiledStep> last;
+  engine::RankSteps last;
   bool explained = !context.options.flag("explain");
   for (const layers::StepShape& shape :
        engine::representative_shapes(options.worker.model.max_rows)) {
-    auto step = compile_in_time(schedules, shape, report.bound_us());
-    if (!step.ok()) {
-      TRY(report.finding(Error(step.error()).with("rows", shape.to_string())));
-      continue;
-    }
-    TRY(report.schedule(shape, **step));
-    if (!std::exchange(explained, true)) {
-      TRY(report.line(explain_layer((*step)->schedule, config)));
-      for (const passes::Decision& decision : (*step)->decisions) {
-        TRY(report.line(
-            fmt::format("  {}: {} ({})", decision.pass, decision.choice, decision.reason)));
-      }
-    }
-    if (last != nullptr) {
-      const auto launches = engine::verify_launches(*last, **step);
-      if (!launches.ok()) {
-        TRY(report.finding(Error(launches.error()).with("rows", shape.to_string())));
-      }
-    }
-    last = std::move(*step);
+    const auto found = [&](const Status& proof) {
+      return proof.ok() ? Status()
+                        : report.finding(Error(proof.error()).with("rows", shape.to_string()));
+    };
+    auto steps = compile_in_time(compiler, shape, report.bound_us());
+    TRY(found(steps.status()));
+    if (!steps.ok()) continue;
+    TRY(report.schedule(shape, *steps));
+    if (!std::exchange(explained, true)) TRY(explain_step(config, *steps->front(), report));
+    const auto joint = compiler.check_joint(*steps);
+    TRY(found(joint.status()));
+    if (joint.ok()) report.met(*joint);
+    if (!last.empty()) TRY(found(compiler.check_launches(last, *steps).status()));
+    last = std::move(*steps);
   }
   return {};
 }
@@ -154,7 +158,7 @@ Result<int64_t> verify_runs(const Context& context, Session& session, int64_t ru
   for (int64_t run = 0; run < runs; ++run) {
     const flow::Delays delays{.seed = (seed + static_cast<uint64_t>(run)) << 20,
                               .longest = kLongestDelay};
-    const Status same = recording.replay(session.engine().worker(), delays);
+    const Status same = recording.replay(session.engine().ranks(), delays);
     equal += same.ok() ? 1 : 0;
     if (!same.ok()) TRY(report.finding(same.error()));
     context.streams.console.transient(fmt::format("comparing runs: {} of {}", run + 1, runs));

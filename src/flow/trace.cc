@@ -6,8 +6,6 @@
 #include <chrono>
 #include <limits>
 
-#include "base/json.h"
-
 namespace braid::flow {
 namespace {
 
@@ -36,25 +34,34 @@ void Trace::record(int64_t step, int32_t op, Lane lane, int64_t start_ns, int64_
   events_.push_back({step, op, lane, start_ns, end_ns});
 }
 
-std::string Trace::to_perfetto() const {
+// Events come in the order of their ends.
+int64_t Trace::first_ns() const {
   const std::lock_guard lock(mutex_);
-  Json events = Json::array();
+  int64_t first = std::numeric_limits<int64_t>::max();
+  for (const Event& event : events_) first = std::min(first, event.start_ns);
+  return first;
+}
+
+void Trace::add_events(int64_t origin, Json& events) const {
+  const std::lock_guard lock(mutex_);
+  events.push_back({{"ph", "M"},
+                    {"name", "process_name"},
+                    {"pid", rank_},
+                    {"args", {{"name", fmt::format("rank {}", rank_)}}}});
   for (const Lane lane : kLanes) {
     events.push_back({{"ph", "M"},
                       {"name", "thread_name"},
-                      {"pid", 0},
+                      {"pid", rank_},
                       {"tid", index_of(lane)},
                       {"args", {{"name", fmt::format("lane {}", name_of(lane))}}}});
   }
-  int64_t origin = std::numeric_limits<int64_t>::max();  // events come in the order of their ends
-  for (const Event& event : events_) origin = std::min(origin, event.start_ns);
   for (const Event& event : events_) {
     const Step& step = steps_.at(event.step);
     const Op& op = step.schedule->program.ops[static_cast<size_t>(event.op)];
     events.push_back({{"ph", "X"},
                       {"name", op.kind().name},
                       {"cat", op.scope.to_string()},
-                      {"pid", 0},
+                      {"pid", rank_},
                       {"tid", index_of(event.lane)},
                       {"ts", static_cast<double>(event.start_ns - origin) / 1e3},
                       {"dur", static_cast<double>(event.end_ns - event.start_ns) / 1e3},
@@ -63,18 +70,29 @@ std::string Trace::to_perfetto() const {
                         {"rows", step.label},
                         {"op", step.schedule->program.describe(op)}}}});
   }
+}
+
+std::string Trace::to_perfetto(std::span<const Trace* const> ranks) {
+  int64_t origin = std::numeric_limits<int64_t>::max();
+  for (const Trace* trace : ranks) origin = std::min(origin, trace->first_ns());
+  Json events = Json::array();
+  for (const Trace* trace : ranks) trace->add_events(origin, events);
   return Json{{"traceEvents", events}, {"displayTimeUnit", "ms"}}.dump();
 }
 
-std::string Trace::module_table() const {
-  struct Row {
-    int64_t ops = 0;
-    double ns = 0;
-    Work work;
-  };
+std::string Trace::to_perfetto() const {
+  const Trace* const self = this;
+  return to_perfetto({&self, 1});
+}
+
+struct Trace::Row {
+  int64_t ops = 0;
+  double ns = 0;
+  Work work;
+};
+
+void Trace::add_rows(std::map<Role, Row>& rows) const {
   const std::lock_guard lock(mutex_);
-  std::map<Role, Row> rows;
-  double total_ns = 0;
   for (const Event& event : events_) {
     const Program& program = steps_.at(event.step).schedule->program;
     const Op& op = program.ops[static_cast<size_t>(event.op)];
@@ -84,8 +102,14 @@ std::string Trace::module_table() const {
     row.ns += static_cast<double>(event.end_ns - event.start_ns);
     row.work.flop += work.flop;
     row.work.bytes += work.bytes;
-    total_ns += static_cast<double>(event.end_ns - event.start_ns);
   }
+}
+
+std::string Trace::module_table(std::span<const Trace* const> ranks) {
+  std::map<Role, Row> rows;
+  for (const Trace* trace : ranks) trace->add_rows(rows);
+  double total_ns = 0;
+  for (const auto& [role, row] : rows) total_ns += row.ns;
   std::string text = fmt::format("{:<14} {:>8} {:>10} {:>7} {:>9} {:>8}\n", "module", "ops", "ms",
                                  "share", "GFLOP/s", "GB/s");
   for (const auto& [role, row] : rows) {
@@ -95,6 +119,11 @@ std::string Trace::module_table() const {
                         row.work.flop / ns, row.work.bytes / ns);
   }
   return text;
+}
+
+std::string Trace::module_table() const {
+  const Trace* const self = this;
+  return module_table({&self, 1});
 }
 
 }  // namespace braid::flow

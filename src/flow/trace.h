@@ -4,15 +4,19 @@
 
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "flow/schedule.h"
 
 namespace braid::flow {
 
 class Trace {
  public:
+  explicit Trace(int32_t rank = 0) : rank_(rank) {}
+
   // Monotonic nanoseconds.
   static int64_t now_ns();
 
@@ -23,10 +27,12 @@ class Trace {
   // Thread-safe.
   void record(int64_t step, int32_t op, Lane lane, int64_t start_ns, int64_t end_ns);
 
-  // A JSON array of complete events, times in microseconds, one track a lane.
+  // A JSON array of complete events, times in microseconds, one process a rank, one track a lane.
+  static std::string to_perfetto(std::span<const Trace* const> ranks);
   std::string to_perfetto() const;
 
-  // Per module (role of the scope): ops, milliseconds, share, GFLOP/s, GB/s.
+  // Per module (role of the scope), all ranks together: ops, milliseconds, share, GFLOP/s, GB/s.
+  static std::string module_table(std::span<const Trace* const> ranks);
   std::string module_table() const;
 
  private:
@@ -42,6 +48,12 @@ class Trace {
     std::string label;
   };
 
+  struct Row;
+  int64_t first_ns() const;
+  void add_events(int64_t origin, Json& events) const;
+  void add_rows(std::map<Role, Row>& rows) const;
+
+  const int32_t rank_;
   mutable std::mutex mutex_;
   std::map<int64_t, Step> steps_;  // guarded by mutex_
   std::vector<Event> events_;      // guarded by mutex_
