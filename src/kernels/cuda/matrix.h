@@ -1,0 +1,52 @@
+// What the GPU's kernels see of an operand. Members are constexpr, so that host and device call
+// them alike.
+#pragma once
+
+#include <cstdint>
+
+#include "base/float16.h"
+
+namespace braid::kernels::cuda {
+
+// A row-major matrix in device memory: `stride` elements from row to row, columns contiguous. It
+// may be a view of other columns' neighbours, so nothing but its element's alignment is certain.
+template <typename T>
+struct Matrix {
+  T* data = nullptr;
+  int64_t stride = 0;
+
+  constexpr T* row(int64_t index) const { return data + index * stride; }
+};
+
+// How many rows a kernel works on: `capacity`, for which it is launched, or, where a count in
+// device memory says how many rows of the buffer are real, clamp(*count − first, 0, capacity).
+struct Rows {
+  int64_t capacity = 0;
+  int64_t first = 0;  // index of row 0 in the buffer
+  const int32_t* count = nullptr;
+
+  // On the device only where there is a count.
+  constexpr int64_t live() const {
+    if (count == nullptr) return capacity;
+    const int64_t real = *count - first;
+    return real < 0 ? 0 : real < capacity ? real : capacity;
+  }
+};
+
+// Elements that a thread takes at a time: 16 bytes of bf16.
+inline constexpr int kPack = 8;
+
+// Whether rows of `cols` elements can be accessed in packs.
+template <typename T>
+bool is_packed(int64_t cols, const T* data, int64_t stride) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && cols % kPack == 0 &&
+         stride * static_cast<int64_t>(sizeof(T)) % 16 == 0;
+}
+template <typename T>
+bool is_packed(int64_t cols, Matrix<T> matrix) {
+  return is_packed(cols, matrix.data, matrix.stride);
+}
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace braid::kernels::cuda

@@ -1,0 +1,78 @@
+#include <algorithm>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/moe/cuda/moe.h"
+
+namespace braid::kernels::cuda {
+namespace {
+
+template <typename T>
+struct Sum {
+  int64_t cols;
+  int top_k;
+  Matrix<const T> grouped;
+  Matrix<const int32_t> places;
+  Matrix<const float> weights;
+  Matrix<T> out;
+};
+
+constexpr int kBatch = 4;  // rows that a thread loads at once
+
+// One block a row.
+template <bool kPacked, typename T>
+__global__ void __launch_bounds__(1024) combine_rows(Sum<T> s) {
+  const int64_t row = blockIdx.x;
+  const int32_t* places = s.places.row(row);
+  const float* weights = s.weights.row(row);
+  for (int64_t i = threadIdx.x * kPack; i < s.cols; i += blockDim.x * kPack) {
+    float sums[kPack] = {};
+    for (int first = 0; first < s.top_k; first += kBatch) {
+      Pack<T> packs[kBatch];
+      bool present[kBatch];
+#pragma unroll
+      for (int b = 0; b < kBatch; ++b) {
+        const int32_t place = first + b < s.top_k ? places[first + b] : -1;
+        present[b] = place >= 0;
+        if (present[b]) packs[b] = load_pack<kPacked>(s.grouped.row(place) + i, s.cols - i);
+      }
+#pragma unroll
+      for (int b = 0; b < kBatch; ++b) {
+        if (!present[b]) continue;
+        const float weight = weights[first + b];
+#pragma unroll
+        for (int j = 0; j < kPack; ++j) {
+          sums[j] = __fmaf_rn(weight, widen(packs[b].values[j]), sums[j]);
+        }
+      }
+    }
+    Pack<T> total;
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) total.values[j] = narrow<T>(sums[j]);
+    store_pack<kPacked>(s.out.row(row) + i, s.cols - i, total);
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void combine(int64_t rows, int64_t cols, int64_t top_k, Matrix<const T> grouped,
+             Matrix<const int32_t> places, Matrix<const float> weights, Matrix<T> out,
+             cudaStream_t stream) {
+  const Sum<T> sum{cols, static_cast<int>(top_k), grouped, places, weights, out};
+  const auto blocks = static_cast<unsigned>(rows);
+  if (blocks == 0 || cols == 0) return;
+  const int64_t packs = ceil_div(cols, kPack * kWarp) * kWarp;
+  const auto threads = static_cast<unsigned>(std::min<int64_t>(packs, 1024));
+  if (is_packed(cols, grouped) && is_packed(cols, out)) {
+    combine_rows<true><<<blocks, threads, 0, stream>>>(sum);
+  } else {
+    combine_rows<false><<<blocks, threads, 0, stream>>>(sum);
+  }
+}
+
+template void combine(int64_t, int64_t, int64_t, Matrix<const float>, Matrix<const int32_t>,
+                      Matrix<const float>, Matrix<float>, cudaStream_t);
+template void combine(int64_t, int64_t, int64_t, Matrix<const bf16>, Matrix<const int32_t>,
+                      Matrix<const float>, Matrix<bf16>, cudaStream_t);
+
+}  // namespace braid::kernels::cuda

@@ -1,0 +1,44 @@
+// Routing, permutation and combination on the GPU: bit for bit what the CPU gives for the same
+// operands.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda/matrix.h"
+#include "kernels/moe/moe_desc.h"
+
+namespace braid::kernels::cuda {
+
+inline constexpr int32_t kMaxRouteExperts = 1024;
+inline constexpr int32_t kMaxTopK = 32;
+inline constexpr int32_t kMaxPermuteSlots = 1024;
+
+// As cpu::RouteArgs.
+struct RouteArgs {
+  int64_t rows = 0;
+  Matrix<const float> logits;         // [rows, E]
+  const float* bias = nullptr;        // [E], added to the scores for selection only; or null
+  const int32_t* slots = nullptr;     // [rows], KV slots: −1 marks padding
+  Matrix<const int32_t> forced;       // [rows, K]; data null or a row's first id −1: not forced
+  const float* popularity = nullptr;  // [E], cumulative, for Choice::zipf; else null
+  int64_t first_row = 0;              // index of row 0 in the step (for the replacements)
+  Matrix<int32_t> ids;                // [rows, K]
+  Matrix<float> weights;              // [rows, K]
+};
+
+// E ≤ kMaxRouteExperts, K ≤ kMaxTopK.
+void route(const RouteDesc& desc, const RouteArgs& args, cudaStream_t stream);
+
+// ids [rows, top_k] in slots; offsets [num_slots + 1], source [rows · top_k], places [rows, top_k].
+// num_slots ≤ kMaxPermuteSlots.
+void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
+             int32_t* offsets, int32_t* source, Matrix<int32_t> places, cudaStream_t stream);
+
+// grouped [·, cols], places and weights [rows, top_k], out [rows, cols]; places of −1 add nothing.
+// T: float, bf16.
+template <typename T>
+void combine(int64_t rows, int64_t cols, int64_t top_k, Matrix<const T> grouped,
+             Matrix<const int32_t> places, Matrix<const float> weights, Matrix<T> out,
+             cudaStream_t stream);
+
+}  // namespace braid::kernels::cuda

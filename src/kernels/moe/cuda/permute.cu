@@ -1,0 +1,151 @@
+// A counting sort by one cluster of blocks. Every warp has a stretch of the choices in their order;
+// it counts its slots, the warps' and blocks' counts are summed in order, and then it places its
+// choices behind those of the warps before it. So the result doesn't depend on timing.
+#include <cooperative_groups.h>
+
+#include <algorithm>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/moe/cuda/moe.h"
+
+namespace braid::kernels::cuda {
+namespace {
+
+namespace cg = cooperative_groups;
+
+constexpr int kThreads = 1024;
+constexpr int kWarps = kThreads / kWarp;
+constexpr int kBatch = 4;                // choices that a lane loads at once
+constexpr int64_t kBlockChoices = 8192;  // beyond which another block is worth its while
+constexpr int64_t kMaxBlocks = 8;        // what every cluster may have
+
+struct Permutation {
+  int slots;
+  int choices;  // rows · top_k
+  int top_k;
+  int stretch;  // choices of a warp, a multiple of kWarp · kBatch
+  Matrix<const int32_t> ids;
+  int32_t* offsets;
+  int32_t* source;
+  Matrix<int32_t> places;
+};
+
+// Calls body(choice, slot, rank, size) for every lane's choice of the warp's stretch, in batches of
+// one choice a lane: `rank` of `size` among the batch's choices of the same slot. Slot −1: none.
+template <typename Body>
+__device__ void for_each_batch(const Permutation& p, int first, Body body) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int end = min(first + p.stretch, p.choices);
+  for (int base = first; base < end; base += kWarp * kBatch) {
+    int slots[kBatch];
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int choice = base + b * kWarp + lane;
+      slots[b] = choice < end ? p.ids.row(choice / p.top_k)[choice % p.top_k] : -1;
+      if (slots[b] >= p.slots) __trap();
+    }
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const uint32_t same = __match_any_sync(kAllLanes, slots[b]);
+      const int rank = __popc(same & ((1u << lane) - 1u));
+      body(base + b * kWarp + lane, slots[b], rank, __popc(same));
+      __syncwarp();
+    }
+  }
+}
+
+__global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
+  extern __shared__ int32_t shared[];
+  int32_t* const counts = shared;                     // [kWarps, slots]
+  int32_t* const totals = counts + kWarps * p.slots;  // [slots], of this block
+  int32_t* const starts = totals + p.slots;           // [slots], where the block's choices go
+  int32_t* const sums = starts + p.slots;             // [32]
+  const cg::cluster_group cluster = cg::this_cluster();
+  const auto block = static_cast<int>(cluster.block_rank());
+  const auto thread = static_cast<int>(threadIdx.x);
+  int32_t* const mine = counts + thread / kWarp * p.slots;
+  const int first = (block * kWarps + thread / kWarp) * p.stretch;
+
+  for (int i = thread; i < kWarps * p.slots; i += kThreads) counts[i] = 0;
+  __syncthreads();
+  for_each_batch(p, first, [mine](int, int slot, int rank, int size) {
+    if (slot >= 0 && rank == 0) mine[slot] += size;
+  });
+  __syncthreads();
+
+  // counts[w][s]: choices of slot s in the warps before w.
+  for (int slot = thread; slot < p.slots; slot += kThreads) {
+    int32_t total = 0;
+    for (int w = 0; w < kWarps; ++w) {
+      const int32_t count = counts[w * p.slots + slot];
+      counts[w * p.slots + slot] = total;
+      total += count;
+    }
+    totals[slot] = total;
+  }
+  cluster.sync();
+
+  // One slot a thread: what all blocks have of it, and those before this one.
+  int32_t before = 0;
+  int32_t all = 0;
+  for (int b = 0; thread < p.slots && b < static_cast<int>(cluster.num_blocks()); ++b) {
+    const int32_t total = cluster.map_shared_rank(totals, b)[thread];
+    if (b < block) before += total;
+    all += total;
+  }
+  cluster.sync();  // no block leaves while another reads its totals
+  int32_t total = 0;
+  const int32_t end = block_scan(all, sums, total);
+  if (thread < p.slots) {
+    starts[thread] = end - all + before;
+    if (block == 0) p.offsets[thread] = end - all;
+  }
+  if (block == 0 && thread == 0) p.offsets[p.slots] = total;
+  __syncthreads();
+
+  for_each_batch(p, first, [&p, mine, starts](int choice, int slot, int rank, int size) {
+    const int32_t place = slot < 0 ? -1 : starts[slot] + mine[slot] + rank;
+    __syncwarp();
+    if (slot >= 0 && rank == 0) mine[slot] += size;
+    if (choice >= p.choices) return;
+    const int row = choice / p.top_k;
+    p.places.row(row)[choice % p.top_k] = place;
+    if (slot >= 0) p.source[place] = row;
+  });
+}
+
+}  // namespace
+
+void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
+             int32_t* offsets, int32_t* source, Matrix<int32_t> places, cudaStream_t stream) {
+  const int64_t choices = rows * top_k;
+  const int64_t wanted = ceil_div(choices, kBlockChoices);
+  const int64_t blocks = wanted <= 1 ? 1 : wanted <= 2 ? 2 : wanted <= 4 ? 4 : kMaxBlocks;
+  const int64_t batches = ceil_div(choices, blocks * kWarps * kWarp * kBatch);
+  Permutation permutation{desc.num_slots,
+                          static_cast<int>(choices),
+                          static_cast<int>(top_k),
+                          static_cast<int>(batches) * kWarp * kBatch,
+                          ids,
+                          offsets,
+                          source,
+                          places};
+  const size_t shared =
+      (static_cast<size_t>(kWarps + 2) * static_cast<size_t>(desc.num_slots) + kWarp) *
+      sizeof(int32_t);
+  cudaFuncSetAttribute(permute_choices, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       static_cast<int>(shared));
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(kThreads);
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  config.attrs = &cluster;
+  config.numAttrs = 1;
+  cudaLaunchKernelEx(&config, permute_choices, permutation);
+}
+
+}  // namespace braid::kernels::cuda

@@ -1,0 +1,27 @@
+// Row-wise moves and sums on the GPU: bit for bit the CPU's. T: float, bf16.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+
+#include "kernels/cuda/matrix.h"
+
+namespace braid::kernels::cuda {
+
+// table [·, cols], index [rows], out [rows, cols].
+template <typename T>
+void gather_rows(const Rows& rows, int64_t cols, Matrix<const T> table, const int32_t* index,
+                 Matrix<T> out, cudaStream_t stream);
+
+// a, b, out [rows, cols]; out may be a or b.
+template <typename T>
+void add(const Rows& rows, int64_t cols, Matrix<const T> a, Matrix<const T> b, Matrix<T> out,
+         cudaStream_t stream);
+
+// The first `row_bytes` of every row, by the copy engines; strides in bytes. Either side may be
+// pinned memory of the host.
+void copy_rows(int64_t rows, int64_t row_bytes, const std::byte* from, int64_t from_stride,
+               std::byte* to, int64_t to_stride, cudaStream_t stream);
+
+}  // namespace braid::kernels::cuda
