@@ -20,19 +20,20 @@ Grid<int32_t> random_ids(Random& random, int64_t rows, int64_t top_k, int32_t sl
   return ids;
 }
 
-void expect_cpus_permutation(const Grid<int32_t>& ids, int32_t slots) {
+void expect_cpus_permutation(const Grid<int32_t>& ids, int32_t slots, int32_t first_expert = 0) {
   const int64_t rows = ids.rows(), top_k = ids.cols();
   SCOPED_TRACE(testing::Message() << rows << " x " << top_k << " in " << slots << " slots");
   const int64_t capacity = rows * top_k;
   std::vector<int32_t> offsets(static_cast<size_t>(slots) + 1);
   std::vector<int32_t> source(static_cast<size_t>(capacity), -1);
   Grid<int32_t> places(rows, top_k);
-  cpu::permute({slots}, rows, top_k, ids.input(), offsets.data(), source.data(), places.matrix());
+  cpu::permute({slots, first_expert}, rows, top_k, ids.input(), offsets.data(), source.data(),
+               places.matrix());
 
   const DeviceGrid<int32_t> device_ids(ids), device_places(rows, top_k, 3);
   const DeviceArray<int32_t> device_offsets(slots + 1), device_source(capacity);
-  permute({slots}, rows, top_k, device_ids.input(), device_offsets.data(), device_source.data(),
-          device_places.matrix(), nullptr);
+  permute({slots, first_expert}, rows, top_k, device_ids.input(), device_offsets.data(),
+          device_source.data(), device_places.matrix(), nullptr);
   EXPECT_EQ(device_offsets.fetch(), offsets);
   EXPECT_EQ(device_source.fetch(), source);  // also: nothing behind the last grouped row
   Grid<int32_t> got = device_places.fetch();
@@ -68,6 +69,18 @@ TEST(CudaPermuteTest, OneSlotMayHaveAllRowsOrNone) {
       Grid<int32_t> ids(rows, 8);
       for (int64_t t = 0; t < rows; ++t) std::fill_n(ids.matrix().row(t), 8, slot);
       expect_cpus_permutation(ids, 32);
+    }
+  }
+}
+
+// Ids of experts that other ranks hold are not here.
+TEST(CudaPermuteTest, OwnersOfSomeExperts) {
+  BRAID_NEEDS_GPU();
+  Random random(4);
+  for (const int64_t rows : {1, 127, 3000}) {
+    const Grid<int32_t> ids = random_ids(random, rows, 8, 160);
+    for (const auto& [first, count] : {std::pair<int32_t, int32_t>{0, 40}, {40, 80}, {159, 1}}) {
+      expect_cpus_permutation(ids, count, first);
     }
   }
 }

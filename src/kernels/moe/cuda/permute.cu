@@ -21,6 +21,7 @@ constexpr int64_t kMaxBlocks = 8;        // what every cluster may have
 
 struct Permutation {
   int slots;
+  int first_expert;
   int choices;  // rows · top_k
   int top_k;
   int stretch;  // choices of a warp, a multiple of kWarp · kBatch
@@ -29,6 +30,12 @@ struct Permutation {
   int32_t* source;
   Matrix<int32_t> places;
 };
+
+// The slot of an expert; −1 where it is not here.
+__device__ int slot_of(const Permutation& p, int32_t id) {
+  const int slot = id - p.first_expert;
+  return id < 0 || slot < 0 || slot >= p.slots ? -1 : slot;
+}
 
 // Calls body(choice, slot, rank, size) for every lane's choice of the warp's stretch, in batches of
 // one choice a lane: `rank` of `size` among the batch's choices of the same slot. Slot −1: none.
@@ -41,8 +48,7 @@ __device__ void for_each_batch(const Permutation& p, int first, Body body) {
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
       const int choice = base + b * kWarp + lane;
-      slots[b] = choice < end ? p.ids.row(choice / p.top_k)[choice % p.top_k] : -1;
-      if (slots[b] >= p.slots) __trap();
+      slots[b] = choice < end ? slot_of(p, p.ids.row(choice / p.top_k)[choice % p.top_k]) : -1;
     }
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
@@ -123,6 +129,7 @@ void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const 
   const int64_t blocks = wanted <= 1 ? 1 : wanted <= 2 ? 2 : wanted <= 4 ? 4 : kMaxBlocks;
   const int64_t batches = ceil_div(choices, blocks * kWarps * kWarp * kBatch);
   Permutation permutation{desc.num_slots,
+                          desc.first_expert,
                           static_cast<int>(choices),
                           static_cast<int>(top_k),
                           static_cast<int>(batches) * kWarp * kBatch,
