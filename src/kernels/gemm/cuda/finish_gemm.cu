@@ -35,8 +35,8 @@ __device__ void store(T* y, const float (&values)[kColumns], int64_t count, bool
   for (int i = 0; i < kCount; ++i) rounded[i] = from_f32<T>(values[i]);
   if (aligned && count >= kCount) {
 #pragma unroll
-    for (int i = 0; i < kVectors; ++i) {
-      reinterpret_cast<Vector*>(y)[i] = reinterpret_cast<const Vector*>(rounded)[i];
+    for (int i = 0; i < kVectors; ++i) {  // a plain assignment would be split into words
+      __stwb(reinterpret_cast<Vector*>(y) + i, reinterpret_cast<const Vector*>(rounded)[i]);
     }
     return;
   }

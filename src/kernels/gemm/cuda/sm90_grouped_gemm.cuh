@@ -250,10 +250,9 @@ __device__ void store_sums(const GroupedGemmParams& params, const TileSpan& span
       const int byte = group * kGroupBytes + lane % 4 * (kGroupBytes / 4);
       Out* to = reinterpret_cast<Out*>(staging + swizzled(row, byte / 16) + byte % 16);
       if constexpr (kSwiglu) {
-        to[0] = from_f32<Out>(silu(a) * b);
+        *to = from_f32<Out>(silu(a) * b);
       } else {
-        to[0] = from_f32<Out>(a);
-        to[1] = from_f32<Out>(b);
+        store_pair(to, a, b);
       }
     }
     __syncwarp();
