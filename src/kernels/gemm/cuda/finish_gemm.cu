@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/gemm/cuda/elements.cuh"
 #include "kernels/gemm/cuda/finish_gemm.h"
@@ -14,11 +15,6 @@ struct alignas(sizeof(T) * kColumns <= 16 ? sizeof(T) * kColumns : 16) Pack {
   T values[kColumns];
 };
 
-template <typename T>
-struct alignas(sizeof(T) * kColumns / 2) HalfPack {
-  T values[kColumns / 2];
-};
-
 template <typename In, typename Bias>
 __device__ void load_sums(const In* sums, const Bias* bias, int64_t col, int64_t n,
                           float (&out)[kColumns]) {
@@ -29,17 +25,24 @@ __device__ void load_sums(const In* sums, const Bias* bias, int64_t col, int64_t
   }
 }
 
-// One row's `count` values to y, as one access where `whole`.
-template <typename Vector, typename T, int kCount>
-__device__ void store(T* y, const float (&values)[kColumns], int64_t count, bool whole) {
-  if (whole && count >= kCount) {
-    Vector pack;
-    for (int i = 0; i < kCount; ++i) pack.values[i] = from_f32<T>(values[i]);
-    *reinterpret_cast<Vector*>(y) = pack;
+// kCount values to y, or the first `count` of them; `aligned`: y may be accessed as vectors.
+template <int kCount, typename T>
+__device__ void store(T* y, const float (&values)[kColumns], int64_t count, bool aligned) {
+  using Vector = std::conditional_t<sizeof(T) * kCount == 8, uint2, uint4>;
+  constexpr int kVectors = sizeof(T) * kCount / sizeof(Vector);
+  alignas(16) T rounded[kCount];
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) rounded[i] = from_f32<T>(values[i]);
+  if (aligned && count >= kCount) {
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {  // a plain assignment would be split into words
+      __stwb(reinterpret_cast<Vector*>(y) + i, reinterpret_cast<const Vector*>(rounded)[i]);
+    }
     return;
   }
+#pragma unroll
   for (int i = 0; i < kCount; ++i) {
-    if (i < count) y[i] = from_f32<T>(values[i]);
+    if (i < count) y[i] = rounded[i];
   }
 }
 
@@ -57,9 +60,9 @@ __global__ void finish_kernel(FinishGemm finish, bool aligned) {
       for (int i = 0; i < kColumns / 2; ++i) {
         values[i] = silu(values[2 * i]) * values[2 * i + 1];
       }
-      store<HalfPack<Out>, Out, kColumns / 2>(y + col / 2, values, (finish.n - col) / 2, aligned);
+      store<kColumns / 2>(y + col / 2, values, (finish.n - col) / 2, aligned);
     } else {
-      store<Pack<Out>, Out, kColumns>(y + col, values, finish.n - col, aligned);
+      store<kColumns>(y + col, values, finish.n - col, aligned);
     }
   }
 }

@@ -107,7 +107,7 @@ class CudaGemmTest : public testing::Test {
     const Problem<X, Y> problem(random, c);
     ASSERT_TRUE(can_gemm(c.desc, problem.shape()).ok());
     const Grid<Y> got = problem.run(blas, c.desc, 0, c.m);
-    gemm_test::expect_near(got, problem.on_the_cpu(), c.y_cols(), kBound<X, Y>);
+    gemm_test::expect_near(got, problem.on_the_cpu(), c.y_cols(), kBound<Y>);
     gemm_test::expect_poison(got, c.m, c.y_cols());
   }
 };
@@ -254,7 +254,7 @@ TEST(CudaGemmPartsTest, FewerSmsChangeNoBit) {
   }
 }
 
-TEST(CudaGemmGraphTest, APreparedLaunchIsCaptured) {
+TEST(CudaGemmGraphTest, AKnownConfigurationIsCaptured) {
   BRAID_GPU_TEST();
   Random random(10);
   const Blas blas;

@@ -153,8 +153,8 @@ __device__ void gather_rows(const GroupedGemmParams& params, const TileList& til
                             uint32_t thread) {
   constexpr int kRowsAtOnce = T::kRowWarps * 4;
   constexpr int kPasses = T::kRows / kRowsAtOnce;
-  // A stage is announced when kLag younger ones have been begun. The sums free a stage when they
-  // have begun the next one, so two stages at least must be announced before one is waited for.
+  // At most kLag stages are on their way, unannounced, while the next one is waited for. The sums
+  // free a stage only when they have begun the one behind it: with one more this would not end.
   constexpr int kLag = T::kStages - 2;
   const uint32_t piece = thread % 8;
   const uint32_t row = thread / 8;
@@ -180,6 +180,12 @@ __device__ void gather_rows(const GroupedGemmParams& params, const TileList& til
     }
     for (int32_t depth = 0; depth < params.k; depth += kTileDepth) {
       barrier_wait(shared + T::kEmpty + ring.stage * 8, ring.parity ^ 1);
+      if (pending < kLag) {
+        ++pending;
+      } else {
+        wait_copies<kLag - 1>();
+        announce();
+      }
       const int32_t column = depth + piece * 8;
       const int32_t count = min(8, max(0, params.k - column));
       const uint32_t to = shared + ring.stage * T::kXBytes;
@@ -195,12 +201,6 @@ __device__ void gather_rows(const GroupedGemmParams& params, const TileList& til
       }
       commit_copies();
       ring.advance();
-      if (pending < kLag) {
-        ++pending;
-      } else {
-        wait_copies<kLag>();
-        announce();
-      }
     }
   }
   wait_copies<0>();
@@ -250,10 +250,9 @@ __device__ void store_sums(const GroupedGemmParams& params, const TileSpan& span
       const int byte = group * kGroupBytes + lane % 4 * (kGroupBytes / 4);
       Out* to = reinterpret_cast<Out*>(staging + swizzled(row, byte / 16) + byte % 16);
       if constexpr (kSwiglu) {
-        to[0] = from_f32<Out>(silu(a) * b);
+        *to = from_f32<Out>(silu(a) * b);
       } else {
-        to[0] = from_f32<Out>(a);
-        to[1] = from_f32<Out>(b);
+        store_pair(to, a, b);
       }
     }
     __syncwarp();
