@@ -24,7 +24,8 @@ constexpr std::string_view kNoLora = "braid has no LoRA adapters: merge them int
 constexpr std::string_view kNoRadix = "braid keeps no prefix cache yet.";
 constexpr std::string_view kRandomOnly =
     "braid bench makes its own requests: use --num-prompts, --input-len and --output-len.";
-constexpr std::string_view kOverlap = "Overlap across batches is not built yet; --dual-stream is.";
+constexpr std::string_view kOverlap =
+    "Overlap across batches is not built yet; --dual-stream and --overlap-chunks are.";
 
 // Another name for an option of braid's.
 std::vector<ForeignOption> renamed() {

@@ -32,6 +32,14 @@ bool is_routing(std::string_view text) {
   return code == std::errc() && end == text.data() + text.size() && exponent > 0 && exponent <= 100;
 }
 
+// "off", or a number of chunks.
+bool is_chunks(std::string_view text) {
+  if (text == "off") return true;
+  int chunks = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), chunks);
+  return code == std::errc() && end == text.data() + text.size() && chunks >= 2 && chunks <= 64;
+}
+
 std::vector<CommandSpec> commands() {
   return {
       {"generate", "continue a prompt"},
@@ -181,6 +189,14 @@ std::vector<OptionSpec> rank_options() {
        .minimum = 1,
        .maximum = 1024,
        .aliases = {"ep-size", "expert-parallel-size"}},
+      {.name = "overlap-chunks",
+       .group = group,
+       .help = "cut each reduction into chunks of rows that run beside what makes the next rows",
+       .commands = kAll,
+       .value_name = "N",
+       .standard = "off",
+       .accepts = is_chunks,
+       .syntax = "off, or a number of chunks from 2 to 64"},
       {.name = "step-timeout",
        .type = OptionType::integer,
        .group = group,

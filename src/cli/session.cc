@@ -36,6 +36,8 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   worker.passes.dual_stream = {
       .mode = TRY(passes::parse_switch("--dual-stream", options.text("dual-stream"))),
       .max_tokens = options.integer("dual-stream-max-tokens")};
+  worker.passes.chunks =
+      TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
   if (options.has("routing")) {
     const std::string& routing = options.text("routing");
     const bool balanced = routing == "balanced";

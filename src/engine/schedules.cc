@@ -49,6 +49,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   flow::Program program = TRY(model_.build(shape));
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
                                     step->decisions));
+  program = TRY(passes::chunk_collectives(std::move(program), passes_.chunks, step->decisions));
   const auto scratch = [this](const flow::Op& op, std::span<const flow::Type> types) {
     return table_.scratch_bytes(op, types);
   };

@@ -8,12 +8,14 @@
 #include "flow/check.h"
 #include "flow/executor.h"
 #include "model/decoder_model.h"
+#include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
 
 namespace braid::engine {
 
 struct PassOptions {
   passes::DualStreamOptions dual_stream;
+  passes::ChunkOptions chunks;
 };
 
 // A Schedule, what the passes decided for it, the proof that it has no race, and its binding to

@@ -5,8 +5,21 @@
 
 namespace braid::flow {
 
+std::optional<int64_t> splittable_rows(const Program& program, const Op& op) {
+  if (!op.kind().row_invariant || !op.kind().row_wise()) return std::nullopt;
+  std::optional<int64_t> rows;
+  for (size_t i = 0; i < op.operands.size(); ++i) {
+    if (!op.operands[i].present() || op.kind().operands[i].slicing == Slicing::whole) continue;
+    const ValueInfo& value = program.info(op.operands[i]);
+    if (value.count.present() || value.rows != rows.value_or(value.rows)) return std::nullopt;
+    rows = value.rows;
+  }
+  return rows;
+}
+
 Rewriter::Rewriter(const Program& program) : program_(program), order_(program.ops.size()) {
   std::iota(order_.begin(), order_.end(), 0);
+  sources_ = order_;
 }
 
 void Rewriter::move(const std::vector<int32_t>& ops, Lane lane, int32_t anchor) {
@@ -18,22 +31,72 @@ void Rewriter::move(const std::vector<int32_t>& ops, Lane lane, int32_t anchor) 
   rewrites_ += static_cast<int>(ops.size());
 }
 
+void Rewriter::split(const std::vector<int32_t>& ops, std::span<const RowRange> ranges) {
+  std::vector<int32_t> parts;
+  for (const RowRange& range : ranges) {
+    for (const int32_t index : ops) {
+      const Op op = program_.ops[static_cast<size_t>(index)];
+      const auto rows = splittable_rows(program_, op);
+      BRAID_CHECK(rows == ranges.back().last, "({} split at {})", program_.describe(op),
+                  range.last);
+      parts.push_back(add_part(op, range, sources_[static_cast<size_t>(index)]));
+    }
+  }
+  const auto last = std::find(order_.begin(), order_.end(), ops.back());
+  BRAID_CHECK(last != order_.end(), "(op {} was split before)", ops.back());
+  order_.insert(last, parts.begin(), parts.end());
+  std::erase_if(order_, [&](int32_t op) { return std::binary_search(ops.begin(), ops.end(), op); });
+  rewrites_ += static_cast<int>(ops.size());
+}
+
+int32_t Rewriter::add_part(const Op& op, const RowRange& range, int32_t source) {
+  Op part = op;
+  for (size_t i = 0; i < part.operands.size(); ++i) {
+    if (!part.operands[i].present() || op.kind().operands[i].slicing == Slicing::whole) continue;
+    part.operands[i] = rows_of(part.operands[i], range);
+  }
+  program_.ops.push_back(part);
+  sources_.push_back(source);
+  return static_cast<int32_t>(program_.ops.size()) - 1;
+}
+
+Value Rewriter::rows_of(Value value, const RowRange& range) {
+  ValueInfo view = program_.info(value);
+  const int64_t region_per_row = view.region_rows / view.rows;
+  view.first_row += range.first * region_per_row;
+  view.offset += range.first * view.stride;
+  view.rows = range.last - range.first;
+  view.region_rows = view.rows * region_per_row;
+  program_.values.push_back(view);
+  return {static_cast<int32_t>(program_.values.size()) - 1};
+}
+
+// `first` is issued before `second` now: whether it was so before, or makes no difference.
+Status Rewriter::check_order(int32_t first, int32_t second) const {
+  const int32_t was_first = sources_[static_cast<size_t>(first)];
+  const int32_t was_second = sources_[static_cast<size_t>(second)];
+  if (was_first < was_second) return {};
+  const Op& now_first = program_.ops[static_cast<size_t>(first)];
+  const Op& now_second = program_.ops[static_cast<size_t>(second)];
+  if (!conflict(program_, now_first, now_second)) return {};
+  return Error(ErrorKind::internal, was_first == was_second
+                                        ? "parts of a split op depend on each other"
+                                        : "a rewrite swapped two ops that depend on each other")
+      .with("now first", program_.describe(now_first))
+      .with("now second", program_.describe(now_second));
+}
+
 Result<Program> Rewriter::finish() && {
-  std::vector<int32_t> highest(order_.size());  // highest op index up to each position
-  std::inclusive_scan(order_.begin(), order_.end(), highest.begin(),
-                      [](int32_t a, int32_t b) { return std::max(a, b); });
+  std::vector<int32_t> highest;  // highest source up to each position
+  for (const int32_t op : order_) {
+    const int32_t source = sources_[static_cast<size_t>(op)];
+    highest.push_back(highest.empty() ? source : std::max(highest.back(), source));
+  }
   for (size_t later = 1; later < order_.size(); ++later) {
     const int32_t second = order_[later];
-    for (size_t earlier = later; earlier-- > 0 && highest[earlier] > second;) {
-      const int32_t first = order_[earlier];
-      if (first < second) continue;
-      const Op& now_first = program_.ops[static_cast<size_t>(first)];
-      const Op& now_second = program_.ops[static_cast<size_t>(second)];
-      if (conflict(program_, now_first, now_second)) {
-        return Error(ErrorKind::internal, "a rewrite swapped two ops that depend on each other")
-            .with("now first", program_.describe(now_first))
-            .with("now second", program_.describe(now_second));
-      }
+    const int32_t source = sources_[static_cast<size_t>(second)];
+    for (size_t earlier = later; earlier-- > 0 && highest[earlier] >= source;) {
+      TRY(check_order(order_[earlier], second));
     }
   }
   std::vector<Op> ordered;

@@ -1,9 +1,23 @@
 // Rewriter: how a Pass edits a Program. Only edits that keep the order of conflicting ops pass.
 #pragma once
 
+#include <optional>
+#include <span>
+
 #include "flow/program.h"
 
 namespace braid::flow {
+
+// Rows [first, last) of what an op writes.
+struct RowRange {
+  int64_t first = 0;
+  int64_t last = 0;
+  bool operator==(const RowRange&) const = default;
+};
+
+// How many rows an op that can be split by rows has; nothing when it can't: its rows are not
+// independent, or how many of them are real is known on the device alone.
+std::optional<int64_t> splittable_rows(const Program& program, const Op& op);
 
 class Rewriter {
  public:
@@ -12,15 +26,27 @@ class Rewriter {
   // Puts `ops` (ascending) on `lane` and issues them right before op `anchor`, in their order.
   void move(const std::vector<int32_t>& ops, Lane lane, int32_t anchor);
 
-  // How many ops were moved or changed.
+  // Splits `ops` (ascending, splittable, of equally many rows) by the same ranges, which cover the
+  // rows in order, and issues the parts in turn where the last of the ops stands: part 0 of every
+  // op, part 1 of every op, … Operands follow as the kinds declare. A Desc is kept as it is, so
+  // that each row is computed by the same kernel configuration.
+  void split(const std::vector<int32_t>& ops, std::span<const RowRange> ranges);
+
+  // How many ops were moved or split.
   int rewrites() const { return rewrites_; }
 
-  // The rewritten Program; `internal` when an edit swapped two conflicting ops.
+  // The rewritten Program; `internal` when an edit swapped two conflicting ops, or made parts of an
+  // op that conflict.
   Result<Program> finish() &&;
 
  private:
+  int32_t add_part(const Op& op, const RowRange& range, int32_t source);
+  Value rows_of(Value value, const RowRange& range);
+  Status check_order(int32_t first, int32_t second) const;
+
   Program program_;
-  std::vector<int32_t> order_;  // op indices of program_, in their new order
+  std::vector<int32_t> order_;    // indices into program_.ops, in their new order
+  std::vector<int32_t> sources_;  // per op: its place in the Program before any edit
   int rewrites_ = 0;
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "flow/compile.h"
+
 #include "flow/test_kinds.h"
 
 namespace braid::flow {
@@ -69,6 +71,91 @@ TEST(RewriterTest, SeveralMovesAddUp) {
   const auto moved = std::move(rewrite).finish();
   ASSERT_TRUE(moved.ok());
   EXPECT_EQ(seeds(*moved), (std::vector<uint64_t>{1, 4, 5, 2, 3, 6}));
+}
+
+// 0 x · 1 y(x) · 2 z(y, whole w) · 3 reads z. Ten rows; w is a weight.
+struct Chain : Draft {
+  Value x = step("x", 10), y = step("y", 10), z = step("z", 10), w = weight("w", 0);
+  Chain() {
+    op(Lane::compute, {.out = {x}});
+    op(Lane::compute, {.out = {y}, .in = {x}});
+    op(Lane::compute, {.out = {z}, .in = {y, {}, w}});
+    op(Lane::comm, {.out = {step("end", 10)}, .in = {z}});
+  }
+};
+
+constexpr std::array<RowRange, 3> kRanges = {{{0, 4}, {4, 8}, {8, 10}}};
+
+TEST(RewriterTest, SplitsOpsAndIssuesTheirPartsInTurn) {
+  const Chain chain;
+  Rewriter rewrite(chain.program);
+  rewrite.split({1, 2}, kRanges);
+  EXPECT_EQ(rewrite.rewrites(), 2);
+  const Program split = std::move(rewrite).finish().value();
+  EXPECT_EQ(seeds(split), (std::vector<uint64_t>{1, 2, 3, 2, 3, 2, 3, 4}));
+  for (size_t part = 0; part < kRanges.size(); ++part) {
+    const Op& op = split.ops[2 + 2 * part];
+    const ValueInfo& out = split.info(op.operands[2]);
+    EXPECT_EQ(out.first_row, kRanges[part].first);
+    EXPECT_EQ(out.rows, kRanges[part].last - kRanges[part].first);
+    EXPECT_EQ(out.region_rows, out.rows);
+    EXPECT_EQ(out.offset, out.first_row * 16);
+    EXPECT_EQ(split.info(op.operands[5]).first_row, out.first_row);  // y follows
+    EXPECT_EQ(op.operands[7], chain.w);                              // the weight is whole
+  }
+  EXPECT_TRUE(compile(split).ok());
+}
+
+TEST(RewriterTest, RowsOfWordsAreSplitByTheirWords) {
+  Draft draft;
+  const Value words = draft.add({.label = "words", .rows = 40, .row_bytes = 4});
+  ValueInfo view = draft.program.info(words);  // [10, 4] in a column of words
+  view.rows = 10;
+  view.cols = 4;
+  view.stride = 16;
+  draft.program.values.push_back(view);
+  const Value matrix{static_cast<int32_t>(draft.program.values.size()) - 1};
+  draft.op(Lane::compute, {.out = {matrix}});
+  Rewriter rewrite(draft.program);
+  rewrite.split({0}, kRanges);
+  const Program split = std::move(rewrite).finish().value();
+  const ValueInfo& last = split.info(split.ops[2].operands[2]);
+  EXPECT_EQ(last.first_row, 32);
+  EXPECT_EQ(last.region_rows, 8);
+  EXPECT_EQ(last.offset, 8 * 16);
+}
+
+TEST(RewriterTest, WhatHasACountOrNoRowsOfItsOwnCantBeSplit) {
+  Chain chain;
+  EXPECT_EQ(splittable_rows(chain.program, chain.program.ops[2]), 10);
+  const Value counted = chain.counted(chain.z, chain.step("count", 1, 4));
+  chain.program.ops[2].operands[2] = counted;
+  EXPECT_EQ(splittable_rows(chain.program, chain.program.ops[2]), std::nullopt);
+  chain.program.ops[2].operands[2] = chain.rows(chain.z, 0, 5);  // other rows than its input
+  EXPECT_EQ(splittable_rows(chain.program, chain.program.ops[2]), std::nullopt);
+}
+
+TEST(RewriterTest, PartsThatDependOnEachOtherAreRefused) {
+  Draft draft;  // writes rows of what every part reads whole
+  const Value x = draft.step("x", 10);
+  draft.op(Lane::compute, {.out = {x}});
+  draft.op(Lane::compute, {.inout = {x}, .in = {{}, {}, x}});
+  Rewriter rewrite(draft.program);
+  rewrite.split({1}, kRanges);
+  const auto refused = std::move(rewrite).finish();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message(), "parts of a split op depend on each other");
+}
+
+TEST(RewriterTest, ASplitDoesNotPassADependency) {
+  Draft draft;
+  const Value x = draft.step("x", 10), y = draft.step("y", 10), z = draft.step("z", 10);
+  draft.op(Lane::compute, {.out = {x}});
+  draft.op(Lane::compute, {.out = {y}, .in = {{}, {}, x}});  // reads all of x
+  draft.op(Lane::compute, {.out = {z}, .in = {y}});
+  Rewriter rewrite(draft.program);
+  rewrite.split({0, 1}, kRanges);  // the first part of y would read rows of x not written yet
+  EXPECT_FALSE(std::move(rewrite).finish().ok());
 }
 
 TEST(RewriterTest, AnOpIsNotItsOwnAnchor) {
