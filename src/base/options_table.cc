@@ -13,8 +13,15 @@ using Names = std::vector<std::string_view>;
 const Names kGenerating = {"generate", "chat"};
 const Names kBench = {"bench throughput", "bench latency"};
 const Names kVerify = {"verify"};
+const Names kLayer = {"bench layer"};
 const Names kAll = {"generate",         "chat",          "eval logits", "eval perplexity",
                     "bench throughput", "bench latency", "verify"};
+// What has a model and ranks, whether it runs an engine or not.
+const Names kModels = [] {
+  Names names = kAll;
+  names.push_back("bench layer");
+  return names;
+}();
 constexpr double kMillion = 1e6;
 
 bool is_json_object(std::string_view text) {
@@ -48,6 +55,7 @@ std::vector<CommandSpec> commands() {
       {"eval perplexity", "perplexity of a text"},
       {"bench throughput", "tokens a second of many requests at once"},
       {"bench latency", "seconds of one batch: median and spread"},
+      {"bench layer", "one decoder layer, or a projection and its sum, with and without passes"},
       {"verify", "check schedules for races and deadlocks, and compare with serial execution"},
   };
 }
@@ -59,7 +67,7 @@ std::vector<OptionSpec> model_options() {
        .type = OptionType::path,
        .group = group,
        .help = "the model's folder, as published",
-       .commands = kAll,
+       .commands = kModels,
        .value_name = "DIR",
        .aliases = {"model-path"},
        .positional = true,
@@ -68,20 +76,20 @@ std::vector<OptionSpec> model_options() {
        .type = OptionType::choice,
        .group = group,
        .help = "type of the residual stream and of the weights; auto: float32 on the CPU",
-       .commands = kAll,
+       .commands = kModels,
        .standard = "auto",
        .choices = {"auto", "float32", "bfloat16"}},
       {.name = "load-format",
        .type = OptionType::choice,
        .group = group,
        .help = "auto reads the checkpoint, dummy fills the weights with random numbers",
-       .commands = kAll,
+       .commands = kModels,
        .standard = "auto",
        .choices = {"auto", "dummy"}},
       {.name = "routing",
        .group = group,
        .help = "how tokens spread over experts",
-       .commands = kAll,
+       .commands = kModels,
        .value_name = "HOW",
        .accepts = is_routing,
        .syntax = "balanced or zipf:S with 0 < S <= 100",
@@ -89,7 +97,7 @@ std::vector<OptionSpec> model_options() {
       {.name = "json-model-override-args",
        .group = group,
        .help = "keys that replace those of config.json",
-       .commands = kAll,
+       .commands = kModels,
        .value_name = "JSON",
        .accepts = is_json_object,
        .syntax = "a JSON object"},
@@ -146,7 +154,7 @@ std::vector<OptionSpec> engine_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "seed of sampling and of dummy weights and requests",
-       .commands = kAll,
+       .commands = kModels,
        .standard = "0",
        .minimum = 0,
        .maximum = 4294967295.0},
@@ -175,7 +183,7 @@ std::vector<OptionSpec> rank_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "ranks that share every layer: attention by heads, MLPs by width",
-       .commands = kAll,
+       .commands = kModels,
        .standard = "1",
        .minimum = 1,
        .maximum = 1024,
@@ -184,7 +192,7 @@ std::vector<OptionSpec> rank_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "parts that the experts are dealt out in, each to tp / ep ranks",
-       .commands = kAll,
+       .commands = kModels,
        .standard = "1",
        .minimum = 1,
        .maximum = 1024,
@@ -201,7 +209,7 @@ std::vector<OptionSpec> rank_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "seconds that a rank waits for another one before the step fails",
-       .commands = kAll,
+       .commands = kModels,
        .standard = "300",
        .minimum = 1,
        .maximum = 86400},
@@ -365,6 +373,66 @@ std::vector<OptionSpec> bench_options() {
   };
 }
 
+std::vector<OptionSpec> layer_options() {
+  const auto group = "Benchmark of a layer";
+  return {
+      {.name = "device",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "what runs it",
+       .commands = kLayer,
+       .standard = "cpu",
+       .choices = {"cpu", "cuda"}},
+      {.name = "part",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "the first decoder layer, or one of its projections with the sum over ranks",
+       .commands = kLayer,
+       .standard = "layer",
+       .choices = {"layer", "o_proj", "down"}},
+      {.name = "tokens",
+       .group = group,
+       .help = "rows of the steps to measure",
+       .commands = kLayer,
+       .value_name = "N,N,...",
+       .standard = "1,8,128"},
+      {.name = "context",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "tokens in the cache of each decode row; 0: prefill rows",
+       .commands = kLayer,
+       .standard = "0",
+       .minimum = 0,
+       .maximum = kMillion},
+      {.name = "chunks",
+       .group = group,
+       .help = "numbers of chunks to compare, where there are several ranks",
+       .commands = kLayer,
+       .value_name = "N,N,...",
+       .standard = "2,4,8,16"},
+      {.name = "rounds",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "how often each variant is measured, in a random order",
+       .commands = kLayer,
+       .standard = "30",
+       .minimum = 1,
+       .maximum = kMillion},
+      {.name = "check",
+       .type = OptionType::flag,
+       .group = group,
+       .help =
+           "first compare all variants bitwise, replays with eager runs, and up to 128 rows with "
+           "float32 on the CPU",
+       .commands = kLayer},
+      {.name = "inject-fault",
+       .group = group,
+       .help = "let a rank die (kill), an op hang or be skipped: how the others end",
+       .commands = kLayer,
+       .value_name = "KIND:RANK:STEP:OP"},
+  };
+}
+
 std::vector<OptionSpec> report_options() {
   const auto group = "Reports";
   return {
@@ -372,28 +440,28 @@ std::vector<OptionSpec> report_options() {
        .type = OptionType::path,
        .group = group,
        .help = "write what ran when on which lane, for chrome://tracing or Perfetto",
-       .commands = kAll,
+       .commands = kModels,
        .value_name = "FILE"},
       {.name = "explain",
        .type = OptionType::flag,
        .group = group,
        .help = "print each option's value and origin, and every automatic choice with its reason",
-       .commands = kAll},
+       .commands = kModels},
       {.name = "json",
        .type = OptionType::flag,
        .group = group,
        .help = "print the result as one line of JSON",
-       .commands = kAll},
+       .commands = kModels},
       {.name = "quiet",
        .type = OptionType::flag,
        .group = group,
        .help = "no messages about stages and progress; warnings stay",
-       .commands = kAll},
+       .commands = kModels},
       {.name = "config",
        .type = OptionType::path,
        .group = group,
        .help = "JSON object with values of options",
-       .commands = kAll,
+       .commands = kModels,
        .value_name = "FILE"},
   };
 }
@@ -404,7 +472,7 @@ const OptionTable& braid_options() {
   static const OptionTable table = [] {
     std::vector<OptionSpec> rows;
     for (auto group : {model_options, engine_options, rank_options, sampling_options, eval_options,
-                       bench_options, report_options}) {
+                       bench_options, layer_options, layer_options, report_options}) {
       for (OptionSpec& row : group()) rows.push_back(std::move(row));
     }
     return OptionTable(commands(), std::move(rows), foreign_options());

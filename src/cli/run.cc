@@ -22,6 +22,7 @@ constexpr std::array kCommands = {
     Command{"eval perplexity", eval_perplexity},
     Command{"bench throughput", bench_throughput},
     Command{"bench latency", bench_latency},
+    Command{"bench layer", bench_layer},
     Command{"verify", verify},
 };
 

@@ -29,13 +29,6 @@ RelativeError relative_error(const std::vector<float>& y, const std::vector<floa
   return error;
 }
 
-Result<std::vector<std::byte>> run_poisoned(LayerRank& rank, size_t variant, uint8_t poison) {
-  rank.poison(poison);
-  rank.submit(variant);
-  TRY(rank.wait());
-  return rank.output_bytes();
-}
-
 namespace {
 
 constexpr int32_t kLongestDelay = 100;  // microseconds
@@ -51,6 +44,17 @@ Status expect_equal(const LayerRank& rank, size_t variant, int64_t round,
       .with("first byte", first.first - found.begin());
 }
 
+void fill_inputs(LayerRanks ranks, uint64_t seed) {
+  for (LayerRank* rank : ranks) rank->fill_input(seed);
+}
+
+void set_delays(LayerRanks ranks, flow::Delays delays) {
+  for (LayerRank* rank : ranks) {
+    rank->backend().set_delays(delays);
+    delays.seed += 0x632be59bd9b4e019u;
+  }
+}
+
 std::vector<float> change(const LayerRank& rank) {
   const std::vector<float> in = rank.input();
   std::vector<float> out = rank.output();
@@ -61,51 +65,62 @@ std::vector<float> change(const LayerRank& rank) {
 
 }  // namespace
 
-Result<int64_t> check_variants(LayerRank& rank, std::span<const size_t> variants, int64_t rounds) {
+Result<std::vector<std::byte>> run_poisoned(LayerRanks ranks, size_t variant) {
+  constexpr uint8_t kNaN = 0xff;
+  for (LayerRank* rank : ranks) rank->poison(kNaN);
+  for (LayerRank* rank : ranks) rank->submit(variant);
+  for (LayerRank* rank : ranks) TRY(rank->wait());
+  return ranks.front()->output_bytes();
+}
+
+Result<int64_t> check_variants(LayerRanks ranks, std::span<const size_t> variants, int64_t rounds) {
   int64_t runs = 0;
   for (int64_t round = 0; round < rounds; ++round) {
     const auto seed = static_cast<uint64_t>(round);
-    rank.fill_input(seed);
-    rank.backend().set_delays({});
-    const std::vector<std::byte> expected = TRY(run_poisoned(rank, variants.front()));
+    fill_inputs(ranks, seed);
+    set_delays(ranks, {});
+    const std::vector<std::byte> expected = TRY(run_poisoned(ranks, variants.front()));
     for (const size_t variant : variants) {
-      rank.backend().set_delays({.seed = seed << 8 | variant, .longest = kLongestDelay});
-      TRY(expect_equal(rank, variant, round, TRY(run_poisoned(rank, variant)), expected));
+      set_delays(ranks, {.seed = seed << 8 | variant, .longest = kLongestDelay});
+      const std::vector<std::byte> found = TRY(run_poisoned(ranks, variant));
+      TRY(expect_equal(*ranks.front(), variant, round, found, expected));
       ++runs;
     }
   }
-  rank.backend().set_delays({});
+  set_delays(ranks, {});
   return runs;
 }
 
-Result<Recorded> record_inputs(LayerRank& rank, size_t variant, int64_t rounds) {
+Result<Recorded> record_inputs(LayerRanks ranks, size_t variant, int64_t rounds) {
   Recorded recorded;
   for (int64_t round = 0; round < rounds; ++round) {
-    rank.fill_input(static_cast<uint64_t>(1000 + round));
-    recorded.push_back(TRY(run_poisoned(rank, variant)));
+    fill_inputs(ranks, static_cast<uint64_t>(1000 + round));
+    recorded.push_back(TRY(run_poisoned(ranks, variant)));
   }
   return recorded;
 }
 
-Result<int64_t> check_replays(LayerRank& rank, std::span<const size_t> variants,
+Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants,
                               const Recorded& before) {
   int64_t runs = 0;
   for (size_t round = 0; round < before.size(); ++round) {
-    rank.fill_input(1000 + round);
+    fill_inputs(ranks, 1000 + round);
     for (const size_t variant : variants) {
-      TRY(expect_equal(rank, variant, static_cast<int64_t>(round), TRY(run_poisoned(rank, variant)),
-                       before[round]));
+      const std::vector<std::byte> found = TRY(run_poisoned(ranks, variant));
+      TRY(expect_equal(*ranks.front(), variant, static_cast<int64_t>(round), found, before[round]));
       ++runs;
     }
   }
   return runs;
 }
 
-Result<RelativeError> compare_with(LayerRank& rank, size_t variant, LayerRank& reference,
+Result<RelativeError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
                                    size_t reference_variant) {
-  TRY(run_poisoned(rank, variant));
-  TRY(run_poisoned(reference, reference_variant));
-  return relative_error(change(rank), change(reference), rank.model().config().hidden_size);
+  LayerRank* const alone[] = {&reference};
+  TRY(run_poisoned(ranks, variant));
+  TRY(run_poisoned(alone, reference_variant));
+  const LayerRank& first = *ranks.front();
+  return relative_error(change(first), change(reference), first.model().config().hidden_size);
 }
 
 }  // namespace braid::engine

@@ -17,23 +17,26 @@ struct RelativeError {
 RelativeError relative_error(const std::vector<float>& y, const std::vector<float>& reference,
                              int64_t columns);
 
-// Runs variant `variant` on poisoned memory; the output's bytes.
-Result<std::vector<std::byte>> run_poisoned(LayerRank& rank, size_t variant, uint8_t poison = 0xff);
+// All take the ranks of this process, of which they run every one, and look at the first one's
+// output.
+using LayerRanks = std::span<LayerRank* const>;
+
+// Runs a variant on poisoned memory; the output's bytes.
+Result<std::vector<std::byte>> run_poisoned(LayerRanks ranks, size_t variant);
 
 // Error unless every variant gives the bytes of the first one, for `rounds` inputs, eagerly under
-// random delays. `rank` is not captured yet. Returns the number of runs compared.
-Result<int64_t> check_variants(LayerRank& rank, std::span<const size_t> variants, int64_t rounds);
+// random delays. Nothing is captured yet. Returns the number of runs compared.
+Result<int64_t> check_variants(LayerRanks ranks, std::span<const size_t> variants, int64_t rounds);
 
-// The same of replays: `before` gives the first variant's bytes for `rounds` inputs, run before the
-// capture, which the replays of all variants behind it are compared with.
+// The same of replays: record_inputs() gives a variant's bytes for `rounds` inputs before the
+// capture; check_replays() compares with them the replays of all variants behind it.
 using Recorded = std::vector<std::vector<std::byte>>;
-Result<Recorded> record_inputs(LayerRank& rank, size_t variant, int64_t rounds);
-Result<int64_t> check_replays(LayerRank& rank, std::span<const size_t> variants,
+Result<Recorded> record_inputs(LayerRanks ranks, size_t variant, int64_t rounds);
+Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants,
                               const Recorded& before);
 
-// How far the output of `rank` is from that of `reference`,
-// a float32 rank on the CPU with the same weights: of output − input.
-Result<RelativeError> compare_with(LayerRank& rank, size_t variant, LayerRank& reference,
+// How far output − input is from that of `reference`, a float32 rank on the CPU.
+Result<RelativeError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
                                    size_t reference_variant);
 
 }  // namespace braid::engine

@@ -70,6 +70,8 @@ class LayerRank {
 
   const LayerVariant& variant(size_t index) const { return *variants_[index]; }
 
+  // The step that the next run is.
+  int64_t next_step() const { return step_; }
   // Starts a run behind all runs before it.
   void submit(size_t variant, flow::Trace* trace = nullptr);
   // Waits for all runs.

@@ -105,6 +105,20 @@ void Trace::add_rows(std::map<Role, Row>& rows) const {
   }
 }
 
+int64_t Trace::overlap_ns(int64_t step, Lane a, Lane b) const {
+  const std::scoped_lock lock(mutex_);
+  int64_t overlap = 0;
+  for (const Event& one : events_) {
+    if (one.step != step || one.lane != a) continue;
+    for (const Event& other : events_) {
+      if (other.step != step || other.lane != b) continue;
+      overlap += std::max<int64_t>(
+          0, std::min(one.end_ns, other.end_ns) - std::max(one.start_ns, other.start_ns));
+    }
+  }
+  return overlap;
+}
+
 std::string Trace::module_table(std::span<const Trace* const> ranks) {
   std::map<Role, Row> rows;
   for (const Trace* trace : ranks) trace->add_rows(rows);

@@ -27,6 +27,9 @@ class Trace {
   // Thread-safe.
   void record(int64_t step, int32_t op, Lane lane, int64_t start_ns, int64_t end_ns);
 
+  // Nanoseconds of a step in which an op of `a` and an op of `b` ran at once.
+  int64_t overlap_ns(int64_t step, Lane a, Lane b) const;
+
   // A JSON array of complete events, times in microseconds, one process a rank, one track a lane.
   static std::string to_perfetto(std::span<const Trace* const> ranks);
   std::string to_perfetto() const;

@@ -54,6 +54,7 @@ struct StateBuffers {
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
   std::vector<int32_t> forced_ids;  // per layer i32 [T, K]; rows of −1 are not forced
   int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
+  int32_t part_sums = kAbsent;  // rows for its sums over ranks, where they run without it
 };
 
 class DecoderModel {

@@ -28,6 +28,7 @@ void DecoderModel::declare_part(int64_t rows) {
   if (options_.part == Part::o_proj) cols = residents_[layer.attention.o].cols;
   if (options_.part == Part::down) cols = residents_[layer.mlp.down].cols;
   state_.part_in = carried("part.in", cols);
+  if (options_.layout.world > 1) state_.part_sums = carried("part.sums", config_.hidden_size);
   if (options_.probes.hidden) state_.part_out = carried("part.out", config_.hidden_size);
 }
 

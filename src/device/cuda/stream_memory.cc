@@ -3,31 +3,17 @@
 #include <cuda.h>
 
 #include "base/inline_vector.h"
-#include "device/cuda/cuda_error.h"
+#include "device/cuda/driver.h"
 
 namespace braid::device {
 namespace {
 
-// The driver's function, found at run time: braid does not link the driver's library.
 using BatchCall = CUresult (*)(CUstream, unsigned int, CUstreamBatchMemOpParams*, unsigned int);
-
-Result<BatchCall> find_batch_call() {
-  void* found = nullptr;
-  cudaDriverEntryPointQueryResult result{};
-  // 12000: the version of the driver's interface whose form of the call is meant.
-  CUDA_TRY(cudaGetDriverEntryPointByVersion("cuStreamBatchMemOp", &found, 12000, cudaEnableDefault,
-                                            &result));
-  if (result != cudaDriverEntryPointSuccess) {
-    return Error(ErrorKind::unsupported, "the GPU's driver lacks stream memory operations")
-        .remedy("Update the driver.");
-  }
-  return reinterpret_cast<BatchCall>(found);
-}
 
 }  // namespace
 
 Status word_ops(cudaStream_t stream, std::span<const WordOp> ops) {
-  static const Result<BatchCall> kCall = find_batch_call();
+  static const Result<void*> kCall = find_driver_function("cuStreamBatchMemOp");
   TRY(kCall.status());
   InlineVector<CUstreamBatchMemOpParams, kMaxWordOps> batch;
   for (const WordOp& op : ops) {
@@ -46,7 +32,8 @@ Status word_ops(cudaStream_t stream, std::span<const WordOp> ops) {
     }
     batch.push_back(params);
   }
-  const CUresult code = (*kCall)(stream, static_cast<unsigned int>(batch.size()), &batch[0], 0);
+  const CUresult code = reinterpret_cast<BatchCall>(*kCall)(
+      stream, static_cast<unsigned int>(batch.size()), &batch[0], 0);
   if (code == CUDA_SUCCESS) return {};
   return Error(ErrorKind::fault, "a stream memory operation failed")
       .with("code", static_cast<int>(code));

@@ -1,15 +1,26 @@
 #include "flow/cuda/cuda_graph.h"
 
+#include <cuda.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
+
+#include "device/cuda/driver.h"
 
 namespace braid::flow {
 namespace {
 
-// What the driver calls CU_GRAPH_NODE_TYPE_BATCH_MEM_OP; the runtime has no name for it.
-constexpr int kMemoryOperation = 12;
+// The driver is asked: the runtime has no name for operations on words.
+Result<CUgraphNodeType> type_of(cudaGraphNode_t node) {
+  using TypeCall = CUresult (*)(CUgraphNode, CUgraphNodeType*);
+  static const Result<void*> kCall = device::find_driver_function("cuGraphNodeGetType");
+  TRY(kCall.status());
+  CUgraphNodeType type{};
+  if (reinterpret_cast<TypeCall>(*kCall)(node, &type) == CUDA_SUCCESS) return type;
+  return Error(ErrorKind::fault, "a node of a graph has no type");
+}
 
 // The nodes of a captured graph with the nodes before each.
 class Nodes {
@@ -26,12 +37,35 @@ class Nodes {
     std::vector<cudaGraphNode_t> to(edges);
     std::vector<cudaGraphEdgeData> data(edges);
     CUDA_TRY(cudaGraphGetEdges(graph, from.data(), to.data(), data.data(), &edges));
-    for (size_t i = 0; i < edges; ++i) out.before[to[i]].push_back(from[i]);
+    for (size_t i = 0; i < edges; ++i) out.before_[to[i]].push_back(from[i]);
     return out;
   }
 
+  const std::vector<cudaGraphNode_t>& before_of(cudaGraphNode_t node) const {
+    static const std::vector<cudaGraphNode_t> kNone;
+    const auto found = before_.find(node);
+    return found == before_.end() ? kNone : found->second;
+  }
+
+  // Whether a path of edges leads from `first` to `last`; mostly it is a single edge.
+  bool is_before(cudaGraphNode_t first, cudaGraphNode_t last) const {
+    std::vector<cudaGraphNode_t> open = {last};
+    std::unordered_set<cudaGraphNode_t> seen;
+    while (!open.empty()) {
+      const auto& before = before_of(open.back());
+      open.pop_back();
+      if (std::ranges::count(before, first) != 0) return true;
+      for (const cudaGraphNode_t node : before) {
+        if (seen.insert(node).second) open.push_back(node);
+      }
+    }
+    return false;
+  }
+
   std::vector<cudaGraphNode_t> all;
-  std::unordered_map<cudaGraphNode_t, std::vector<cudaGraphNode_t>> before;
+
+ private:
+  std::unordered_map<cudaGraphNode_t, std::vector<cudaGraphNode_t>> before_;
 };
 
 Error broken(const Schedule& schedule, size_t op, std::string_view what) {
@@ -73,9 +107,7 @@ class LaneChains {
       }
     }
     for (const cudaGraphNode_t node : nodes.all) {
-      cudaGraphNodeType type{};
-      CUDA_TRY(cudaGraphNodeGetType(node, &type));
-      if (type != cudaGraphNodeTypeEmpty && !owner.contains(node)) {
+      if (TRY(type_of(node)) != CU_GRAPH_NODE_TYPE_EMPTY && !owner.contains(node)) {
         return Error(ErrorKind::internal, "a captured graph has a node that no op made");
       }
     }
@@ -83,24 +115,22 @@ class LaneChains {
   }
 
  private:
-  // Takes the nodes of `op`, from its last one back to `previous`; back to where the lane begins
-  // when there is none before it.
+  // Takes the nodes of `op`: its last one, and those before it that no other op ends in. The first
+  // of them must come after `previous`, the lane's last node so far.
   Status walk(const Nodes& nodes, size_t op, cudaGraphNode_t previous, Lane lane,
               std::unordered_map<cudaGraphNode_t, Lane>& owner) const {
-    for (cudaGraphNode_t node = last_[op]; node != previous;) {
+    cudaGraphNode_t node = last_[op];
+    for (;;) {
       if (!owner.emplace(node, lane).second) {
         return broken(schedule_, op, "it shares a node with another op");
       }
-      const auto found = nodes.before.find(node);
-      const auto* before = found == nodes.before.end() ? nullptr : &found->second;
-      if (before != nullptr && std::ranges::count(*before, previous) != 0) return {};
-      if (before == nullptr || before->size() != 1 || ends_another(before->front(), op)) {
-        if (previous == nullptr) return {};
-        return broken(schedule_, op, "it does not follow its lane's op before it");
-      }
-      node = before->front();
+      const auto& before = nodes.before_of(node);
+      const bool inside = before.size() == 1 && !ends_another(before.front(), op);
+      if (!inside) break;
+      node = before.front();
     }
-    return {};
+    if (previous == nullptr || nodes.is_before(previous, node)) return {};
+    return broken(schedule_, op, "it does not follow its lane's op before it");
   }
 
   bool ends_another(cudaGraphNode_t node, size_t op) const {
@@ -117,15 +147,14 @@ class LaneChains {
 Result<GraphSummary> summarize(const Nodes& nodes, const Schedule& schedule) {
   GraphSummary summary{.lanes = schedule.lanes_used()};
   for (const cudaGraphNode_t node : nodes.all) {
-    cudaGraphNodeType type{};
-    CUDA_TRY(cudaGraphNodeGetType(node, &type));
-    switch (type) {
-      case cudaGraphNodeTypeKernel: ++summary.kernels; break;
-      case cudaGraphNodeTypeMemcpy:
-      case cudaGraphNodeTypeMemset: ++summary.copies; break;
-      case cudaGraphNodeTypeEventRecord: ++summary.stamps; break;
-      case cudaGraphNodeTypeEmpty: break;
-      default: static_cast<int>(type) == kMemoryOperation ? ++summary.words : ++summary.others;
+    switch (TRY(type_of(node))) {
+      case CU_GRAPH_NODE_TYPE_KERNEL: ++summary.kernels; break;
+      case CU_GRAPH_NODE_TYPE_MEMCPY:
+      case CU_GRAPH_NODE_TYPE_MEMSET: ++summary.copies; break;
+      case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP: ++summary.words; break;
+      case CU_GRAPH_NODE_TYPE_EVENT_RECORD: ++summary.stamps; break;
+      case CU_GRAPH_NODE_TYPE_EMPTY: break;
+      default: ++summary.others;
     }
   }
   return summary;

@@ -1,0 +1,397 @@
+// braid bench layer: one decoder layer, or one projection with its sum over the ranks, on made-up
+// weights: how long it takes with and without passes, and whether all of it agrees.
+#include "cli/bench_layer.h"
+
+#include <fstream>
+
+#include "base/json.h"
+#include "comm/control/processes.h"
+#include "engine/layer_variants.h"
+#include "engine/local_world.h"
+#include "model/dummy_source.h"
+#include "model/rounded_source.h"
+#include "passes/chunk_collectives.h"
+#include "passes/dual_stream.h"
+
+namespace braid::cli {
+namespace {
+
+using engine::LayerRank;
+using engine::LayerRows;
+using engine::VariantRole;
+using ops::ReduceMethod;
+
+// The most rows for which the CPU computes the same in float32, so that --check ends soon.
+constexpr int32_t kMostReferenceRows = 128;
+constexpr double kErrorBound = 1e-2;  // of bfloat16 against float32
+constexpr int64_t kReplays = 100;
+constexpr int64_t kDelayedRuns = 20;
+
+std::string_view name_of(ReduceMethod method) {
+  return method == ReduceMethod::copy_engine ? "copy engines" : "direct";
+}
+
+// The ranks of this process, with their backends: all of them on the CPU, one of them on CUDA.
+class Bench {
+ public:
+  Bench(const LayerSetting& setting, comm::ControlPlane& control, Streams& streams)
+      : setting_(setting), control_(control), streams_(streams), source_(setting.seed) {}
+
+  Status run() {
+    TRY(open());
+    std::vector<std::vector<engine::TimedVariant>> of_steps;
+    for (const LayerRows& step : setting_.steps) of_steps.push_back(TRY(add_variants(step)));
+    for (const auto& rank : ranks_) TRY(rank->allocate(source_));
+    std::vector<engine::Recorded> recorded;
+    if (setting_.check) {
+      for (const auto& variants : of_steps) recorded.push_back(TRY(check_eagerly(variants)));
+    }
+    for (const auto& rank : ranks_) TRY(rank->capture());
+    for (size_t i = 0; i < of_steps.size(); ++i) {
+      set_rows(rows_of(of_steps[i]));
+      if (setting_.check) TRY(check_captured(of_steps[i], recorded[i]));
+      TRY(time(of_steps[i]));
+      if (!setting_.trace.empty()) TRY(trace(of_steps[i]));
+    }
+    TRY(write_trace());
+    return control_.barrier();
+  }
+
+ private:
+  bool first() const { return control_.rank() == 0; }
+
+  Status line(const std::string& text) {
+    return first() && !setting_.json ? streams_.out.line(text) : Status();
+  }
+
+  model::ModelOptions model_options(Format dtype, const layout::Layout& layout,
+                                    int32_t rank) const {
+    return {.part = setting_.part,
+            .dtype = dtype,
+            .probes = {.hidden = setting_.check, .force_routing = forces()},
+            .choice = setting_.choice,
+            .zipf_exponent = setting_.zipf_exponent,
+            .layout = layout,
+            .rank = rank};
+  }
+  bool forces() const {
+    return setting_.check && setting_.part == model::Part::layer && setting_.config.is_moe(0);
+  }
+
+  Status open() {
+    const layout::Layout& layout = setting_.layout;
+    if (setting_.cuda) {
+      engine::BackendOptions options = setting_.backend;
+      if (setting_.fault_rank != control_.rank()) options.fault = {};
+      backends_.push_back(TRY(engine::make_cuda_backend(layout, control_, options)));
+    } else {
+      world_ = std::make_unique<engine::LocalWorld>(
+          layout,
+          std::chrono::milliseconds(static_cast<int64_t>(setting_.backend.step_timeout * 1000)));
+      for (int32_t rank = 0; rank < layout.world; ++rank) {
+        backends_.push_back(TRY(engine::make_cpu_backend(world_->communicators_of(rank))));
+      }
+    }
+    for (size_t i = 0; i < backends_.size(); ++i) {
+      const auto rank = static_cast<int32_t>(setting_.cuda ? control_.rank() : i);
+      ranks_.push_back(std::make_unique<LayerRank>(setting_.config,
+                                                   model_options(setting_.dtype, layout, rank),
+                                                   setting_.steps, *backends_[i]));
+      local_.push_back(ranks_.back().get());
+      traces_.push_back(std::make_unique<flow::Trace>(rank));
+    }
+    return {};
+  }
+
+  // Compiles a variant on every rank; its index is the same on all.
+  template <typename Make>
+  Status add(const std::string& name, VariantRole role, const LayerRows& rows, Make&& make,
+             std::vector<engine::TimedVariant>& variants) {
+    size_t index = 0;
+    for (const auto& rank : ranks_) {
+      flow::Program serial = TRY(rank->model().build(rows.shape()));
+      index = TRY(rank->add(name, rows, TRY(make(*rank, std::move(serial)))));
+    }
+    variants.push_back({index, role});
+    return {};
+  }
+
+  Result<std::vector<engine::TimedVariant>> add_variants(const LayerRows& rows) {
+    using flow::Program;
+    std::vector<engine::TimedVariant> variants;
+    const auto plain = [](LayerRank&, Program program) -> Result<Program> { return program; };
+    TRY(add("serial", VariantRole::serial, rows, plain, variants));
+    TRY(add("serial again", VariantRole::again, rows, plain, variants));
+    const flow::Program serial = TRY(ranks_.front()->model().build(rows.shape()));
+    if (!serial.scopes(flow::Role::shared_expert).empty()) {
+      const auto two_lanes = [&](LayerRank&, Program program) -> Result<Program> {
+        passes::Decisions why;
+        return passes::dual_stream(std::move(program), rows.rows, {.mode = passes::Switch::on},
+                                   why);
+      };
+      TRY(add("dual_stream", VariantRole::passes, rows, two_lanes, variants));
+    }
+    if (engine::num_collectives(serial) == 0) return variants;
+    const auto without = [](LayerRank&, const Program& program) {
+      return engine::without_collectives(program);
+    };
+    TRY(add("compute alone", VariantRole::compute, rows, without, variants));
+    for (const ReduceMethod method : methods()) TRY(add_method(rows, method, variants));
+    return variants;
+  }
+
+  std::vector<ReduceMethod> methods() const {
+    if (!setting_.cuda) return {ReduceMethod::direct};
+    return {ReduceMethod::direct, ReduceMethod::copy_engine};
+  }
+
+  Status add_method(const LayerRows& rows, ReduceMethod method,
+                    std::vector<engine::TimedVariant>& variants) {
+    using flow::Program;
+    const auto alone = [&](LayerRank& rank, const Program& program) {
+      return engine::collectives_alone(engine::with_method(program, method),
+                                       rank.model().residents(), rank.model().state().part_sums);
+    };
+    TRY(add(fmt::format("sums alone, {}", name_of(method)), VariantRole::collectives, rows, alone,
+            variants));
+    if (method != ReduceMethod::direct) {
+      const auto whole = [&](LayerRank&, Program program) -> Result<Program> {
+        return engine::with_method(std::move(program), method);
+      };
+      TRY(add(fmt::format("one piece, {}", name_of(method)), VariantRole::passes, rows, whole,
+              variants));
+    }
+    for (const int32_t chunks : setting_.chunks) {
+      const auto chunked = [&](LayerRank&, Program program) -> Result<Program> {
+        passes::Decisions why;
+        return passes::chunk_collectives(engine::with_method(std::move(program), method),
+                                         {.chunks = chunks}, why);
+      };
+      TRY(add(fmt::format("{} chunks, {}", chunks, name_of(method)), VariantRole::passes, rows,
+              chunked, variants));
+    }
+    return {};
+  }
+
+  const LayerRows& rows_of(const std::vector<engine::TimedVariant>& variants) const {
+    return ranks_.front()->variant(variants.front().index).rows;
+  }
+  void set_rows(const LayerRows& rows) {
+    for (const auto& rank : ranks_) rank->set_rows(rows);
+  }
+
+  // The variants that compute what serial does.
+  static std::vector<size_t> equals(const std::vector<engine::TimedVariant>& variants) {
+    std::vector<size_t> indices;
+    for (const engine::TimedVariant& variant : variants) {
+      const bool same = variant.role == VariantRole::serial || variant.role == VariantRole::passes;
+      if (same) indices.push_back(variant.index);
+    }
+    return indices;
+  }
+
+  Result<engine::Recorded> check_eagerly(const std::vector<engine::TimedVariant>& variants) {
+    const LayerRows& rows = rows_of(variants);
+    set_rows(rows);
+    const bool routed = forces();
+    if (rows.rows <= kMostReferenceRows && routed) {
+      TRY(compare(rows, engine::ExpertPattern::one_empty, "one expert empty"));
+      TRY(compare(rows, engine::ExpertPattern::one_heavy, "one expert in every other row"));
+    }
+    if (rows.rows <= kMostReferenceRows) {
+      TRY(compare(rows, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
+    }
+    const std::vector<size_t> same = equals(variants);
+    const int64_t runs = TRY(engine::check_variants(locals(), same, kDelayedRuns));
+    TRY(line(fmt::format("{} rows: {} runs of {} variants under random delays, bitwise equal",
+                         rows.rows, runs, same.size())));
+    return engine::record_inputs(locals(), same.front(), kReplays);
+  }
+
+  Status check_captured(const std::vector<engine::TimedVariant>& variants,
+                        const engine::Recorded& recorded) {
+    const int64_t runs = TRY(engine::check_replays(locals(), equals(variants), recorded));
+    return line(fmt::format("{} rows: {} replays on fresh inputs, bitwise equal to eager runs",
+                            rows_of(variants).rows, runs));
+  }
+
+  // With a single rank on the CPU in float32.
+  Status compare(const LayerRows& rows, engine::ExpertPattern pattern, std::string_view what) {
+    if (reference_ == nullptr) TRY(open_reference());
+    for (LayerRank* rank : locals()) {
+      rank->fill_input(1);
+      if (forces()) rank->force_experts(pattern);
+    }
+    engine::RelativeError error;
+    if (first()) {
+      reference_->set_rows(rows);
+      reference_->fill_input(1);
+      if (forces()) reference_->force_experts(pattern);
+    }
+    const size_t serial = serial_of(rows);
+    if (first()) {
+      error = TRY(engine::compare_with(locals(), serial, *reference_, reference_variant(rows)));
+    } else {
+      TRY(engine::run_poisoned(locals(), serial));
+    }
+    TRY(line(fmt::format("{} rows, {}: relative error {:.2e}, worst row {:.2e}, against float32",
+                         rows.rows, what, error.all, error.worst_row)));
+    const bool close = error.all <= kErrorBound && error.worst_row <= 3 * kErrorBound;
+    if (close) return {};
+    return Error(ErrorKind::internal, "the layer is not what the CPU computes in float32")
+        .with("rows", rows.rows)
+        .with("experts", what)
+        .with("relative error", error.all)
+        .with("worst row", error.worst_row)
+        .with("bound", kErrorBound);
+  }
+
+  Status open_reference() {
+    if (!first()) return {};
+    std::vector<LayerRows> steps;
+    for (const LayerRows& rows : setting_.steps) {
+      if (rows.rows <= kMostReferenceRows) steps.push_back(rows);
+    }
+    reference_backend_ = TRY(engine::make_cpu_backend());
+    reference_ = std::make_unique<LayerRank>(setting_.config, model_options(Format::f32, {}, 0),
+                                             steps, *reference_backend_);
+    for (const LayerRows& rows : steps) {
+      TRY(reference_->add("reference", rows, TRY(reference_->model().build(rows.shape()))));
+    }
+    const model::RoundedSource rounded(source_);
+    return reference_->allocate(setting_.dtype == Format::bf16
+                                    ? static_cast<const model::TensorSource&>(rounded)
+                                    : source_);
+  }
+
+  // The first variant of these rows.
+  static size_t find_rows(const LayerRank& rank, const LayerRows& rows) {
+    for (size_t i = 0;; ++i) {
+      if (rank.variant(i).rows.rows == rows.rows) return i;
+    }
+  }
+  size_t serial_of(const LayerRows& rows) const { return find_rows(*ranks_.front(), rows); }
+  size_t reference_variant(const LayerRows& rows) const { return find_rows(*reference_, rows); }
+
+  Status time(const std::vector<engine::TimedVariant>& variants) {
+    const LayerRows& rows = rows_of(variants);
+    const auto timings = TRY(engine::time_layer(
+        locals(), variants, control_, {.rounds = setting_.rounds, .seed = setting_.seed}));
+    if (!first()) return {};
+    if (setting_.json) {
+      return streams_.out.json_line({{"part", setting_.config.moe ? "moe" : "dense"},
+                                     {"rows", rows.rows},
+                                     {"context", rows.context},
+                                     {"ranks", setting_.layout.world},
+                                     {"rounds", setting_.rounds},
+                                     {"variants", layer_json(timings)}});
+    }
+    TRY(line(fmt::format("\n{} {} rows, {} rounds", rows.rows, rows.decode() ? "decode" : "prefill",
+                         setting_.rounds)));
+    return streams_.out.write(layer_table(timings));
+  }
+
+  // One traced run of each variant, behind the timed ones; says how long lanes were busy at once.
+  Status trace(const std::vector<engine::TimedVariant>& variants) {
+    for (const engine::TimedVariant& variant : variants) {
+      if (variant.role != VariantRole::passes) continue;
+      const int64_t step = ranks_.front()->next_step();
+      for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i]->submit(variant.index, traces_[i].get());
+      for (const auto& rank : ranks_) TRY(rank->wait());
+      std::string text = ranks_.front()->variant(variant.index).name + ":";
+      for (const flow::Lane lane : {flow::Lane::aux, flow::Lane::comm}) {
+        const int64_t ns = traces_.front()->overlap_ns(step, flow::Lane::compute, lane);
+        if (ns > 0)
+          text += fmt::format(" {:.1f} us of {} beside compute", 1e-3 * static_cast<double>(ns),
+                              name_of(lane));
+      }
+      TRY(line(text));
+    }
+    return {};
+  }
+
+  Status write_trace() {
+    if (!first() || setting_.trace.empty()) return {};
+    std::ofstream file(setting_.trace, std::ios::binary | std::ios::trunc);
+    std::vector<const flow::Trace*> traces;
+    for (const auto& trace : traces_) traces.push_back(trace.get());
+    file << flow::Trace::to_perfetto(traces);
+    if (file.flush()) return {};
+    return Error(ErrorKind::usage, "the trace cannot be written").with("--trace", setting_.trace);
+  }
+
+  engine::LayerRanks locals() const { return local_; }
+
+  const LayerSetting& setting_;
+  comm::ControlPlane& control_;
+  Streams& streams_;
+  model::DummySource source_;
+  std::unique_ptr<engine::LocalWorld> world_;
+  std::vector<std::unique_ptr<engine::Backend>> backends_;
+  std::vector<std::unique_ptr<LayerRank>> ranks_;
+  std::vector<LayerRank*> local_;                     // the same
+  std::vector<std::unique_ptr<flow::Trace>> traces_;  // of each
+  std::unique_ptr<engine::Backend> reference_backend_;
+  std::unique_ptr<LayerRank> reference_;  // where rows are few enough, on the first rank
+};
+
+}  // namespace
+
+namespace {
+
+std::string microseconds(const engine::Estimate& seconds) {
+  return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 1e6 * seconds.median, 1e6 * seconds.low,
+                     1e6 * seconds.high);
+}
+
+std::string percent(const engine::Estimate& share) {
+  return fmt::format("{:.0f} % [{:.0f}, {:.0f}]", 100 * share.median, 100 * share.low,
+                     100 * share.high);
+}
+
+Json to_json(const engine::Estimate& estimate) {
+  return {{"median", estimate.median}, {"low", estimate.low}, {"high", estimate.high}};
+}
+
+}  // namespace
+
+std::string layer_table(const std::vector<engine::LayerTiming>& timings) {
+  std::string text = fmt::format("{:<28} {:>27} {:>27} {:>7} {:>18}  {}\n", "variant", "us [95 %]",
+                                 "less than serial, us", "ratio", "hidden", "replay");
+  const double serial = timings.front().seconds.median;
+  for (const engine::LayerTiming& timing : timings) {
+    text += fmt::format("{:<28} {:>27} {:>27} {:>7.3f} {:>18}  {}\n", timing.name,
+                        microseconds(timing.seconds), microseconds(timing.gain),
+                        serial / timing.seconds.median,
+                        timing.hidden ? percent(*timing.hidden) : "", timing.captured);
+  }
+  return text;
+}
+
+Json layer_json(const std::vector<engine::LayerTiming>& timings) {
+  Json list = Json::array();
+  for (const engine::LayerTiming& timing : timings) {
+    list.push_back({{"name", timing.name},
+                    {"seconds", to_json(timing.seconds)},
+                    {"gain_seconds", to_json(timing.gain)},
+                    {"hidden", timing.hidden ? to_json(*timing.hidden) : Json()},
+                    {"replay", timing.captured}});
+  }
+  return list;
+}
+
+Result<Outcome> bench_layer(const Context& context) {
+  const LayerSetting setting = TRY(read_layer_setting(context));
+  const auto run = [&](comm::ControlPlane& control) {
+    return Bench(setting, control, context.streams).run();
+  };
+  if (setting.cuda && setting.layout.world > 1) {
+    TRY(comm::run_processes(setting.layout.world, run));
+  } else {
+    comm::ControlPlane alone(-1, 0, 1);
+    TRY(run(alone));
+  }
+  return Outcome::success;
+}
+
+}  // namespace braid::cli

@@ -1,0 +1,50 @@
+// braid bench layer, in parts: what is run, and how its results are told.
+#pragma once
+
+#include <vector>
+
+#include "base/json_fwd.h"
+#include "cli/commands.h"
+#include "engine/layer_bench.h"
+#include "engine/layer_check.h"
+#include "model/config.h"
+
+namespace braid::cli {
+
+// What the options ask for.
+struct LayerSetting {
+  model::ModelConfig config;
+  layout::Layout layout;
+  bool cuda = false;
+  Format dtype = Format::f32;
+  model::Part part = model::Part::layer;
+  kernels::Choice choice = kernels::Choice::balanced;
+  double zipf_exponent = 1.0;
+  std::vector<engine::LayerRows> steps;
+  std::vector<int32_t> chunks;  // counts to compare
+  bool check = false;
+  bool json = false;
+  std::string trace;  // file; empty: none
+  int64_t rounds = 30;
+  uint64_t seed = 0;
+  engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
+  int32_t fault_rank = -1;
+};
+
+Result<LayerSetting> read_layer_setting(const Context& context);
+
+// "kill:1:5:12": kind (kill, hang, skip), rank, step, op.
+struct FaultRequest {
+  flow::Fault fault;
+  int32_t rank = -1;
+};
+Result<FaultRequest> parse_fault(std::string_view text);
+
+// "1, 8,128": positive numbers.
+Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_view text);
+
+// The table of one step's timings, as text and as JSON.
+std::string layer_table(const std::vector<engine::LayerTiming>& timings);
+Json layer_json(const std::vector<engine::LayerTiming>& timings);
+
+}  // namespace braid::cli

@@ -1,0 +1,124 @@
+#include <charconv>
+
+#include "cli/bench_layer.h"
+#include "cli/explain.h"
+#include "model/model_weights.h"
+
+namespace braid::cli {
+namespace {
+
+Result<int64_t> parse_number(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (code != std::errc() || end != text.data() + text.size()) {
+    return Error(ErrorKind::usage, "not a whole number").with("text", text);
+  }
+  return number;
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const size_t end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+// The part behind "zipf:", which the options table has checked.
+double zipf_exponent(const std::string& routing) {
+  return std::strtod(routing.c_str() + routing.find(':') + 1, nullptr);
+}
+
+model::Part part_of(const std::string& name) {
+  if (name == "o_proj") return model::Part::o_proj;
+  return name == "down" ? model::Part::down : model::Part::layer;
+}
+
+}  // namespace
+
+Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_view text) {
+  std::vector<int32_t> counts;
+  for (const std::string_view part : split(text, ',')) {
+    const auto number = parse_number(part);
+    if (!number.ok() || *number < 1 || *number > (1 << 20)) {
+      return Error(ErrorKind::usage, "a list of numbers from 1 to 1048576 is expected")
+          .with(option, text)
+          .remedy("Write them with commas between, as in 1,8,128.");
+    }
+    counts.push_back(static_cast<int32_t>(*number));
+  }
+  return counts;
+}
+
+Result<FaultRequest> parse_fault(std::string_view text) {
+  const auto parts = split(text, ':');
+  const Error wrong = Error(ErrorKind::usage, "a fault is KIND:RANK:STEP:OP")
+                          .with("--inject-fault", text)
+                          .remedy("KIND is kill, hang or skip; the others are numbers.");
+  if (parts.size() != 4) return wrong;
+  FaultRequest request;
+  if (parts[0] == "kill") request.fault.kind = flow::FaultKind::kill;
+  if (parts[0] == "hang") request.fault.kind = flow::FaultKind::hang;
+  if (parts[0] == "skip") request.fault.kind = flow::FaultKind::skip;
+  const auto rank = parse_number(parts[1]);
+  const auto step = parse_number(parts[2]);
+  const auto op = parse_number(parts[3]);
+  const bool right =
+      request.fault.kind != flow::FaultKind::none && rank.ok() && step.ok() && op.ok();
+  if (!right) return wrong;
+  request.rank = static_cast<int32_t>(*rank);
+  request.fault.step = *step;
+  request.fault.op = static_cast<int32_t>(*op);
+  return request;
+}
+
+Result<LayerSetting> read_layer_setting(const Context& context) {
+  const ParsedOptions& options = context.options;
+  if (options.text("load-format") != "dummy") {
+    return Error(ErrorKind::usage, "bench layer makes up its weights")
+        .with("load-format", options.text("load-format"))
+        .remedy("Add --load-format dummy: config.json is all that it reads.");
+  }
+  LayerSetting setting;
+  setting.config = TRY(model::load_config(
+      options.text("model"),
+      options.has("json-model-override-args") ? options.text("json-model-override-args") : ""));
+  setting.layout = TRY(layout::make_layout(model::layout_sizes(setting.config),
+                                           {.tp = static_cast<int32_t>(options.integer("tp")),
+                                            .ep = static_cast<int32_t>(options.integer("ep"))}));
+  setting.json = options.flag("json");
+  setting.cuda = options.text("device") == "cuda";
+  const std::string& dtype = options.text("dtype");
+  setting.dtype = setting.cuda ? Format::bf16 : Format::f32;
+  if (dtype != "auto") setting.dtype = TRY(parse_dtype(dtype));
+  setting.part = part_of(options.text("part"));
+  if (options.has("routing") && options.text("routing") != "balanced") {
+    setting.choice = kernels::Choice::zipf;
+    setting.zipf_exponent = zipf_exponent(options.text("routing"));
+  }
+  if (options.has("trace")) setting.trace = options.text("trace");
+  for (const int32_t rows : TRY(parse_counts("--tokens", options.text("tokens")))) {
+    setting.steps.push_back(
+        {.rows = rows, .context = static_cast<int32_t>(options.integer("context"))});
+  }
+  setting.chunks = TRY(parse_counts("--chunks", options.text("chunks")));
+  setting.check = options.flag("check");
+  setting.rounds = options.integer("rounds");
+  setting.seed = static_cast<uint64_t>(options.integer("seed"));
+  setting.backend.step_timeout = static_cast<double>(options.integer("step-timeout"));
+  if (options.has("inject-fault")) {
+    const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
+    setting.backend.fault = request.fault;
+    setting.fault_rank = request.rank;
+  }
+  if (setting.part == model::Part::down && setting.config.is_moe(0)) {
+    return Error(ErrorKind::usage, "the first layer has experts, no dense MLP")
+        .with("part", "down")
+        .remedy("Give a dense model, or --part layer.");
+  }
+  return setting;
+}
+
+}  // namespace braid::cli
