@@ -8,6 +8,7 @@
 #include "kernels/rows/cuda/rows.h"
 #include "kernels/sample/cuda/sample.h"
 #include "ops/attention.h"
+#include "ops/cuda/register_products.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
 #include "ops/rotary.h"
@@ -296,6 +297,7 @@ void register_sample(flow::LauncherTable& table) {
 }  // namespace
 
 void register_cuda(flow::LauncherTable& table) {
+  register_products_cuda(table);
   register_norm(table);
   register_rotary(table);
   register_kv_write(table);
