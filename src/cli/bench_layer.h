@@ -5,7 +5,7 @@
 
 #include "base/json_fwd.h"
 #include "cli/commands.h"
-#include "engine/layer_bench.h"
+#include "engine/layer_timing.h"
 #include "engine/layer_check.h"
 #include "model/config.h"
 

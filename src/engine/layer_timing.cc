@@ -1,4 +1,4 @@
-#include "engine/layer_bench.h"
+#include "engine/layer_timing.h"
 
 #include <algorithm>
 #include <chrono>
