@@ -16,7 +16,8 @@ void kv_write(int64_t rows, int64_t cols, Matrix<const T> source, const int32_t*
               Matrix<T> cache, cudaStream_t stream);
 
 // The rows' places in their sequences, and the sequences' pages. Where there are more rows than
-// sequences, the rows of each sequence follow one another and so do their positions.
+// sequences, the rows of each sequence follow one another and so do their positions. The block
+// table names pages of the cache everywhere, also behind a sequence's last, where none is read.
 struct PagedRows {
   int64_t rows = 0;
   const int32_t* sequences = nullptr;  // [rows], −1: padding

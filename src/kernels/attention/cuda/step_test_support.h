@@ -49,7 +49,7 @@ struct StepRows {
 };
 
 // A cache of random rows for the sequences' positions and NaN everywhere else, its pages in random
-// order; the block table has −1 where a sequence has no page.
+// order. Behind a sequence's last page the block table names others, full of NaN.
 struct StepCache {
   Grid<int32_t> table;
   Grid<bf16> cache;
@@ -66,8 +66,7 @@ struct StepCache {
     for (int64_t s = 0; s < table.rows(); ++s) {
       const int32_t length = rows.lengths[static_cast<size_t>(s)];
       for (int64_t b = 0; b < table.cols(); ++b) {
-        const bool used = b * page_size < length;
-        table.at(s, b) = used ? pages[static_cast<size_t>(s * table.cols() + b)] : -1;
+        table.at(s, b) = pages[static_cast<size_t>(s * table.cols() + b)];
       }
       for (int64_t p = 0; p < length; ++p) {
         const int64_t row = table.at(s, p / page_size) * page_size + p % page_size;
