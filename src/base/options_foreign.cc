@@ -82,7 +82,6 @@ std::vector<ForeignOption> kernels_and_memory() {
   constexpr std::string_view eager =
       "braid captures no graphs yet: every step runs operation by operation already.";
   return {
-      {"device", kValue, {}, "braid runs on the CPU so far: leave it out.", {"cpu", "auto"}},
       {"enable-flashinfer-cutlass-moe", kFlag, {}, kKernels},
       {"enable-flashinfer-trtllm-moe", kFlag, {}, kKernels},
       {"moe-runner-backend", kValue, {}, kKernels, {"auto"}},
