@@ -57,9 +57,9 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
   if (layout.world == 1) return {"one rank on the CPU: every tensor whole, no collectives"};
   const layout::Shards shards(model::layout_sizes(config), layout, 0);
   std::vector<std::string> lines = {layout.to_string() + ", threads of one process"};
-  std::string heads = fmt::format("{} attention heads a rank", shards.heads().count);
+  std::string heads = fmt::format("attention heads a rank: {}", shards.heads().count);
   if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention)) {
-    heads += fmt::format(", {} of keys and values", shards.kv_heads().count);
+    heads += fmt::format("; of keys and values: {}", shards.kv_heads().count);
     if (gqa->num_kv_heads < layout.world) {
       heads += fmt::format(", each on {} ranks", layout.world / gqa->num_kv_heads);
     }
@@ -69,14 +69,14 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
   lines.push_back(std::move(heads));
   if (config.moe) {
     const layout::Share width = shards.expert_width(config.moe->expert_width);
-    lines.push_back(fmt::format("{} experts a rank, {} of their {} columns, stored as {}",
-                                shards.experts().count, width.count, config.moe->expert_width,
+    lines.push_back(fmt::format("experts a rank: {}; of their {} columns: {}, stored as {}",
+                                shards.experts().count, config.moe->expert_width, width.count,
                                 width.padded));
   }
   lines.push_back("embedding, router and head are whole on every rank");
   lines.push_back(fmt::format(
-      "2 all-reduces a layer over {} ranks, summed in their order: a fixed-order sum, the same "
-      "bits in every run",
+      "2 all-reduces a layer over {} ranks, summed in the order of the ranks: the same bits in "
+      "every run, other roundings than on one rank",
       layout.world));
   return lines;
 }

@@ -1,0 +1,133 @@
+// Commands on several ranks.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "model/safetensors.h"
+#include "support/checkpoint_copy.h"
+#include "support/command.h"
+#include "support/models.h"
+
+namespace braid::testing {
+namespace {
+
+using Words = std::vector<std::string>;
+
+Words with(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(CliRanksTest, GenerateSaysTheSameOnAllLayouts) {
+  const Words words = {
+      "generate", fairytale_folder(), "--prompt", "Once upon a time", "--max-tokens",
+      "16",       "--temperature",    "0"};
+  const Ran one = run_braid(words);
+  ASSERT_EQ(one.code, 0) << one.err;
+  for (const Words& layout : {Words{"--tp", "2"}, Words{"--tp-size", "4", "--ep-size", "2"},
+                              Words{"--tensor-parallel-size", "4", "--expert-parallel-size", "4"},
+                              Words{"--tp", "2", "--overlap-chunks", "2"}}) {
+    const Ran several = run_braid(with(words, layout));
+    ASSERT_EQ(several.code, 0) << several.err;
+    EXPECT_EQ(several.out, one.out) << layout[1];
+  }
+}
+
+TEST(CliRanksTest, ExplainPrintsTheLayout) {
+  const Words words = {"bench",
+                       "latency",
+                       golden_folder("glm4_moe"),
+                       "--quiet",
+                       "--explain",
+                       "--tp",
+                       "4",
+                       "--ep",
+                       "2",
+                       "--repeats",
+                       "1",
+                       "--input-len",
+                       "256",
+                       "--output-len",
+                       "2",
+                       "--overlap-chunks",
+                       "2"};
+  const Ran ran = run_braid(words);
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  for (const char* line :
+       {"4 ranks: attention tp 4; experts ep 2 x tp 2",
+        "attention heads a rank: 1; of keys and values: 1", "each on 2 ranks",
+        "experts a rank: 8; of their 64 columns: 32, stored as 32", "all lines: 4 ranks",
+        "chunk_collectives: 2 chunks (asked for 2: 256 rows in chunks of 128, 6 reductions)"}) {
+    EXPECT_NE(ran.err.find(line), std::string::npos) << line << "\n" << ran.err;
+  }
+}
+
+TEST(CliRanksTest, VerifyProvesRanksJointlyAndRunsThem) {
+  const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "4", "--ep", "2",
+                             "--chunked-prefill-size", "512", "--max-running-requests", "2",
+                             "--overlap-chunks", "2", "--delays", "2", "--quiet", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+  EXPECT_EQ(ran.json()["equal_runs"], 2);
+  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+  EXPECT_GT(ran.json()["collectives"], 6 * 20);
+}
+
+TEST(CliRanksTest, EvalForcesRoutingOnAllRanks) {
+  const std::string folder = make_temp_folder();
+  std::ofstream(folder + "/ids.json") << "[5, 17, 300, 4, 5, 6, 77, 42]";
+  const auto eval = [&](const std::string& output, const Words& more) {
+    return run_braid(with({"eval", "logits", golden_folder("qwen3_moe"), "--quiet", "--input-ids",
+                           folder + "/ids.json", "--output", folder + "/" + output},
+                          more));
+  };
+  const auto logits = [&](const std::string& file) {
+    const auto opened = model::SafetensorsFile::open(folder + "/" + file);
+    const model::TensorView* view = opened->find("logits");
+    std::vector<float> values(view->bytes.size() / sizeof(float));
+    std::memcpy(values.data(), view->bytes.data(), view->bytes.size());
+    return values;
+  };
+  ASSERT_EQ(eval("one", {"--with-routing"}).code, 0);
+  ASSERT_EQ(eval("two", {"--force-routing", folder + "/one", "--tp", "2", "--ep", "2"}).code, 0);
+  const std::vector<float> one = logits("one"), two = logits("two");
+  ASSERT_EQ(one.size(), two.size());
+  for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], two[i], 1e-4);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(CliRanksTest, TracesHaveATrackARankAndLane) {
+  const std::string folder = make_temp_folder();
+  const Ran ran =
+      run_braid({"bench", "latency", golden_folder("mixtral"), "--quiet", "--tp", "2", "--repeats",
+                 "1", "--input-len", "4", "--output-len", "2", "--trace", folder + "/trace.json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json trace = read_json_file(folder + "/trace.json").value();
+  std::map<int, int> reduces;  // by rank
+  for (const Json& event : trace["traceEvents"]) {
+    if (event["name"] == "all_reduce") {
+      ++reduces[event["pid"].get<int>()];
+      EXPECT_EQ(event["tid"], static_cast<int>(flow::Lane::comm));
+    }
+  }
+  EXPECT_EQ(reduces.size(), 2u);
+  EXPECT_EQ(reduces[0], reduces[1]);
+  EXPECT_GT(reduces[0], 0);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(CliRanksTest, RefusesLayoutsAndNamesWithTheirRemedy) {
+  const auto refused = [](const Words& more) {
+    const Ran ran = run_braid(with({"generate", golden_folder("qwen2"), "--prompt", "x"}, more));
+    EXPECT_EQ(ran.code, 2);
+    return ran.err;
+  };
+  EXPECT_NE(refused({"--tp", "3"}).find("--tp 4 --ep 1"), std::string::npos);
+  EXPECT_NE(refused({"--tp", "2", "--ep", "2"}).find("model without experts"), std::string::npos);
+  EXPECT_NE(refused({"--overlap-chunks", "auto"}).find("off, or a number"), std::string::npos);
+  EXPECT_NE(refused({"--enable-ep-moe"}).find("--ep N"), std::string::npos);
+  EXPECT_NE(refused({"--dp", "2"}).find("with --tp and --ep"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace braid::testing

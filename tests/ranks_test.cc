@@ -1,0 +1,199 @@
+// Models spread over ranks: every weight is where it belongs, pads are zero, and the ranks together
+// compute what one rank computes.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "model/checkpoint_source.h"
+#include "support/prompt.h"
+
+namespace braid::testing {
+namespace {
+
+using layout::LayoutOptions;
+using layout::Share;
+
+constexpr int64_t kLayer = 1;  // has experts
+
+// The bundled model on ranks: widths that don't divide into multiples of 16.
+class SpreadWeightsTest : public ::testing::TestWithParam<LayoutOptions> {
+ protected:
+  SpreadWeightsTest()
+      : config_(model::load_config(fairytale_folder()).value()),
+        source_(model::Checkpoint::open(fairytale_folder()).value(), {}),
+        engine_(open_engine(fairytale_folder(), {.layout = GetParam(), .context_length = 32})) {}
+
+  // A tensor of the layer, [rows, cols].
+  std::vector<float> tensor(const std::string& name, int64_t rows, int64_t cols) {
+    std::vector<float> values(static_cast<size_t>(rows * cols));
+    const std::vector<int64_t> shape = {rows, cols};
+    const Status read =
+        source_.read(fmt::format("model.layers.{}.{}", kLayer, name), shape, values);
+    BRAID_CHECK(read.ok(), "{}", read.to_string());
+    return values;
+  }
+
+  // A rank's buffer of the layer.
+  const float* buffer(int32_t rank, const std::string& name) {
+    engine::Worker& worker = engine_->ranks()[rank];
+    const flow::Residents& residents = worker.model().residents();
+    for (int32_t index = 0; index < residents.size(); ++index) {
+      if (residents[index].name == fmt::format("model.layers.{}.{}", kLayer, name)) {
+        columns_ = residents[index].cols;
+        return reinterpret_cast<const float*>(worker.data(index));
+      }
+    }
+    BRAID_CHECK(false, "no {}", name);
+  }
+
+  const layout::Shards& shards(int32_t rank) { return engine_->ranks()[rank].model().shards(); }
+
+  // Slot `slot` of a pool of down matrices holds these columns of `whole`, and zeros behind.
+  void expect_columns(const float* pool, int64_t slot, const std::vector<float>& whole,
+                      int64_t whole_columns, const Share& share) {
+    ASSERT_EQ(columns_, share.padded);
+    const int64_t rows = config_.hidden_size;
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t column = 0; column < share.padded; ++column) {
+        const bool real = column < share.count;
+        const auto at = static_cast<size_t>(row * whole_columns + share.first + column);
+        ASSERT_EQ(pool[(slot * rows + row) * share.padded + column], real ? whole[at] : 0.0f)
+            << "row " << row << " column " << column;
+      }
+    }
+  }
+
+  // Slot `slot` of a pool holds these rows of `whole` at even (parity 0) or odd places, then zeros.
+  void expect_rows(const float* pool, int64_t slot, int64_t parity, const std::vector<float>& whole,
+                   const Share& share) {
+    const int64_t columns = config_.hidden_size;
+    for (int64_t row = 0; row < share.padded; ++row) {
+      for (int64_t column = 0; column < columns; ++column) {
+        const bool real = row < share.count;
+        const auto at = static_cast<size_t>((share.first + row) * columns + column);
+        const int64_t place = slot * 2 * share.padded + 2 * row + parity;
+        ASSERT_EQ(pool[place * columns + column], real ? whole[at] : 0.0f) << "row " << row;
+      }
+    }
+  }
+
+  void expect_mlp(int32_t rank, const std::string& gate_up, const std::string& down, int64_t slot,
+                  const std::string& of, int64_t width, const Share& share) {
+    const int64_t hidden = config_.hidden_size;
+    expect_rows(buffer(rank, gate_up), slot, 0, tensor(of + "gate_proj.weight", width, hidden),
+                share);
+    expect_rows(buffer(rank, gate_up), slot, 1, tensor(of + "up_proj.weight", width, hidden),
+                share);
+    const float* pool = buffer(rank, down);
+    expect_columns(pool, slot, tensor(of + "down_proj.weight", hidden, width), width, share);
+  }
+
+  model::ModelConfig config_;
+  model::CheckpointSource source_;
+  std::unique_ptr<engine::Engine> engine_;
+  int64_t columns_ = 0;  // of the buffer that buffer() found
+};
+
+TEST_P(SpreadWeightsTest, EveryExpertIsWhereItBelongsWithZerosAsPads) {
+  const int64_t width = config_.moe->expert_width;
+  std::vector<int64_t> columns_of(16);  // columns that the ranks hold of each expert
+  for (int32_t rank = 0; rank < engine_->ranks().size(); ++rank) {
+    const Share experts = shards(rank).experts();
+    const Share share = shards(rank).expert_width(width);
+    for (int64_t slot = 0; slot < experts.count; ++slot) {
+      const int64_t expert = experts.first + slot;
+      expect_mlp(rank, "mlp.experts.gate_up", "mlp.experts.down", slot,
+                 fmt::format("mlp.experts.{}.", expert), width, share);
+      columns_of[static_cast<size_t>(expert)] += share.count;
+    }
+  }
+  EXPECT_EQ(columns_of, std::vector<int64_t>(16, width));
+}
+
+TEST_P(SpreadWeightsTest, TheSharedExpertIsSplitOverAllRanks) {
+  const int64_t width = config_.moe->expert_width;  // one shared expert
+  int64_t columns = 0;
+  for (int32_t rank = 0; rank < engine_->ranks().size(); ++rank) {
+    const Share share = shards(rank).mlp_width(width);
+    if (shards(rank).holds_all_experts()) {
+      expect_mlp(rank, "mlp.experts.gate_up", "mlp.experts.down", 16, "mlp.shared_experts.", width,
+                 share);
+    } else {
+      expect_mlp(rank, "mlp.shared_experts.gate_up", "mlp.shared_experts.down", 0,
+                 "mlp.shared_experts.", width, share);
+    }
+    columns += share.count;
+  }
+  EXPECT_EQ(columns, width);
+}
+
+TEST_P(SpreadWeightsTest, HeadsComeWithTheirRowsAndColumns) {
+  const auto& gqa = std::get<model::GqaConfig>(config_.attention);
+  const int64_t hidden = config_.hidden_size, dim = gqa.head_dim;
+  const auto q = tensor("self_attn.q_proj.weight", gqa.num_heads * dim, hidden);
+  const auto v = tensor("self_attn.v_proj.weight", gqa.num_kv_heads * dim, hidden);
+  const auto o = tensor("self_attn.o_proj.weight", hidden, gqa.num_heads * dim);
+  for (int32_t rank = 0; rank < engine_->ranks().size(); ++rank) {
+    const Share heads = shards(rank).heads(), kv = shards(rank).kv_heads();
+    const float* qkv = buffer(rank, "self_attn.qkv");
+    const auto rows = [&](const std::vector<float>& from, int64_t head) {
+      return from.begin() + head * dim * hidden;
+    };
+    EXPECT_TRUE(std::equal(qkv, qkv + heads.count * dim * hidden, rows(q, heads.first)));
+    const float* of_v = qkv + (heads.count + kv.count) * dim * hidden;
+    EXPECT_TRUE(std::equal(of_v, of_v + kv.count * dim * hidden, rows(v, kv.first)));
+    const float* of_o = buffer(rank, "self_attn.o_proj.weight");
+    expect_columns(of_o, 0, o, gqa.num_heads * dim,
+                   {heads.first * dim, heads.count * dim, heads.count * dim});
+  }
+}
+
+TEST_P(SpreadWeightsTest, RanksTogetherComputeWhatOneComputes) {
+  std::vector<int32_t> prompt;
+  for (int32_t i = 0; i < 70; ++i) prompt.push_back((i * 131 + 7) % 4000);
+  const auto logits = [&](const LayoutOptions& layout) {
+    engine::EngineOptions options = prompt_options(prompt.size());
+    options.layout = layout;
+    return logits_of(run_prompt(*open_engine(fairytale_folder(), options), prompt));
+  };
+  EXPECT_LT(relative_error(logits(GetParam()), logits({})), 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, SpreadWeightsTest,
+                         ::testing::Values(LayoutOptions{.tp = 2}, LayoutOptions{.tp = 4},
+                                           LayoutOptions{.tp = 2, .ep = 2},
+                                           LayoutOptions{.tp = 4, .ep = 2},
+                                           LayoutOptions{.tp = 4, .ep = 4}),
+                         [](const auto& info) {
+                           return fmt::format("tp{}ep{}", info.param.tp, info.param.ep);
+                         });
+
+// Batches, both kinds of rows in a step, preemption: the ranks stay together.
+TEST(RanksServingTest, ABusyEngineGivesWhatEachRequestAloneGives) {
+  engine::EngineOptions options{.layout = {.tp = 4, .ep = 2},
+                                .context_length = 64,
+                                .max_running = 3,
+                                .chunked_prefill_size = 8,
+                                .page_size = 4,
+                                .num_blocks = 16};
+  const auto busy = open_engine(golden_folder("glm4_moe"), options);
+  std::vector<engine::Request> requests;
+  for (int32_t i = 0; i < 6; ++i) {
+    engine::Request& request = requests.emplace_back();
+    for (int32_t t = 0; t < 5 + 7 * i; ++t) request.prompt.push_back((t * 31 + i * 17) % 512);
+    request.sampling = {.temperature = 1, .seed = 3};
+    request.max_tokens = 12;
+  }
+  std::vector<engine::RequestId> ids;
+  for (const engine::Request& request : requests) ids.push_back(busy->submit(request).value());
+  auto together = run_to_end(*busy);
+  EXPECT_GT(busy->preemptions(), 0);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const auto quiet = open_engine(golden_folder("glm4_moe"), options);
+    const auto id = quiet->submit(requests[i]).value();
+    EXPECT_EQ(run_to_end(*quiet)[id], together[ids[i]]) << i;
+  }
+}
+
+}  // namespace
+}  // namespace braid::testing
