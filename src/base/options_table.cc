@@ -472,7 +472,7 @@ const OptionTable& braid_options() {
   static const OptionTable table = [] {
     std::vector<OptionSpec> rows;
     for (auto group : {model_options, engine_options, rank_options, sampling_options, eval_options,
-                       bench_options, layer_options, layer_options, report_options}) {
+                       bench_options, layer_options, report_options}) {
       for (OptionSpec& row : group()) rows.push_back(std::move(row));
     }
     return OptionTable(commands(), std::move(rows), foreign_options());

@@ -382,8 +382,12 @@ Json layer_json(const std::vector<engine::LayerTiming>& timings) {
 
 Result<Outcome> bench_layer(const Context& context) {
   const LayerSetting setting = TRY(read_layer_setting(context));
-  const auto run = [&](comm::ControlPlane& control) {
-    return Bench(setting, control, context.streams).run();
+  const auto run = [&](comm::ControlPlane& control) -> Status {
+    Bench bench(setting, control, context.streams);
+    const Status status = bench.run();
+    // Before destructors, which wait for GPUs that may wait for this rank.
+    if (!status.ok() && control.size() > 1) control.fail(status.error());
+    return status;
   };
   if (setting.cuda && setting.layout.world > 1) {
     TRY(comm::run_processes(setting.layout.world, run));

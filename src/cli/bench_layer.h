@@ -5,8 +5,8 @@
 
 #include "base/json_fwd.h"
 #include "cli/commands.h"
-#include "engine/layer_timing.h"
 #include "engine/layer_check.h"
+#include "engine/layer_timing.h"
 #include "model/config.h"
 
 namespace braid::cli {

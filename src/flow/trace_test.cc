@@ -35,9 +35,10 @@ TEST_F(TraceTest, IsValidJsonWithOneTrackALane) {
   const auto json = parse_json(trace.to_perfetto(), "trace");
   ASSERT_TRUE(json.ok()) << json.status().to_string();
   const Json& events = (*json)["traceEvents"];
-  ASSERT_EQ(events.size(), kNumLanes + 2u);
-  EXPECT_EQ(events[1]["args"]["name"], "lane aux");
-  const Json& aux = events[4];
+  ASSERT_EQ(events.size(), kNumLanes + 3u);
+  EXPECT_EQ(events[0]["args"]["name"], "rank 0");
+  EXPECT_EQ(events[2]["args"]["name"], "lane aux");
+  const Json& aux = events[5];
   EXPECT_EQ(aux["ph"], "X");
   EXPECT_EQ(aux["name"], "mix");
   EXPECT_EQ(aux["cat"], "layer 0 shared_expert");
@@ -46,11 +47,23 @@ TEST_F(TraceTest, IsValidJsonWithOneTrackALane) {
   EXPECT_DOUBLE_EQ(aux["dur"], 1.5);
   EXPECT_EQ(aux["args"]["step"], 5);
   EXPECT_EQ(aux["args"]["rows"], "decode 4, \"prefill\" 0");
-  EXPECT_DOUBLE_EQ(events[5]["ts"], 0.0);
+  EXPECT_DOUBLE_EQ(events[6]["ts"], 0.0);
+}
+
+TEST_F(TraceTest, OverlapIsWhenBothLanesAreBusy) {
+  Trace trace;
+  trace.begin_step(1, schedule, "");
+  trace.record(1, 0, Lane::compute, 0, 100);
+  trace.record(1, 1, Lane::aux, 60, 150);
+  trace.record(1, 2, Lane::compute, 120, 200);
+  trace.record(2, 1, Lane::aux, 0, 200);  // another step
+  EXPECT_EQ(trace.overlap_ns(1, Lane::compute, Lane::aux), 70);
+  EXPECT_EQ(trace.overlap_ns(1, Lane::aux, Lane::compute), 70);
+  EXPECT_EQ(trace.overlap_ns(1, Lane::compute, Lane::comm), 0);
 }
 
 TEST_F(TraceTest, AnEmptyTraceIsValidToo) {
-  EXPECT_EQ((*parse_json(Trace().to_perfetto(), "trace"))["traceEvents"].size(), 4u);
+  EXPECT_EQ((*parse_json(Trace().to_perfetto(), "trace"))["traceEvents"].size(), kNumLanes + 1u);
   EXPECT_EQ(Trace().module_table().find('\n'), Trace().module_table().size() - 1);
 }
 
@@ -80,7 +93,7 @@ TEST_F(TraceTest, ExecutorsRecordEveryOp) {
     EXPECT_TRUE(executor.wait(executor.submit(bound, {.step = step, .trace = &trace})).ok());
   }
   const Json events = (*parse_json(trace.to_perfetto(), "trace"))["traceEvents"];
-  ASSERT_EQ(events.size(), kNumLanes + 9u);
+  ASSERT_EQ(events.size(), kNumLanes + 10u);
   std::map<int, double> end_of_writer;  // step → end of op 0, which op 1 waits for
   for (const Json& event : events) {
     if (event["ph"] != "X") continue;
