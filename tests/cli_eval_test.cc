@@ -39,7 +39,7 @@ float largest_difference(const std::vector<float>& a, const std::vector<float>& 
 std::string eval_golden(const TempFolder& folder, const std::string& name,
                         std::vector<std::string> more) {
   folder.write("ids.json", Json(golden_ids(name, "input_ids")).dump());
-  const std::string output = folder.file("out.safetensors");
+  std::string output = folder.file("out.safetensors");
   more.insert(more.begin(), {"eval", "logits", "--model", golden_folder(name), "--input-ids",
                              folder.file("ids.json"), "--output", output});
   const Ran ran = run_braid(more);
@@ -108,13 +108,13 @@ TEST(CliEvalLogitsTest, TheWholeContextFits) {
                                               folder.file("o.safetensors"),
                                               "--context-length"};
   std::vector<std::string> fits = arguments;
-  fits.push_back("64");
-  fits.push_back("--json");
+  fits.emplace_back("64");
+  fits.emplace_back("--json");
   const Ran ran = run_braid(fits);
   EXPECT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.json()["tokens"], 64);
   std::vector<std::string> too_short = arguments;
-  too_short.push_back("63");
+  too_short.emplace_back("63");
   const Ran refused = run_braid(too_short);
   EXPECT_EQ(refused.code, 2);
   EXPECT_NE(refused.err.find("do not fit into the context (tokens = 64"), std::string::npos);

@@ -14,7 +14,7 @@ model::ModelConfig golden_config(const std::string& name) {
   return model::load_config(model::testing::golden_folder(name)).value();
 }
 
-EngineOptions resolved(const model::ModelConfig& config, EngineOptions options) {
+EngineOptions resolved(const model::ModelConfig& config, const EngineOptions& options) {
   return resolve(config, options).value();
 }
 

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <limits>
 
+#include "base/json.h"
+
 namespace braid::flow {
 namespace {
 

@@ -7,7 +7,7 @@
 namespace braid::text {
 namespace {
 
-Json token(int id, std::string_view content, std::vector<std::string> flags = {}) {
+Json token(int id, std::string_view content, const std::vector<std::string>& flags = {}) {
   Json json = {{"id", id}, {"content", content}, {"normalized", false}};
   for (const std::string& flag : flags) json[flag] = true;
   return json;
