@@ -3,12 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
 
+#include "comm/local/local_group.h"
 #include "device/cpu/cpu_device.h"
 #include "engine/schedules.h"
 #include "engine/step_words.h"
 #include "flow/audit.h"
 #include "model/checkpoint_source.h"
+#include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"
 #include "support/models.h"
 
@@ -28,10 +31,12 @@ constexpr int32_t kPromptTokens = 7;
 // A model with its memory, and the steps of a few sequences, without an engine around it.
 class Rig {
  public:
-  Rig(const std::string& golden, model::ModelOptions options)
+  Rig(const std::string& golden, model::ModelOptions options,
+      const std::vector<comm::Communicator*>& communicators = {})
       : model_(model::load_config(golden_folder(golden)).value(), sized(options)),
         schedules_(model_, table_, {}) {
     ops::register_cpu(table_);
+    ops::register_collectives_cpu(table_, communicators);
     allocate();
     const std::string folder = golden_folder(golden);
     const model::CheckpointSource source(model::Checkpoint::open(folder).value(),
@@ -178,6 +183,31 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditModelsTest,
                          ::testing::Values("glm4_moe", "deepseek_v2", "deepseek_v3", "qwen2",
                                            "qwen3_moe", "mixtral"),
                          test_name);
+
+// Two ranks side by side: what a collective touches on both is declared on each.
+class AuditRanksTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(AuditRanksTest, CollectivesTouchWhatTheirOpsDeclare) {
+  const model::ModelConfig config = model::load_config(golden_folder(GetParam())).value();
+  comm::LocalGroup group({0, 1}, std::chrono::seconds(60));
+  const auto audit_rank = [&](int32_t rank) {
+    model::ModelOptions options;
+    options.layout =
+        layout::make_layout(model::layout_sizes(config), {.tp = 2, .ep = config.moe ? 2 : 1})
+            .value();
+    options.rank = rank;
+    Rig rig(GetParam(), options, {&group.member(rank)});
+    const std::string name = fmt::format("{} rank {}", GetParam(), rank);
+    print(name, audit_steps(rig, name));
+  };
+  std::thread other([&] { audit_rank(1); });
+  audit_rank(0);
+  other.join();
+  EXPECT_TRUE(group.member(0).status().ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,
+                         ::testing::Values("glm4_moe", "deepseek_v2", "qwen2"), test_name);
 
 TEST(AuditModelsTest, ExpertsChosenByPopularity) {
   Rig rig("mixtral", {.choice = kernels::Choice::zipf});

@@ -58,7 +58,8 @@ TEST(EvaluateTest, RefusesRoutingThatDoesNotFit) {
        {BadRouting{StorageType::u64, {1, 2}, {0, 1}, "expert ids must be I64"},
         BadRouting{StorageType::i64, {2, 1}, {0, 1}, "expert ids must be I64"},
         BadRouting{StorageType::i64, {1, 2}, {0, 99}, "an expert id is out of range"},
-        BadRouting{StorageType::i64, {1, 2}, {-1, 1}, "an expert id is out of range"}}) {
+        BadRouting{StorageType::i64, {1, 2}, {-1, 1}, "an expert id is out of range"},
+        BadRouting{StorageType::i64, {1, 2}, {3, 3}, "a token names an expert twice"}}) {
     const std::vector tensors = {view_of("experts.0", bad.type, bad.shape, bad.ids)};
     ASSERT_TRUE(model::write_safetensors(path, tensors).ok());
     const auto routing = read_forced_routing(path, mixtral(), 1);

@@ -49,21 +49,32 @@ TEST(MemoryBudgetTest, ResolvesSizesFromTheConfiguration) {
   EXPECT_EQ(refused.error().kind(), ErrorKind::usage);
 }
 
-TEST(MemoryBudgetTest, AgreesWithWhatTheEngineDeclares) {
-  const model::ModelConfig config = golden_config("deepseek_v2");
-  EngineOptions options = resolved(config, {.context_length = 64, .max_running = 3});
+void expect_what_the_engine_declares(const std::string& name, const layout::LayoutOptions& layout) {
+  const model::ModelConfig config = golden_config(name);
+  EngineOptions options =
+      resolved(config, {.layout = layout, .context_length = 64, .max_running = 3});
   const MemoryBudget budget = plan_memory(config, options, kGigabyte).value();
   EXPECT_EQ(budget.num_blocks, 3 * 4);  // full contexts fit
   options.num_blocks = budget.num_blocks;
   const auto engine = Engine::create(config, options);
   ASSERT_TRUE(engine.ok());
-  const flow::Residents& residents = (*engine)->worker().model().residents();
-  EXPECT_EQ(bytes_of_line(budget, "weights"), residents.bytes(flow::Lifetime::weight));
-  EXPECT_EQ(bytes_of_line(budget, "KV cache") + bytes_of_line(budget, "other state"),
-            residents.bytes(flow::Lifetime::carried));
-  EXPECT_EQ(bytes_of_line(budget, "workspace"),
-            (*engine)->worker().schedules().workspace_bytes().value());
+  int64_t weights = 0, carried = 0, workspace = 0;
+  for (int32_t rank = 0; rank < (*engine)->ranks().size(); ++rank) {
+    Worker& worker = (*engine)->ranks()[rank];
+    weights += worker.model().residents().bytes(flow::Lifetime::weight);
+    carried += worker.model().residents().bytes(flow::Lifetime::carried);
+    workspace += worker.schedules().workspace_bytes().value();
+  }
+  EXPECT_EQ(bytes_of_line(budget, "weights"), weights);
+  EXPECT_EQ(bytes_of_line(budget, "KV cache") + bytes_of_line(budget, "other state"), carried);
+  EXPECT_EQ(bytes_of_line(budget, "workspace"), workspace);
   EXPECT_TRUE(budget.check().ok());
+}
+
+TEST(MemoryBudgetTest, AgreesWithWhatTheEngineDeclares) {
+  expect_what_the_engine_declares("deepseek_v2", {});
+  expect_what_the_engine_declares("deepseek_v2", {.tp = 2, .ep = 2});
+  expect_what_the_engine_declares("glm4_moe", {.tp = 4, .ep = 2});
 }
 
 TEST(MemoryBudgetTest, TheCacheTakesWhatIsLeft) {

@@ -78,7 +78,7 @@ TEST_P(StepCompilerTest, AStepThatIsNoProgramOfItsOwnIsFound) {
 }
 
 TEST_P(StepCompilerTest, ARankWithAnotherStepIsFound) {
-  if (GetParam().tp == 1) GTEST_SKIP() << "one rank has nobody to differ from";
+  if (GetParam().tp == 1) return;  // nobody to differ from
   RankSteps mixed = compile(2, 0);
   mixed.back() = std::move(compile(0, 4).back());
   const auto report = compiler_.check_joint(mixed);

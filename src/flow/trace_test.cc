@@ -50,6 +50,23 @@ TEST_F(TraceTest, IsValidJsonWithOneTrackALane) {
   EXPECT_DOUBLE_EQ(events[6]["ts"], 0.0);
 }
 
+TEST_F(TraceTest, RanksAreProcessesOnOneClock) {
+  Trace first(0), second(3);
+  for (Trace* trace : {&first, &second}) trace->begin_step(1, schedule, "");
+  first.record(1, 0, Lane::compute, 5'000, 6'000);
+  second.record(1, 0, Lane::compute, 2'000, 4'000);
+  const std::array<const Trace*, 2> ranks = {&first, &second};
+  const Json events = (*parse_json(Trace::to_perfetto(ranks), "trace"))["traceEvents"];
+  constexpr size_t kNames = 1 + kNumLanes;  // of the rank and its lanes
+  ASSERT_EQ(events.size(), 2 * (kNames + 1));
+  EXPECT_EQ(events[kNames]["pid"], 0);
+  EXPECT_DOUBLE_EQ(events[kNames]["ts"], 3.0);  // after the other rank's first start
+  EXPECT_EQ(events.back()["pid"], 3);
+  EXPECT_DOUBLE_EQ(events.back()["ts"], 0.0);
+  const std::string table = Trace::module_table(ranks);
+  EXPECT_NE(table.find("router                2      0.003"), std::string::npos) << table;
+}
+
 TEST_F(TraceTest, OverlapIsWhenBothLanesAreBusy) {
   Trace trace;
   trace.begin_step(1, schedule, "");

@@ -49,6 +49,31 @@ TEST_P(EveryModelTest, StepAndReadBackAreOrderedAcrossSteps) {
   EXPECT_FALSE(flow::check_launches(launches).ok());
 }
 
+// On every rank of every layout: buffers of the same sizes, and two reductions a layer.
+TEST_P(EveryModelTest, RanksDifferInTheirValuesAlone) {
+  const layout::ModelSizes sizes = layout_sizes(golden_model(GetParam(), small_options()).config());
+  for (const auto& [tp, ep] : {std::pair{2, 1}, {2, 2}, {4, 1}, {4, 2}, {4, 4}}) {
+    const auto layout = layout::make_layout(sizes, {.tp = tp, .ep = ep});
+    if (!layout.ok()) continue;
+    ModelOptions options = small_options();
+    options.layout = *layout;
+    const DecoderModel first = golden_model(GetParam(), options);
+    for (options.rank = 0; options.rank < layout->world; ++options.rank) {
+      const DecoderModel model = golden_model(GetParam(), options);
+      ASSERT_EQ(model.residents().size(), first.residents().size());
+      for (int32_t index = 0; index < first.residents().size(); ++index) {
+        EXPECT_EQ(model.residents()[index].rows, first.residents()[index].rows);
+        EXPECT_EQ(model.residents()[index].cols, first.residents()[index].cols);
+      }
+      const flow::Schedule schedule = flow::compile(model.build(shape(3, 12)).value()).value();
+      const auto report = flow::check_schedule(schedule);
+      EXPECT_TRUE(report.ok()) << report.status().to_string();
+      EXPECT_EQ(schedule.lanes[flow::index_of(flow::Lane::comm)].size(),
+                static_cast<size_t>(2 * model.config().num_layers));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Goldens, EveryModelTest,
                          ::testing::Values("glm4_moe", "deepseek_v2", "deepseek_v3", "qwen2",
                                            "qwen3_moe", "mixtral"),
@@ -73,6 +98,21 @@ TEST(DecoderModelTest, SharedExpertsAreTheLastSlotsOfThePool) {
   EXPECT_EQ(program.buffer_of(gate_up.operands[1]).rows, 18 * 2 * moe.expert_width);
   EXPECT_EQ(weight.first_row, 16 * 2 * moe.expert_width);
   EXPECT_EQ(weight.rows, 2 * 2 * moe.expert_width);
+}
+
+TEST(DecoderModelTest, RanksKeepTheirKvHeadsOrAllOfTheLatent) {
+  ModelOptions options = small_options();
+  const auto columns = [&](const char* name, int32_t tp) {
+    const ModelConfig config = golden_model(name, small_options()).config();
+    options.layout = layout::make_layout(layout_sizes(config), {.tp = tp}).value();
+    const DecoderModel model(config, options);
+    EXPECT_EQ(DecoderModel::cache_bytes_per_token(config, Format::f32, options.layout),
+              config.num_layers * model.residents()[model.state().caches[0]].cols * 4);
+    return model.residents()[model.state().caches[0]].cols;
+  };
+  EXPECT_EQ(columns("glm4_moe", 2), 2 * 1 * 128);
+  EXPECT_EQ(columns("glm4_moe", 4), 2 * 1 * 128);  // each of two heads on two ranks
+  EXPECT_EQ(columns("deepseek_v3", 2), 512 + 64);
 }
 
 TEST(DecoderModelTest, TiedEmbeddingsAreOneBuffer) {
