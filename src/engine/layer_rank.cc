@@ -168,14 +168,18 @@ void LayerRank::fill_caches() {
   write(cache, values);
 }
 
+// A projection's input is split by columns: each rank fills its own of the whole model's.
 void LayerRank::fill_input(uint64_t seed) {
   const int32_t in = model_.state().part_in;
   const flow::Resident& resident = model_.residents()[in];
-  // Ranks hold the same rows of a layer, but different columns of a projection's input.
-  const bool split = model_.options().part != model::Part::layer;
-  const uint64_t own = split ? static_cast<uint64_t>(model_.options().rank) << 32 : 0;
-  std::vector<float> values(static_cast<size_t>(resident.rows * resident.cols));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = random_value(seed, own + i);
+  const model::PartColumns columns = model_.part_columns();
+  std::vector<float> values(static_cast<size_t>(resident.rows * resident.cols), 0.0f);
+  for (int64_t row = 0; row < resident.rows; ++row) {
+    for (int64_t col = 0; col < columns.count; ++col) {
+      values[static_cast<size_t>(row * resident.cols + col)] =
+          random_value(seed, static_cast<uint64_t>(row * columns.total + columns.first + col));
+    }
+  }
   write(in, values);
 }
 

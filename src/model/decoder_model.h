@@ -57,6 +57,13 @@ struct StateBuffers {
   int32_t part_sums = kAbsent;  // rows for its sums over ranks, where they run without it
 };
 
+// Which columns of a part's input a rank has; part_in may be wider, with zeros behind them.
+struct PartColumns {
+  int64_t first = 0;
+  int64_t count = 0;
+  int64_t total = 0;  // of all ranks
+};
+
 class DecoderModel {
  public:
   // Declares every buffer; nothing is allocated or read yet.
@@ -71,6 +78,7 @@ class DecoderModel {
   layers::StepLimits limits() const;
 
   const layout::Shards& shards() const { return shards_; }
+  PartColumns part_columns() const;
 
   // Bytes of KV cache that one token takes in all layers on one rank; alike on all of them.
   static int64_t cache_bytes_per_token(const ModelConfig& config, Format dtype,

@@ -32,6 +32,23 @@ void DecoderModel::declare_part(int64_t rows) {
   if (options_.probes.hidden) state_.part_out = carried("part.out", config_.hidden_size);
 }
 
+PartColumns DecoderModel::part_columns() const {
+  if (options_.part == Part::down) {
+    const layout::Share width = shards_.mlp_width(config_.intermediate_size);
+    return {width.first, width.count, config_.intermediate_size};
+  }
+  if (options_.part == Part::o_proj) {
+    const auto* gqa = std::get_if<GqaConfig>(&config_.attention);
+    const int64_t head =
+        gqa != nullptr ? gqa->head_dim : std::get<MlaConfig>(config_.attention).v_head_dim;
+    const int64_t num_heads =
+        gqa != nullptr ? gqa->num_heads : std::get<MlaConfig>(config_.attention).num_heads;
+    const layout::Share heads = shards_.heads();
+    return {heads.first * head, heads.count * head, num_heads * head};
+  }
+  return {0, config_.hidden_size, config_.hidden_size};
+}
+
 Value DecoderModel::run_layer(ops::Builder& b, const InputLayout& layout, Value x) const {
   layers::StepRows rows = layers::step_inputs(b, b.resident(state_.inputs_host),
                                               b.resident(state_.inputs), layout, limits());

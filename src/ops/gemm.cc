@@ -1,5 +1,7 @@
 #include "ops/gemm.h"
 
+#include <algorithm>
+
 #include "ops/kind.h"
 #include "ops/placement.h"
 
@@ -65,6 +67,9 @@ const KindInfo& braid::flow::kind_of<GroupedGemmDesc>() {
 
 namespace braid::ops {
 
+// More rows get the configuration of these: it is as fast for them, and as fast for a chunk.
+constexpr int64_t kMostTunedRows = 2048;
+
 Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view label,
            Epilogue epilogue) {
   b.require(b.num_cols(x) == b.num_cols(w.weight) * w.k_slots, "x [M, K] times W [N, K]",
@@ -77,7 +82,7 @@ Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view
                          placement, b.info(x).count);
   b.emit(GemmDesc{.epilogue = epilogue,
                   .k_slots = w.k_slots,
-                  .tuned_rows = static_cast<int32_t>(b.num_rows(x))},
+                  .tuned_rows = static_cast<int32_t>(std::min(b.num_rows(x), kMostTunedRows))},
          {x, w.weight, w.bias, y});
   return y;
 }

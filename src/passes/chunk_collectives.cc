@@ -82,6 +82,16 @@ std::vector<int32_t> pipeline_of(const Program& program, const Uses& uses, int32
   return ops;
 }
 
+void spare_sms(Program& program, const std::vector<int32_t>& ops, int32_t sms) {
+  for (const int32_t index : ops) {
+    Op& op = program.ops[static_cast<size_t>(index)];
+    if (!op.desc.is<kernels::GemmDesc>()) continue;
+    auto desc = op.desc.as<kernels::GemmDesc>();
+    desc.spare_sms = sms;
+    op.desc = flow::AnyDesc(desc);
+  }
+}
+
 bool reduces(const Op& op) { return op.desc.is<ops::AllReduceDesc>(); }
 
 }  // namespace
@@ -121,20 +131,21 @@ Result<Program> chunk_collectives(Program program, const ChunkOptions& options, 
   if (ranges.size() == 1) {
     return unchanged(fmt::format("{} rows: fewer than two chunks of {}", rows, kChunkTile));
   }
-  flow::Rewriter rewrite(program);
   const Uses uses(program);
-  int pipelines = 0;
+  std::vector<std::vector<int32_t>> pipelines;
   for (size_t i = 0; i < program.ops.size(); ++i) {
     if (!reduces(program.ops[i])) continue;
-    const std::vector<int32_t> ops = pipeline_of(program, uses, static_cast<int32_t>(i));
+    std::vector<int32_t> ops = pipeline_of(program, uses, static_cast<int32_t>(i));
     if (ops.empty() || flow::splittable_rows(program, program.ops[i]) != rows) continue;
-    rewrite.split(ops, ranges);
-    ++pipelines;
+    pipelines.push_back(std::move(ops));
   }
-  if (pipelines == 0) return unchanged("no reduction whose input can be cut");
+  if (pipelines.empty()) return unchanged("no reduction whose input can be cut");
+  for (const auto& ops : pipelines) spare_sms(program, ops, options.spare_sms);
+  flow::Rewriter rewrite(program);
+  for (const auto& ops : pipelines) rewrite.split(ops, ranges);
   why.push_back({"chunk_collectives", fmt::format("{} chunks", ranges.size()),
                  fmt::format("asked for {}: {} rows in chunks of {}, {} reductions", options.chunks,
-                             rows, ranges.front().last, pipelines),
+                             rows, ranges.front().last, pipelines.size()),
                  rewrite.rewrites()});
   return std::move(rewrite).finish();  // waits come from compile, not from here
 }

@@ -7,7 +7,8 @@
 namespace braid::passes {
 
 struct ChunkOptions {
-  int32_t chunks = 1;  // 1: off
+  int32_t chunks = 1;     // 1: off
+  int32_t spare_sms = 0;  // that the GEMMs of chunks leave to the reductions beside them
 };
 
 // "off", or a number of chunks from 2 to 64; else a usage error.

@@ -129,7 +129,7 @@ Status CopyEngineGroup::all_reduce(const void* in, void* out, void* scratch, int
         rank == rank_ ? advance(in, mine.first * width) : advance(scratch, place * capacity);
   }
   void* sums = advance(out, mine.first * width);
-  sum_parts(parts, sums, mine.count, TRY(part_format(format)), kSumBlocks, stream);
+  sum_parts(parts, sums, mine.count, TRY(part_format(format)), stream);
   CUDA_TRY(cudaGetLastError());
   for (int turn = 1; turn < size_; ++turn) {
     const int to = peer(turn);

@@ -1,6 +1,6 @@
 // Collectives by copy engines: peers' memory is written by plain copies, ordered by words that
-// streams write and await. Only one small addition takes an SM, so that what runs beside keeps its
-// own. Needs GPUs of one host.
+// streams write and await. Only one addition in between runs on SMs, in blocks so small that what
+// runs beside keeps its own. Needs GPUs of one host.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -15,9 +15,6 @@ namespace braid::comm {
 
 class CopyEngineGroup {
  public:
-  // SMs that the addition may take.
-  static constexpr int kSumBlocks = 48;
-
   // `arena`: this rank's workspace, of equal size on all ranks; operands of collectives lie in it,
   // at equal offsets on all ranks. `device` and `arena` must outlive this.
   static Result<std::unique_ptr<CopyEngineGroup>> create(device::Device& device, std::byte* arena,

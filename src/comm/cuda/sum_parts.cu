@@ -7,7 +7,10 @@
 namespace braid::comm {
 namespace {
 
-constexpr int kThreads = 512;
+constexpr int kThreads = 32;
+constexpr int kRegisters = 32;  // what a GEMM's 384 threads of 168 leave of an SM's
+constexpr int kBlocks = 1024;   // wanted: many more than can run at once
+constexpr int kMostTurns = 16;  // of a block, each a pack a thread
 
 // 16 bytes of either format, as floats.
 template <typename T>
@@ -21,6 +24,12 @@ struct Pack<float> {
     for (int i = 0; i < kElements; ++i) sum[i] += values[i];
   }
   __device__ static uint4 round(const float* sum) { return *reinterpret_cast<const uint4*>(sum); }
+  __device__ static uint4 add_two(uint4 a, const uint4& b) {
+    auto* x = reinterpret_cast<float*>(&a);
+    const auto* y = reinterpret_cast<const float*>(&b);
+    for (int i = 0; i < kElements; ++i) x[i] += y[i];
+    return a;
+  }
 };
 
 template <>
@@ -32,53 +41,84 @@ struct Pack<__nv_bfloat16> {
   }
   __device__ static uint4 round(const float* sum) {
     uint4 bits;
-    auto* values = reinterpret_cast<__nv_bfloat16*>(&bits);
-    for (int i = 0; i < kElements; ++i) values[i] = __float2bfloat16_rn(sum[i]);
+    auto* values = reinterpret_cast<__nv_bfloat162*>(&bits);
+    for (int i = 0; i < kElements / 2; ++i) {
+      values[i] = __floats2bfloat162_rn(sum[2 * i], sum[2 * i + 1]);
+    }
     return bits;
+  }
+  __device__ static uint4 add_two(uint4 a, const uint4& b) {
+    auto* x = reinterpret_cast<__nv_bfloat162*>(&a);
+    const auto* y = reinterpret_cast<const __nv_bfloat162*>(&b);
+    for (int i = 0; i < kElements / 2; ++i) {
+      const float2 p = __bfloat1622float2(x[i]);
+      const float2 q = __bfloat1622float2(y[i]);
+      x[i] = __floats2bfloat162_rn(p.x + q.x, p.y + q.y);
+    }
+    return a;
   }
 };
 
-constexpr int kUnrolled = 4;  // packs of a thread in flight
+// A block's packs are neighbours: turns · kThreads of them.
+template <typename T>
+__global__ void __maxnreg__(kRegisters)
+    sum_kernel(Parts parts, uint4* out, int64_t packs, int turns) {
+  const int64_t first = int64_t{blockIdx.x} * turns * kThreads + threadIdx.x;
+  for (int turn = 0; turn < turns; ++turn) {
+    const int64_t i = first + turn * kThreads;
+    if (i >= packs) return;
+    alignas(16) float sum[Pack<T>::kElements] = {};
+    for (int part = 0; part < parts.count; ++part) {
+      Pack<T>::add(static_cast<const uint4*>(parts.data[part])[i], sum);
+    }
+    out[i] = Pack<T>::round(sum);
+  }
+}
+
+// The same of two parts, with two packs of each on their way.
+template <typename T>
+__global__ void __maxnreg__(kRegisters)
+    sum_two_kernel(const uint4* a, const uint4* b, uint4* out, int64_t packs, int turns) {
+  const int64_t first = int64_t{blockIdx.x} * turns * kThreads;
+  const int count = static_cast<int>(min(int64_t{turns} * kThreads, packs - first));
+  a += first;
+  b += first;
+  out += first;
+  int i = static_cast<int>(threadIdx.x);
+  for (; i + kThreads < count; i += 2 * kThreads) {
+    const uint4 a0 = __ldcs(a + i), a1 = __ldcs(a + i + kThreads);
+    const uint4 b0 = __ldcs(b + i), b1 = __ldcs(b + i + kThreads);
+    out[i] = Pack<T>::add_two(a0, b0);
+    out[i + kThreads] = Pack<T>::add_two(a1, b1);
+  }
+  if (i < count) out[i] = Pack<T>::add_two(a[i], b[i]);
+}
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) sum_kernel(Parts parts, uint4* out, int64_t packs) {
-  const int64_t stride = int64_t{gridDim.x} * kThreads;
-  const int64_t first = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  for (int64_t base = first; base < packs; base += kUnrolled * stride) {
-    alignas(16) float sums[kUnrolled][Pack<T>::kElements] = {};
-    for (int part = 0; part < parts.count; ++part) {
-      const auto* from = static_cast<const uint4*>(parts.data[part]);
-      uint4 bits[kUnrolled];
-#pragma unroll
-      for (int i = 0; i < kUnrolled; ++i) {
-        if (base + i * stride < packs) bits[i] = from[base + i * stride];
-      }
-#pragma unroll
-      for (int i = 0; i < kUnrolled; ++i) {
-        if (base + i * stride < packs) Pack<T>::add(bits[i], sums[i]);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < kUnrolled; ++i) {
-      if (base + i * stride < packs) out[base + i * stride] = Pack<T>::round(sums[i]);
-    }
+void launch(const Parts& parts, uint4* out, int64_t elements, cudaStream_t stream) {
+  const int64_t packs = elements / Pack<T>::kElements;
+  if (packs == 0) return;
+  const auto turns =
+      static_cast<int>(std::clamp<int64_t>(packs / (kThreads * kBlocks), 1, kMostTurns));
+  const auto blocks = static_cast<unsigned>((packs + kThreads * turns - 1) / (kThreads * turns));
+  if (parts.count == 2) {
+    sum_two_kernel<T><<<blocks, kThreads, 0, stream>>>(static_cast<const uint4*>(parts.data[0]),
+                                                       static_cast<const uint4*>(parts.data[1]),
+                                                       out, packs, turns);
+  } else {
+    sum_kernel<T><<<blocks, kThreads, 0, stream>>>(parts, out, packs, turns);
   }
 }
 
 }  // namespace
 
-void sum_parts(const Parts& parts, void* out, int64_t elements, PartFormat format, int blocks,
+void sum_parts(const Parts& parts, void* out, int64_t elements, PartFormat format,
                cudaStream_t stream) {
-  const bool wide = format == PartFormat::f32;
-  const int64_t packs = elements / (wide ? Pack<float>::kElements : Pack<__nv_bfloat16>::kElements);
-  if (packs == 0) return;
-  const auto needed =
-      static_cast<int>(std::min<int64_t>((packs + kThreads - 1) / kThreads, blocks));
-  if (wide) {
-    sum_kernel<float><<<needed, kThreads, 0, stream>>>(parts, static_cast<uint4*>(out), packs);
+  auto* to = static_cast<uint4*>(out);
+  if (format == PartFormat::f32) {
+    launch<float>(parts, to, elements, stream);
   } else {
-    sum_kernel<__nv_bfloat16>
-        <<<needed, kThreads, 0, stream>>>(parts, static_cast<uint4*>(out), packs);
+    launch<__nv_bfloat16>(parts, to, elements, stream);
   }
 }
 

@@ -18,8 +18,9 @@ struct Parts {
 };
 
 // out[i] = Σ_r parts[r][i] in the order of r, in float32, rounded once. Addresses are multiples
-// of 16 bytes, `elements` a multiple of 8. `blocks`: how many SMs it may take.
-void sum_parts(const Parts& parts, void* out, int64_t elements, PartFormat format, int blocks,
+// of 16 bytes, `elements` a multiple of 8. Its blocks are so small (a warp, 32 registers a thread,
+// no shared memory) that they run on SMs that a GEMM fills with its own block.
+void sum_parts(const Parts& parts, void* out, int64_t elements, PartFormat format,
                cudaStream_t stream);
 
 }  // namespace braid::comm

@@ -11,6 +11,9 @@ Result<std::unique_ptr<CudaQueue>> CudaQueue::create(bool high_priority) {
   CUDA_TRY(cudaDeviceGetStreamPriorityRange(&least, &greatest));
   CUDA_TRY(cudaStreamCreateWithPriority(&queue->stream_, cudaStreamNonBlocking,
                                         high_priority ? greatest : least));
+  int device = 0;
+  CUDA_TRY(cudaGetDevice(&device));
+  CUDA_TRY(cudaDeviceGetAttribute(&queue->num_sms_, cudaDevAttrMultiProcessorCount, device));
   CUDA_TRY(cublasLtCreate(&queue->blas_));
   CUDA_TRY(cudaMalloc(&queue->blas_workspace_, kBlasWorkspaceBytes));
   return queue;

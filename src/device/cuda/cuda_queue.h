@@ -24,6 +24,7 @@ class CudaQueue final : public Queue {
   cudaStream_t stream() const { return stream_; }
   cublasLtHandle_t blas() const { return blas_; }
   void* blas_workspace() const { return blas_workspace_; }
+  int num_sms() const { return num_sms_; }
 
  private:
   CudaQueue() = default;
@@ -31,6 +32,7 @@ class CudaQueue final : public Queue {
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t blas_ = nullptr;
   void* blas_workspace_ = nullptr;
+  int num_sms_ = 0;  // of its GPU
 };
 
 }  // namespace braid::device

@@ -74,7 +74,13 @@ Error broken(const Schedule& schedule, size_t op, std::string_view what) {
       .with("found", what);
 }
 
-// The node that each lane ended in after each op.
+// Whether a node keeps the GPU busy: all but marks that libraries leave, such as events.
+bool is_work(CUgraphNodeType type) {
+  return type == CU_GRAPH_NODE_TYPE_KERNEL || type == CU_GRAPH_NODE_TYPE_MEMCPY ||
+         type == CU_GRAPH_NODE_TYPE_MEMSET || type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP;
+}
+
+// The nodes that lanes ended in after their ops, from which each op's own nodes follow.
 class LaneChains {
  public:
   LaneChains(const Schedule& schedule, const CudaLanes& lanes)
@@ -94,48 +100,57 @@ class LaneChains {
     return {};
   }
 
-  // From each op's last node back to the lane's node before it there is a chain; together the
-  // chains hold every node.
+  // All work of a lane is in one order, op by op, and there is no other work.
   Status check(const Nodes& nodes) const {
-    std::unordered_map<cudaGraphNode_t, Lane> owner;
+    std::unordered_set<cudaGraphNode_t> owned;
     for (const Lane lane : kLanes) {
       cudaGraphNode_t previous = nullptr;
       for (const int32_t index : schedule_.lanes[index_of(lane)]) {
         const auto op = static_cast<size_t>(index);
-        TRY(walk(nodes, op, previous, lane, owner));
+        TRY(check_op(nodes, op, previous, TRY(take_work(nodes, op, owned))));
         previous = last_[op];
       }
     }
     for (const cudaGraphNode_t node : nodes.all) {
-      if (TRY(type_of(node)) != CU_GRAPH_NODE_TYPE_EMPTY && !owner.contains(node)) {
-        return Error(ErrorKind::internal, "a captured graph has a node that no op made");
-      }
+      const CUgraphNodeType type = TRY(type_of(node));
+      if (!is_work(type) || owned.contains(node)) continue;
+      return Error(ErrorKind::internal, "a captured graph has work that no op made")
+          .with("node type", static_cast<int>(type));
     }
     return {};
   }
 
  private:
-  // Takes the nodes of `op`: its last one, and those before it that no other op ends in. The first
-  // of them must come after `previous`, the lane's last node so far.
-  Status walk(const Nodes& nodes, size_t op, cudaGraphNode_t previous, Lane lane,
-              std::unordered_map<cudaGraphNode_t, Lane>& owner) const {
-    cudaGraphNode_t node = last_[op];
-    for (;;) {
-      if (!owner.emplace(node, lane).second) {
-        return broken(schedule_, op, "it shares a node with another op");
-      }
-      const auto& before = nodes.before_of(node);
-      const bool inside = before.size() == 1 && !ends_another(before.front(), op);
-      if (!inside) break;
-      node = before.front();
+  // The work before an op's last node, back to nodes that other ops end in.
+  Result<std::vector<cudaGraphNode_t>> take_work(const Nodes& nodes, size_t op,
+                                                 std::unordered_set<cudaGraphNode_t>& owned) const {
+    std::vector<cudaGraphNode_t> work;
+    std::vector<cudaGraphNode_t> open = {last_[op]};
+    while (!open.empty()) {
+      const cudaGraphNode_t node = open.back();
+      open.pop_back();
+      const auto end = ends_.find(node);
+      const bool of_another = end != ends_.end() && end->second != op;
+      if (of_another || !owned.insert(node).second) continue;
+      if (is_work(TRY(type_of(node)))) work.push_back(node);
+      for (const cudaGraphNode_t before : nodes.before_of(node)) open.push_back(before);
     }
-    if (previous == nullptr || nodes.is_before(previous, node)) return {};
-    return broken(schedule_, op, "it does not follow its lane's op before it");
+    return work;
   }
 
-  bool ends_another(cudaGraphNode_t node, size_t op) const {
-    const auto found = ends_.find(node);
-    return found != ends_.end() && found->second != op;
+  Status check_op(const Nodes& nodes, size_t op, cudaGraphNode_t previous,
+                  const std::vector<cudaGraphNode_t>& work) const {
+    if (work.empty()) return broken(schedule_, op, "it shares its nodes with another op");
+    for (size_t i = 0; i < work.size(); ++i) {
+      if (previous != nullptr && !nodes.is_before(previous, work[i])) {
+        return broken(schedule_, op, "it does not follow its lane's op before it");
+      }
+      for (size_t j = 0; j < i; ++j) {
+        if (nodes.is_before(work[i], work[j]) || nodes.is_before(work[j], work[i])) continue;
+        return broken(schedule_, op, "two of its nodes can run at once");
+      }
+    }
+    return {};
   }
 
   const Schedule& schedule_;

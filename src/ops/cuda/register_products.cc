@@ -65,7 +65,8 @@ void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue
                        .bias = bias.data,
                        .y = y.data,
                        .y_stride = stride(y)},
-                      workspace.data, {queue.stream(), queue.blas(), queue.blas_workspace()});
+                      workspace.data, {queue.stream(), queue.blas(), queue.blas_workspace()},
+                      desc.spare_sms == 0 ? 0 : queue.num_sms() - desc.spare_sms);
 }
 
 // Operands x, source, offsets, weight, y.
