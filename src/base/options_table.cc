@@ -425,6 +425,13 @@ std::vector<OptionSpec> layer_options() {
            "first compare all variants bitwise, replays with eager runs, and up to 128 rows with "
            "float32 on the CPU",
        .commands = kLayer},
+      {.name = "dump",
+       .type = OptionType::path,
+       .group = group,
+       .help = "write input, output and experts of each step to DIR/layer_N.safetensors, for "
+               "tools/reference_layer.py",
+       .commands = kLayer,
+       .value_name = "DIR"},
       {.name = "inject-fault",
        .group = group,
        .help = "let a rank die (kill), an op hang or be skipped: how the others end",

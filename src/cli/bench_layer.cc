@@ -10,6 +10,7 @@
 #include "engine/local_world.h"
 #include "model/dummy_source.h"
 #include "model/rounded_source.h"
+#include "model/safetensors.h"
 #include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
 
@@ -45,15 +46,18 @@ class Bench {
     TRY(open());
     std::vector<std::vector<engine::TimedVariant>> of_steps;
     for (const LayerRows& step : setting_.steps) of_steps.push_back(TRY(add_variants(step)));
-    for (const auto& rank : ranks_) TRY(rank->allocate(source_));
+    TRY(line(fmt::format("{} pairs of accesses proven ordered, {} meetings of ranks agreed",
+                         proven_.pairs, proven_.collectives)));
+    for (LayerRank* rank : local_) TRY(rank->allocate(source_));
     std::vector<engine::Recorded> recorded;
     if (setting_.check) {
       for (const auto& variants : of_steps) recorded.push_back(TRY(check_eagerly(variants)));
     }
-    for (const auto& rank : ranks_) TRY(rank->capture());
+    for (LayerRank* rank : local_) TRY(rank->capture());
     for (size_t i = 0; i < of_steps.size(); ++i) {
       set_rows(rows_of(of_steps[i]));
       if (setting_.check) TRY(check_captured(of_steps[i], recorded[i]));
+      if (!setting_.dump.empty()) TRY(dump(of_steps[i].front().index));
       TRY(time(of_steps[i]));
       if (!setting_.trace.empty()) TRY(trace(of_steps[i]));
     }
@@ -72,14 +76,15 @@ class Bench {
                                     int32_t rank) const {
     return {.part = setting_.part,
             .dtype = dtype,
-            .probes = {.hidden = setting_.check, .force_routing = forces()},
+            .probes = {.hidden = keeps_output(), .force_routing = forces()},
             .choice = setting_.choice,
             .zipf_exponent = setting_.zipf_exponent,
             .layout = layout,
             .rank = rank};
   }
+  bool keeps_output() const { return setting_.check || !setting_.dump.empty(); }
   bool forces() const {
-    return setting_.check && setting_.part == model::Part::layer && setting_.config.is_moe(0);
+    return keeps_output() && setting_.part == model::Part::layer && setting_.config.is_moe(0);
   }
 
   Status open() {
@@ -96,11 +101,12 @@ class Bench {
         backends_.push_back(TRY(engine::make_cpu_backend(world_->communicators_of(rank))));
       }
     }
-    for (size_t i = 0; i < backends_.size(); ++i) {
-      const auto rank = static_cast<int32_t>(setting_.cuda ? control_.rank() : i);
-      ranks_.push_back(std::make_unique<LayerRank>(setting_.config,
-                                                   model_options(setting_.dtype, layout, rank),
-                                                   setting_.steps, *backends_[i]));
+    for (int32_t rank = 0; rank < layout.world; ++rank) {
+      const bool local = !setting_.cuda || rank == control_.rank();
+      engine::Backend& backend = *backends_[setting_.cuda ? 0 : static_cast<size_t>(rank)];
+      ranks_.push_back(std::make_unique<LayerRank>(
+          setting_.config, model_options(setting_.dtype, layout, rank), setting_.steps, backend));
+      if (!local) continue;
       local_.push_back(ranks_.back().get());
       traces_.push_back(std::make_unique<flow::Trace>(rank));
     }
@@ -117,6 +123,22 @@ class Bench {
       index = TRY(rank->add(name, rows, TRY(make(*rank, std::move(serial)))));
     }
     variants.push_back({index, role});
+    return check_jointly(index);
+  }
+
+  // The Schedules of all ranks, those of other processes too: compiling is pure.
+  Status check_jointly(size_t variant) {
+    std::vector<const flow::Schedule*> schedules;
+    for (const auto& rank : ranks_) schedules.push_back(&rank->variant(variant).schedule);
+    std::vector<flow::CommunicatorGroup> groups;
+    for (size_t id = 0; id < setting_.layout.communicators.size(); ++id) {
+      for (const auto& members : setting_.layout.communicators[id].groups) {
+        groups.push_back({static_cast<int32_t>(id), members});
+      }
+    }
+    const flow::CheckReport report = TRY(flow::check_joint(schedules, groups));
+    proven_.collectives += report.collectives;
+    for (const auto& rank : ranks_) proven_.pairs += rank->variant(variant).report.pairs;
     return {};
   }
 
@@ -178,10 +200,10 @@ class Bench {
   }
 
   const LayerRows& rows_of(const std::vector<engine::TimedVariant>& variants) const {
-    return ranks_.front()->variant(variants.front().index).rows;
+    return local_.front()->variant(variants.front().index).rows;
   }
   void set_rows(const LayerRows& rows) {
-    for (const auto& rank : ranks_) rank->set_rows(rows);
+    for (LayerRank* rank : local_) rank->set_rows(rows);
   }
 
   // The variants that compute what serial does.
@@ -274,7 +296,7 @@ class Bench {
       if (rank.variant(i).rows.rows == rows.rows) return i;
     }
   }
-  size_t serial_of(const LayerRows& rows) const { return find_rows(*ranks_.front(), rows); }
+  size_t serial_of(const LayerRows& rows) const { return find_rows(*local_.front(), rows); }
   size_t reference_variant(const LayerRows& rows) const { return find_rows(*reference_, rows); }
 
   Status time(const std::vector<engine::TimedVariant>& variants) {
@@ -295,14 +317,41 @@ class Bench {
     return streams_.out.write(layer_table(timings));
   }
 
+  // Input, output and experts of one run, for a reference elsewhere.
+  Status dump(size_t variant) {
+    TRY(engine::run_poisoned(locals(), variant));
+    if (!first()) return {};
+    const LayerRank& rank = *local_.front();
+    const std::vector<float> in = rank.input(), out = rank.output();
+    const int64_t rows = rank.rows().rows, width = setting_.config.hidden_size;
+    const auto bytes_of = [](const auto& values) { return std::as_bytes(std::span(values)); };
+    std::vector<model::TensorView> tensors = {
+        {"in", model::StorageType::f32, {rows, width}, bytes_of(in)},
+        {"out", model::StorageType::f32, {rows, width}, bytes_of(out)}};
+    std::vector<std::byte> ids;
+    if (forces()) {
+      ids = rank.bytes_of(rank.model().state().forced_ids.front());
+      const int64_t top_k = setting_.config.moe->top_k;
+      ids.resize(static_cast<size_t>(rows * top_k) * sizeof(int32_t));
+      tensors.push_back({"expert_ids", model::StorageType::i32, {rows, top_k}, ids});
+    }
+    std::vector<float> reference;
+    if (reference_ != nullptr && rank.rows().rows <= kMostReferenceRows) {
+      reference = reference_->output();  // of the last comparison: the same input and experts
+      tensors.push_back({"cpu_out", model::StorageType::f32, {rows, width}, bytes_of(reference)});
+    }
+    const std::string file = fmt::format("{}/layer_{}.safetensors", setting_.dump, rows);
+    return model::write_safetensors(file, tensors);
+  }
+
   // One traced run of each variant, behind the timed ones; says how long lanes were busy at once.
   Status trace(const std::vector<engine::TimedVariant>& variants) {
     for (const engine::TimedVariant& variant : variants) {
       if (variant.role != VariantRole::passes) continue;
-      const int64_t step = ranks_.front()->next_step();
-      for (size_t i = 0; i < ranks_.size(); ++i) ranks_[i]->submit(variant.index, traces_[i].get());
-      for (const auto& rank : ranks_) TRY(rank->wait());
-      std::string text = ranks_.front()->variant(variant.index).name + ":";
+      const int64_t step = local_.front()->next_step();
+      for (size_t i = 0; i < local_.size(); ++i) local_[i]->submit(variant.index, traces_[i].get());
+      for (LayerRank* rank : local_) TRY(rank->wait());
+      std::string text = local_.front()->variant(variant.index).name + ":";
       for (const flow::Lane lane : {flow::Lane::aux, flow::Lane::comm}) {
         const int64_t ns = traces_.front()->overlap_ns(step, flow::Lane::compute, lane);
         if (ns > 0)
@@ -336,6 +385,7 @@ class Bench {
   std::vector<LayerRank*> local_;                     // the same
   std::vector<std::unique_ptr<flow::Trace>> traces_;  // of each
   std::unique_ptr<engine::Backend> reference_backend_;
+  flow::CheckReport proven_;
   std::unique_ptr<LayerRank> reference_;  // where rows are few enough, on the first rank
 };
 

@@ -25,6 +25,7 @@ struct LayerSetting {
   bool check = false;
   bool json = false;
   std::string trace;  // file; empty: none
+  std::string dump;   // folder; empty: none
   int64_t rounds = 30;
   uint64_t seed = 0;
   engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone

@@ -98,6 +98,7 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
     setting.choice = kernels::Choice::zipf;
     setting.zipf_exponent = zipf_exponent(options.text("routing"));
   }
+  if (options.has("dump")) setting.dump = options.text("dump");
   if (options.has("trace")) setting.trace = options.text("trace");
   for (const int32_t rows : TRY(parse_counts("--tokens", options.text("tokens")))) {
     setting.steps.push_back(
@@ -117,6 +118,11 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
     return Error(ErrorKind::usage, "the first layer has experts, no dense MLP")
         .with("part", "down")
         .remedy("Give a dense model, or --part layer.");
+  }
+  if (!setting.dump.empty() && setting.part != model::Part::layer) {
+    return Error(ErrorKind::usage, "only a whole layer has rows to dump")
+        .with("part", options.text("part"))
+        .remedy("Add --part layer, or leave --dump out.");
   }
   return setting;
 }

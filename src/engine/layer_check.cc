@@ -55,10 +55,11 @@ void set_delays(LayerRanks ranks, flow::Delays delays) {
   }
 }
 
+// What a layer adds to its rows; of a projection, its output.
 std::vector<float> change(const LayerRank& rank) {
-  const std::vector<float> in = rank.input();
   std::vector<float> out = rank.output();
-  if (in.size() != out.size()) return out;  // a projection, not a residual stream
+  if (rank.model().options().part != model::Part::layer) return out;
+  const std::vector<float> in = rank.input();
   for (size_t i = 0; i < out.size(); ++i) out[i] -= in[i];
   return out;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <random>
 
@@ -25,7 +26,7 @@ class Timer {
     }
     for (LayerRank* rank : ranks_) TRY(rank->wait());
     const std::chrono::duration<double> took = Clock::now() - start;
-    return took.count() / static_cast<double>(repeats);
+    return slowest(took.count() / static_cast<double>(repeats));
   }
 
   // Runs of a variant that take about `seconds`; the same number on all ranks.
@@ -38,6 +39,17 @@ class Timer {
   }
 
  private:
+  // Of all ranks: a step is over when the last one is done.
+  Result<double> slowest(double mine) {
+    const auto all = TRY(control_.all_gather({reinterpret_cast<const char*>(&mine), sizeof(mine)}));
+    for (const std::string& bytes : all) {
+      double other = 0;
+      std::memcpy(&other, bytes.data(), sizeof(other));
+      mine = std::max(mine, other);
+    }
+    return mine;
+  }
+
   std::span<LayerRank* const> ranks_;
   comm::ControlPlane& control_;
 };
