@@ -73,7 +73,7 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
                                 shards.experts().count, config.moe->expert_width, width.count,
                                 width.padded));
   }
-  lines.push_back("embedding, router and head are whole on every rank");
+  lines.emplace_back("embedding, router and head are whole on every rank");
   lines.push_back(fmt::format(
       "2 all-reduces a layer over {} ranks, summed in the order of the ranks: the same bits in "
       "every run, other roundings than on one rank",

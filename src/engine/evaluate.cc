@@ -99,12 +99,9 @@ void fetch_logits(Worker& worker, size_t row, std::span<float> out) {
 }
 
 template <typename T>
-model::TensorView view(std::string name, StorageType type, std::vector<int64_t> shape,
+model::TensorView view(const std::string& name, StorageType type, const std::vector<int64_t>& shape,
                        const std::vector<T>& values) {
-  return {.name = std::move(name),
-          .type = type,
-          .shape = std::move(shape),
-          .bytes = std::as_bytes(std::span(values))};
+  return {.name = name, .type = type, .shape = shape, .bytes = std::as_bytes(std::span(values))};
 }
 
 Error bad_routing(const std::string& path, const model::TensorView& tensor, std::string message) {

@@ -101,7 +101,7 @@ class OrderBuilder {
         for (size_t lane = 0; lane < kNumLanes; ++lane) {
           int32_t& last = newest[rank * kNumLanes + lane];
           for (const int32_t op : schedule.lanes[lane]) {
-            Node& next = order_.nodes_[static_cast<size_t>(first + op)];
+            Node& next = order_.nodes_[static_cast<size_t>(first) + static_cast<size_t>(op)];
             next.position = last < 0 ? 0 : node(last).position + 1;
             if (last >= 0) add_edge(last, first + op);
             last = first + op;

@@ -30,7 +30,7 @@ std::string op_text(const Program& program, int32_t op) {
 
 namespace {
 
-Error malformed(std::string what) {
+Error malformed(const std::string& what) {
   return Error(ErrorKind::internal, "a Schedule is malformed: " + what);
 }
 

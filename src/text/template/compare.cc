@@ -212,7 +212,9 @@ Result<const Value*> find_key(Runtime& runtime, const Entries& entries, const Va
 Status DictBuilder::set(Value key, Value value) {
   if (const Value* old = TRY(find_key(runtime_, entries_, key))) {
     for (auto& pair : entries_.pairs) {
-      if (&pair.second == old) pair.second = std::move(value);
+      if (&pair.second != old) continue;
+      pair.second = std::move(value);
+      break;
     }
     return {};
   }

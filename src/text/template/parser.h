@@ -44,7 +44,7 @@ class Parser {
     return syntax_error(current().line, std::move(message));
   }
   Error unexpected(std::string_view wanted) const;
-  Error lacks(std::string what) const;
+  Error lacks(const std::string& what) const;
 
   // Expressions, in parser_expressions.cc.
   Result<ExprPtr> make(int line, Expr::Node node) const;

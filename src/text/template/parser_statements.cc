@@ -81,7 +81,7 @@ Error Parser::unexpected(std::string_view wanted) const {
   return syntax(fmt::format("{} is expected, not {}", wanted, describe(current())));
 }
 
-Error Parser::lacks(std::string what) const {
+Error Parser::lacks(const std::string& what) const {
   return Error(ErrorKind::unsupported, what + " is not supported").with("line", current().line);
 }
 

@@ -12,7 +12,7 @@ namespace braid::kernels::cpu {
 template <typename T>
 T* take(std::byte*& free, int64_t count) {
   T* out = reinterpret_cast<T*>(free);
-  free += count * int64_t{sizeof(T)};
+  free += count * int64_t{sizeof(T)};  // NOLINT(bugprone-sizeof-expression): T may be a pointer
   return out;
 }
 
