@@ -43,5 +43,9 @@ install_packages() {
 }
 
 build_packages=(g++ cmake ninja-build ccache libfmt-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev)
+# With CUDA, configuring fetches headers with pip.
+if command -v nvcc > /dev/null && ! python3 -m pip --version > /dev/null 2>&1; then
+  build_packages+=(python3-pip)
+fi
 test_packages=(libgtest-dev)
 lint_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev)

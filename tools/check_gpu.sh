@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Runs everything that needs GPUs, and prints the figures of docs/performance.md.
+#
+#   tools/check_gpu.sh [--sanitize] [BUILD]
+#
+# BUILD (build/release) holds braid and the test programs; with one GPU what needs two is left out.
+# --sanitize runs the kernels' tests and a layer under compute-sanitizer instead. The reference in
+# PyTorch is left out where python3 has no torch. Exit code 1 if anything failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+sanitize=0
+[[ ${1:-} != --sanitize ]] || { sanitize=1; shift; }
+build=${1:-build/release}
+gpus=$(nvidia-smi -L | wc -l)
+failed=0
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+run() {  # run NAME COMMAND...: prints the command and what it says
+  local name=$1
+  shift
+  printf '\n== %s: %s\n' "$name" "$*"
+  "$@" || { echo "== $name: FAILED"; failed=1; }
+}
+
+layer() { "$build/braid" bench layer "$@" --load-format dummy --device cuda --quiet; }
+experts='{"first_k_dense_replace": 0}'  # the first layer is a MoE layer
+
+glm() { layer bench/shapes/glm-4.5-air --json-model-override-args "$experts" "$@"; }
+qwen() { layer bench/shapes/qwen2.5-72b "$@"; }
+small() { layer tests/goldens/glm4_moe --json-model-override-args "$experts" --step-timeout 2 "$@"; }
+
+tests() {  # tests PROGRAM FILTER
+  "$build/$1" --gtest_filter="$2" --gtest_brief=1
+}
+
+# ends_with_fault FAULT WORDS...: all ranks end within 10 seconds, with these words.
+ends_with_fault() {
+  local fault=$1 start=$SECONDS output word
+  shift
+  if output=$(small --tp 2 --tokens 300 --check --inject-fault "$fault" 2>&1); then
+    echo "the run did not fail"
+    return 1
+  fi
+  echo "$output" | tail -n 1
+  for word in "$@"; do
+    [[ $output == *"$word"* ]] || { echo "not said: $word"; return 1; }
+  done
+  [[ $((SECONDS - start)) -le 10 ]] || { echo "took $((SECONDS - start)) s"; return 1; }
+}
+
+if [[ $sanitize -eq 1 ]]; then
+  for tool in memcheck racecheck synccheck; do
+    run "$tool, kernels" compute-sanitizer --tool "$tool" --error-exitcode 1 \
+      "$build/kernels_test" --gtest_filter='*Cuda*-*Large*:*Slow*' --gtest_brief=1
+    run "$tool, layer" compute-sanitizer --tool "$tool" --error-exitcode 1 --target-processes all \
+      "$build/braid" bench layer tests/goldens/glm4_moe --json-model-override-args "$experts" \
+      --load-format dummy --device cuda --quiet --tokens 5,127 --rounds 1
+  done
+  exit "$failed"
+fi
+
+run "executor" tests flow_test 'Cuda*'
+run "kernels" tests kernels_test '*Cuda*'
+run "registered kernels" tests ops_test '*Cuda*'
+run "a MoE layer" glm --tokens 1,5,8,127 --check
+run "the same in PyTorch" true
+glm --tokens 127,1000,4096 --rounds 10 --dump "$folder" || failed=1
+if python3 -c 'import torch, safetensors' 2> /dev/null; then
+  run "reference" python3 tools/reference_layer.py bench/shapes/glm-4.5-air/config.json "$folder" \
+    --override "$experts"
+  rm -f "$folder"/*
+  qwen --tokens 1,127,1000,4096 --rounds 10 --dump "$folder" || failed=1
+  run "reference" python3 tools/reference_layer.py bench/shapes/qwen2.5-72b/config.json "$folder"
+fi
+run "decode rows" glm --tokens 1,8,32,128 --context 1024
+if [[ $gpus -ge 2 ]]; then
+  for test in BothWays Captured Times; do
+    run "sums over GPUs" tests comm_test "CudaAllReduceTest.$test*"
+  done
+  run "two ranks, tp" glm --tp 2 --tokens 1,127 --check
+  run "two ranks, ep" glm --tp 2 --ep 2 --tokens 127 --check --rounds 10
+  for part in down o_proj; do
+    run "share hidden" qwen --tp 2 --part "$part" --tokens 4096,16384 --rounds 40 \
+      --trace "$folder/$part.json"
+  done
+  run "a killed rank" ends_with_fault kill:1:20:9 "rank 1 died by signal 9" "step = 20" "op 10"
+  run "a hung kernel" ends_with_fault hang:0:20:9 "rank 0 failed" "step = 20" "op 9: layer 0"
+  run "a skipped collective" ends_with_fault skip:1:20:10 "rank" "step = 20" "all_reduce"
+  run "a fresh run" small --tp 2 --tokens 300 --check --rounds 5
+fi
+exit "$failed"
