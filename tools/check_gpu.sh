@@ -65,7 +65,7 @@ run "executor" tests flow_test 'Cuda*'
 run "kernels" tests kernels_test '*Cuda*'
 run "registered kernels" tests ops_test '*Cuda*'
 run "a MoE layer" glm --tokens 1,5,8,127 --check
-run "the same in PyTorch" true
+
 glm --tokens 127,1000,4096 --rounds 10 --dump "$folder" || failed=1
 if python3 -c 'import torch, safetensors' 2> /dev/null; then
   run "reference" python3 tools/reference_layer.py bench/shapes/glm-4.5-air/config.json "$folder" \
@@ -86,7 +86,7 @@ if [[ $gpus -ge 2 ]]; then
       --trace "$folder/$part.json"
   done
   run "a killed rank" ends_with_fault kill:1:20:9 "rank 1 died by signal 9" "step = 20" "op 10"
-  run "a hung kernel" ends_with_fault hang:0:20:9 "rank 0 failed" "step = 20" "op 9: layer 0"
+  run "a hung kernel" ends_with_fault hang:0:20:9 "step = 20" "op 9: layer 0"
   run "a skipped collective" ends_with_fault skip:1:20:10 "rank" "step = 20" "all_reduce"
   run "a fresh run" small --tp 2 --tokens 300 --check --rounds 5
 fi

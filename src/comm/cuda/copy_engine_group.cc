@@ -59,7 +59,7 @@ Result<std::unique_ptr<CopyEngineGroup>> CopyEngineGroup::create(device::Device&
         .remedy("Use NCCL.");
   }
   std::unique_ptr<CopyEngineGroup> group(new CopyEngineGroup(control.rank(), control.size()));
-  const auto words = static_cast<size_t>(kNumSignals * control.size());
+  const size_t words = size_t{kNumSignals} * static_cast<size_t>(control.size());
   const auto bytes = static_cast<int64_t>(words * sizeof(uint32_t));
   group->words_ = TRY(device.allocate(bytes));
   const std::vector<uint32_t> zeros(words, 0);
