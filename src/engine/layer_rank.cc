@@ -132,10 +132,9 @@ Result<flow::FillAudit> LayerRank::audit(size_t variant) {
         return resident == model_.state().inputs_host ? backend_.host() : backend_.device();
       },
       .run_op = [&](size_t op) { return backend_.run_op(run.bound, op, step); }};
-  flow::FillAudit audit =
-      TRY(flow::audit_by_fill(run.bound, model_.residents(),
-                              {arena_.data(), static_cast<size_t>(arena_.bytes())}, device,
-                              {.step = step, .mutation = {}}));
+  flow::FillAudit audit = TRY(flow::audit_by_fill(
+      run.bound, model_.residents(), {arena_.data(), static_cast<size_t>(arena_.bytes())}, device,
+      {.step = step, .mutation = {}}));
   if (audit.findings.empty()) return audit;
   return Error(ErrorKind::internal, "an op touches what it doesn't declare")
       .with("variant", run.name)
