@@ -27,6 +27,9 @@ TEST(CliLayerTest, ChecksAndTimesALayerOnOneRank) {
   EXPECT_NE(ran.out.find("5 rows, one expert empty: relative error 0.00e+00"), std::string::npos)
       << ran.out;
   EXPECT_NE(ran.out.find("200 replays on fresh inputs, bitwise equal"), std::string::npos);
+  EXPECT_NE(ran.out.find("ops of 2 variants audited: they touch what they declare\n"),
+            std::string::npos)
+      << ran.out;
   EXPECT_NE(ran.out.find("dual_stream"), std::string::npos);
   EXPECT_EQ(ran.out.find("chunks"), std::string::npos);  // one rank sums nothing
 }
@@ -52,6 +55,9 @@ TEST(CliLayerTest, ChecksProjectionsOnSeveralRanks) {
                  "down", "--tp", "2", "--tokens", "300", "--rounds", "2", "--check"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("16 chunks, direct"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("300 rows: declarations not audited: ranks share this process"),
+            std::string::npos)
+      << ran.out;
 }
 
 TEST(CliLayerTest, RefusesWhatCannotBe) {

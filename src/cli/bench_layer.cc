@@ -232,7 +232,14 @@ class Bench {
     const int64_t runs = TRY(engine::check_variants(locals(), same, kDelayedRuns));
     TRY(line(fmt::format("{} rows: {} runs of {} variants under random delays, bitwise equal",
                          rows.rows, runs, same.size())));
+    TRY(audit(rows, same));
     return engine::record_inputs(locals(), same.front(), kReplays);
+  }
+
+  // Whether ops touch only what they declare.
+  Status audit(const LayerRows& rows, std::span<const size_t> variants) {
+    const std::string said = TRY(engine::audit_variants(locals(), variants));
+    return line(fmt::format("{} rows: {}", rows.rows, said));
   }
 
   Status check_captured(const std::vector<engine::TimedVariant>& variants,

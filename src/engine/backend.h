@@ -38,6 +38,8 @@ class Backend {
   virtual Result<std::string> capture(const flow::BoundSchedule& bound) = 0;
   virtual void release(const flow::BoundSchedule& bound) = 0;
   virtual void set_delays(flow::Delays delays) = 0;
+  // Runs one op of a bound Schedule alone, behind all runs that have been waited for, to its end.
+  virtual Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) = 0;
 };
 
 // The CPU as a rank with these ends of communicators, by their ids in the layout.

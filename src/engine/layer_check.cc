@@ -1,7 +1,10 @@
 #include "engine/layer_check.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace braid::engine {
 
@@ -32,6 +35,8 @@ RelativeError relative_error(const std::vector<float>& y, const std::vector<floa
 namespace {
 
 constexpr int32_t kLongestDelay = 100;  // microseconds
+constexpr uint8_t kNaN = 0xff;
+constexpr int64_t kMostAuditedBytes = int64_t{256} << 20;
 
 Status expect_equal(const LayerRank& rank, size_t variant, int64_t round,
                     const std::vector<std::byte>& found, const std::vector<std::byte>& expected) {
@@ -67,7 +72,6 @@ std::vector<float> change(const LayerRank& rank) {
 }  // namespace
 
 Result<std::vector<std::byte>> run_poisoned(LayerRanks ranks, size_t variant) {
-  constexpr uint8_t kNaN = 0xff;
   for (LayerRank* rank : ranks) rank->poison(kNaN);
   for (LayerRank* rank : ranks) rank->submit(variant);
   for (LayerRank* rank : ranks) TRY(rank->wait());
@@ -113,6 +117,32 @@ Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants
     }
   }
   return runs;
+}
+
+Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants) {
+  LayerRank& rank = *ranks.front();
+  // Alike on all ranks, so that all of them audit or none does.
+  if (rank.audit_bytes() > kMostAuditedBytes) {
+    return fmt::format("declarations not audited: {} MiB of workspace and state, {} at most",
+                       rank.audit_bytes() >> 20, kMostAuditedBytes >> 20);
+  }
+  if (ranks.size() > 1) return std::string("declarations not audited: ranks share this process");
+  const std::vector<std::byte> expected = TRY(run_poisoned(ranks, variants.front()));
+  size_t ops = 0;
+  std::set<std::string> not_compared;
+  for (const size_t variant : variants) {
+    rank.poison(kNaN);
+    flow::FillAudit audit = TRY(rank.audit(variant));
+    TRY(expect_equal(rank, variant, 0, rank.output_bytes(), expected));
+    ops += rank.variant(variant).schedule.program.ops.size();
+    not_compared.insert(audit.not_compared.begin(), audit.not_compared.end());
+  }
+  std::string text = fmt::format("{} ops of {} variants audited: they touch what they declare", ops,
+                                 variants.size());
+  if (!not_compared.empty()) {
+    text += fmt::format(" (too large to compare: {})", fmt::join(not_compared, ", "));
+  }
+  return text;
 }
 
 Result<RelativeError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,

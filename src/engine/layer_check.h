@@ -35,6 +35,11 @@ Result<Recorded> record_inputs(LayerRanks ranks, size_t variant, int64_t rounds)
 Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants,
                               const Recorded& before);
 
+// Audits the declarations of all variants, op by op, and compares what each audit leaves with the
+// first variant's bytes. Says what was audited, or why nothing was: too much memory, or several
+// ranks in this process with collectives, of which none can end alone.
+Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants);
+
 // How far output − input is from that of `reference`, a float32 rank on the CPU.
 Result<RelativeError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
                                    size_t reference_variant);

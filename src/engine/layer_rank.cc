@@ -123,6 +123,37 @@ void LayerRank::submit(size_t variant, flow::Trace* trace) {
 
 Status LayerRank::wait() { return backend_.executor().wait(last_); }
 
+Result<flow::FillAudit> LayerRank::audit(size_t variant) {
+  TRY(wait());
+  const LayerVariant& run = *variants_[variant];
+  const int64_t step = step_++;
+  const flow::FillAuditDevice device{
+      .memory_of = [this](int32_t resident) -> device::Device& {
+        return resident == model_.state().inputs_host ? backend_.host() : backend_.device();
+      },
+      .run_op = [&](size_t op) { return backend_.run_op(run.bound, op, step); }};
+  flow::FillAudit audit = TRY(flow::audit_by_fill(
+      run.bound, model_.residents(), {arena_.data(), static_cast<size_t>(arena_.bytes())}, device,
+      {.step = step, .mutation = {}}));
+  if (audit.findings.empty()) return audit;
+  return Error(ErrorKind::internal, "an op touches what it doesn't declare")
+      .with("variant", run.name)
+      .with("rows", rows_.rows)
+      .with("found", audit.findings.front().text)
+      .with("findings", audit.findings.size());
+}
+
+int64_t LayerRank::audit_bytes() const {
+  const flow::Residents& residents = model_.residents();
+  int64_t bytes = arena_.bytes();
+  for (int32_t i = 0; i < residents.size(); ++i) {
+    if (residents[i].lifetime != flow::Lifetime::weight) {
+      bytes += residents[i].copies * residents[i].bytes();
+    }
+  }
+  return bytes;
+}
+
 // Sequence s has blocks s · max_blocks and on; prefill rows are dealt out in equal runs.
 void LayerRank::fill_words() {
   const model::ModelOptions& options = model_.options();

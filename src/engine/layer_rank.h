@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/backend.h"
+#include "flow/audit_fill.h"
 #include "flow/check.h"
 #include "flow/trace.h"
 #include "model/decoder_model.h"
@@ -76,6 +77,13 @@ class LayerRank {
   void submit(size_t variant, flow::Trace* trace = nullptr);
   // Waits for all runs.
   Status wait();
+
+  // Audits a variant's declarations as the next step, op by op, by fill; not_compared names weights
+  // too large for it. `internal` with the first op that touches what it doesn't declare. Ranks with
+  // collectives among them audit at the same time, each in a process or thread of its own.
+  Result<flow::FillAudit> audit(size_t variant);
+  // Bytes that an audit fills for every op: the workspace and all carried memory.
+  int64_t audit_bytes() const;
 
   // What every row chooses from now on; needs probes.force_routing.
   void force_experts(ExpertPattern pattern);

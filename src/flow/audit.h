@@ -28,6 +28,7 @@ struct AuditFinding {
     undeclared_access,  // touched poisoned memory
     undeclared_write,   // changed memory that it doesn't name
     read_only_write,    // changed memory that it declares to read
+    undeclared_read,    // wrote other results where memory that it doesn't declare held others
   };
   int32_t op = -1;
   What what = What::undeclared_access;

@@ -3,42 +3,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "flow/bound_test_util.h"
+#include "flow/audit_test_util.h"
 #include "flow/random_program_test_util.h"
 
 namespace braid::flow {
-namespace testing {
-
-// A kernel with a bug: how many elements it reads behind its input and writes behind its output,
-// and whether it changes its input.
-struct Sloppy {
-  int32_t reads_behind = 0;
-  int32_t writes_behind = 0;
-  bool changes_input = false;
-};
-
-inline constexpr std::array<OperandSpec, 2> kSloppyOperands = {{
-    {"out", Access::write},
-    {"in", Access::read},
-}};
-
-void sloppy(const Sloppy& desc, Args args, Workspace) {
-  uint32_t* out = args[0].row<uint32_t>(0);
-  uint32_t* in = args[1].row<uint32_t>(0);
-  uint32_t sum = 0;
-  for (int64_t i = 0; i < args[1].rows * args[1].cols + desc.reads_behind; ++i) sum += in[i];
-  for (int64_t i = 0; i < args[0].rows * args[0].cols + desc.writes_behind; ++i) out[i] = sum + 7;
-  if (desc.changes_input) in[5] = ~in[5];
-}
-
-}  // namespace testing
-
-template <>
-const KindInfo& kind_of<testing::Sloppy>() {
-  static const KindInfo kInfo{.name = "sloppy", .operands = testing::kSloppyOperands};
-  return kInfo;
-}
-
 namespace {
 
 using testing::Draft;

@@ -45,6 +45,8 @@ void CudaDevice::release(std::byte* data, int64_t /*bytes*/) { cudaFree(data); }
 
 void CudaDevice::upload(std::byte* to, const void* from, int64_t bytes) {
   CUDA_CHECK(cudaMemcpy(to, from, static_cast<size_t>(bytes), cudaMemcpyHostToDevice));
+  // Pageable memory has only been staged by now, and the lanes' streams don't wait for this one.
+  CUDA_CHECK(cudaStreamSynchronize(cudaStreamLegacy));
 }
 
 void CudaDevice::download(void* to, const std::byte* from, int64_t bytes) {

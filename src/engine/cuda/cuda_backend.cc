@@ -41,6 +41,9 @@ class CudaBackend final : public Backend {
   }
   void release(const flow::BoundSchedule& bound) override { executor_->release(bound); }
   void set_delays(flow::Delays delays) override { executor_->set_delays(delays); }
+  Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) override {
+    return executor_->run_op(bound, op, step);
+  }
 
  private:
   explicit CudaBackend(comm::ControlPlane& control) : control_(control) {}

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <thread>
 
 #include "device/cuda/stream_memory.h"
@@ -124,6 +125,21 @@ Status CudaExecutor::wait(Ticket ticket) {
     run = running_.erase(run);
   }
   return {};
+}
+
+Status CudaExecutor::run_op(const BoundSchedule& bound, size_t op, int64_t step) {
+  TRY(failed_);
+  const Lane lane = bound.schedule->program.ops[op].lane;
+  Run run{.done = TRY(take_event()), .step = step, .schedule = bound.schedule};
+  // For lost(): all has ended but this op.
+  std::fill_n(lanes_.progress, kNumLanes, std::numeric_limits<uint32_t>::max());
+  lanes_.progress[index_of(lane)] = static_cast<uint32_t>(op);
+  launch(bound, op, step, lanes_.queues[index_of(lane)].get());
+  CUDA_TRY(cudaGetLastError());
+  CUDA_TRY(cudaEventRecord(run.done.get(), lanes_.stream(lane)));
+  failed_ = await(run);
+  TRY(failed_);
+  return finish(run);
 }
 
 // Polls until the run is done: at first without a pause, since most steps are short.

@@ -29,6 +29,9 @@ class CudaExecutor final : public Executor {
   // `fault` with the lanes' unfinished ops when the run outlasts the step timeout.
   Status wait(Ticket ticket) override;
 
+  // Runs one op alone on its lane, behind all runs that have been waited for, and waits for it.
+  Status run_op(const BoundSchedule& bound, size_t op, int64_t step);
+
   // Captures `bound` for even and for odd steps; later runs replay. `timed`: for traced runs. Every
   // rank captures in the same order, before the first step. Call release() before `bound` ends.
   Result<GraphSummary> capture(const BoundSchedule& bound, bool timed = false);

@@ -4,6 +4,8 @@
 
 #include "device/cuda/cuda_device.h"
 #include "device/cuda/spin.h"
+#include "flow/audit_fill.h"
+#include "flow/audit_memory.h"
 #include "flow/bound_test_util.h"
 #include "flow/cuda/mix_test_util.h"
 #include "flow/random_program_test_util.h"
@@ -141,6 +143,57 @@ TEST_F(CudaExecutorTest, RunsWaitForTheRunsThatTheyName) {
   }
 }
 
+// Ops one by one, as an audit runs them: in memory that only the GPU sees, too.
+TEST_F(CudaExecutorTest, AuditsByFill) {
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    const Schedule schedule =
+        *compile(testing::random_program(seed, {.ops = 12}), testing::mix_scratch);
+    TestMemory memory(testing::random_residents(), 0, device_->host());
+    const device::Memory arena = *device_->allocate(schedule.workspace_bytes);
+    const BoundSchedule bound = *flow::bind(schedule, table_, memory.residents(), arena.data());
+    const std::vector<std::byte> start(static_cast<size_t>(arena.bytes()), std::byte{5});
+    const auto begin = [&] {
+      memory.fill();
+      device_->upload(arena.data(), start.data(), arena.bytes());
+    };
+    begin();
+    expect_run(bound, {});
+    const auto serial = memory.contents();
+    begin();
+    const FillAuditDevice gpu{.memory_of = [&](int32_t resident) -> device::Device& {
+                                return resident < 0 ? *device_ : device_->host();
+                              },
+                              .run_op = [&](size_t op) { return executor_->run_op(bound, op, 0); }};
+    const auto audit = audit_by_fill(bound, memory.residents(),
+                                     {arena.data(), static_cast<size_t>(arena.bytes())}, gpu, {});
+    ASSERT_TRUE(audit.ok()) << audit.status().to_string();
+    for (const AuditFinding& finding : audit->findings) ADD_FAILURE() << seed << finding.text;
+    EXPECT_EQ(memory.contents(), serial) << seed;
+    executor_->release(bound);
+  }
+}
+
+TEST_F(CudaExecutorTest, AuditsFindWrongDeclarations) {
+  Draft draft;
+  const Value x = draft.step("x"), y = draft.carried("y", 2);
+  draft.op(Lane::aux, {.out = {x}});
+  draft.op(Lane::compute, {.inout = {y}, .in = {x}});
+  const Schedule schedule = *compile(draft.program);
+  TestMemory memory(testing::random_residents(), schedule.workspace_bytes, device_->host());
+  const BoundSchedule bound = *flow::bind(schedule, table_, memory.residents(), memory.arena());
+  const FillAuditDevice gpu{
+      .memory_of = [&](int32_t) -> device::Device& { return device_->host(); },
+      .run_op = [&](size_t op) { return executor_->run_op(bound, op, 0); }};
+  for (const DeclarationMutation& mutation : mutations_of(schedule.program, 1)) {
+    memory.fill();
+    const auto audit =
+        audit_by_fill(bound, memory.residents(), memory.workspace(), gpu, {.mutation = mutation});
+    ASSERT_TRUE(audit.ok()) << audit.status().to_string();
+    ASSERT_FALSE(audit->findings.empty()) << mutation.operand;
+    EXPECT_EQ(audit->findings.front().op, 1) << audit->findings.front().text;
+  }
+}
+
 TEST_F(CudaExecutorTest, TracesEveryOpOfEagerAndCapturedRuns) {
   Draft draft;
   const Value x = draft.carried("x", 2, 6), y = draft.carried("y", 3, 6);
@@ -164,6 +217,21 @@ TEST_F(CudaExecutorTest, TracesEveryOpOfEagerAndCapturedRuns) {
     }
     EXPECT_GE(events, 2u) << json;
   }
+}
+
+TEST_F(CudaExecutorTest, AnOpThatHangsAloneIsNamed) {
+  executor_ = *CudaExecutor::create({.step_timeout = 0.2});
+  Draft draft;
+  const Value x = draft.carried("x", 2, 6);
+  for (int i = 0; i < 4; ++i) draft.op(Lane::compute, {.inout = {x}});
+  const Schedule schedule = *compile(draft.program);
+  TestMemory memory(testing::random_residents(), schedule.workspace_bytes, device_->host());
+  const BoundSchedule bound = *flow::bind(schedule, table_, memory.residents(), memory.arena());
+  device::spin(executor_->queue(Lane::compute).stream(), int64_t{1'000'000'000});
+  const Status status = executor_->run_op(bound, 2, 5);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.to_string().find("step = 5"), std::string::npos) << status.to_string();
+  EXPECT_NE(status.to_string().find("op 2: "), std::string::npos) << status.to_string();
 }
 
 TEST_F(CudaExecutorTest, AnOpThatHangsIsNamed) {

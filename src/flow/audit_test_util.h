@@ -1,0 +1,43 @@
+// For tests of audits: an op whose kernel has the bugs that audits are there for.
+#pragma once
+
+#include "flow/bound_test_util.h"
+#include "flow/test_kinds.h"
+
+namespace braid::flow::testing {
+
+// How many elements the kernel reads behind its input and writes behind its output, whether it
+// changes its input, and how many bytes from its output's start it writes another one.
+struct Sloppy {
+  int32_t reads_behind = 0;
+  int32_t writes_behind = 0;
+  bool changes_input = false;
+  int64_t strays_to = 0;  // 0: none
+};
+
+inline constexpr std::array<OperandSpec, 2> kSloppyOperands = {{
+    {"out", Access::write},
+    {"in", Access::read},
+}};
+
+inline void sloppy(const Sloppy& desc, Args args, Workspace) {
+  uint32_t* out = args[0].row<uint32_t>(0);
+  uint32_t* in = args[1].row<uint32_t>(0);
+  uint32_t sum = 0;
+  for (int64_t i = 0; i < args[1].rows * args[1].cols + desc.reads_behind; ++i) sum += in[i];
+  for (int64_t i = 0; i < args[0].rows * args[0].cols + desc.writes_behind; ++i) out[i] = sum + 7;
+  if (desc.changes_input) in[5] = ~in[5];
+  if (desc.strays_to != 0) args[0].data[desc.strays_to] ^= std::byte{1};
+}
+
+}  // namespace braid::flow::testing
+
+namespace braid::flow {
+
+template <>
+inline const KindInfo& kind_of<testing::Sloppy>() {
+  static const KindInfo kInfo{.name = "sloppy", .operands = testing::kSloppyOperands};
+  return kInfo;
+}
+
+}  // namespace braid::flow

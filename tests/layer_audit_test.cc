@@ -1,0 +1,117 @@
+// Audits of a layer's declarations by fill, as `braid bench layer --check` runs them: an op that
+// does more than it declares is named, and the audit leaves what a run leaves.
+#include <gtest/gtest.h>
+
+#include "engine/layer_check.h"
+#include "model/dummy_source.h"
+#include "support/models.h"
+
+namespace braid::testing {
+namespace {
+
+using engine::Backend;
+using engine::LayerRank;
+using engine::LayerRows;
+
+// The CPU, with a bug behind one op when it runs alone: it changes an operand.
+class BuggyBackend final : public Backend {
+ public:
+  device::Device& device() override { return cpu_->device(); }
+  device::Device& host() override { return cpu_->host(); }
+  flow::LauncherTable& table() override { return cpu_->table(); }
+  flow::Executor& executor() override { return cpu_->executor(); }
+  Status share_workspace(std::byte* arena, int64_t bytes) override {
+    return cpu_->share_workspace(arena, bytes);
+  }
+  Result<std::string> capture(const flow::BoundSchedule& bound) override {
+    return cpu_->capture(bound);
+  }
+  void release(const flow::BoundSchedule& bound) override { cpu_->release(bound); }
+  void set_delays(flow::Delays delays) override { cpu_->set_delays(delays); }
+  Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) override {
+    TRY(cpu_->run_op(bound, op, step));
+    ++ops_run;
+    if (op == bug_in) bound.ops[op].args[0][operand].data[0] ^= std::byte{1};
+    return {};
+  }
+
+  size_t bug_in = SIZE_MAX;
+  size_t operand = 0;
+  size_t ops_run = 0;
+
+ private:
+  std::unique_ptr<Backend> cpu_ = engine::make_cpu_backend().value();
+};
+
+struct Layer {
+  BuggyBackend backend;
+  LayerRank rank;
+  static constexpr LayerRows kRows{.rows = 5};
+
+  Layer()
+      : rank(model::load_config(golden_folder("mixtral")).value(),
+             {.part = model::Part::layer, .probes = {.hidden = true}}, {&kRows, 1}, backend) {
+    BRAID_CHECK(rank.add("serial", kRows, rank.model().build(kRows.shape()).value()).ok());
+    BRAID_CHECK(rank.allocate(model::DummySource(3)).ok());
+  }
+  const flow::Program& program() const { return rank.variant(0).schedule.program; }
+
+  // Plants the bug in the first op that has a step buffer as an operand of this access.
+  void plant(flow::Access access) {
+    for (size_t op = 0; op < program().ops.size(); ++op) {
+      const flow::Op& at = program().ops[op];
+      for (size_t i = 0; i < at.operands.size(); ++i) {
+        if (!at.operands[i].present() || at.kind().operands[i].access != access) continue;
+        if (program().buffer_of(at.operands[i]).lifetime != flow::Lifetime::step) continue;
+        backend.bug_in = op;
+        backend.operand = i;
+        return;
+      }
+    }
+  }
+};
+
+TEST(LayerAuditTest, RunsEveryOpTwiceAndLeavesTheResult) {
+  Layer layer;
+  LayerRank* const ranks[] = {&layer.rank};
+  const size_t variants[] = {0, 0};
+  const auto said = engine::audit_variants(ranks, variants);
+  ASSERT_TRUE(said.ok()) << said.status().to_string();
+  const size_t ops = layer.program().ops.size();
+  EXPECT_EQ(*said,
+            fmt::format("{} ops of 2 variants audited: they touch what they declare", 2 * ops));
+  EXPECT_EQ(layer.backend.ops_run, 4 * ops);
+}
+
+TEST(LayerAuditTest, NamesAnOpThatChangesWhatItReads) {
+  Layer layer;
+  layer.plant(flow::Access::read);
+  const auto audit = layer.rank.audit(0);
+  ASSERT_FALSE(audit.ok());
+  EXPECT_EQ(audit.error().kind(), ErrorKind::internal);
+  const flow::Op& op = layer.program().ops[layer.backend.bug_in];
+  EXPECT_NE(audit.status().to_string().find(
+                fmt::format("found = op {} ({}) writes what it declares to read only",
+                            layer.backend.bug_in, layer.program().describe(op))),
+            std::string::npos)
+      << audit.status().to_string();
+  EXPECT_NE(audit.status().to_string().find("variant = serial"), std::string::npos);
+}
+
+TEST(LayerAuditTest, StatesTooLargeAreNotAudited) {
+  Layer layer;
+  EXPECT_GT(layer.rank.audit_bytes(), 5 * 4 * layer.rank.model().config().hidden_size);
+  EXPECT_LT(layer.rank.audit_bytes(), int64_t{256} << 20);
+  BuggyBackend backend;
+  constexpr LayerRows kMany{.rows = 1, .context = 1'000'000};
+  LayerRank large(layer.rank.model().config(), {.part = model::Part::layer}, {&kMany, 1}, backend);
+  LayerRank* const ranks[] = {&large};
+  const size_t variants[] = {0};
+  const auto said = engine::audit_variants(ranks, variants);  // nothing is allocated or run
+  ASSERT_TRUE(said.ok());
+  EXPECT_NE(said->find("declarations not audited: "), std::string::npos) << *said;
+  EXPECT_EQ(backend.ops_run, 0u);
+}
+
+}  // namespace
+}  // namespace braid::testing
