@@ -4,7 +4,7 @@
 #   tools/check_gpu.sh [--sanitize] [BUILD]
 #
 # BUILD (build/release) holds braid and the test programs; with one GPU what needs two is left out.
-# --sanitize runs the kernels' tests and a layer under compute-sanitizer instead. The reference in
+# --sanitize runs a layer and the kernels' tests under compute-sanitizer instead. The reference in
 # PyTorch is left out where python3 has no torch. Exit code 1 if anything failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -52,20 +52,23 @@ ends_with_fault() {
 
 if [[ $sanitize -eq 1 ]]; then
   for tool in memcheck racecheck synccheck; do
-    run "$tool, kernels" compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$build/kernels_test" --gtest_filter='*Cuda*-*Large*:*Slow*' --gtest_brief=1
-    run "$tool, layer" compute-sanitizer --tool "$tool" --error-exitcode 1 --target-processes all \
+    run "$tool, layer" compute-sanitizer --tool "$tool" --error-exitcode 1 \
       "$build/braid" bench layer tests/goldens/glm4_moe --json-model-override-args "$experts" \
-      --load-format dummy --device cuda --quiet --tokens 5,127 --rounds 1
+      --load-format dummy --device cuda --quiet --tokens 5,127,300 --rounds 1 --step-timeout 120
   done
+  run "memcheck, kernels" compute-sanitizer --tool memcheck --error-exitcode 1 \
+    "$build/kernels_test" --gtest_filter='*Cuda*' --gtest_brief=1
   exit "$failed"
 fi
 
 run "executor" tests flow_test 'Cuda*'
 run "kernels" tests kernels_test '*Cuda*'
 run "registered kernels" tests ops_test '*Cuda*'
+audited='{"first_k_dense_replace": 0, "hidden_size": 2048, "moe_intermediate_size": 512,
+  "num_attention_heads": 16}'
+run "declarations" layer tests/goldens/glm4_moe --json-model-override-args "$audited" \
+  --tokens 127,300 --check --rounds 2
 run "a MoE layer" glm --tokens 1,5,8,127 --check
-
 glm --tokens 127,1000,4096 --rounds 10 --dump "$folder" || failed=1
 if python3 -c 'import torch, safetensors' 2> /dev/null; then
   run "reference" python3 tools/reference_layer.py bench/shapes/glm-4.5-air/config.json "$folder" \

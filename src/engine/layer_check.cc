@@ -60,6 +60,12 @@ void set_delays(LayerRanks ranks, flow::Delays delays) {
   }
 }
 
+double norm(const std::vector<float>& values) {
+  double sum = 0;
+  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return std::sqrt(sum);
+}
+
 // What a layer adds to its rows; of a projection, its output.
 std::vector<float> change(const LayerRank& rank) {
   std::vector<float> out = rank.output();
@@ -145,13 +151,16 @@ Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> var
   return text;
 }
 
-Result<RelativeError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
-                                   size_t reference_variant) {
+Result<LayerError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
+                                size_t reference_variant) {
   LayerRank* const alone[] = {&reference};
   TRY(run_poisoned(ranks, variant));
   TRY(run_poisoned(alone, reference_variant));
   const LayerRank& first = *ranks.front();
-  return relative_error(change(first), change(reference), first.model().config().hidden_size);
+  const std::vector<float> expected = change(reference);
+  const int64_t columns = first.model().config().hidden_size;
+  return LayerError{.error = relative_error(change(first), expected, columns),
+                    .residual = norm(reference.output()) / norm(expected)};
 }
 
 }  // namespace braid::engine

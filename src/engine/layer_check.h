@@ -41,7 +41,13 @@ Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants
 Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants);
 
 // How far output − input is from that of `reference`, a float32 rank on the CPU.
-Result<RelativeError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
-                                   size_t reference_variant);
+struct LayerError {
+  RelativeError error;
+  // ‖output‖₂ / ‖output − input‖₂ of the reference: by how much rounding the residual stream counts
+  // more than rounding what is added to it.
+  double residual = 0;
+};
+Result<LayerError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
+                                size_t reference_variant);
 
 }  // namespace braid::engine
