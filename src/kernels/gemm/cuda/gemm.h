@@ -52,7 +52,7 @@ struct BlasQueue {
   void* workspace = nullptr;
 };
 
-// Refuses by name the formats and sizes that are not implemented; needs no GPU.
+// Refuses by name the formats and sizes that no kernel takes; needs no GPU.
 Status can_gemm(const GemmDesc& desc, const GemmShape& shape);
 
 // Chooses the configuration that gemm() uses for `rows` rows of whole operands on the current

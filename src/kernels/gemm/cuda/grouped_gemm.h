@@ -41,7 +41,7 @@ struct GroupedGemmOperands {
 // Chosen by the rows that a slot has on average when the op has as many as it was tuned for.
 GroupedGemmTile choose_tile(const GroupedGemmDesc& desc);
 
-// Refuses by name the formats and sizes that are not implemented; needs no GPU.
+// Refuses by name the formats and sizes that no kernel takes; needs no GPU.
 Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape);
 
 // `rows`: y's capacity, at least offsets[num_slots]. `sm_count`: SMs that the launch may use; 0 is
