@@ -59,7 +59,7 @@ struct Line {
 
   // What the audit finds, all of it in the middle op.
   std::vector<AuditFinding> findings() {
-    const std::vector<AuditFinding> found = audited(bound, memory).findings;
+    std::vector<AuditFinding> found = audited(bound, memory).findings;
     for (const AuditFinding& finding : found) EXPECT_EQ(finding.op, 1) << finding.text;
     return found;
   }
