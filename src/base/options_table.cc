@@ -423,7 +423,7 @@ std::vector<OptionSpec> layer_options() {
        .group = group,
        .help =
            "first compare all variants bitwise, replays with eager runs, and up to 128 rows with "
-           "float32 on the CPU",
+           "float32 on the CPU; audit what the ops of a small layer touch",
        .commands = kLayer},
       {.name = "dump",
        .type = OptionType::path,
