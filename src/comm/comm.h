@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/format.h"
 #include "base/status.h"
@@ -17,6 +18,12 @@ struct Rows {
   int64_t rows = 0;
   int64_t cols = 0;
   Format format = Format::f32;
+};
+
+// One of the buffers that an all_gather_v moves.
+struct Gather {
+  Rows in;   // this rank's rows, and perhaps more that are not moved
+  Rows out;  // for the rows of all members, and perhaps more that stay as they are
 };
 
 // One rank's end of a group. Its collectives are called by one thread, in the same order on all
@@ -34,10 +41,30 @@ class Communicator {
   // `fault` when a member is late, failed, or came with another shape: out is undefined then.
   virtual Status all_reduce(const Rows& in, const Rows& out, device::Queue* queue) = 0;
 
+  // Rows of all members, one member behind the other, to all of them: counts[m] rows of member m's
+  // `in`, whose place in every member's `out` begins at row counts[0] + … + counts[m − 1]. Several
+  // buffers of any formats in one call; one member's `in` and `out` don't overlap. All members
+  // know all counts; one with 0 rows takes part. Equal counts are the plain all-gather. `fault` as
+  // in all_reduce, and where a buffer is too small for the counts; `unsupported` unless overridden.
+  virtual Status all_gather_v(std::span<const Gather> buffers, std::span<const int32_t> counts,
+                              device::Queue* queue);
+
+  // The way back: out [counts[rank()], C] = Σ of the rows of all members' `in` that lie where
+  // all_gather_v puts this member's, summed in float32 in the order of the members, rounded once.
+  // `in` and `out` don't overlap; rows of `out` beyond its count stay as they are. Errors as in
+  // all_reduce and all_gather_v. Equal counts are the plain reduce-scatter.
+  virtual Status reduce_scatter_v(const Rows& in, const Rows& out, std::span<const int32_t> counts,
+                                  device::Queue* queue);
+
   // Ends what any member waits for, with this error. Any thread may call these two.
   virtual void abort(const Error& why) = 0;
   // Ok, or the first error.
   virtual Status status() const = 0;
 };
+
+// Σ counts: rows of a gathered buffer.
+int64_t total_of(std::span<const int32_t> counts);
+// Where member `index`'s rows begin in it.
+int64_t first_of(std::span<const int32_t> counts, int32_t index);
 
 }  // namespace braid::comm

@@ -1,18 +1,18 @@
 #include "comm/local/local_group.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/float16.h"
 
 namespace braid::comm {
 namespace {
 
-bool alike(const Rows& a, const Rows& b) {
-  return a.rows == b.rows && a.cols == b.cols && a.format == b.format;
-}
+bool can_sum(Format format) { return format == Format::f32 || format == Format::bf16; }
 
-std::string text_of(const Rows& rows) {
-  return fmt::format("[{}, {}] {}", rows.rows, rows.cols, name_of(rows.format));
+Error cannot_sum(Format format) {
+  return Error(ErrorKind::unsupported, "threads sum rows of f32 and bf16 only")
+      .with("format", name_of(format));
 }
 
 }  // namespace
@@ -25,6 +25,14 @@ class LocalGroup::Member final : public Communicator {
   int32_t size() const override { return static_cast<int32_t>(group_.size()); }
   Status all_reduce(const Rows& in, const Rows& out, device::Queue* /*queue*/) override {
     return group_.all_reduce(index_, in, out);
+  }
+  Status all_gather_v(std::span<const Gather> buffers, std::span<const int32_t> counts,
+                      device::Queue* /*queue*/) override {
+    return group_.all_gather_v(index_, buffers, counts);
+  }
+  Status reduce_scatter_v(const Rows& in, const Rows& out, std::span<const int32_t> counts,
+                          device::Queue* /*queue*/) override {
+    return group_.reduce_scatter_v(index_, in, out, counts);
   }
   void abort(const Error& why) override { group_.fail(why); }
   Status status() const override { return group_.status(); }
@@ -46,22 +54,49 @@ LocalGroup::~LocalGroup() = default;
 Communicator& LocalGroup::member(int32_t index) { return *members_[static_cast<size_t>(index)]; }
 
 Status LocalGroup::all_reduce(size_t index, const Rows& in, const Rows& out) {
-  BRAID_CHECK(alike(in, out), "({} into {})", text_of(in), text_of(out));
-  if (in.format != Format::f32 && in.format != Format::bf16) {
-    return Error(ErrorKind::unsupported, "threads sum rows of f32 and bf16 only")
-        .with("format", name_of(in.format));
-  }
-  TRY(meet(index, in, out));
+  BRAID_CHECK(in.rows == out.rows && in.cols == out.cols && in.format == out.format,
+              "([{}, {}] into [{}, {}])", in.rows, in.cols, out.rows, out.cols);
+  if (!can_sum(in.format)) return cannot_sum(in.format);
+  const Gather rows{in, out};
+  TRY(meet(index, {Kind::all_reduce, {&rows, 1}, {}}));
   sum_columns(index);
   part();
   return {};
 }
 
+Status LocalGroup::all_gather_v(size_t index, std::span<const Gather> buffers,
+                                std::span<const int32_t> counts) {
+  const Call call{Kind::all_gather_v, buffers, counts};
+  if (const Status room = check_room(index, call); !room.ok()) {
+    fail(room.error());
+    return room;
+  }
+  TRY(meet(index, call));
+  fetch_rows(index);
+  part();
+  return {};
+}
+
+Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& out,
+                                    std::span<const int32_t> counts) {
+  if (!can_sum(in.format)) return cannot_sum(in.format);
+  const Gather rows{in, out};
+  const Call call{Kind::reduce_scatter_v, {&rows, 1}, counts};
+  if (const Status room = check_room(index, call); !room.ok()) {
+    fail(room.error());
+    return room;
+  }
+  TRY(meet(index, call));
+  sum_rows(index);
+  part();
+  return {};
+}
+
 // Waits until all members are here: all of them go on, or none does.
-Status LocalGroup::meet(size_t index, const Rows& in, const Rows& out) {
+Status LocalGroup::meet(size_t index, const Call& call) {
   std::unique_lock lock(mutex_);
   if (!failure_.ok()) return failure_;
-  posted_[index] = {in, out, true};
+  posted_[index] = {call, true};
   if (++arrived_ == size()) {
     failure_ = check_alike();
     arrived_ = 0;
@@ -95,53 +130,145 @@ void LocalGroup::part() {
 
 namespace {
 
-// Columns [first, last) of the sums, to all outs.
+// Sums of columns [first_col, first_col + cols) of `ins`, in their order.
 template <typename T>
-struct ColumnSums {
-  int64_t first;
-  int64_t last;
+class RowSums {
+ public:
+  RowSums(std::vector<Rows> ins, int64_t first_col, int64_t cols)
+      : ins_(std::move(ins)), first_(first_col), sums_(static_cast<size_t>(cols)) {}
 
-  static T* row(const Rows& rows, int64_t index) {
-    return reinterpret_cast<T*>(rows.data + index * rows.stride);
-  }
-
-  template <typename Posts>
-  void run(const Posts& posted, int64_t rows) const {
-    std::vector<float> sums(static_cast<size_t>(last - first));
-    for (int64_t r = 0; r < rows; ++r) {
-      std::fill(sums.begin(), sums.end(), -0.0f);  // −0 + x is x, whatever the sign of x
-      for (const auto& post : posted) {
-        const T* in = row(post.in, r) + first;
-        for (size_t i = 0; i < sums.size(); ++i) sums[i] += to_float(in[i]);
-      }
-      for (const auto& post : posted) {
-        T* out = row(post.out, r) + first;
-        for (size_t i = 0; i < sums.size(); ++i) out[i] = from_float<T>(sums[i]);
-      }
+  void add(int64_t row) {
+    std::fill(sums_.begin(), sums_.end(), -0.0f);  // −0 + x is x, whatever the sign of x
+    for (const Rows& rows : ins_) {
+      const T* in = at(rows, row);
+      for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += to_float(in[i]);
     }
   }
+  void write(const Rows& rows, int64_t row) const {
+    T* out = at(rows, row);
+    for (size_t i = 0; i < sums_.size(); ++i) out[i] = from_float<T>(sums_[i]);
+  }
+
+ private:
+  T* at(const Rows& rows, int64_t row) const {
+    return reinterpret_cast<T*>(rows.data + row * rows.stride) + first_;
+  }
+
+  std::vector<Rows> ins_;
+  int64_t first_;
+  std::vector<float> sums_;
 };
+
+// Calls visit(T()) with the type of a format that can be summed.
+template <typename Visit>
+void with_type(Format format, Visit visit) {
+  if (format == Format::f32) return visit(float{});
+  visit(bf16{});
+}
 
 }  // namespace
 
+// The `buffer`-th buffer that each member gives.
+std::vector<Rows> LocalGroup::ins_of(size_t buffer) const {
+  std::vector<Rows> ins;
+  for (const Posted& posted : posted_) ins.push_back(posted.call.buffers[buffer].in);
+  return ins;
+}
+
 void LocalGroup::sum_columns(size_t index) const {
-  const Rows& shape = posted_.front().in;
+  const Rows shape = posted_.front().call.buffers[0].in;
   const auto n = static_cast<int64_t>(size());
   const auto i = static_cast<int64_t>(index);
   const int64_t first = shape.cols * i / n;
   const int64_t last = shape.cols * (i + 1) / n;
-  if (shape.format == Format::f32) return ColumnSums<float>{first, last}.run(posted_, shape.rows);
-  ColumnSums<bf16>{first, last}.run(posted_, shape.rows);
+  with_type(shape.format, [&]<typename T>(T) {
+    RowSums<T> sums(ins_of(0), first, last - first);
+    for (int64_t row = 0; row < shape.rows; ++row) {
+      sums.add(row);
+      for (const Posted& posted : posted_) sums.write(posted.call.buffers[0].out, row);
+    }
+  });
+}
+
+void LocalGroup::fetch_rows(size_t index) const {
+  const Call& call = posted_[index].call;
+  for (size_t buffer = 0; buffer < call.buffers.size(); ++buffer) {
+    const Rows& out = call.buffers[buffer].out;
+    const auto row_bytes = static_cast<size_t>(out.cols * bytes_of(out.format));
+    int64_t to = 0;
+    for (size_t member = 0; member < size(); ++member) {
+      const Rows& in = posted_[member].call.buffers[buffer].in;
+      for (int64_t row = 0; row < call.counts[member]; ++row, ++to) {
+        std::memcpy(out.data + to * out.stride, in.data + row * in.stride, row_bytes);
+      }
+    }
+  }
+}
+
+void LocalGroup::sum_rows(size_t index) const {
+  const Call& call = posted_[index].call;
+  const Rows& out = call.buffers[0].out;
+  const int64_t first = first_of(call.counts, static_cast<int32_t>(index));
+  with_type(out.format, [&]<typename T>(T) {
+    RowSums<T> sums(ins_of(0), 0, out.cols);
+    for (int64_t row = 0; row < call.counts[index]; ++row) {
+      sums.add(first + row);
+      sums.write(out, row);
+    }
+  });
+}
+
+bool LocalGroup::alike(const Call& a, const Call& b) {
+  const auto one_shape = [&](const Gather& x, const Gather& y) {
+    return x.in.cols == y.in.cols && x.in.format == y.in.format &&
+           (!a.counts.empty() || x.in.rows == y.in.rows);
+  };
+  return a.kind == b.kind &&
+         std::equal(a.counts.begin(), a.counts.end(), b.counts.begin(), b.counts.end()) &&
+         std::equal(a.buffers.begin(), a.buffers.end(), b.buffers.begin(), b.buffers.end(),
+                    one_shape);
+}
+
+// "[3, 8] f32", or with the members' counts as rows: "[1 + 0 + 2, 8] f32, [1 + 0 + 2, 2] i32".
+std::string LocalGroup::text_of(const Call& call) {
+  std::vector<std::string> texts;
+  for (const Gather& buffer : call.buffers) {
+    const std::string rows = call.counts.empty() ? fmt::format("{}", buffer.in.rows)
+                                                 : fmt::format("{}", fmt::join(call.counts, " + "));
+    texts.push_back(fmt::format("[{}, {}] {}", rows, buffer.in.cols, name_of(buffer.in.format)));
+  }
+  const std::string_view verb = call.kind == Kind::all_reduce     ? ""
+                                : call.kind == Kind::all_gather_v ? "gather "
+                                                                  : "reduce and scatter ";
+  return fmt::format("{}{}", verb, fmt::join(texts, ", "));
+}
+
+// Whether a member's buffers hold what the counts say, and are of one shape each.
+Status LocalGroup::check_room(size_t index, const Call& call) const {
+  bool fits = call.counts.size() == size() &&
+              std::all_of(call.counts.begin(), call.counts.end(), [](int32_t n) { return n >= 0; });
+  for (const Gather& buffer : call.buffers) {
+    if (!fits) break;
+    const Rows& own = call.kind == Kind::all_gather_v ? buffer.in : buffer.out;
+    const Rows& all = call.kind == Kind::all_gather_v ? buffer.out : buffer.in;
+    fits = own.cols == all.cols && own.format == all.format && own.rows >= call.counts[index] &&
+           all.rows >= total_of(call.counts);
+  }
+  if (fits) return {};
+  return Error(ErrorKind::fault, "a rank's rows are not those that a collective's counts say")
+      .with("rank", ranks_[index])
+      .with("ranks", size())
+      .with("rows", text_of(call));
 }
 
 Status LocalGroup::check_alike() const {
   for (size_t index = 1; index < size(); ++index) {
-    if (alike(posted_[0].in, posted_[index].in)) continue;
+    if (alike(posted_[0].call, posted_[index].call)) continue;
     return Error(ErrorKind::fault, "ranks meet in a collective with different rows")
         .with("rank", ranks_[0])
-        .with("rows", text_of(posted_[0].in))
+        .with("rows", text_of(posted_[0].call))
         .with("other rank", ranks_[index])
-        .with("its rows", text_of(posted_[index].in));
+        .with("its rows", text_of(posted_[index].call));
   }
   return {};
 }
@@ -155,7 +282,7 @@ Error LocalGroup::late(size_t waiting) const {
       .with("missing rank", fmt::format("{}", fmt::join(missing, ", ")))
       .with("waiting rank", ranks_[waiting])
       .with("collective", meetings_ + 1)
-      .with("rows", text_of(posted_[waiting].in))
+      .with("rows", text_of(posted_[waiting].call))
       .with("milliseconds", timeout_.count());
 }
 

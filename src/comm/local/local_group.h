@@ -5,14 +5,16 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "comm/comm.h"
 
 namespace braid::comm {
 
-// Deterministic: every element is summed in float32 in the order of the members. The members
-// compute a part of the columns each, and write it to all.
+// Deterministic: every element is summed in float32 in the order of the members. In an all_reduce
+// the members compute a part of the columns each, and write it to all; in the collectives with
+// counts each fetches from all others what it is to have.
 class LocalGroup {
  public:
   // `ranks`: the members by their numbers in the world, for messages. A member that comes
@@ -27,17 +29,33 @@ class LocalGroup {
 
  private:
   class Member;
+  enum class Kind { all_reduce, all_gather_v, reduce_scatter_v };
+  // What a member came with. The spans are the caller's: they live until it parts.
+  struct Call {
+    Kind kind = Kind::all_reduce;
+    std::span<const Gather> buffers;
+    std::span<const int32_t> counts;  // none for an all_reduce
+  };
   struct Posted {
-    Rows in;
-    Rows out;
+    Call call;
     bool here = false;  // has come to the meeting that is being waited for
   };
 
   size_t size() const { return ranks_.size(); }
   Status all_reduce(size_t index, const Rows& in, const Rows& out);
-  Status meet(size_t index, const Rows& in, const Rows& out);
+  Status all_gather_v(size_t index, std::span<const Gather> buffers,
+                      std::span<const int32_t> counts);
+  Status reduce_scatter_v(size_t index, const Rows& in, const Rows& out,
+                          std::span<const int32_t> counts);
+  Status meet(size_t index, const Call& call);
   void part();
+  std::vector<Rows> ins_of(size_t buffer) const;
   void sum_columns(size_t index) const;
+  void fetch_rows(size_t index) const;
+  void sum_rows(size_t index) const;
+  static bool alike(const Call& a, const Call& b);
+  static std::string text_of(const Call& call);
+  Status check_room(size_t index, const Call& call) const;
   Status check_alike() const;
   Error late(size_t waiting) const;
   void fail(const Error& why);
