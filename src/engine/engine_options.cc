@@ -12,6 +12,11 @@ Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions op
         .with("max_position_embeddings", config.max_positions)
         .remedy("Lower --context-length.");
   }
+  if (options.layout.dp > 1) {
+    return Error(ErrorKind::unsupported, "requests are not dealt out to groups of ranks yet")
+        .with("dp", options.layout.dp)
+        .remedy("Leave dp at 1, or raise tp.");
+  }
   model::ModelOptions& sizes = options.worker.model;
   sizes.layout = TRY(layout::make_layout(model::layout_sizes(config), options.layout));
   sizes.page_size = options.page_size;

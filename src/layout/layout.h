@@ -20,8 +20,8 @@ struct ModelSizes {
 
 struct LayoutOptions {
   int32_t tp = 1;  // ranks that share every attention and dense layer
-  int32_t ep = 1;  // ranks, or groups of ranks, that have different experts
-  int32_t dp = 1;  // copies of the attention layers: 1
+  int32_t ep = 0;  // groups of ranks that have different experts; 0: 1, or all ranks where dp > 1
+  int32_t dp = 1;  // groups of tp ranks that have different requests, and the experts together
   bool operator==(const LayoutOptions&) const = default;
 };
 
@@ -34,14 +34,16 @@ struct Mesh {
   }
 };
 
-// Ranks that sum together; several groups of disjoint ranks where `groups` has more than one.
+// Ranks that exchange rows; several groups of disjoint ranks where `groups` has more than one.
 struct Communicator {
   std::vector<std::vector<int32_t>> groups;
   bool operator==(const Communicator&) const = default;
 };
 
 struct Layout {
-  // Communicators that sum over the first axis of a mesh, its second, and both; −1: none is needed.
+  // Communicators along the first axis of a mesh, its second, and both; −1: none is needed. With
+  // dp > 1 rows get to the experts and back along attention's axes one after the other, so that the
+  // experts' mesh needs none.
   using Sums = std::array<int32_t, 3>;
 
   int32_t world = 1;
@@ -51,12 +53,12 @@ struct Layout {
   Sums attention_sums = {-1, -1, -1};
   Sums moe_sums = {-1, -1, -1};
 
-  // "2 ranks: attention tp 2; experts ep 1 x tp 2"
+  // "2 ranks: attention tp 2; experts ep 1 x tp 2", or "attention dp 2 x tp 1"
   std::string to_string() const;
 };
 
 // The layout of these options, world = dp · tp = moe_ep · moe_tp. `usage` with the constraint that
-// they violate and the nearest legal layout; `unsupported` for dp > 1.
+// they violate and the nearest legal layout.
 Result<Layout> make_layout(const ModelSizes& model, const LayoutOptions& options);
 
 }  // namespace braid::layout

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace braid::layout {
 namespace {
 
@@ -95,8 +97,60 @@ TEST(LayoutTest, TheNearestLayoutIsLegal) {
   }
 }
 
-TEST(LayoutTest, CopiesOfTheAttentionLayersAreRefusedByName) {
-  EXPECT_NE(refusal(kSmall, {.tp = 2, .dp = 2}).find("dp = 2"), std::string::npos);
+TEST(LayoutTest, GroupsOfRanksWithTheirOwnRequestsShareTheExperts) {
+  const Layout layout = make_layout(kSmall, {.tp = 2, .dp = 2}).value();
+  EXPECT_EQ(layout.world, 4);
+  EXPECT_EQ(layout.attention.sizes, (std::array<int32_t, 2>{2, 2}));
+  EXPECT_EQ(layout.moe.sizes, (std::array<int32_t, 2>{4, 1}));  // ep: all ranks
+  EXPECT_EQ(layout.communicators,
+            (std::vector<Communicator>{{{{0, 2}, {1, 3}}}, {{{0, 1}, {2, 3}}}}));
+  EXPECT_EQ(layout.attention_sums, (Layout::Sums{0, 1, -1}));
+  EXPECT_EQ(layout.moe_sums, (Layout::Sums{-1, -1, -1}));
+  EXPECT_EQ(layout.to_string(), "4 ranks: attention dp 2 x tp 2; experts ep 4 x tp 1");
+}
+
+TEST(LayoutTest, WithoutTpAllRanksAreOneGroup) {
+  const Layout layout = make_layout(kSmall, {.ep = 2, .dp = 4}).value();
+  EXPECT_EQ(layout.moe.sizes, (std::array<int32_t, 2>{2, 2}));
+  EXPECT_EQ(layout.communicators, (std::vector<Communicator>{{{{0, 1, 2, 3}}}}));
+  EXPECT_EQ(layout.attention_sums, (Layout::Sums{0, -1, -1}));
+}
+
+TEST(LayoutTest, EveryRankIsInOneGroupOfEachCommunicator) {
+  for (const int32_t tp : {1, 2, 4}) {
+    for (const int32_t dp : {1, 2, 3, 4}) {
+      const auto layout = make_layout(kSmall, {.tp = tp, .ep = 1, .dp = dp});
+      ASSERT_TRUE(layout.ok());
+      EXPECT_EQ(layout->communicators.size(), size_t{tp > 1} + size_t{dp > 1});
+      for (const Communicator& communicator : layout->communicators) {
+        std::vector<int32_t> ranks;
+        for (const auto& group : communicator.groups) {
+          EXPECT_GT(group.size(), 1u);
+          ranks.insert(ranks.end(), group.begin(), group.end());
+        }
+        std::sort(ranks.begin(), ranks.end());
+        for (int32_t rank = 0; rank < layout->world; ++rank) {
+          EXPECT_EQ(ranks[static_cast<size_t>(rank)], rank);
+        }
+        EXPECT_EQ(std::ssize(ranks), layout->world);
+      }
+    }
+  }
+}
+
+TEST(LayoutTest, NamesTheRuleAndTheNearestLayoutWithDp) {
+  EXPECT_NE(refusal(kDense, {.tp = 2, .dp = 2}).find("dp is 1 for a model without experts"),
+            std::string::npos);
+  EXPECT_NE(refusal(kDense, {.tp = 2, .dp = 2}).find("--tp 2 --ep 1."), std::string::npos);
+  const std::string text = refusal(kSmall, {.tp = 2, .ep = 3, .dp = 2});
+  EXPECT_NE(text.find("dp = 2, rule = ep divides the number of ranks, which is dp x tp"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("--tp 2 --ep 4 --dp 2."), std::string::npos) << text;
+  EXPECT_NE(refusal(kSmall, {.tp = 2, .dp = 3}).find("ep divides the number of experts"),
+            std::string::npos);  // 6 of them, as nothing else is asked for
+  EXPECT_NE(refusal(kSmall, {.tp = 1, .dp = 0}).find("at least 1"), std::string::npos);
+  EXPECT_EQ(refusal(kSmall, {.tp = 2, .ep = 2, .dp = 3}), "legal");
 }
 
 }  // namespace

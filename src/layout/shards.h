@@ -38,8 +38,11 @@ class Shards {
   // Routed experts, and the same of each one's width.
   Share experts() const;
   Share expert_width(int64_t width) const;
-  // Whether all ranks have parts of every expert, so that the shared experts can be cut like them.
-  bool holds_all_experts() const { return layout_.moe.sizes[0] == 1; }
+  // Whether all ranks have parts of every expert and of every dense layer, so that the shared
+  // experts can be cut like the routed ones.
+  bool holds_all_experts() const {
+    return layout_.moe.sizes[0] == 1 && layout_.attention.sizes[0] == 1;
+  }
 
  private:
   ModelSizes model_;

@@ -90,5 +90,23 @@ TEST(ShardsDeathTest, NoRankBeyondTheWorld) {
   EXPECT_DEATH(Shards(model, Layout{}, 1), "rank 1 of 1");
 }
 
+// 2 groups of 2 ranks: heads and the shared experts are cut within a group, experts over all.
+TEST(ShardsTest, GroupsWithTheirOwnRequestsHoldTheSameHeads) {
+  const ModelSizes model{.num_heads = 4, .num_kv_heads = 2, .num_experts = 16};
+  const Layout layout = make_layout(model, {.tp = 2, .ep = 2, .dp = 2}).value();
+  for (int32_t rank = 0; rank < 4; ++rank) {
+    const Shards shards(model, layout, rank);
+    EXPECT_EQ(shards.heads(), (Share{rank % 2 * 2, 2, 2}));
+    EXPECT_EQ(shards.kv_heads(), (Share{rank % 2, 1, 1}));
+    EXPECT_EQ(shards.mlp_width(64), (Share{rank % 2 * 32, 32, 32}));
+    EXPECT_EQ(shards.experts(), (Share{rank / 2 * 8, 8, 8}));
+    EXPECT_EQ(shards.expert_width(64), (Share{rank % 2 * 32, 32, 32}));
+    EXPECT_FALSE(shards.holds_all_experts());
+  }
+  // Cut in four here, but the shared experts in two.
+  const Layout whole = make_layout(model, {.tp = 2, .ep = 1, .dp = 2}).value();
+  EXPECT_FALSE(Shards(model, whole, 0).holds_all_experts());
+}
+
 }  // namespace
 }  // namespace braid::layout
