@@ -26,6 +26,7 @@ InputLayout::InputLayout(const RowCounts& rows, const StepLimits& limits) {
   top_k = take(num_logits);
   chosen = take(num_logits);
   logit_count = take(1);
+  rank_rows = take(limits.dp > 1 ? limits.dp : 0);
   block_table = take(num_sequences * limits.max_blocks);
 }
 
@@ -39,6 +40,11 @@ StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
   const auto logits = [&](int64_t first, Format format) {
     return b.words(words, first, format, layout.num_logits, 1);
   };
+  ops::RankRows ranks;
+  if (limits.dp > 1) {
+    ranks = {.counts = b.placed(b.words(words, layout.rank_rows, Format::i32, limits.dp, 1), {}),
+             .own = layout.num_rows};
+  }
   return {.ids = rows(layout.ids),
           .paged = {.sequences = rows(layout.sequences),
                     .positions = rows(layout.positions),
@@ -52,6 +58,7 @@ StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
                        .top_k = logits(layout.top_k, Format::i32),
                        .seed = logits(layout.seeds, Format::u64),
                        .position = logits(layout.chosen, Format::i32)},
+          .ranks = ranks,
           .rotary_table = {}};
 }
 

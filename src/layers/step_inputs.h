@@ -4,6 +4,7 @@
 
 #include "layers/step_shape.h"
 #include "ops/attention.h"
+#include "ops/rank_rows.h"
 #include "ops/sample.h"
 
 namespace braid::layers {
@@ -15,6 +16,7 @@ struct StepLimits {
   int32_t max_blocks = 0;             // columns of the block table
   int32_t max_prefill_sequences = 8;  // sequences that may be in prefill in one step
   bool all_logits = false;            // logits for every row, not for each sequence's last
+  int32_t dp = 1;                     // groups of ranks with rows of their own
 };
 
 // First word of each field, for one shape. T rows, R rows with logits, S sequences.
@@ -35,6 +37,7 @@ struct InputLayout {
   int64_t top_k = 0;          // i32 [R, 1]
   int64_t chosen = 0;         // i32 [R, 1], position of the token to be chosen
   int64_t logit_count = 0;    // i32 [1, 1], how many of the R rows are real
+  int64_t rank_rows = 0;      // i32 [dp, 1], of each rank: ops::RankRows; nothing where dp is 1
   int64_t block_table = 0;    // i32 [S, max_blocks]
   int64_t total = 0;
 };
@@ -46,10 +49,12 @@ struct StepRows {
   Value logit_rows;
   Value logit_count;
   ops::SamplingRows sampling;
-  Value rotary_table;  // f32 [T, rotary dims], computed once a step
+  ops::RankRows ranks;  // `group` is the StepShape's to say
+  Value rotary_table;   // f32 [T, rotary dims], computed once a step
 };
 
-// Copies the step's words from the host's block to the device's and names the fields.
+// Copies the step's words from the host's block to the device's and names the fields, whose
+// placement is that of `device_words`.
 StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
                      const InputLayout& layout, const StepLimits& limits);
 

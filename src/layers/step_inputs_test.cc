@@ -44,6 +44,31 @@ TEST(InputLayoutTest, SequencesInPrefillAreBounded) {
   EXPECT_EQ(InputLayout({0, 512}, {.max_blocks = 1, .all_logits = true}).num_logits, 512);
 }
 
+TEST(InputLayoutTest, RowsOfAllRanksAreInputsWhereTheyDiffer) {
+  const RowCounts rows{.decode = 2, .prefill = 3};
+  const InputLayout alone(rows, {.max_blocks = 4});
+  const InputLayout one_of_three(rows, {.max_blocks = 4, .dp = 3});
+  EXPECT_EQ(alone.block_table, alone.rank_rows);
+  EXPECT_EQ(one_of_three.block_table, one_of_three.rank_rows + 3);
+  EXPECT_EQ(one_of_three.total, alone.total + 3);
+
+  flow::Residents residents;
+  const int32_t words = residents.declare({.name = "words",
+                                           .format = Format::i32,
+                                           .rows = 1000,
+                                           .cols = 1,
+                                           .lifetime = flow::Lifetime::carried});
+  ops::Builder b(residents, {.attention = {3, 1}, .moe = {3, 1}});
+  const flow::Placement own{.axes = {flow::Shard::row_sharded, flow::Shard::replicated}};
+  const StepRows fields = step_inputs(b, b.resident(words), b.resident(words, own), one_of_three,
+                                      {.max_blocks = 4, .dp = 3});
+  EXPECT_EQ(b.num_rows(fields.ranks.counts), 3);
+  EXPECT_EQ(b.info(fields.ranks.counts).first_row, one_of_three.rank_rows);
+  EXPECT_EQ(b.placement(fields.ranks.counts), flow::Placement{});  // all ranks know them
+  EXPECT_EQ(b.placement(fields.ids), own);
+  EXPECT_EQ(fields.ranks.own, 5);
+}
+
 TEST(InputLayoutTest, OneOpBringsAllInputs) {
   flow::Residents residents;
   const StepLimits limits{.max_blocks = 4};

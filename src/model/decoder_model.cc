@@ -19,6 +19,8 @@ namespace {
 using ops::Placement;
 using ops::Shard;
 
+// Rows that differ along dp.
+constexpr Placement kOwnRows = {.axes = {Shard::row_sharded, Shard::replicated}};
 // Weights split over tp, or over the experts' mesh, by rows or by columns.
 constexpr Placement kRows = {.axes = {Shard::replicated, Shard::row_sharded}};
 constexpr Placement kColumns = {.axes = {Shard::replicated, Shard::col_sharded}};
@@ -76,7 +78,9 @@ DecoderModel::DecoderModel(ModelConfig config, ModelOptions options)
 }
 
 layers::StepLimits DecoderModel::limits() const {
-  return {.max_blocks = options_.max_blocks, .all_logits = options_.probes.all_logits};
+  return {.max_blocks = options_.max_blocks,
+          .all_logits = options_.probes.all_logits,
+          .dp = options_.layout.attention.sizes[0]};
 }
 
 int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dtype,
@@ -196,7 +200,7 @@ layers::MoeWeights DecoderModel::moe_weights(ops::Builder& b, int64_t layer,
     return index == kAbsent ? Value{} : b.resident(index);
   };
   const auto step_rows = [&](int32_t index) {
-    return index == kAbsent ? Value{} : b.rows(b.resident(index), 0, layout.num_rows);
+    return index == kAbsent ? Value{} : b.rows(b.resident(index, kOwnRows), 0, layout.num_rows);
   };
   const int64_t slots = shards_.experts().count;
   const int64_t slot_rows = 2 * shards_.expert_width(moe.expert_width).padded;
@@ -279,8 +283,9 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const 
   if (options_.part != Part::model) return build_part(shape);
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
-  layers::StepRows rows = layers::step_inputs(b, b.resident(state_.inputs_host),
-                                              b.resident(state_.inputs), layout, limits());
+  layers::StepRows rows = layers::step_inputs(
+      b, b.resident(state_.inputs_host), b.resident(state_.inputs, kOwnRows), layout, limits());
+  rows.ranks.group = shape.group.total();
   rows.rotary_table =
       ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
                         cos_sin_multiplier(config_.rotary));

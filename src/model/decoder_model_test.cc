@@ -74,6 +74,75 @@ TEST_P(EveryModelTest, RanksDifferInTheirValuesAlone) {
   }
 }
 
+// The Schedules of all ranks of a layout, each with its group's own rows.
+std::vector<flow::Schedule> schedules_of(const std::string& name, const layout::Layout& layout,
+                                         const std::vector<layers::StepShape>& shapes) {
+  ModelOptions options = small_options();
+  options.layout = layout;
+  std::vector<flow::Schedule> schedules;
+  for (options.rank = 0; options.rank < layout.world; ++options.rank) {
+    const int32_t group = layout.attention.coordinates(options.rank)[0];
+    const DecoderModel model = golden_model(name, options);
+    const auto program = model.build(shapes[static_cast<size_t>(group)]);
+    EXPECT_TRUE(program.ok()) << program.status().to_string();
+    schedules.push_back(flow::compile(program.value()).value());
+    const auto report = flow::check_schedule(schedules.back());
+    EXPECT_TRUE(report.ok()) << report.status().to_string();
+  }
+  return schedules;
+}
+
+Result<flow::CheckReport> joint_proof(const layout::Layout& layout,
+                                      const std::vector<flow::Schedule>& schedules) {
+  std::vector<flow::CommunicatorGroup> groups;
+  for (size_t id = 0; id < layout.communicators.size(); ++id) {
+    for (const auto& members : layout.communicators[id].groups) {
+      groups.push_back({static_cast<int32_t>(id), members});
+    }
+  }
+  std::vector<const flow::Schedule*> all;
+  for (const flow::Schedule& schedule : schedules) all.push_back(&schedule);
+  return flow::check_joint(all, groups);
+}
+
+int64_t moe_layers(const ModelConfig& config) {
+  int64_t layers = 0;
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) layers += config.is_moe(layer);
+  return layers;
+}
+
+// One group in prefill, one decoding, one with a row of padding, one with none: collectives over
+// groups depend on what is alike in all of them alone.
+TEST_P(EveryModelTest, GroupsWithDifferentRowsMeet) {
+  const ModelConfig config = golden_model(GetParam(), small_options()).config();
+  if (!config.moe) return;  // refused by make_layout
+  const layers::RowCounts most{3, 12};
+  const std::vector<layers::StepShape> shapes = {
+      {{0, 12}, most}, {{3, 0}, most}, {{1, 0}, most}, {{0, 0}, most}};
+  for (const auto& [dp, tp, ep] :
+       {std::tuple{2, 1, 0}, {2, 2, 0}, {2, 2, 1}, {2, 2, 2}, {4, 1, 0}, {4, 1, 1}, {4, 2, 0}}) {
+    const auto layout =
+        layout::make_layout(layout_sizes(config), {.tp = tp, .ep = ep, .dp = dp}).value();
+    std::vector<flow::Schedule> schedules = schedules_of(GetParam(), layout, shapes);
+    const auto report = joint_proof(layout, schedules);
+    ASSERT_TRUE(report.ok()) << report.status().to_string();
+    // A gather and its way back a MoE layer, in each of tp groups; with tp two sums a layer.
+    EXPECT_EQ(report->collectives,
+              2 * moe_layers(config) * tp + (tp > 1 ? 2 * config.num_layers * dp : 0));
+  }
+}
+
+TEST_P(EveryModelTest, GroupsThatDisagreeOnTheLargestOneDontMeet) {
+  const ModelConfig config = golden_model(GetParam(), small_options()).config();
+  if (!config.moe) return;
+  const auto layout = layout::make_layout(layout_sizes(config), {.dp = 2}).value();
+  const auto report =
+      joint_proof(layout, schedules_of(GetParam(), layout, {shape(3, 0), {{3, 0}, {4, 0}}}));
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.status().to_string().find("all_gather_v"), std::string::npos)
+      << report.status().to_string();
+}
+
 INSTANTIATE_TEST_SUITE_P(Goldens, EveryModelTest,
                          ::testing::Values("glm4_moe", "deepseek_v2", "deepseek_v3", "qwen2",
                                            "qwen3_moe", "mixtral"),

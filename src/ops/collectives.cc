@@ -22,22 +22,12 @@ Work all_reduce_work(const void* desc, std::span<const Type> types) {
           .link_bytes = 2 * (ranks - 1) / ranks * braid::ops::bytes(types[0])};
 }
 
-// Order-dependent, so that no two different lists of numbers are likely to agree.
-uint64_t signature_of(std::initializer_list<int64_t> numbers) {
-  uint64_t hash = 0x9e3779b97f4a7c15u;
-  for (const int64_t number : numbers) {
-    hash = (hash ^ static_cast<uint64_t>(number)) * 0xbf58476d1ce4e5b9u;
-    hash ^= hash >> 29;
-  }
-  return hash;
-}
-
 // Which rows are summed is part of it: chunks of one size must not meet crosswise.
 std::optional<Collective> all_reduce_collective(const void* desc, std::span<const Type> types) {
   const auto& reduce = *static_cast<const AllReduceDesc*>(desc);
   const Type& in = types[0];
   return Collective{.communicator = reduce.communicator,
-                    .signature = signature_of(
+                    .signature = braid::ops::signature_of(
                         {reduce.communicator, reduce.ranks, static_cast<int64_t>(reduce.method),
                          static_cast<int64_t>(in.format), in.first_row, in.rows, in.cols})};
 }

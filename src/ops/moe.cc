@@ -74,8 +74,12 @@ Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
   return out;
 }
 
-Dispatched dispatch(Builder& b, Value x, const Routing& routing) {
+Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks) {
   const Placement& from = b.placement(x);
+  if (from.axes[0] == Shard::row_sharded) {
+    const GatheredRows all = all_gather_v(b, {x, routing.ids, routing.weights}, ranks);
+    return {all.rows, {all.ids, all.weights}};
+  }
   b.require(from == Placement{}, "no collective moves these rows to the experts", {x});
   const Placement to{.mesh = flow::Mesh::moe};
   return {b.placed(x, to), {b.placed(routing.ids, to), b.placed(routing.weights, to)}};

@@ -3,6 +3,7 @@
 
 #include "kernels/moe/moe_desc.h"
 #include "ops/gemm.h"
+#include "ops/rank_rows.h"
 
 namespace braid::ops {
 
@@ -39,8 +40,9 @@ struct ExpertSlots {
   int32_t count = 0;
 };
 
-// Attention mesh → MoE mesh. Rows that every rank of the MoE mesh holds already are only renamed.
-Dispatched dispatch(Builder& b, Value x, const Routing& routing);
+// Attention mesh → MoE mesh. Rows that every rank of the MoE mesh holds already are only renamed;
+// rows that differ along dp are gathered.
+Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks = {});
 
 // Orders the choices by slot, those of experts that are elsewhere left out; `places` tells
 // combine() where each went.

@@ -1,9 +1,11 @@
 #include "ops/register_collectives_cpu.h"
 
+#include <array>
 #include <cstring>
 #include <vector>
 
 #include "ops/collectives.h"
+#include "ops/rank_rows.h"
 
 namespace braid::ops {
 namespace {
@@ -14,22 +16,34 @@ comm::Rows rows_of(const flow::Arg& arg) {
   return {arg.data, arg.stride, arg.rows, arg.cols, arg.format};
 }
 
+Status find_communicator(int32_t communicator, int32_t ranks, const Communicators& communicators) {
+  const auto id = static_cast<size_t>(communicator);
+  if (id < communicators.size() && communicators[id]->size() == ranks) return {};
+  return Error(ErrorKind::internal, "this rank has no such communicator")
+      .with("communicator", communicator)
+      .with("ranks", ranks);
+}
+
+Status need_summable(Format format) {
+  if (format == Format::f32 || format == Format::bf16) return {};
+  return Error(ErrorKind::unsupported, "the CPU sums rows of f32 and bf16 only")
+      .with("format", name_of(format));
+}
+
 Status can_reduce(const AllReduceDesc& desc, std::span<const flow::Type> types,
                   const Communicators& communicators) {
   if (desc.method != ReduceMethod::direct) {
     return Error(ErrorKind::unsupported, "the CPU has no copy engines").with("op", "all_reduce");
   }
-  if (types[0].format != Format::f32 && types[0].format != Format::bf16) {
-    return Error(ErrorKind::unsupported, "the CPU sums rows of f32 and bf16 only")
-        .with("format", name_of(types[0].format));
+  TRY(need_summable(types[0].format));
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+void clear(const comm::Rows& rows, int64_t first, int value) {
+  for (int64_t row = first; row < rows.rows; ++row) {
+    std::memset(rows.data + row * rows.stride, value,
+                static_cast<size_t>(rows.cols * bytes_of(rows.format)));
   }
-  const auto id = static_cast<size_t>(desc.communicator);
-  if (id >= communicators.size() || communicators[id]->size() != desc.ranks) {
-    return Error(ErrorKind::internal, "this rank has no such communicator")
-        .with("communicator", desc.communicator)
-        .with("ranks", desc.ranks);
-  }
-  return {};
 }
 
 void launch_reduce(const AllReduceDesc& desc, flow::Args args, const Communicators& communicators,
@@ -37,10 +51,60 @@ void launch_reduce(const AllReduceDesc& desc, flow::Args args, const Communicato
   const comm::Rows out = rows_of(args[1]);
   comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
   if (communicator.all_reduce(rows_of(args[0]), out, queue).ok()) return;
-  for (int64_t row = 0; row < out.rows; ++row) {
-    std::memset(out.data + row * out.stride, 0,
-                static_cast<size_t>(out.cols * bytes_of(out.format)));
-  }
+  clear(out, 0, 0);
+}
+
+std::span<const int32_t> counts_of(const flow::Arg& arg) {
+  return {arg.row<const int32_t>(0), static_cast<size_t>(arg.rows)};
+}
+
+void launch_gather(const AllGatherVDesc& desc, flow::Args args, const Communicators& communicators,
+                   device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  std::array<comm::Gather, 3> buffers;
+  for (size_t i = 0; i < 3; ++i) buffers[i] = {rows_of(args[1 + i]), rows_of(args[4 + i])};
+  const std::span<const int32_t> counts = counts_of(args[0]);
+  const bool gathered = communicator.all_gather_v(buffers, counts, queue).ok();
+  clear(buffers[1].out, gathered ? comm::total_of(counts) : 0, 0xff);  // ids of −1
+}
+
+void launch_scatter(const ReduceScatterVDesc& desc, flow::Args args,
+                    const Communicators& communicators, device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  const comm::Rows out = rows_of(args[2]);
+  const std::span<const int32_t> counts = counts_of(args[0]);
+  const bool summed = communicator.reduce_scatter_v(rows_of(args[1]), out, counts, queue).ok();
+  clear(out, summed ? counts[static_cast<size_t>(communicator.rank())] : 0, 0);
+}
+
+// A launcher without scratch memory from functions that take the rank's communicators.
+template <typename Desc>
+flow::Launcher launcher_of(Communicators of_rank,
+                           Status (*check)(const Desc&, std::span<const flow::Type>,
+                                           const Communicators&),
+                           void (*launch)(const Desc&, flow::Args, const Communicators&,
+                                          device::Queue*)) {
+  flow::Launcher launcher;
+  launcher.can_implement = [of_rank, check](const void* desc, std::span<const flow::Type> types) {
+    return check(*static_cast<const Desc*>(desc), types, of_rank);
+  };
+  launcher.workspace_bytes = [](const void*, std::span<const flow::Type>) { return int64_t{0}; };
+  launcher.launch = [of_rank, launch](const void* desc, flow::Args args, flow::Workspace,
+                                      device::Queue* queue) {
+    launch(*static_cast<const Desc*>(desc), args, of_rank, queue);
+  };
+  return launcher;
+}
+
+Status can_gather(const AllGatherVDesc& desc, std::span<const flow::Type> /*types*/,
+                  const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+Status can_scatter(const ReduceScatterVDesc& desc, std::span<const flow::Type> types,
+                   const Communicators& communicators) {
+  TRY(need_summable(types[1].format));
+  return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 
 }  // namespace
@@ -48,16 +112,10 @@ void launch_reduce(const AllReduceDesc& desc, flow::Args args, const Communicato
 void register_collectives_cpu(flow::LauncherTable& table,
                               std::span<comm::Communicator* const> communicators) {
   const Communicators of_rank(communicators.begin(), communicators.end());
-  flow::Launcher launcher;
-  launcher.can_implement = [of_rank](const void* desc, std::span<const flow::Type> types) {
-    return can_reduce(*static_cast<const AllReduceDesc*>(desc), types, of_rank);
-  };
-  launcher.workspace_bytes = [](const void*, std::span<const flow::Type>) { return int64_t{0}; };
-  launcher.launch = [of_rank](const void* desc, flow::Args args, flow::Workspace,
-                              device::Queue* queue) {
-    launch_reduce(*static_cast<const AllReduceDesc*>(desc), args, of_rank, queue);
-  };
-  table.add<AllReduceDesc>(std::move(launcher));
+  table.add<AllReduceDesc>(launcher_of<AllReduceDesc>(of_rank, can_reduce, launch_reduce));
+  table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, launch_gather));
+  table.add<ReduceScatterVDesc>(
+      launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, launch_scatter));
 }
 
 }  // namespace braid::ops

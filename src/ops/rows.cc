@@ -98,13 +98,17 @@ bool gets_to(const Placement& term, const Placement& target) {
 }  // namespace
 
 Value sum_to(Builder& b, std::initializer_list<Value> terms, Placement placement,
-             std::string_view label) {
+             std::string_view label, const RankRows& ranks) {
   struct LikeTerms {
     MeshSizes::Sum over;
     Value sum;
   };
   InlineVector<LikeTerms, 4> sums;
-  for (const Value term : terms) {
+  const bool scatters = placement.axes[0] == Shard::row_sharded;
+  for (Value term : terms) {
+    if (scatters && is_partial_over_experts(b, term)) {
+      term = reduce_scatter_v(b, term, ranks, label);
+    }
     b.require(gets_to(b.placement(term), placement), "a term can be reduced to the sum's placement",
               {term});
     const MeshSizes::Sum over = b.meshes().sum_over(b.placement(term));

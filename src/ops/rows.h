@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/rows/rows_desc.h"
-#include "ops/builder.h"
+#include "ops/rank_rows.h"
 
 namespace braid::ops {
 
@@ -14,9 +14,11 @@ Value add(Builder& b, Value a, Value other, std::string_view label);
 
 // The sum of `terms` [T, H] at `placement`: terms that are Partial over the same ranks are added,
 // then each sum is reduced once; terms that stand there already are only renamed, whatever their
-// mesh. The only function, with dispatch(), whose operands are of two meshes.
+// mesh. A term of all ranks' rows gets to a placement with different rows along dp by a
+// reduce_scatter_v, for which `ranks` is needed. The only function, with dispatch(), whose operands
+// are of two meshes.
 Value sum_to(Builder& b, std::initializer_list<Value> terms, Placement placement,
-             std::string_view label);
+             std::string_view label, const RankRows& ranks = {});
 
 // Copies `from` to `to`, both of one shape and format; read_back does so on lane copy.
 void copy(Builder& b, Value from, Value to);
