@@ -103,11 +103,14 @@ const auto kQuantized =
 
 std::string test_name(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
 
-void expect_reference(const std::string& name, const layout::LayoutOptions& layout) {
+// `others`: requests beside the one whose numbers are known.
+void expect_reference(const std::string& name, const layout::LayoutOptions& layout,
+                      int32_t others = 0) {
   const bool quantized = name.find("fp") != std::string::npos;
   const auto engine = open_engine(golden_folder(name), all_probes(96, layout));
   Tap tap(*engine);
   const std::vector<int32_t> ids = golden_ids(name, "input_ids");
+  for (int32_t other = 0; other < others; ++other) submit(*engine, {ids[1], ids[2]}, 5 + 3 * other);
   const auto request = submit(*engine, ids, 1);
   run_to_end(*engine);
   const std::vector<TokenRecord>& records = tap.of(request);
@@ -134,6 +137,20 @@ TEST_P(GoldenTest, SeveralRanksMatchTheReference) {
   }
   const bool two_heads = GetParam().starts_with("deepseek");
   EXPECT_EQ(layouts, two_heads || !config.moe ? 2 : 5);
+}
+
+// Groups of ranks with requests of their own: the known request runs on the first one, the others
+// idle, or on the last one, the others decoding at first and idle then.
+TEST_P(GoldenTest, GroupsOfRanksMatchTheReference) {
+  const model::ModelConfig config = model::load_config(golden_folder(GetParam())).value();
+  if (!config.moe) return;  // refused
+  for (const auto& [dp, tp, ep] :
+       {std::tuple{2, 1, 0}, {2, 1, 1}, {2, 2, 0}, {2, 2, 2}, {4, 1, 0}, {4, 1, 2}}) {
+    SCOPED_TRACE(fmt::format("dp {} tp {} ep {}", dp, tp, ep));
+    for (const int32_t others : {0, dp - 1}) {
+      expect_reference(GetParam(), {.tp = tp, .ep = ep, .dp = dp}, others);
+    }
+  }
 }
 
 TEST_P(GreedyTest, GreedyContinuationIsTheReferences) {

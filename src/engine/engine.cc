@@ -40,14 +40,17 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
 }
 
 Engine::Engine(EngineOptions options, std::unique_ptr<Ranks> ranks)
-    : options_(std::move(options)),
-      ranks_(std::move(ranks)),
-      pool_(options_.num_blocks),
-      scheduler_({.max_running = options_.max_running,
-                  .chunked_prefill_size = options_.chunked_prefill_size,
-                  .max_prefill_sequences = worker().model().limits().max_prefill_sequences,
-                  .page_size = options_.page_size},
-                 pool_) {}
+    : options_(std::move(options)), ranks_(std::move(ranks)) {
+  const GroupSizes sizes = group_sizes(options_);
+  const SchedulerOptions of_group = {
+      .max_running = sizes.max_running,
+      .chunked_prefill_size = sizes.chunked_prefill_size,
+      .max_prefill_sequences = worker().model().limits().max_prefill_sequences,
+      .page_size = options_.page_size};
+  for (int32_t group = 0; group < ranks_->num_groups(); ++group) {
+    groups_.push_back(std::make_unique<Group>(options_.num_blocks, of_group));
+  }
+}
 
 Result<RequestId> Engine::submit(Request request) {
   if (request.prompt.empty()) {
@@ -77,45 +80,109 @@ Result<RequestId> Engine::submit(Request request) {
   sequence->id = last_request_ + 1;
   sequence->tokens = request.prompt;
   sequence->request = std::move(request);
-  TRY(scheduler_.add(std::move(sequence)));
+  TRY(least_loaded().add(std::move(sequence)));
   return ++last_request_;
+}
+
+// The one with the fewest sequences; the first of equals.
+Scheduler& Engine::least_loaded() {
+  const auto least = std::min_element(groups_.begin(), groups_.end(), [](auto& a, auto& b) {
+    return a->scheduler.size() < b->scheduler.size();
+  });
+  return (*least)->scheduler;
+}
+
+bool Engine::cancel(RequestId id) {
+  return std::any_of(groups_.begin(), groups_.end(),
+                     [id](const auto& group) { return group->scheduler.cancel(id); });
+}
+
+bool Engine::idle() const {
+  return std::all_of(groups_.begin(), groups_.end(),
+                     [](const auto& group) { return group->scheduler.idle(); });
+}
+
+int64_t Engine::preemptions() const {
+  int64_t all = 0;
+  for (const auto& group : groups_) all += group->scheduler.preemptions();
+  return all;
+}
+
+// The next step of all groups; each learns how many rows the largest has.
+std::vector<GroupStep> Engine::plan() {
+  std::vector<GroupStep> steps;
+  layers::RowCounts most;
+  for (const auto& group : groups_) {
+    GroupStep step{.plan = group->scheduler.plan(step_ + 1), .shape = {}, .logit_rows = {}};
+    const layers::RowCounts rows = step.plan.rows();
+    step.shape.own = {layers::bucket_of(rows.decode), layers::bucket_of(rows.prefill)};
+    most.decode = std::max(most.decode, step.shape.own.decode);
+    most.prefill = std::max(most.prefill, step.shape.own.prefill);
+    if (step.plan.empty()) step.shape.own = layers::kIdleRows;
+    steps.push_back(std::move(step));
+  }
+  for (GroupStep& step : steps) step.shape.group = most;
+  return steps;
+}
+
+// Writes the inputs of all ranks, which include the exact row counts of all groups.
+void Engine::fill_inputs(std::span<GroupStep> steps) {
+  const layers::StepLimits limits = worker().model().limits();
+  std::vector<int32_t> rank_rows;
+  for (const GroupStep& step : steps) {
+    if (steps.size() > 1) rank_rows.push_back(rows_to_last(step.plan, step.shape.own));
+  }
+  for (int32_t group = 0; group < std::ssize(steps); ++group) {
+    GroupStep& step = steps[static_cast<size_t>(group)];
+    step.logit_rows = fill_words(step.plan, step.shape.own, limits, options_.page_size,
+                                 ranks_->leader(group).host_words(step_), rank_rows);
+    ranks_->share_inputs(step_, group, layers::InputLayout(step.shape.own, limits).total);
+    for (const auto* part : {&step.plan.decode, &step.plan.prefill}) {
+      for (const PlannedRows& planned : *part) {
+        planned.sequence->computed += planned.count;
+        planned.sequence->last_step = step_;
+      }
+    }
+  }
+}
+
+Status Engine::run(std::span<const GroupStep> steps) {
+  std::vector<layers::StepShape> shapes;
+  for (const GroupStep& step : steps) shapes.push_back(step.shape);
+  return ranks_->run(shapes, step_);
 }
 
 Result<std::vector<TokenEvent>> Engine::step() {
   TRY(Status(failure_));
-  const Plan plan = scheduler_.plan(step_ + 1);
-  if (plan.empty()) return std::vector<TokenEvent>{};
-  const layers::RowCounts rows = plan.rows();
-  const layers::RowCounts bucket{layers::bucket_of(rows.decode), layers::bucket_of(rows.prefill)};
-  const layers::StepShape shape{.own = bucket, .group = bucket};
-  ++step_;
-  const layers::StepLimits limits = worker().model().limits();
-  const std::vector<LogitRow> logit_rows =
-      fill_words(plan, bucket, limits, options_.page_size, worker().host_words(step_));
-  ranks_->share_inputs(step_, layers::InputLayout(bucket, limits).total);
-  for (const auto* part : {&plan.decode, &plan.prefill}) {
-    for (const PlannedRows& planned : *part) {
-      planned.sequence->computed += planned.count;
-      planned.sequence->last_step = step_;
-    }
+  std::vector<GroupStep> steps = plan();
+  std::vector<TokenEvent> events;
+  if (std::all_of(steps.begin(), steps.end(),
+                  [](const GroupStep& step) { return step.plan.empty(); })) {
+    return events;
   }
-  if (preparer_) preparer_(step_, plan, shape);
-  failure_ = ranks_->run(shape, step_);
+  ++step_;
+  fill_inputs(steps);
+  if (preparer_) preparer_(step_, steps);
+  failure_ = run(steps);
   TRY(Status(failure_));
-  pool_.step_done(step_);
-  if (observer_) observer_(step_, plan, shape, logit_rows);
-  return deliver(logit_rows);
+  for (const auto& group : groups_) group->pool.step_done(step_);
+  if (observer_) observer_(step_, steps);
+  for (int32_t group = 0; group < std::ssize(steps); ++group) {
+    deliver(group, steps[static_cast<size_t>(group)].logit_rows, events);
+  }
+  return events;
 }
 
-std::vector<TokenEvent> Engine::deliver(const std::vector<LogitRow>& logit_rows) {
-  const std::span<const int32_t> sampled = worker().sampled(step_);
-  std::vector<TokenEvent> events;
+void Engine::deliver(int32_t group, const std::vector<LogitRow>& logit_rows,
+                     std::vector<TokenEvent>& events) {
+  Scheduler& scheduler = groups_[static_cast<size_t>(group)]->scheduler;
+  const std::span<const int32_t> sampled = ranks_->leader(group).sampled(step_);
   for (size_t row = 0; row < logit_rows.size(); ++row) {
     if (!logit_rows[row].samples) continue;
     Sequence* sequence = logit_rows[row].sequence;
     if (sequence->request.max_tokens == 0) {  // only the prompt was wanted
       events.push_back({.request = sequence->id, .finished = FinishReason::length});
-      scheduler_.finish(sequence);
+      scheduler.finish(sequence);
       continue;
     }
     const int32_t token = sampled[row];
@@ -127,10 +194,9 @@ std::vector<TokenEvent> Engine::deliver(const std::vector<LogitRow>& logit_rows)
     } else if (sequence->generated() >= sequence->request.max_tokens) {
       event.finished = FinishReason::length;
     }
-    if (event.finished) scheduler_.finish(sequence);
+    if (event.finished) scheduler.finish(sequence);
     events.push_back(event);
   }
-  return events;
 }
 
 }  // namespace braid::engine

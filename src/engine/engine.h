@@ -1,5 +1,6 @@
 // Engine: requests in, tokens out. Continuous batching over the ranks of a layout, which all run
-// the same steps.
+// the same steps. Requests are dealt out to the groups of ranks along dp; each has a scheduler and
+// KV blocks of its own, and one without requests runs the others' collectives all the same.
 #pragma once
 
 #include "engine/ranks.h"
@@ -8,14 +9,16 @@
 
 namespace braid::engine {
 
-// Sees a step after it has run: its number, plan and rows with logits. For evaluation and tests.
-using StepObserver =
-    std::function<void(int64_t step, const Plan& plan, const layers::StepShape& shape,
-                       const std::vector<LogitRow>& logit_rows)>;
+// A step of one group of ranks.
+struct GroupStep {
+  Plan plan;
+  layers::StepShape shape;
+  std::vector<LogitRow> logit_rows;
+};
 
-// Sees a step before it runs, to place what the step reads beside its inputs (forced experts).
-using StepPreparer =
-    std::function<void(int64_t step, const Plan& plan, const layers::StepShape& shape)>;
+// Sees a step of all groups after it has run, for evaluation and tests; or before it runs, to place
+// what the step reads beside its inputs (forced experts).
+using StepObserver = std::function<void(int64_t step, std::span<const GroupStep> groups)>;
 
 class Engine {
  public:
@@ -34,37 +37,51 @@ class Engine {
   // max_tokens exceeds the context, sampling parameters out of range.
   Result<RequestId> submit(Request request);
   // Takes a request out; false when it is not here (any more).
-  bool cancel(RequestId id) { return scheduler_.cancel(id); }
+  bool cancel(RequestId id);
 
   // Runs one step of what is queued; the tokens that it gave. After a step that failed, all later
   // ones return its error.
   Result<std::vector<TokenEvent>> step();
-  bool idle() const { return scheduler_.idle(); }
+  bool idle() const;
 
-  // Rank 0, whose logits and sampled ids are those of all ranks.
+  // Rank 0; where there is one group of ranks, its logits and sampled ids are those of all.
   Worker& worker() { return (*ranks_)[0]; }
   Ranks& ranks() { return *ranks_; }
   const EngineOptions& options() const { return options_; }
   const model::ModelConfig& config() const { return (*ranks_)[0].model().config(); }
   int64_t steps() const { return step_; }
-  int64_t preemptions() const { return scheduler_.preemptions(); }
-  void set_preparer(StepPreparer preparer) { preparer_ = std::move(preparer); }
-  // See BlockPool::keep_log.
-  void keep_lease_log(std::vector<flow::Lease>* log) { pool_.keep_log(log); }
+  int64_t preemptions() const;
+  void set_preparer(StepObserver preparer) { preparer_ = std::move(preparer); }
+  // See BlockPool::keep_log; of one group's ranks.
+  void keep_lease_log(std::vector<flow::Lease>* log, int32_t group = 0) {
+    groups_[static_cast<size_t>(group)]->pool.keep_log(log);
+  }
   void set_observer(StepObserver observer) { observer_ = std::move(observer); }
 
  private:
+  // What the ranks of one group share.
+  struct Group {
+    Group(int32_t num_blocks, const SchedulerOptions& options)
+        : pool(num_blocks), scheduler(options, pool) {}
+    BlockPool pool;
+    Scheduler scheduler;
+  };
+
   Engine(EngineOptions options, std::unique_ptr<Ranks> ranks);
-  std::vector<TokenEvent> deliver(const std::vector<LogitRow>& logit_rows);
+  Scheduler& least_loaded();
+  std::vector<GroupStep> plan();
+  void fill_inputs(std::span<GroupStep> steps);
+  Status run(std::span<const GroupStep> steps);
+  void deliver(int32_t group, const std::vector<LogitRow>& logit_rows,
+               std::vector<TokenEvent>& events);
 
   EngineOptions options_;
   std::unique_ptr<Ranks> ranks_;
-  BlockPool pool_;
-  Scheduler scheduler_;
+  std::vector<std::unique_ptr<Group>> groups_;
   RequestId last_request_ = 0;
   int64_t step_ = 0;
   Status failure_;
-  StepPreparer preparer_;
+  StepObserver preparer_;
   StepObserver observer_;
 };
 

@@ -1,5 +1,7 @@
 #include "engine/engine_options.h"
 
+#include <algorithm>
+
 namespace braid::engine {
 
 Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions options) {
@@ -12,19 +14,21 @@ Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions op
         .with("max_position_embeddings", config.max_positions)
         .remedy("Lower --context-length.");
   }
-  if (options.layout.dp > 1) {
-    return Error(ErrorKind::unsupported, "requests are not dealt out to groups of ranks yet")
-        .with("dp", options.layout.dp)
-        .remedy("Leave dp at 1, or raise tp.");
-  }
   model::ModelOptions& sizes = options.worker.model;
   sizes.layout = TRY(layout::make_layout(model::layout_sizes(config), options.layout));
   sizes.page_size = options.page_size;
   sizes.num_blocks = options.num_blocks;
   sizes.max_blocks = blocks_for(options.context_length, options.page_size);
-  sizes.max_rows = {.decode = layers::bucket_of(options.max_running),
-                    .prefill = layers::bucket_of(options.chunked_prefill_size)};
+  const GroupSizes of_group = group_sizes(options);
+  sizes.max_rows = {.decode = layers::bucket_of(of_group.max_running),
+                    .prefill = layers::bucket_of(of_group.chunked_prefill_size)};
   return options;
+}
+
+GroupSizes group_sizes(const EngineOptions& options) {
+  const int32_t groups = std::max(options.layout.dp, 1);
+  return {.max_running = (options.max_running + groups - 1) / groups,
+          .chunked_prefill_size = std::max(options.chunked_prefill_size / groups, 1)};
 }
 
 int32_t blocks_for(int64_t tokens, int32_t page_size) {

@@ -21,17 +21,24 @@ struct WorkerOptions {
 struct EngineOptions {
   WorkerOptions worker;  // its model options' sizes and layout are filled in from what follows
   layout::LayoutOptions layout;
-  int32_t context_length = 0;  // tokens of prompt and answer; 0: the model's own limit
-  int32_t max_running = 8;     // sequences in a step
-  int32_t chunked_prefill_size = 512;
+  int32_t context_length = 0;          // tokens of prompt and answer; 0: the model's own limit
+  int32_t max_running = 8;             // sequences in a step, on all groups of ranks together
+  int32_t chunked_prefill_size = 512;  // prefill rows in a step, likewise
   int32_t page_size = 16;
-  int32_t num_blocks = 0;  // KV blocks; 0: as plan_memory() finds
+  int32_t num_blocks = 0;  // KV blocks of every rank; 0: as plan_memory() finds
 };
 
 // Fills in the context where none is given, the sizes of the model's buffers and the layout.
 // `usage` when the context is longer than the model's positions or the layout is not legal for the
 // model.
 Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions options);
+
+// What of these one group of ranks with its own requests has.
+struct GroupSizes {
+  int32_t max_running = 0;
+  int32_t chunked_prefill_size = 0;
+};
+GroupSizes group_sizes(const EngineOptions& options);
 
 // Blocks that hold `tokens` tokens.
 int32_t blocks_for(int64_t tokens, int32_t page_size);

@@ -29,7 +29,7 @@ Status run_to_end(Engine& engine) {
 // Takes the hooks off the engine again, since they refer to locals.
 class Hooks {
  public:
-  Hooks(Engine& engine, StepPreparer preparer, StepObserver observer) : engine_(engine) {
+  Hooks(Engine& engine, StepObserver preparer, StepObserver observer) : engine_(engine) {
     engine.set_preparer(std::move(preparer));
     engine.set_observer(std::move(observer));
   }
@@ -154,9 +154,9 @@ Result<ForcedRouting> read_forced_routing(const std::string& path, const model::
 
 Result<Logits> evaluate_logits(Engine& engine, std::span<const int32_t> ids,
                                const ForcedRouting* forced) {
-  Worker& worker = engine.worker();
-  const model::StateBuffers& state = worker.model().state();
-  const model::Probes& probes = worker.model().options().probes;
+  Ranks& ranks = engine.ranks();
+  const model::StateBuffers& state = engine.worker().model().state();
+  const model::Probes& probes = engine.worker().model().options().probes;
   BRAID_CHECK(probes.all_logits && probes.force_routing == (forced != nullptr), "(probes)");
   const int64_t columns = top_k(engine.config());
   Logits out{.num_tokens = std::ssize(ids), .vocab_size = engine.config().vocab_size};
@@ -166,27 +166,32 @@ Result<Logits> evaluate_logits(Engine& engine, std::span<const int32_t> ids,
     const size_t size = ids.size() * static_cast<size_t>(columns);
     out.routing[layer] = {LayerExperts(size), std::vector<float>(size)};
   }
-  const auto prepare = [&](int64_t, const Plan& plan, const layers::StepShape& shape) {
+  const auto prepare = [&](int64_t, std::span<const GroupStep> groups) {
     if (forced == nullptr) return;
-    for (int32_t rank = 0; rank < engine.ranks().size(); ++rank) {
-      const StepRows step(engine.ranks()[rank], plan, shape);
+    for (int32_t rank = 0; rank < ranks.size(); ++rank) {
+      const GroupStep& group = groups[static_cast<size_t>(ranks.group_of(rank))];
+      const StepRows step(ranks[rank], group.plan, group.shape);
       for (const auto& [layer, experts] : *forced) {
         step.place_experts(state.forced_ids[static_cast<size_t>(layer)], columns, experts);
       }
     }
   };
-  const auto observe = [&](int64_t, const Plan& plan, const layers::StepShape& shape,
-                           const std::vector<LogitRow>& rows) {
-    for (size_t row = 0; row < rows.size(); ++row) {
-      const int64_t at = rows[row].position * out.vocab_size;
+  const auto observe_group = [&](Worker& worker, const GroupStep& group) {
+    for (size_t row = 0; row < group.logit_rows.size(); ++row) {
+      const int64_t at = group.logit_rows[row].position * out.vocab_size;
       fetch_logits(worker, row,
                    {&out.values[static_cast<size_t>(at)], static_cast<size_t>(out.vocab_size)});
     }
-    const StepRows step(worker, plan, shape);
+    const StepRows step(worker, group.plan, group.shape);
     for (auto& [layer, routing] : out.routing) {
       const auto i = static_cast<size_t>(layer);
       step.fetch<int32_t>(state.expert_ids[i], columns, routing.experts);
       step.fetch<float>(state.expert_weights[i], columns, routing.weights);
+    }
+  };
+  const auto observe = [&](int64_t, std::span<const GroupStep> groups) {
+    for (int32_t group = 0; group < std::ssize(groups); ++group) {
+      observe_group(ranks.leader(group), groups[static_cast<size_t>(group)]);
     }
   };
   const Hooks hooks(engine, prepare, observe);
@@ -213,12 +218,10 @@ double Likelihood::perplexity() const { return std::exp(mean_nll()); }
 Result<Likelihood> evaluate_likelihood(Engine& engine, std::span<const int32_t> ids, int64_t window,
                                        const std::function<void(int64_t)>& progress) {
   BRAID_CHECK(window > 0 && ids.size() >= 2, "({} ids in windows of {})", ids.size(), window);
-  Worker& worker = engine.worker();
   Likelihood likelihood;
   std::map<RequestId, int64_t> first_of;  // the first id of each request's window
   std::vector<float> logits(static_cast<size_t>(engine.config().vocab_size));
-  const auto observe = [&](int64_t, const Plan&, const layers::StepShape&,
-                           const std::vector<LogitRow>& rows) {
+  const auto observe_group = [&](Worker& worker, const std::vector<LogitRow>& rows) {
     for (size_t row = 0; row < rows.size(); ++row) {
       const int64_t first = first_of.at(rows[row].sequence->id);
       const int64_t target = ids[static_cast<size_t>(first + rows[row].position + 1)];
@@ -227,6 +230,11 @@ Result<Likelihood> evaluate_likelihood(Engine& engine, std::span<const int32_t> 
     }
     likelihood.tokens += std::ssize(rows);
     if (progress) progress(std::ssize(rows));
+  };
+  const auto observe = [&](int64_t, std::span<const GroupStep> groups) {
+    for (int32_t group = 0; group < std::ssize(groups); ++group) {
+      observe_group(engine.ranks().leader(group), groups[static_cast<size_t>(group)].logit_rows);
+    }
   };
   const Hooks hooks(engine, nullptr, observe);
   const int64_t inputs = std::ssize(ids) - 1;  // the last id is a target only

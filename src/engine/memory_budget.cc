@@ -15,9 +15,10 @@ constexpr double kSpare = 0.1;  // of what is available: for the tokenizer, thre
 
 std::string human(int64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
 
-// Blocks for max_running full contexts.
+// Blocks of a rank for its group's full contexts.
 int64_t wanted_blocks(const EngineOptions& options) {
-  return int64_t{options.max_running} * blocks_for(options.context_length, options.page_size);
+  return int64_t{group_sizes(options).max_running} *
+         blocks_for(options.context_length, options.page_size);
 }
 
 // As many as wanted, as far as they fit into `bytes`; at least one.
@@ -29,11 +30,13 @@ int32_t blocks_within(int64_t bytes, int64_t block_bytes, const EngineOptions& o
 std::string describe_cache(int32_t num_blocks, const EngineOptions& options) {
   std::string text =
       fmt::format("{} tokens in {} blocks", int64_t{num_blocks} * options.page_size, num_blocks);
-  const auto contexts = static_cast<double>(num_blocks) * options.max_running /
-                        static_cast<double>(wanted_blocks(options));
-  if (contexts < options.max_running) {
+  if (options.layout.dp > 1) text += fmt::format(" on each of {} groups", options.layout.dp);
+  const int32_t most = group_sizes(options).max_running;
+  const auto contexts =
+      static_cast<double>(num_blocks) * most / static_cast<double>(wanted_blocks(options));
+  if (contexts < most) {
     text += fmt::format(": {:.1f} of {} full contexts, later requests may have to wait", contexts,
-                        options.max_running);
+                        most);
   }
   return text;
 }

@@ -50,6 +50,8 @@ class Scheduler {
   // Takes a sequence out by id, running or waiting; false when it is not here.
   bool cancel(RequestId id);
 
+  // Sequences that are here, running or waiting.
+  size_t size() const { return waiting_.size() + running_.size(); }
   bool idle() const { return waiting_.empty() && running_.empty(); }
   int64_t preemptions() const { return preemptions_; }
 

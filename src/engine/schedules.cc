@@ -17,8 +17,12 @@ Result<int64_t> Schedules::workspace_bytes() const {
   for (const layers::RowCounts rows :
        {most, layers::RowCounts{most.decode, 0}, layers::RowCounts{0, most.prefill},
         layers::RowCounts{most.decode, 1}, layers::RowCounts{1, most.prefill}}) {
-    const auto step = TRY(compile({rows, rows}));
-    bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
+    // With ranks that have rows of their own, another one may have the most at the same time.
+    for (const layers::RowCounts group : {rows, most}) {
+      const auto step = TRY(compile({rows, group}));
+      bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
+      if (model_.limits().dp == 1) break;
+    }
   }
   return bytes;
 }

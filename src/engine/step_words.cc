@@ -36,6 +36,10 @@ class Filler {
     }
   }
 
+  void set_rank_rows(std::span<const int32_t> rank_rows) {
+    std::copy(rank_rows.begin(), rank_rows.end(), at(layout_.rank_rows));
+  }
+
   std::vector<LogitRow> finish() {
     *at(layout_.logit_count) = static_cast<int32_t>(logit_rows_.size());
     return std::move(logit_rows_);
@@ -69,8 +73,11 @@ class Filler {
 
 std::vector<LogitRow> fill_words(const Plan& plan, const layers::RowCounts& rows,
                                  const layers::StepLimits& limits, int32_t page_size,
-                                 std::span<int32_t> words) {
+                                 std::span<int32_t> words, std::span<const int32_t> rank_rows) {
+  BRAID_CHECK(std::ssize(rank_rows) == (limits.dp > 1 ? limits.dp : 0), "(rows of {} ranks of {})",
+              rank_rows.size(), limits.dp);
   Filler filler(rows, limits, page_size, words);
+  filler.set_rank_rows(rank_rows);
   int64_t row = 0;
   for (const PlannedRows& planned : plan.decode) filler.add(planned, row++);
   row = rows.decode;
@@ -79,6 +86,11 @@ std::vector<LogitRow> fill_words(const Plan& plan, const layers::RowCounts& rows
     row += planned.count;
   }
   return filler.finish();
+}
+
+int32_t rows_to_last(const Plan& plan, const layers::RowCounts& rows) {
+  const layers::RowCounts planned = plan.rows();
+  return planned.prefill > 0 ? rows.decode + planned.prefill : planned.decode;
 }
 
 }  // namespace braid::engine

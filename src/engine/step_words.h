@@ -16,9 +16,14 @@ struct LogitRow {
 };
 
 // Writes every word of `layout`; rows beyond the plan's are padding (sequence and slot −1).
-// Without limits.all_logits only rows that sample get logits.
+// Without limits.all_logits only rows that sample get logits. `rank_rows`: rows_to_last() of every
+// group of ranks; none where there is one group.
 std::vector<LogitRow> fill_words(const Plan& plan, const layers::RowCounts& rows,
                                  const layers::StepLimits& limits, int32_t page_size,
-                                 std::span<int32_t> words);
+                                 std::span<int32_t> words, std::span<const int32_t> rank_rows = {});
+
+// How many of a step's rows there are up to the plan's last one: decode rows, and where there are
+// any in prefill, the decode bucket's padding and these.
+int32_t rows_to_last(const Plan& plan, const layers::RowCounts& rows);
 
 }  // namespace braid::engine

@@ -82,6 +82,23 @@ TEST_F(StepWordsTest, AllRowsGetLogitsWhenAsked) {
   EXPECT_EQ(field(layout.logit_rows, 6), (std::vector<int32_t>{0, 2, 3, 4, 5, -1}));
 }
 
+TEST_F(StepWordsTest, RowsOfAllGroupsAreAmongThem) {
+  limits_.dp = 3;
+  const InputLayout layout(rows_, limits_);
+  words_.assign(static_cast<size_t>(layout.total), 12345);
+  const std::vector<int32_t> rank_rows = {6, 0, 9};
+  fill_words(plan_, rows_, limits_, 4, words_, rank_rows);
+  EXPECT_EQ(field(layout.rank_rows, 3), rank_rows);
+  EXPECT_EQ(std::count(words_.begin(), words_.end(), 12345), 0);
+}
+
+TEST_F(StepWordsTest, RowsAreCountedUpToTheLastRealOne) {
+  EXPECT_EQ(rows_to_last(plan_, rows_), 2 + 4);  // with a row of padding behind the decode row
+  plan_.prefill.clear();
+  EXPECT_EQ(rows_to_last(plan_, rows_), 1);
+  EXPECT_EQ(rows_to_last({}, {}), 0);
+}
+
 TEST_F(StepWordsTest, EveryWordIsWritten) {
   fill(false);
   EXPECT_EQ(std::count(words_.begin(), words_.end(), 12345), 0);

@@ -1,6 +1,7 @@
 #include "engine/verification.h"
 
 #include <algorithm>
+#include <array>
 
 #include "ops/register_cpu.h"
 
@@ -88,6 +89,19 @@ std::vector<StepShape> representative_shapes(const RowCounts& most) {
   return shapes;
 }
 
+std::vector<std::vector<StepShape>> unequal_shapes(const RowCounts& most, int32_t dp) {
+  std::vector<std::vector<StepShape>> steps;
+  if (dp == 1) return steps;
+  const std::array<RowCounts, 3> rows = {{layers::kIdleRows, {0, most.prefill}, {most.decode, 0}}};
+  for (size_t turn = 0; turn < rows.size(); ++turn) {
+    std::vector<StepShape>& of_groups = steps.emplace_back();
+    for (size_t group = 0; group < static_cast<size_t>(dp); ++group) {
+      of_groups.push_back({.own = rows[(group + turn) % rows.size()], .group = most});
+    }
+  }
+  return steps;
+}
+
 // One rank's model and kernels, as its Worker has them.
 struct StepCompiler::Rank {
   Rank(const model::ModelConfig& config, const WorkerOptions& options)
@@ -100,15 +114,15 @@ struct StepCompiler::Rank {
   Schedules schedules;
 };
 
-StepCompiler::StepCompiler(const model::ModelConfig& config, const WorkerOptions& options) {
-  const layout::Layout& layout = options.model.layout;
-  for (size_t id = 0; id < layout.communicators.size(); ++id) {
-    for (const std::vector<int32_t>& members : layout.communicators[id].groups) {
+StepCompiler::StepCompiler(const model::ModelConfig& config, const WorkerOptions& options)
+    : layout_(options.model.layout) {
+  for (size_t id = 0; id < layout_.communicators.size(); ++id) {
+    for (const std::vector<int32_t>& members : layout_.communicators[id].groups) {
       groups_.push_back({static_cast<int32_t>(id), members});
     }
   }
   WorkerOptions of_rank = options;
-  for (int32_t rank = 0; rank < layout.world; ++rank) {
+  for (int32_t rank = 0; rank < layout_.world; ++rank) {
     of_rank.model.rank = rank;
     ranks_.push_back(std::make_unique<Rank>(config, of_rank));
   }
@@ -117,8 +131,15 @@ StepCompiler::StepCompiler(const model::ModelConfig& config, const WorkerOptions
 StepCompiler::~StepCompiler() = default;
 
 Result<RankSteps> StepCompiler::compile(const StepShape& shape) const {
+  return compile(std::vector<StepShape>(static_cast<size_t>(layout_.attention.sizes[0]), shape));
+}
+
+Result<RankSteps> StepCompiler::compile(std::span<const StepShape> of_groups) const {
   RankSteps steps;
-  for (const auto& rank : ranks_) steps.push_back(TRY(rank->schedules.compile(shape)));
+  for (size_t rank = 0; rank < ranks_.size(); ++rank) {
+    const auto group = layout_.attention.coordinates(static_cast<int32_t>(rank))[0];
+    steps.push_back(TRY(ranks_[rank]->schedules.compile(of_groups[static_cast<size_t>(group)])));
+  }
   return steps;
 }
 
@@ -157,11 +178,15 @@ Result<StepRecording> StepRecording::record(Engine& engine, std::span<const Requ
   Ranks& ranks = engine.ranks();
   for_each_rank(ranks, clear_carried);
   ranks.set_execution(/*serial=*/true, {});
-  engine.set_preparer([&](int64_t number, const Plan&, const StepShape& shape) {
-    const std::span<const int32_t> words = ranks[0].host_words(number);
-    recording.steps_.push_back({number, shape, {words.begin(), words.end()}, {}});
+  engine.set_preparer([&](int64_t number, std::span<const GroupStep> groups) {
+    Step& step = recording.steps_.emplace_back(Step{number, {}, {}, {}});
+    for (int32_t group = 0; group < ranks.num_groups(); ++group) {
+      const std::span<const int32_t> words = ranks.leader(group).host_words(number);
+      step.words.emplace_back(words.begin(), words.end());
+      step.shapes.push_back(groups[static_cast<size_t>(group)].shape);
+    }
   });
-  engine.set_observer([&](int64_t, const Plan&, const StepShape&, const std::vector<LogitRow>&) {
+  engine.set_observer([&](int64_t, std::span<const GroupStep>) {
     for_each_rank(ranks, [&](Worker& worker) {
       recording.steps_.back().state.push_back(carried_state(worker));
     });
@@ -183,9 +208,12 @@ Status StepRecording::replay(Ranks& ranks, const flow::Delays& delays) const {
   for (const Step& step : steps_) {
     ranks.set_execution(/*serial=*/false, of_step);
     ++of_step.seed;
-    std::copy(step.words.begin(), step.words.end(), ranks[0].host_words(step.number).begin());
-    ranks.share_inputs(step.number, std::ssize(step.words));
-    TRY(ranks.run(step.shape, step.number));
+    for (int32_t group = 0; group < ranks.num_groups(); ++group) {
+      const std::vector<int32_t>& words = step.words[static_cast<size_t>(group)];
+      std::copy(words.begin(), words.end(), ranks.leader(group).host_words(step.number).begin());
+      ranks.share_inputs(step.number, group, std::ssize(words));
+    }
+    TRY(ranks.run(step.shapes, step.number));
     for (int32_t rank = 0; rank < ranks.size(); ++rank) {
       Worker& worker = ranks[rank];
       const Status same = compare(worker.model().residents(), step.state[static_cast<size_t>(rank)],
@@ -194,7 +222,7 @@ Status StepRecording::replay(Ranks& ranks, const flow::Delays& delays) const {
       return Error(same.error())
           .with("rank", rank)
           .with("step", step.number)
-          .with("rows", step.shape.to_string())
+          .with("rows", step.shapes[static_cast<size_t>(ranks.group_of(rank))].to_string())
           .with("seed of the delays", delays.seed);
     }
   }
@@ -204,8 +232,8 @@ Status StepRecording::replay(Ranks& ranks, const flow::Delays& delays) const {
 std::vector<StepShape> StepRecording::shapes() const {
   std::vector<StepShape> shapes;
   for (const Step& step : steps_) {
-    if (std::find(shapes.begin(), shapes.end(), step.shape) == shapes.end()) {
-      shapes.push_back(step.shape);
+    for (const StepShape& shape : step.shapes) {
+      if (std::find(shapes.begin(), shapes.end(), shape) == shapes.end()) shapes.push_back(shape);
     }
   }
   return shapes;

@@ -10,6 +10,11 @@ namespace braid::engine {
 // Every decode bucket, every prefill bucket, and mixtures of both, up to the largest step.
 std::vector<layers::StepShape> representative_shapes(const layers::RowCounts& most);
 
+// Steps with different rows on the groups of ranks along dp, one shape a group: one idle, one in
+// prefill, the others decoding, in turns. None where dp is 1.
+std::vector<std::vector<layers::StepShape>> unequal_shapes(const layers::RowCounts& most,
+                                                           int32_t dp);
+
 // One step as every rank compiles it.
 using RankSteps = std::vector<std::unique_ptr<CompiledStep>>;
 
@@ -22,8 +27,10 @@ class StepCompiler {
   StepCompiler& operator=(const StepCompiler&) = delete;
   ~StepCompiler();
 
-  // The steps of all ranks, each proven on its own.
+  // The steps of all ranks, each proven on its own; with the same rows on all groups of ranks, or
+  // with a shape for each.
   Result<RankSteps> compile(const layers::StepShape& shape) const;
+  Result<RankSteps> compile(std::span<const layers::StepShape> of_groups) const;
   // The joint proof of the ranks' steps: collectives meet, nothing waits in a circle.
   Result<flow::CheckReport> check_joint(const RankSteps& steps) const;
   // Proves the order across steps for the launches that Workers make: first, second, first again,
@@ -32,6 +39,7 @@ class StepCompiler {
 
  private:
   struct Rank;
+  layout::Layout layout_;
   std::vector<flow::CommunicatorGroup> groups_;
   std::vector<std::unique_ptr<Rank>> ranks_;
 };
@@ -58,9 +66,9 @@ class StepRecording {
   using Bytes = std::vector<std::byte>;
   struct Step {
     int64_t number;
-    layers::StepShape shape;
-    std::vector<int32_t> words;
-    std::vector<std::vector<Bytes>> state;  // per rank, of every carried copy, after the step
+    std::vector<layers::StepShape> shapes;    // per group of ranks
+    std::vector<std::vector<int32_t>> words;  // likewise
+    std::vector<std::vector<Bytes>> state;    // per rank, of every carried copy, after the step
   };
 
   std::vector<Step> steps_;

@@ -94,5 +94,51 @@ INSTANTIATE_TEST_SUITE_P(Layouts, StepCompilerTest,
                            return fmt::format("tp{}ep{}", info.param.tp, info.param.ep);
                          });
 
+TEST(VerificationTest, UnequalShapesHaveEveryGroupIdleOnce) {
+  EXPECT_TRUE(unequal_shapes({4, 16}, 1).empty());
+  const auto steps = unequal_shapes({4, 16}, 3);
+  ASSERT_EQ(steps.size(), 3u);
+  for (size_t group = 0; group < 3; ++group) {
+    int idle = 0;
+    for (const auto& of_groups : steps) {
+      ASSERT_EQ(of_groups.size(), 3u);
+      EXPECT_EQ(of_groups[group].group, (RowCounts{4, 16}));
+      idle += of_groups[group].own == layers::kIdleRows ? 1 : 0;
+    }
+    EXPECT_EQ(idle, 1);
+  }
+}
+
+// 2 groups of 2 ranks, with the passes that move and split collectives.
+TEST(StepCompilerGroupsTest, GroupsWithDifferentRowsAgree) {
+  const auto config = model::load_config(model::testing::golden_folder("glm4_moe")).value();
+  WorkerOptions options;
+  options.model = {.max_rows = {2, 512}, .num_blocks = 64, .max_blocks = 64};
+  options.model.layout =
+      layout::make_layout(model::layout_sizes(config), {.tp = 2, .dp = 2}).value();
+  options.passes.dual_stream = {.mode = passes::Switch::on};
+  options.passes.chunks = {.chunks = 2};
+  const StepCompiler compiler(config, options);
+  RankSteps last;
+  for (const auto& of_groups : unequal_shapes(options.model.max_rows, 2)) {
+    auto steps = compiler.compile(of_groups);
+    ASSERT_TRUE(steps.ok()) << steps.status().to_string();
+    const auto joint = compiler.check_joint(*steps);
+    ASSERT_TRUE(joint.ok()) << joint.status().to_string();
+    // Two along dp in each of two MoE layers, for each place in a group; two sums along tp in every
+    // layer of both groups, of which chunks make more.
+    EXPECT_GE(joint->collectives, 2 * 2 * 2 + 2 * 3 * 2);
+    if (!last.empty()) {
+      const auto launches = compiler.check_launches(last, *steps);
+      EXPECT_TRUE(launches.ok()) << launches.status().to_string();
+    }
+    last = std::move(*steps);
+  }
+  // One group thinks that the largest has fewer rows.
+  const RowCounts few{2, 0}, most{2, 512};
+  const std::vector<StepShape> disagreed = {{few, few}, {few, most}};
+  EXPECT_FALSE(compiler.check_joint(*compiler.compile(disagreed)).ok());
+}
+
 }  // namespace
 }  // namespace braid::engine

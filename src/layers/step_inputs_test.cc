@@ -23,6 +23,7 @@ TEST(StepShapeTest, BucketsWasteAtMostAThird) {
 
 TEST(StepShapeTest, SaysWhatItIs) {
   EXPECT_EQ((StepShape{{4, 16}, {4, 16}}).to_string(), "decode 4, prefill 16");
+  EXPECT_EQ((StepShape{{4, 0}, {4, 16}}).to_string(), "decode 4, prefill 0 (most: 4, 16)");
 }
 
 TEST(InputLayoutTest, FieldsFollowOneAnotherWithoutOverlap) {

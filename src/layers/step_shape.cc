@@ -5,7 +5,9 @@
 namespace braid::layers {
 
 std::string StepShape::to_string() const {
-  return fmt::format("decode {}, prefill {}", own.decode, own.prefill);
+  const std::string rows = fmt::format("decode {}, prefill {}", own.decode, own.prefill);
+  if (own == group) return rows;
+  return fmt::format("{} (most: {}, {})", rows, group.decode, group.prefill);
 }
 
 int32_t bucket_of(int32_t rows) {

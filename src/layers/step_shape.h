@@ -17,15 +17,20 @@ struct RowCounts {
   auto operator<=>(const RowCounts&) const = default;
 };
 
-// own: this rank's rows, rounded up to buckets; group: the largest rank's. What is collective
-// depends on group alone, what is local on own.
+// What a rank without requests runs while others have some: a row of padding, so that no kernel and
+// no pass meets a Program without rows. It gives none to the others.
+inline constexpr RowCounts kIdleRows = {.decode = 1, .prefill = 0};
+
+// own: this rank's rows, rounded up to buckets; group: the most that any rank has of either sort.
+// Collectives between ranks with rows of their own depend on group alone, what is local on own.
 struct StepShape {
   RowCounts own;
   RowCounts group;
 
   bool operator==(const StepShape&) const = default;
   auto operator<=>(const StepShape&) const = default;
-  std::string to_string() const;  // "decode 4, prefill 0"
+  // "decode 4, prefill 0", or "decode 4, prefill 0 (most: 4, 16)" where others have more
+  std::string to_string() const;
 };
 
 // The bucket that holds `rows`: 0, 1, 2, 3, 4, 6, 8, 12, 16, 24, … so at most a third is padding.

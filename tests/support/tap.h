@@ -28,9 +28,8 @@ class Tap {
   int64_t mismatches() const { return mismatches_; }
 
  private:
-  void record(const engine::Plan& plan, const layers::StepShape& shape,
-              const std::vector<engine::LogitRow>& logit_rows);
-  TokenRecord read(int64_t row, int64_t logit_row) const;
+  void record(engine::Worker& leader, const engine::GroupStep& step);
+  TokenRecord read(engine::Worker& leader, int64_t row, int64_t logit_row) const;
 
   engine::Engine& engine_;
   std::map<engine::RequestId, std::vector<TokenRecord>> records_;
