@@ -27,7 +27,9 @@ TEST(CliRanksTest, GenerateSaysTheSameOnAllLayouts) {
   ASSERT_EQ(one.code, 0) << one.err;
   for (const Words& layout : {Words{"--tp", "2"}, Words{"--tp-size", "4", "--ep-size", "2"},
                               Words{"--tensor-parallel-size", "4", "--expert-parallel-size", "4"},
-                              Words{"--tp", "2", "--overlap-chunks", "2"}}) {
+                              Words{"--tp", "2", "--overlap-chunks", "2"}, Words{"--dp", "2"},
+                              Words{"--tp", "2", "--dp-size", "2", "--ep", "2"},
+                              Words{"--tp", "4", "--dp", "2", "--enable-dp-attention"}}) {
     const Ran several = run_braid(with(words, layout));
     ASSERT_EQ(several.code, 0) << several.err;
     EXPECT_EQ(several.out, one.out) << layout[1];
@@ -73,6 +75,27 @@ TEST(CliRanksTest, VerifyProvesRanksJointlyAndRunsThem) {
   EXPECT_GT(ran.json()["collectives"], 6 * 20);
 }
 
+TEST(CliRanksTest, VerifyProvesGroupsOfRanks) {
+  const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", "2",
+                             "--chunked-prefill-size", "64", "--max-running-requests", "4",
+                             "--delays", "2", "--quiet", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+  EXPECT_EQ(ran.json()["equal_runs"], 2);
+  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+}
+
+TEST(CliRanksTest, ExplainTellsOfGroups) {
+  const Ran ran = run_braid({"bench", "throughput", golden_folder("glm4_moe"), "--quiet",
+                             "--explain", "--tp", "4", "--dp", "2", "--enable-dp-attention",
+                             "--num-prompts", "5", "--input-len", "9", "--output-len", "3"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  for (const char* line : {"4 ranks: attention dp 2 x tp 2; experts ep 4 x tp 1",
+                           "2 groups with requests of their own", "2 all-reduces a layer over 2",
+                           "on each of 2 groups"}) {
+    EXPECT_NE(ran.err.find(line), std::string::npos) << line << "\n" << ran.err;
+  }
+}
+
 TEST(CliRanksTest, EvalForcesRoutingOnAllRanks) {
   const std::string folder = make_temp_folder();
   std::ofstream(folder + "/ids.json") << "[5, 17, 300, 4, 5, 6, 77, 42]";
@@ -89,10 +112,12 @@ TEST(CliRanksTest, EvalForcesRoutingOnAllRanks) {
     return values;
   };
   ASSERT_EQ(eval("one", {"--with-routing"}).code, 0);
-  ASSERT_EQ(eval("two", {"--force-routing", folder + "/one", "--tp", "2", "--ep", "2"}).code, 0);
-  const std::vector<float> one = logits("one"), two = logits("two");
-  ASSERT_EQ(one.size(), two.size());
-  for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], two[i], 1e-4);
+  for (const Words& layout : {Words{"--tp", "2", "--ep", "2"}, Words{"--tp", "2", "--dp", "2"}}) {
+    ASSERT_EQ(eval("two", with({"--force-routing", folder + "/one"}, layout)).code, 0);
+    const std::vector<float> one = logits("one"), two = logits("two");
+    ASSERT_EQ(one.size(), two.size());
+    for (size_t i = 0; i < one.size(); ++i) ASSERT_NEAR(one[i], two[i], 1e-4);
+  }
   std::filesystem::remove_all(folder);
 }
 
@@ -126,7 +151,10 @@ TEST(CliRanksTest, RefusesLayoutsAndNamesWithTheirRemedy) {
   EXPECT_NE(refused({"--tp", "2", "--ep", "2"}).find("model without experts"), std::string::npos);
   EXPECT_NE(refused({"--overlap-chunks", "auto"}).find("off, or a number"), std::string::npos);
   EXPECT_NE(refused({"--enable-ep-moe"}).find("--ep N"), std::string::npos);
-  EXPECT_NE(refused({"--dp", "2"}).find("with --tp and --ep"), std::string::npos);
+  EXPECT_NE(refused({"--dp", "2"}).find("dp is 1 for a model without experts"), std::string::npos);
+  EXPECT_NE(refused({"--dp", "2", "--tp", "3", "--enable-dp-attention"}).find("must divide it"),
+            std::string::npos);
+  EXPECT_NE(refused({"--pp", "2"}).find("--tp, --ep and --dp"), std::string::npos);
 }
 
 }  // namespace

@@ -6,11 +6,12 @@ namespace {
 constexpr bool kValue = true;  // the name is followed by a value
 constexpr bool kFlag = false;
 
-constexpr std::string_view kTp = "braid spreads a model over ranks with --tp and --ep so far.";
+constexpr std::string_view kTp =
+    "braid spreads a model over ranks with --tp, --ep and --dp so far.";
 constexpr std::string_view kOneProcess = "braid runs all ranks in one process so far: use --tp N.";
 constexpr std::string_view kEp = "Give the number of parts: --ep N.";
 constexpr std::string_view kNoDispatch =
-    "Every rank sees all rows so far, and nothing is dispatched: leave it out.";
+    "With --dp every rank gathers all rows in their own type; nothing else is dispatched yet.";
 constexpr std::string_view kNoServer = "braid has no server yet: use braid generate or braid chat.";
 constexpr std::string_view kKernels =
     "braid chooses kernels itself; --explain tells which and why.";
@@ -52,9 +53,6 @@ std::vector<ForeignOption> parallelism() {
     return ForeignOption{name, kValue, {}, kTp, {"1"}};
   };
   return {
-      ranks("dp"),
-      ranks("dp-size"),
-      ranks("data-parallel-size"),
       ranks("pp"),
       ranks("pp-size"),
       ranks("pipeline-parallel-size"),
@@ -65,7 +63,6 @@ std::vector<ForeignOption> parallelism() {
       {"disable-custom-all-reduce", kFlag, {}, kKernels},
       {"enable-ep-moe", kFlag, {}, kEp},
       {"enable-expert-parallel", kFlag, {}, kEp},
-      {"enable-dp-attention", kFlag, {}, kTp},
       {"enable-eplb", kFlag, {}, "Experts are dealt out in the order of their ids so far."},
       {"ep-num-redundant-experts", kValue, {}, "Every expert is on one part of the ranks.", {"0"}},
       {"moe-a2a-backend", kValue, {}, kNoDispatch, {"none"}},

@@ -85,9 +85,10 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.config = TRY(model::load_config(
       options.text("model"),
       options.has("json-model-override-args") ? options.text("json-model-override-args") : ""));
-  setting.layout = TRY(layout::make_layout(model::layout_sizes(setting.config),
-                                           {.tp = static_cast<int32_t>(options.integer("tp")),
-                                            .ep = static_cast<int32_t>(options.integer("ep"))}));
+  setting.layout = TRY(layout::make_layout(
+      model::layout_sizes(setting.config),
+      {.tp = static_cast<int32_t>(options.integer("tp")),
+       .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 1}));
   setting.json = options.flag("json");
   setting.cuda = options.text("device") == "cuda";
   const std::string& dtype = options.text("dtype");

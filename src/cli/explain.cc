@@ -60,8 +60,9 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
   std::string heads = fmt::format("attention heads a rank: {}", shards.heads().count);
   if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention)) {
     heads += fmt::format("; of keys and values: {}", shards.kv_heads().count);
-    if (gqa->num_kv_heads < layout.world) {
-      heads += fmt::format(", each on {} ranks", layout.world / gqa->num_kv_heads);
+    const int32_t tp = layout.attention.sizes[1];
+    if (gqa->num_kv_heads < tp) {
+      heads += fmt::format(", each on {} ranks", tp / gqa->num_kv_heads);
     }
   } else {
     heads += "; the latent and its cache are on every rank";
@@ -74,10 +75,17 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
                                 width.padded));
   }
   lines.emplace_back("embedding, router and head are whole on every rank");
-  lines.push_back(fmt::format(
-      "2 all-reduces a layer over {} ranks, summed in the order of the ranks: the same bits in "
-      "every run, other roundings than on one rank",
-      layout.world));
+  const auto [dp, tp] = layout.attention.sizes;
+  if (dp > 1) {
+    lines.push_back(
+        fmt::format("{} groups with requests of their own; before the experts the rows of all are "
+                    "gathered, their sums scattered behind them",
+                    dp));
+  }
+  if (tp > 1) lines.push_back(fmt::format("2 all-reduces a layer over {} ranks", tp));
+  lines.emplace_back(
+      "summed in the order of the ranks: the same bits in every run, other roundings than on one "
+      "rank");
   return lines;
 }
 

@@ -18,6 +18,24 @@ double zipf_exponent(const std::string& routing) {
   return std::strtod(routing.c_str() + routing.find(':') + 1, nullptr);
 }
 
+// With --enable-dp-attention tp counts the ranks of all groups.
+Result<layout::LayoutOptions> layout_of(const ParsedOptions& options) {
+  const auto small = [&](std::string_view name) {
+    return static_cast<int32_t>(options.integer(name));
+  };
+  layout::LayoutOptions layout{
+      .tp = small("tp"), .ep = options.has("ep") ? small("ep") : 0, .dp = small("dp")};
+  if (!options.flag("enable-dp-attention")) return layout;
+  if (layout.tp % layout.dp != 0) {
+    return Error(ErrorKind::usage, "the ranks can't be dealt out to groups of one size")
+        .with("tp", layout.tp)
+        .with("dp", layout.dp)
+        .remedy("With --enable-dp-attention --tp counts all ranks: --dp must divide it.");
+  }
+  layout.tp /= layout.dp;
+  return layout;
+}
+
 // What the options say, whatever the command needs.
 Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   engine::EngineOptions out;
@@ -28,7 +46,7 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   if (options.has("kv-blocks")) out.num_blocks = small("kv-blocks");
   out.chunked_prefill_size = small("chunked-prefill-size");
   out.page_size = small("page-size");
-  out.layout = {.tp = small("tp"), .ep = small("ep")};
+  out.layout = TRY(layout_of(options));
   engine::WorkerOptions& worker = out.worker;
   worker.step_timeout = std::chrono::seconds(options.integer("step-timeout"));
   const std::string& dtype = options.text("dtype");

@@ -33,6 +33,12 @@ class Report {
                             "waits", "workspace", "pairs", "compile µs", "check µs"));
   }
 
+  // Steps with different rows on groups of ranks, which meet if all is well.
+  void unequal(const engine::RankSteps& steps) {
+    schedules_ += std::ssize(steps);
+    for (const auto& of_rank : steps) pairs_ += of_rank->report.pairs;
+  }
+
   // The step of every rank; the line shows rank 0's.
   Status schedule(const layers::StepShape& shape, const engine::RankSteps& steps) {
     const engine::CompiledStep& step = *steps.front();
@@ -133,6 +139,32 @@ Status verify_schedules(const Context& context, const model::ModelConfig& config
   return {};
 }
 
+// The same for groups of ranks with different rows, where there are several.
+Status verify_groups(const model::ModelConfig& config, const engine::EngineOptions& options,
+                     Report& report) {
+  const engine::StepCompiler compiler(config, options.worker);
+  engine::RankSteps last;
+  for (const auto& shapes :
+       engine::unequal_shapes(options.worker.model.max_rows, options.layout.dp)) {
+    const auto found = [&](const Status& proof) {
+      return proof.ok()
+                 ? Status()
+                 : report.finding(
+                       Error(proof.error()).with("rows of the first group", shapes[0].to_string()));
+    };
+    auto steps = compiler.compile(shapes);
+    TRY(found(steps.status()));
+    if (!steps.ok()) continue;
+    report.unequal(*steps);
+    const auto joint = compiler.check_joint(*steps);
+    TRY(found(joint.status()));
+    if (joint.ok()) report.met(*joint);
+    if (!last.empty()) TRY(found(compiler.check_launches(last, *steps).status()));
+    last = std::move(*steps);
+  }
+  return {};
+}
+
 // Requests whose steps are prefill, decode, and both at once.
 std::vector<engine::Request> small_requests(const model::ModelConfig& config, uint64_t seed) {
   std::vector<engine::Request> requests;
@@ -189,6 +221,7 @@ Result<Outcome> verify(const Context& context) {
   planned = TRY(engine::resolve(session.config(), planned));
   Report report(context, session.config().num_layers);
   TRY(verify_schedules(context, session.config(), planned, report));
+  TRY(verify_groups(session.config(), planned, report));
   TRY(report.finish(runs > 0 ? TRY(verify_runs(context, session, runs, report)) : 0));
   return Outcome::success;
 }
