@@ -17,11 +17,8 @@ const Names kLayer = {"bench layer"};
 const Names kAll = {"generate",         "chat",          "eval logits", "eval perplexity",
                     "bench throughput", "bench latency", "verify"};
 // What has a model and ranks, whether it runs an engine or not.
-const Names kModels = [] {
-  Names names = kAll;
-  names.push_back("bench layer");
-  return names;
-}();
+const Names kModels = {"generate",         "chat",          "eval logits", "eval perplexity",
+                       "bench throughput", "bench latency", "verify",      "bench layer"};
 constexpr double kMillion = 1e6;
 
 bool is_json_object(std::string_view text) {
@@ -191,8 +188,7 @@ std::vector<OptionSpec> rank_options() {
       {.name = "ep",
        .type = OptionType::integer,
        .group = group,
-       .help = "parts that the experts are dealt out in, each to (ranks / ep) ranks; if not given "
-               "1, or with --dp as many as there are ranks",
+       .help = "parts that the experts are dealt out in; if not given 1, with --dp one a rank",
        .commands = kModels,
        .minimum = 1,
        .maximum = 1024,
