@@ -78,12 +78,12 @@ if python3 -c 'import torch, safetensors' 2> /dev/null; then
   qwen --tokens 1,127,1000,4096 --rounds 10 --dump "$folder" || failed=1
   run "reference" python3 tools/reference_layer.py bench/shapes/qwen2.5-72b/config.json "$folder"
 fi
-run "decode rows" glm --tokens 1,8,32,128 --context 1024
+run "decode rows" glm --tokens 1,8,32,128 --context 1024 --trace "$folder/decode.json"
 if [[ $gpus -ge 2 ]]; then
   for test in BothWays Captured Times; do
     run "sums over GPUs" tests comm_test "CudaAllReduceTest.$test*"
   done
-  run "two ranks, tp" glm --tp 2 --tokens 1,127 --check
+  run "two ranks, tp" glm --tp 2 --tokens 1,127 --check --trace "$folder/tp.json"
   run "two ranks, ep" glm --tp 2 --ep 2 --tokens 127 --check --rounds 10
   for part in down o_proj; do
     run "share hidden" qwen --tp 2 --part "$part" --tokens 4096,16384 --rounds 40 \
