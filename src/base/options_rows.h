@@ -1,0 +1,34 @@
+// The rows of braid_options(), a heading each.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/options.h"
+
+namespace braid::rows {
+
+using Names = std::vector<std::string_view>;
+
+// Commands that take the same options.
+inline const Names kGenerating = {"generate", "chat"};
+inline const Names kBench = {"bench throughput", "bench latency"};
+inline const Names kVerify = {"verify"};
+inline const Names kLayer = {"bench layer"};
+inline const Names kAll = {"generate",         "chat",          "eval logits", "eval perplexity",
+                           "bench throughput", "bench latency", "verify"};
+// What has a model and ranks, whether it runs an engine or not.
+inline const Names kModels = {"generate",         "chat",          "eval logits", "eval perplexity",
+                              "bench throughput", "bench latency", "verify",      "bench layer"};
+inline constexpr double kMillion = 1e6;
+
+std::vector<OptionSpec> model_options();
+std::vector<OptionSpec> engine_options();
+std::vector<OptionSpec> rank_options();
+std::vector<OptionSpec> sampling_options();
+std::vector<OptionSpec> eval_options();
+std::vector<OptionSpec> bench_options();
+std::vector<OptionSpec> layer_options();
+std::vector<OptionSpec> report_options();
+
+}  // namespace braid::rows

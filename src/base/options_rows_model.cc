@@ -1,0 +1,204 @@
+// What is run, and on what: model, engine, ranks.
+#include <charconv>
+
+#include "base/json.h"
+#include "base/options_rows.h"
+
+namespace braid::rows {
+namespace {
+
+bool is_json_object(std::string_view text) {
+  const auto json = parse_json(text, "option");
+  return json.ok() && json->is_object();
+}
+
+// "balanced", or "zipf:S" with a decimal S > 0.
+bool is_routing(std::string_view text) {
+  if (text == "balanced") return true;
+  if (!text.starts_with("zipf:")) return false;
+  text.remove_prefix(5);
+  double exponent = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), exponent);
+  return code == std::errc() && end == text.data() + text.size() && exponent > 0 && exponent <= 100;
+}
+
+// "off", or a number of chunks.
+bool is_chunks(std::string_view text) {
+  if (text == "off") return true;
+  int chunks = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), chunks);
+  return code == std::errc() && end == text.data() + text.size() && chunks >= 2 && chunks <= 64;
+}
+
+}  // namespace
+
+std::vector<OptionSpec> model_options() {
+  const auto group = "Model";
+  return {
+      {.name = "model",
+       .type = OptionType::path,
+       .group = group,
+       .help = "the model's folder, as published",
+       .commands = kModels,
+       .value_name = "DIR",
+       .aliases = {"model-path"},
+       .positional = true,
+       .required = true},
+      {.name = "dtype",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "type of the residual stream and of the weights; auto: float32 on the CPU",
+       .commands = kModels,
+       .standard = "auto",
+       .choices = {"auto", "float32", "bfloat16"}},
+      {.name = "load-format",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "auto reads the checkpoint, dummy fills the weights with random numbers",
+       .commands = kModels,
+       .standard = "auto",
+       .choices = {"auto", "dummy"}},
+      {.name = "routing",
+       .group = group,
+       .help = "how tokens spread over experts",
+       .commands = kModels,
+       .value_name = "HOW",
+       .accepts = is_routing,
+       .syntax = "balanced or zipf:S with 0 < S <= 100",
+       .only_with = {"load-format", "dummy"}},
+      {.name = "json-model-override-args",
+       .group = group,
+       .help = "keys that replace those of config.json",
+       .commands = kModels,
+       .value_name = "JSON",
+       .accepts = is_json_object,
+       .syntax = "a JSON object"},
+      {.name = "check-weights",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "look for NaN and infinity in every weight while loading",
+       .commands = kAll},
+  };
+}
+
+std::vector<OptionSpec> engine_options() {
+  const auto group = "Engine";
+  return {
+      {.name = "context-length",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "most tokens of a request, prompt and answer; the model's own limit if not given",
+       .commands = kAll,
+       .minimum = 1,
+       .maximum = 16 * kMillion},
+      {.name = "page-size",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "tokens of a KV block",
+       .commands = kAll,
+       .standard = "16",
+       .minimum = 1,
+       .maximum = 1024},
+      {.name = "chunked-prefill-size",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "most rows of prompts in one step",
+       .commands = kAll,
+       .standard = "2048",
+       .minimum = 1,
+       .maximum = kMillion},
+      {.name = "max-running-requests",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "most requests in one step",
+       .commands = {"bench throughput", "verify"},
+       .standard = "64",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "kv-blocks",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "KV blocks to allocate; from the free memory if not given",
+       .commands = kAll,
+       .minimum = 1,
+       .maximum = 100 * kMillion},
+      {.name = "seed",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "seed of sampling and of dummy weights and requests",
+       .commands = kModels,
+       .standard = "0",
+       .minimum = 0,
+       .maximum = 4294967295.0},
+      {.name = "dual-stream",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "run each shared expert beside the routed experts",
+       .commands = kAll,
+       .standard = "auto",
+       .choices = {"auto", "on", "off"}},
+      {.name = "dual-stream-max-tokens",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "no dual stream in steps of more rows",
+       .commands = kAll,
+       .standard = "256",
+       .minimum = 0,
+       .maximum = kMillion},
+  };
+}
+
+std::vector<OptionSpec> rank_options() {
+  const auto group = "Ranks";
+  return {
+      {.name = "tp",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "ranks that share every layer: attention by heads, MLPs by width",
+       .commands = kModels,
+       .standard = "1",
+       .minimum = 1,
+       .maximum = 1024,
+       .aliases = {"tp-size", "tensor-parallel-size"}},
+      {.name = "ep",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "parts that the experts are dealt out in; if not given 1, with --dp one a rank",
+       .commands = kModels,
+       .minimum = 1,
+       .maximum = 1024,
+       .aliases = {"ep-size", "expert-parallel-size"}},
+      {.name = "dp",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "groups of --tp ranks that have different requests, and the experts in common",
+       .commands = kAll,
+       .standard = "1",
+       .minimum = 1,
+       .maximum = 64,
+       .aliases = {"dp-size", "data-parallel-size"}},
+      {.name = "enable-dp-attention",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "let --tp count all ranks: each group of --dp has tp / dp of them",
+       .commands = kAll},
+      {.name = "overlap-chunks",
+       .group = group,
+       .help = "cut each reduction into chunks of rows that run beside what makes the next rows",
+       .commands = kAll,
+       .value_name = "N",
+       .standard = "off",
+       .accepts = is_chunks,
+       .syntax = "off, or a number of chunks from 2 to 64"},
+      {.name = "step-timeout",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "seconds that a rank waits for another one before the step fails",
+       .commands = kModels,
+       .standard = "300",
+       .minimum = 1,
+       .maximum = 86400},
+  };
+}
+
+}  // namespace braid::rows
