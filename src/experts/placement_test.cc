@@ -1,11 +1,9 @@
 #include "experts/placement.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <fstream>
 
 #include "base/json.h"
+#include "base/temp_folder.h"
 
 namespace braid::experts {
 namespace {
@@ -62,16 +60,16 @@ TEST(PlacementTest, TheTableNamesEverySlotOnce) {
 }
 
 TEST(PlacementTest, ReadsWhatItWrites) {
-  const std::string path = ::testing::TempDir() + fmt::format("placement.{}.json", getpid());
+  const TempFolder folder;
+  const std::string path = folder.file("placement.json");
   const auto placement = ExpertPlacement::parse(valid()).value();
   ASSERT_TRUE(placement.save(path).ok());
   EXPECT_EQ(ExpertPlacement::load(path).value(), placement);
-  std::ofstream(path) << "{\"format\": \"other\"}";
+  folder.write("placement.json", "{\"format\": \"other\"}");
   const std::string refused = ExpertPlacement::load(path).error().to_string();
   expect_part(refused, "not a file of this kind");
   expect_part(refused, path);
-  unlink(path.c_str());
-  EXPECT_EQ(ExpertPlacement::load(path).error().kind(), ErrorKind::not_found);
+  EXPECT_EQ(ExpertPlacement::load(folder.file("none")).error().kind(), ErrorKind::not_found);
   EXPECT_FALSE(placement.save("/nowhere/at/all.json").ok());
 }
 
