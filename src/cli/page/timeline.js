@@ -360,11 +360,9 @@ function drawOverview() {
   range = seen;
   context.fillStyle = colours.soft;
   context.fillText('all steps', 0, height / 2);
-  context.globalAlpha = .16;
-  context.fillStyle = colours.text;
+  context.fillStyle = colours.veil;
   context.fillRect(GUTTER, 0, left - GUTTER, height);
   context.fillRect(right, 0, width - right, height);
-  context.globalAlpha = 1;
   context.strokeStyle = colours.text;
   context.lineWidth = 1.5;
   context.strokeRect(left, 1, Math.max(right - left, 3), height - 2);
@@ -484,7 +482,7 @@ function showPhase(index) {
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
   const style = getComputedStyle(document.documentElement);
-  for (const key of ['attention', 'experts', 'other', 'copying', 'hidden', 'exposed', 'idle', 'stripe', 'layer', 'line', 'text', 'soft']) {
+  for (const key of ['attention', 'experts', 'other', 'copying', 'hidden', 'exposed', 'idle', 'stripe', 'layer', 'line', 'text', 'soft', 'veil']) {
     colours[key] = style.getPropertyValue('--' + key).trim();
   }
 }
