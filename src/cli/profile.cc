@@ -197,6 +197,9 @@ PageFacts facts_of(const ParsedOptions& options, Session& session) {
                  {"weights", dummy ? "made up" : "from the checkpoint"},
                  {"overlap-chunks", options.text("overlap-chunks")},
                  {"dual-stream", options.text("dual-stream")}};
+  if (options.has("emulate-link")) {
+    facts.facts.emplace_back("emulated link", options.text("emulate-link"));
+  }
   return facts;
 }
 

@@ -87,6 +87,7 @@ function see(from, to) {
   from = Math.min(Math.max(from, first - margin), last + margin - span);
   range = [from, from + span];
   draw();
+  showChosen();
 }
 function seeStep(index) {
   const [, from, to] = steps()[index];
@@ -109,7 +110,7 @@ let lanesHeight = 0;
 
 function layOut() {
   const count = ranks.reduce((sum, rank) => sum + usedLanes(rank).length, 0);
-  const height = Math.round(Math.min(34, Math.max(19, 440 / count - 6)));
+  const height = Math.round(Math.min(34, Math.max(19, 360 / count - 6)));
   let top = AXIS;
   rows = [];
   for (const rank of ranks) {
@@ -196,9 +197,14 @@ function drawWaiting(context, from, to, width, top, height) {
 }
 
 const widths = new Map();
-function drawName(context, name, left, width, middle, colour) {
+function drawName(context, name, left, width, middle, colour, around) {
   if (!widths.has(name)) widths.set(name, context.measureText(name).width);
   if (widths.get(name) + 8 > width) return;
+  if (around) {  // legible on stripes
+    context.strokeStyle = around;
+    context.lineWidth = 4;
+    context.strokeText(name, left + 4, middle + .5);
+  }
   context.fillStyle = colour;
   context.fillText(name, left + 4, middle + .5);
 }
@@ -219,7 +225,7 @@ function drawLane(context, {rank, lane, top, height}, width) {
       if (meeting) drawWaiting(context, event[START], Math.min(meeting.start, end), width, top, height);
     }
     const light = lane === COMPUTE || lane === AUX ? computeColour(op) === colours.other : false;
-    if (wide > 24) drawName(context, text(op[KIND]), left, wide, top + height / 2, light ? '#10202c' : '#fff');
+    if (wide > 24) drawName(context, text(op[KIND]), left, wide, top + height / 2, light ? '#10202c' : '#fff', lane === COMM && colours.exposed);
   });
 }
 
@@ -548,13 +554,27 @@ function chooseNext(by) {
   chosen = {rank: from.rank, event};
   const [start, wide] = [from.rank.events[event][START], from.rank.events[event][LENGTH]];
   const span = range[1] - range[0];
-  if (start < range[0] || start + wide > range[1]) see(start - span / 2, start + span / 2); else draw();
-  const box = canvas.getBoundingClientRect();
-  const row = rows.find(row => row.rank === chosen.rank && row.lane === chosen.rank.events[event][LANE]);
-  showTip(chosen, box.left + xOf(start + wide / 2, canvas.clientWidth), box.top + row.top + row.height);
+  if (start < range[0] || start + wide > range[1]) return see(start - span / 2, start + span / 2);
+  draw();
+  showChosen();
 }
 
-const middle = () => (range[0] + range[1]) / 2;
+// The tip of the chosen op, if the keyboard has chosen it and it is seen.
+function showChosen() {
+  if (!chosen || hovered) return;
+  const event = chosen.rank.events[chosen.event], middle = event[START] + event[LENGTH] / 2;
+  const box = canvas.getBoundingClientRect();
+  const row = rows.find(row => row.rank === chosen.rank && row.lane === event[LANE]);
+  const seen = row && middle >= range[0] && middle <= range[1];
+  showTip(seen ? chosen : null, box.left + xOf(middle, canvas.clientWidth), box.top + (row ? row.top + row.height : 0));
+}
+
+// What the keyboard zooms around: the chosen op, or the middle.
+function middle() {
+  const event = chosen && chosen.rank.events[chosen.event];
+  const seen = event && event[START] >= range[0] && event[START] <= range[1];
+  return seen ? event[START] + event[LENGTH] / 2 : (range[0] + range[1]) / 2;
+}
 const KEYS = {
   ArrowLeft: () => pan(-.15), ArrowRight: () => pan(.15), '+': () => zoom(.7, middle()), '=': () => zoom(.7, middle()),
   '-': () => zoom(1 / .7, middle()), '0': seeAll, '[': () => seeStep(Math.max(middleStep() - 1, 0)),
