@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/gemm/cpu/gemm.h"
 #include "model/checkpoint_source.h"
 #include "support/prompt.h"
 
@@ -23,22 +24,31 @@ class SpreadWeightsTest : public ::testing::TestWithParam<LayoutOptions> {
         source_(model::Checkpoint::open(fairytale_folder()).value(), {}),
         engine_(open_engine(fairytale_folder(), {.layout = GetParam(), .context_length = 32})) {}
 
-  // A tensor of the layer, [rows, cols].
+  static std::string in_layer(const std::string& name) {
+    return fmt::format("model.layers.{}.{}", kLayer, name);
+  }
+
+  // A tensor of the layer, [rows, cols]; or any tensor, by its whole name.
   std::vector<float> tensor(const std::string& name, int64_t rows, int64_t cols) {
+    return whole_tensor(in_layer(name), rows, cols);
+  }
+  std::vector<float> whole_tensor(const std::string& name, int64_t rows, int64_t cols) {
     std::vector<float> values(static_cast<size_t>(rows * cols));
     const std::vector<int64_t> shape = {rows, cols};
-    const Status read =
-        source_.read(fmt::format("model.layers.{}.{}", kLayer, name), shape, values);
+    const Status read = source_.read(name, shape, values);
     BRAID_CHECK(read.ok(), "{}", read.to_string());
     return values;
   }
 
-  // A rank's buffer of the layer.
+  // A rank's buffer of the layer; or any buffer.
   const float* buffer(int32_t rank, const std::string& name) {
+    return whole_buffer(rank, in_layer(name));
+  }
+  const float* whole_buffer(int32_t rank, const std::string& name) {
     engine::Worker& worker = engine_->ranks()[rank];
     const flow::Residents& residents = worker.model().residents();
     for (int32_t index = 0; index < residents.size(); ++index) {
-      if (residents[index].name == fmt::format("model.layers.{}.{}", kLayer, name)) {
+      if (residents[index].name == name) {
         columns_ = residents[index].cols;
         return reinterpret_cast<const float*>(worker.data(index));
       }
@@ -145,6 +155,39 @@ TEST_P(SpreadWeightsTest, HeadsComeWithTheirRowsAndColumns) {
     const float* of_o = buffer(rank, "self_attn.o_proj.weight");
     expect_columns(of_o, 0, o, gqa.num_heads * dim,
                    {heads.first * dim, heads.count * dim, heads.count * dim});
+  }
+}
+
+TEST_P(SpreadWeightsTest, TheVocabularyIsSplitOverTp) {
+  const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+    const std::vector<float> whole = whole_tensor(name, vocab, hidden);
+    int64_t next = 0;
+    for (int32_t rank = 0; rank < engine_->ranks().size(); ++rank) {
+      const Share here = shards(rank).vocabulary(vocab);
+      ASSERT_EQ(here.first, next);
+      const float* part = whole_buffer(rank, name);
+      EXPECT_TRUE(std::equal(part, part + here.count * hidden, whole.begin() + next * hidden));
+      next += here.count;
+    }
+    EXPECT_EQ(next, vocab);
+  }
+}
+
+// Each logit is the product that one rank would compute of the same row, bit for bit.
+TEST_P(SpreadWeightsTest, LogitsHaveTheBitsOfTheWholeHead) {
+  const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
+  const std::vector<float> head = whole_tensor("lm_head.weight", vocab, hidden);
+  const std::vector<int32_t> prompt = {7, 4000, 33, 2, 1999};
+  engine::EngineOptions options = prompt_options(prompt.size());
+  options.layout = GetParam();
+  const auto engine = open_engine(fairytale_folder(), options);
+  for (const TokenRecord& record : run_prompt(*engine, prompt)) {
+    std::vector<float> logits(static_cast<size_t>(vocab));
+    kernels::cpu::gemm<float, float, float>({}, 1, vocab, hidden,
+                                            {record.hidden.back().data(), hidden},
+                                            {head.data(), hidden}, nullptr, {logits.data(), vocab});
+    EXPECT_TRUE(same_bytes(record.logits, logits));
   }
 }
 

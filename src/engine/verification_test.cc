@@ -61,8 +61,8 @@ TEST_P(StepCompilerTest, EveryRankHasItsStepAndAllAgree) {
   ASSERT_EQ(std::ssize(steps), GetParam().tp);
   const auto report = compiler_.check_joint(steps);
   ASSERT_TRUE(report.ok()) << report.status().to_string();
-  // Attention and MLP of each of three layers are reduced once.
-  EXPECT_EQ(report->collectives, GetParam().tp > 1 ? 6 : 0);
+  // Attention and MLP of each of three layers and the embedding are reduced once, logits gathered.
+  EXPECT_EQ(report->collectives, GetParam().tp > 1 ? 6 + 2 : 0);
 }
 
 TEST_P(StepCompilerTest, WorkersLaunchesAreOrdered) {
