@@ -77,12 +77,14 @@ TEST(CliRanksTest, VerifyProvesRanksJointlyAndRunsThem) {
 }
 
 TEST(CliRanksTest, VerifyProvesGroupsOfRanks) {
-  const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", "2",
-                             "--chunked-prefill-size", "64", "--max-running-requests", "4",
-                             "--delays", "2", "--quiet", "--json"});
-  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
-  EXPECT_EQ(ran.json()["equal_runs"], 2);
-  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+  for (const char* dp : {"2", "4"}) {
+    const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", dp,
+                               "--chunked-prefill-size", "64", "--max-running-requests", "4",
+                               "--delays", "2", "--quiet", "--json"});
+    ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+    EXPECT_EQ(ran.json()["equal_runs"], 2);
+    EXPECT_EQ(ran.json()["findings"].size(), 0u);
+  }
 }
 
 TEST(CliRanksTest, ExplainTellsOfGroups) {
