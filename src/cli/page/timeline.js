@@ -101,6 +101,8 @@ function middleStep() {
   const index = steps().findIndex(step => step[2] >= middle);
   return index < 0 ? steps().length - 1 : index;
 }
+// Whether no more than this step is seen.
+const isStep = index => range[1] - range[0] < 1.5 * length(steps()[index]);
 
 // ---- drawing ----
 
@@ -161,7 +163,7 @@ function eachSeen(rank, lane, width, visit) {
     const event = events[list[i]];
     const left = Math.max(xOf(event[START], width), GUTTER);
     const right = Math.min(left + Math.max(event[LENGTH] * scale, .6), width);
-    if (right < drawn + .35) continue;
+    if (right < drawn + .5 && event[LENGTH] * scale < .2) continue;
     visit(list[i], event, left, Math.min(xOf(event[START] + event[LENGTH], width), width) - left);
     drawn = right;
   }
@@ -173,7 +175,7 @@ function drawExposed(context, rank, width, top, height, from, to) {
   for (let i = 2 * firstIndex(list.length / 2, i => list[2 * i + 1] > from); i < list.length && list[i] < to; i += 2) {
     const left = Math.max(xOf(Math.max(list[i], from), width), GUTTER);
     const right = Math.min(xOf(Math.min(list[i + 1], to), width), width);
-    if (right > left) context.fillRect(left, top, Math.max(right - left, .6), height);
+    if (right > left) context.fillRect(left, top, right - left, height);
   }
 }
 
@@ -218,7 +220,9 @@ function drawLane(context, {rank, lane, top, height}, width) {
     const op = opOf(rank, event), end = event[START] + event[LENGTH];
     const gap = wide > 4 ? 1 : 0;  // so that neighbours are told apart
     context.fillStyle = lane === COMM ? colours.hidden : lane === COPY ? colours.copying : computeColour(op);
+    context.globalAlpha = Math.min(1, Math.max(wide / .6, .15));  // or thin ops would look wide
     context.fillRect(left, top, Math.max(wide - gap, .6), height);
+    context.globalAlpha = 1;
     if (lane === COMM) {
       drawExposed(context, rank, width, top, height, event[START], end);
       const meeting = rank.meeting.get(index);
@@ -258,7 +262,7 @@ function drawStrip(context, rank, width, top, height) {
   }
   for (const [lane, colour] of [[COPY, colours.copying], [COMPUTE, colours.experts], [AUX, colours.experts], [COMM, colours.hidden]]) {
     context.fillStyle = colour;
-    eachSeen(rank, lane, width, (index, event, left, wide) => context.fillRect(left, top, Math.max(wide, .6), height));
+    eachSeen(rank, lane, width, (index, event, left, wide) => context.fillRect(left, top, wide, height));
   }
   drawExposed(context, rank, width, top, height, range[0], range[1]);
 }
@@ -269,7 +273,10 @@ function tickLength(span, count) {
 }
 
 function drawAxis(context, width) {
-  const zero = steps()[middleStep()][1];  // times count from the start of the step in the middle
+  // Times count from the start of the step that fills the view, or else of the first one seen.
+  const first = steps().findIndex(step => step[2] > range[0]);
+  const step = isStep(middleStep()) || first < 0 ? middleStep() : first;
+  const zero = steps()[step][1];
   const length = tickLength(range[1] - range[0], (width - GUTTER) / 110);
   context.textAlign = 'center';
   for (let n = Math.ceil((range[0] - zero) / length); zero + n * length < range[1]; ++n) {
@@ -277,7 +284,7 @@ function drawAxis(context, width) {
     context.fillStyle = colours.line;
     context.fillRect(x, AXIS - 6, 1, lanesHeight - AXIS);
     context.fillStyle = colours.soft;
-    const label = n < 0 ? '−' + time(-n * length) : n === 0 ? `step ${middleStep() + 1}` : time(n * length);
+    const label = n < 0 ? '−' + time(-n * length) : n === 0 ? `step ${step + 1}` : time(n * length);
     if (x > GUTTER + 14) context.fillText(label, x, AXIS / 2 - 2);
   }
   context.textAlign = 'left';
@@ -327,7 +334,13 @@ function outline(context, width, {rank, event: index}, colour) {
   context.strokeRect(left - .5, row.top - .5, Math.max(right - left, 2), row.height + 1);
 }
 
+let awaited = false;  // a frame that will render
 function draw() {
+  if (!awaited) requestAnimationFrame(() => { awaited = false; render(); });
+  awaited = true;
+}
+
+function render() {
   const {context, width} = prepare(canvas);
   drawAxis(context, width);
   for (const row of rows) drawLane(context, row, width);
@@ -351,19 +364,32 @@ function draw() {
   if (hovered) outline(context, width, hovered, colours.text);
   if (marked && marked.rank.events[marked.event][PHASE] === phase) drawLinks(context, width, marked);
   drawOverview();
-  [...$('steps').children].forEach((button, i) => button.setAttribute('aria-pressed', i > 0 ? middleStep() === i - 1 && range[1] - range[0] < 1.5 * length(steps()[i - 1]) : range[1] - range[0] >= bounds()[1] - bounds()[0]));
+  [...$('steps').children].forEach((button, i) => button.setAttribute('aria-pressed', i > 0 ? middleStep() === i - 1 && isStep(i - 1) : range[1] - range[0] >= bounds()[1] - bounds()[0]));
 }
 
-// All of the phase, a strip a rank, with a frame around what is seen below.
+// All of the phase, a strip a rank: drawn once for each phase, width and theme, as it takes long.
+const band = {canvas: document.createElement('canvas'), key: ''};
+function drawBand(width, height) {
+  const key = [phase, overview.width, colours.text].join();
+  if (band.key === key) return;
+  band.key = key;
+  [band.canvas.width, band.canvas.height] = [overview.width, overview.height];
+  const context = band.canvas.getContext('2d');
+  context.scale(overview.width / width, overview.height / height);
+  const each = Math.min(10, (height - 4) / ranks.length);
+  const top = (height - each * ranks.length) / 2;
+  ranks.forEach((rank, i) => drawStrip(context, rank, width, top + i * each, Math.max(each - 1, 1)));
+}
+
+// The band, with a frame around what is seen below.
 function drawOverview() {
   const {context, width, height} = prepare(overview);
   const seen = range, [first, last] = bounds(), margin = (last - first) * .03;
   range = [first - margin, last + margin];
-  const each = Math.min(10, (height - 4) / ranks.length);
-  const top = (height - each * ranks.length) / 2;
-  ranks.forEach((rank, i) => drawStrip(context, rank, width, top + i * each, Math.max(each - 1, 1)));
+  drawBand(width, height);
   const left = Math.max(xOf(seen[0], width), GUTTER), right = xOf(seen[1], width);
   range = seen;
+  context.drawImage(band.canvas, 0, 0, width, height);
   context.fillStyle = colours.soft;
   context.fillText('all steps', 0, height / 2);
   context.fillStyle = colours.veil;
@@ -552,6 +578,7 @@ function chooseNext(by) {
   const event = chosen ? list[list.indexOf(from.event) + by] : from.event;
   if (event === undefined) return;
   chosen = {rank: from.rank, event};
+  hovered = null;
   const [start, wide] = [from.rank.events[event][START], from.rank.events[event][LENGTH]];
   const span = range[1] - range[0];
   if (start < range[0] || start + wide > range[1]) return see(start - span / 2, start + span / 2);
