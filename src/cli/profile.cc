@@ -122,7 +122,7 @@ class Runner {
     for (int64_t i = 0; i <= sizes_.steps; ++i) {
       set_tracing(i > 0);
       for (int64_t group = 0; group < sizes_.groups; ++group) TRY(submit(1));
-      TRY(engine_.step());
+      TRY(step(sizes_.groups));
       if (i > 0) steps.push_back(engine_.steps());
     }
     set_tracing(false);
@@ -134,20 +134,16 @@ class Runner {
     std::vector<engine::RequestId> requests;
     for (int64_t i = 0; i < sizes_.decode; ++i) requests.push_back(TRY(submit(sizes_.answer())));
     for (int64_t i = 0; i < sizes_.prompts_of_a_group(); ++i) TRY(engine_.step());
-    TRY(engine_.step());  // to warm up
+    TRY(step(sizes_.decode));  // to warm up
     std::vector<int64_t> steps;
     set_tracing(true);
     for (int64_t i = 0; i < sizes_.steps; ++i) {
-      TRY(engine_.step());
+      TRY(step(sizes_.decode));
       steps.push_back(engine_.steps());
     }
     set_tracing(false);
     for (const engine::RequestId request : requests) engine_.cancel(request);
-    if (engine_.preemptions() == 0) return steps;
-    return Error(ErrorKind::exhausted, "the KV cache does not hold all requests of a decode step")
-        .with("decode", sizes_.decode)
-        .with("prompt tokens", sizes_.prompt)
-        .remedy("Lower --decode or --prefill, or raise --kv-blocks.");
+    return steps;
   }
 
   std::vector<const flow::Trace*> traces() const {
@@ -157,6 +153,15 @@ class Runner {
   }
 
  private:
+  // A step in which each of `requests` gets a token.
+  Status step(int64_t requests) {
+    if (std::ssize(TRY(engine_.step())) == requests) return {};
+    return Error(ErrorKind::exhausted, "the KV cache does not hold all requests of a step")
+        .with("requests", requests)
+        .with("prompt tokens", sizes_.prompt)
+        .remedy("Lower --decode or --prefill, or raise --kv-blocks.");
+  }
+
   Result<engine::RequestId> submit(int64_t tokens) {
     return engine_.submit(
         random_request(engine_.config().vocab_size, sizes_.prompt, tokens, seed_++));

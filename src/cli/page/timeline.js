@@ -476,7 +476,7 @@ function showSummary() {
     return `<div class="bar"><span>rank ${ranks[i].rank}</span><div class="parts">${cells}</div><span class="note">${note}</span></div>`;
   }).join('');
   const legend = [['attention', 'attention'], ['experts', 'experts, MLP'], ['other', 'other computation'], ['hidden', 'communication hidden'], ['exposed', 'communication exposed'], ['waiting', 'waiting for a late rank'], ['copying', 'copies'], ['idle', 'idle']];
-  $('legend').innerHTML = legend.filter(([name]) => communication || !['hidden', 'exposed', 'waiting'].includes(name)).map(([name, what]) => `<span class="${name}" style="--swatch:var(--${name})">${what}</span>`).join('');
+  $('legend').innerHTML = legend.filter(([name]) => name === 'copying' ? sum('copying') > 0 : communication || !['hidden', 'exposed', 'waiting'].includes(name)).map(([name, what]) => `<span class="${name}" style="--swatch:var(--${name})">${what}</span>`).join('');
 }
 
 function showModules() {
