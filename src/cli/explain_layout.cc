@@ -49,7 +49,7 @@ std::string rank_table(const model::ModelConfig& config, const Layout& layout) {
   if (sizes.num_kv_heads > 0) heading.emplace_back("KV heads");
   heading.emplace_back("vocabulary");
   if (config.moe) {
-    for (const char* title : {"ep", "tp", "experts", "columns of each"}) {
+    for (const char* title : {"ep", "moe tp", "experts", "columns of each"}) {
       heading.emplace_back(title);
     }
   }
@@ -133,7 +133,7 @@ std::string purpose(const Layout& layout, int32_t id) {
   }
   const auto& moe = layout.moe_sums;
   if (std::find(moe.begin(), moe.end(), id) != moe.end()) {
-    uses.emplace_back("along ep and tp of the experts: their sums");
+    uses.emplace_back("along moe ep and moe tp: sums of the experts");
   }
   return fmt::format("{}", fmt::join(uses, "; "));
 }
@@ -228,12 +228,12 @@ std::string balance_lines(const model::MoeConfig& moe, int32_t ep) {
                                   tokens));
   }
   return fmt::format(
-      "  why is EP slower than TP in decode? A step reads the experts that its tokens chose, and "
-      "the rank with\n"
-      "    most of them sets its time. With random routing the slowest of {} groups reads, of the "
-      "routed experts'\n"
-      "    weights and relative to --ep 1: {} tokens. No code makes up for that;\n"
-      "    whole experts pay in prefill, where they make larger products.\n",
+      "  why is EP slower than TP in decode?\n"
+      "    A step reads the experts that its tokens chose, and the rank with most of them sets "
+      "its\n"
+      "    time. With random routing the slowest of {} groups reads, relative to --ep 1, of the\n"
+      "    routed experts' weights {} tokens.\n"
+      "    No code makes up for that. Whole experts pay in prefill: they make larger products.\n",
       ep, fmt::join(factors, ", "));
 }
 

@@ -33,29 +33,30 @@ TEST(ExplainLayoutTest, OneRankHasNothingToExplain) {
 TEST(ExplainLayoutTest, BothMeshesOfAHybrid) {
   expect_lines(
       explained("glm4_moe", {.tp = 4, .ep = 2}),
-      {"  4 ranks: attention tp 4; experts ep 2 x tp 2, threads of one process\n",
-       "    rank  dp  tp  query heads  KV heads  vocabulary  ep  tp  experts  columns of each\n"
-       "    0      0   0            0         0       0-127   0   0      0-7             0-31\n"
-       "    1      0   1            1         0     128-255   0   1      0-7            32-63\n"
-       "    2      0   2            2         1     256-383   1   0     8-15             0-31\n"
-       "    3      0   3            3         1     384-511   1   1     8-15            32-63\n",
+      {"  4 ranks: attention tp 4; experts ep 2 x tp 2, threads of one process\n", R"(
+    rank  dp  tp  query heads  KV heads  vocabulary  ep  moe tp  experts  columns of each
+    0      0   0            0         0       0-127   0       0      0-7             0-31
+    1      0   1            1         0     128-255   0       1      0-7            32-63
+    2      0   2            2         1     256-383   1       0     8-15             0-31
+    3      0   3            3         1     384-511   1       1     8-15            32-63
+)",
        "each KV head on 2 ranks",
-       "    0: ranks {0 1 2 3}, along tp: sums of attention, MLPs and embedding; gathered "
-       "logits; along ep and tp of the experts: their sums\n"});
+       "    0: ranks {0 1 2 3}, along tp: sums of attention, MLPs and embedding; gathered logits; "
+       "along moe ep and moe tp: sums of the experts\n"});
 }
 
-// Hidden size 128 in bfloat16: a row is 256 bytes, of which a ring of 4 sends 2 · 3/4, and 128 of
-// the 512 logits are 512 bytes in float32.
+// Hidden size 128 in bfloat16: a row is 256 bytes, of which a ring of 4 sends 2 · 3/4; and of the
+// 512 logits, 2048 bytes in float32, 3/4.
 TEST(ExplainLayoutTest, WhatARankSendsForAToken) {
-  expect_lines(
-      explained("glm4_moe", {.tp = 4}),
-      {"a rank sends for each token of its group: 4.22 KB in a step",
-       "                                     collective  ranks  communicator  bytes  times\n"
-       "    embedded rows                    all_reduce      4             0    384      1\n"
-       "    attention                        all_reduce      4             0    384      3\n"
-       "    dense MLP                        all_reduce      4             0    384      1\n"
-       "    MoE layer                        all_reduce      4             0    384      2\n"
-       "    logits, for a token that gets some  all_gather"});
+  expect_lines(explained("glm4_moe", {.tp = 4}),
+               {"  a rank sends for each token of its group: 4.22 kB in a step\n", R"(
+                                        collective  ranks  communicator  bytes  times
+    embedded rows                       all_reduce      4             0    384      1
+    attention                           all_reduce      4             0    384      3
+    dense MLP                           all_reduce      4             0    384      1
+    MoE layer                           all_reduce      4             0    384      2
+    logits, for a token that gets some  all_gather      4             0   1536      1
+)"});
 }
 
 // 4 groups of 2 ranks: a row, 4 ids and 4 weights go to 3 other groups.
@@ -73,12 +74,12 @@ TEST(ExplainLayoutTest, GroupsGatherRowsAndScatterSums) {
 
 TEST(ExplainLayoutTest, WeightsByClassAndTheCache) {
   const std::string text = explained("glm4_moe", {.tp = 2, .ep = 2});
-  expect_lines(
-      text, {"weights of each rank, alike on all, pads included",
-             // 2 layers · 8 experts · 3 · 64 · 128 · 2 bytes
-             "    routed experts              786 KB\n", "    embedding and head          131 KB\n",
-             // 3 layers · 1 KV head · 2 · 128 · 2 bytes
-             "KV cache of a token: 1.54 KB on each rank of its group\n"});
+  expect_lines(text, {"weights of each rank, alike on all, pads included",
+                      // 2 layers · 8 experts · 3 · 64 · 128 · 2 bytes
+                      "    routed experts               786 kB\n",
+                      "    embedding and head           131 kB\n",
+                      // 3 layers · 1 KV head · 2 · 128 · 2 bytes
+                      "KV cache of a token: 1.54 kB on each rank of its group\n"});
   expect_lines(explained("deepseek_v2", {.tp = 2}), {"the latent and its cache are on every rank"});
 }
 
@@ -92,7 +93,7 @@ TEST(ExplainLayoutTest, PadsAreNamed) {
 
 TEST(ExplainLayoutTest, DenseModelsHaveNoExperts) {
   const std::string text = explained("qwen2", {.tp = 2});
-  EXPECT_EQ(text.find("xperts  "), text.npos) << text;
+  EXPECT_EQ(text.find("routed"), text.npos) << text;
   EXPECT_EQ(text.find("why is EP"), text.npos);
   expect_lines(text, {"    rank  dp  tp  query heads  KV heads  vocabulary\n"});
 }
