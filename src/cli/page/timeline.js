@@ -229,7 +229,8 @@ function drawLane(context, {rank, lane, top, height}, width) {
       if (meeting) drawWaiting(context, event[START], Math.min(meeting.start, end), width, top, height);
     }
     const light = lane === COMPUTE || lane === AUX ? computeColour(op) === colours.other : false;
-    if (wide > 24) drawName(context, text(op[KIND]), left, wide, top + height / 2, light ? '#10202c' : '#fff', lane === COMM && colours.exposed);
+    const around = lane === COMM && (2 * exposedIn(rank, event[START], end) > event[LENGTH] ? colours.exposed : colours.hidden);
+    if (wide > 24) drawName(context, text(op[KIND]), left, wide, top + height / 2, light ? '#10202c' : '#fff', around);
   });
 }
 
