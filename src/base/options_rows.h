@@ -13,13 +13,16 @@ using Names = std::vector<std::string_view>;
 // Commands that take the same options.
 inline const Names kGenerating = {"generate", "chat"};
 inline const Names kBench = {"bench throughput", "bench latency"};
+inline const Names kBalance = {"eval balance"};
 inline const Names kVerify = {"verify"};
 inline const Names kLayer = {"bench layer"};
-inline const Names kAll = {"generate",         "chat",          "eval logits", "eval perplexity",
-                           "bench throughput", "bench latency", "verify"};
+inline const Names kAll = {"generate",        "chat",         "eval logits",
+                           "eval perplexity", "eval balance", "bench throughput",
+                           "bench latency",   "verify"};
 // What has a model and ranks, whether it runs an engine or not.
-inline const Names kModels = {"generate",         "chat",          "eval logits", "eval perplexity",
-                              "bench throughput", "bench latency", "verify",      "bench layer"};
+inline const Names kModels = {"generate",        "chat",         "eval logits",
+                              "eval perplexity", "eval balance", "bench throughput",
+                              "bench latency",   "verify",       "bench layer"};
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
@@ -27,6 +30,7 @@ std::vector<OptionSpec> engine_options();
 std::vector<OptionSpec> rank_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();
+std::vector<OptionSpec> heat_options();
 std::vector<OptionSpec> bench_options();
 std::vector<OptionSpec> layer_options();
 std::vector<OptionSpec> report_options();
