@@ -230,11 +230,11 @@ TEST(HeatTest, ForcedRoutingIsCountedAsItIsForced) {
   expect_exact(*engine, {5, 9});
   const Heat heat = engine::heat_now(*engine);
   for (const Phase phase : experts::kPhases) {
-    const std::vector<uint64_t> counts = heat.of(phase, 0);
+    const std::vector<double> counts = heat.of(phase);
     EXPECT_EQ(counts[0], counts[1]);
-    EXPECT_EQ(2 * counts[0] * 2, heat.total(phase));  // of two layers
+    EXPECT_EQ(4 * counts[0], static_cast<double>(heat.total(phase)));  // two experts, two layers
   }
-  EXPECT_EQ(heat.of(Phase::prefill, 1)[0], 5u + 9);
+  EXPECT_EQ(heat.of(Phase::prefill, 1, 0)[0], 5u + 9);
 }
 
 TEST(HeatTest, CountsOnWithPreemptionAndChunks) {

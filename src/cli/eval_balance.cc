@@ -106,17 +106,16 @@ Result<Outcome> eval_balance(const Context& context) {
   const engine::HeatRecord record = TRY(collect(context, session, std::move(requests)));
   TRY(session.finish());
 
-  const layout::Layout& layout = session.engine().options().worker.model.layout;
-  const HeatLayout ranks{.holders = engine::holders_of_experts(session.config(), layout),
-                         .ranks = layout.moe.sizes[0]};
+  const experts::ExpertPlacement placement =
+      engine::placement_in(session.config(), session.engine().options().worker.model.layout);
   const double half_life = options.number("heat-half-life");
   if (heat_file) {
-    TRY(write_heat(std::move(*heat_file), options.text("heat-output"), heat_export(record, ranks)));
+    TRY(write_heat(std::move(*heat_file), options.text("heat-output"), heat_export(record)));
   }
   if (options.flag("json")) {
-    TRY(context.streams.out.json_line(heat_summary(record, ranks, half_life)));
+    TRY(context.streams.out.json_line(heat_summary(record, placement, half_life)));
   } else {
-    TRY(context.streams.out.line(heat_table(record, ranks, half_life)));
+    TRY(context.streams.out.line(heat_table(record, placement, half_life)));
   }
   return Outcome::success;
 }

@@ -85,14 +85,13 @@ class Recorder {
 
 }  // namespace
 
-std::vector<int32_t> holders_of_experts(const model::ModelConfig& config,
-                                        const layout::Layout& layout) {
-  std::vector<int32_t> holders(static_cast<size_t>(config.moe->num_experts));
-  for (int32_t rank = 0; rank < layout.world; ++rank) {
-    const layout::Share share = layout::Shards(model::layout_sizes(config), layout, rank).experts();
-    std::fill_n(holders.begin() + share.first, share.count, layout.moe.coordinates(rank)[0]);
-  }
-  return holders;
+experts::ExpertPlacement placement_in(const model::ModelConfig& config,
+                                      const layout::Layout& layout) {
+  return experts::ExpertPlacement::standard(
+      {.layers = static_cast<int32_t>(layers_with_experts(config).size()),
+       .experts = static_cast<int32_t>(config.moe->num_experts),
+       .ranks = layout.moe.sizes[0],
+       .slots = static_cast<int32_t>(config.moe->num_experts)});
 }
 
 Heat heat_now(Engine& engine) {

@@ -6,12 +6,13 @@
 
 #include "engine/engine.h"
 #include "experts/heat.h"
+#include "experts/placement.h"
 
 namespace braid::engine {
 
-// Which of the ranks along moe_ep hold which experts: [experts].
-std::vector<int32_t> holders_of_experts(const model::ModelConfig& config,
-                                        const layout::Layout& layout);
+// Which ranks along moe_ep hold which experts in this layout.
+experts::ExpertPlacement placement_in(const model::ModelConfig& config,
+                                      const layout::Layout& layout);
 
 // Counts of all groups after the engine's last step. Ranks of a group have the same rows: its
 // leader's counts are the group's. The engine must count heat.

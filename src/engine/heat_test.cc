@@ -79,18 +79,23 @@ TEST(HeatRecordTest, CountersThatDisagreeWithTheRowsAreFound) {
   EXPECT_TRUE(engine->step().ok());  // nobody observes it any more
 }
 
-TEST(HeatRecordTest, HoldersAreTheRanksAlongMoeEp) {
+TEST(HeatRecordTest, ThePlacementIsTheLayoutsOne) {
   const model::ModelConfig config = golden_config();
-  const auto holders = [&](const layout::LayoutOptions& options) {
-    return holders_of_experts(config,
-                              layout::make_layout(model::layout_sizes(config), options).value());
-  };
-  EXPECT_EQ(holders({.tp = 2}), std::vector<int32_t>(16, 0));
-  std::vector<int32_t> halves(16, 1);
-  std::fill_n(halves.begin(), 8, 0);
-  EXPECT_EQ(holders({.tp = 2, .ep = 2}), halves);
-  EXPECT_EQ(holders({.tp = 4, .ep = 2}), halves);
-  EXPECT_EQ(holders({.dp = 4}).back(), 3);
+  for (const layout::LayoutOptions options :
+       {layout::LayoutOptions{.tp = 2}, {.tp = 2, .ep = 2}, {.tp = 4, .ep = 2}, {.dp = 4}}) {
+    const auto sizes = model::layout_sizes(config);
+    const layout::Layout layout = layout::make_layout(sizes, options).value();
+    const experts::ExpertPlacement placement = placement_in(config, layout);
+    EXPECT_EQ(placement.sizes().layers, 2);
+    for (int32_t rank = 0; rank < layout.world; ++rank) {
+      const layout::Share share = layout::Shards(sizes, layout, rank).experts();
+      const auto slots = placement.slots_of(1, layout.moe.coordinates(rank)[0]);
+      ASSERT_EQ(std::ssize(slots), share.count);
+      for (size_t i = 0; i < slots.size(); ++i) {
+        EXPECT_EQ(slots[i], share.first + static_cast<int64_t>(i));
+      }
+    }
+  }
 }
 
 // Steps of a rank of each of these layouts.

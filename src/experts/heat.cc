@@ -31,13 +31,18 @@ std::span<uint64_t> Heat::of(Phase phase, int32_t layer, int32_t group) {
   return {counts_.data() + place(phase, layer, group), static_cast<size_t>(sizes_.experts)};
 }
 
-std::vector<uint64_t> Heat::of(Phase phase, int32_t layer) const {
-  std::vector<uint64_t> sum(static_cast<size_t>(sizes_.experts));
-  for (int32_t group = 0; group < sizes_.groups; ++group) {
-    const std::span<const uint64_t> heat = of(phase, layer, group);
-    std::transform(heat.begin(), heat.end(), sum.begin(), sum.begin(), std::plus<>());
+std::vector<double> Heat::of(Phase phase) const {
+  std::vector<double> sums;
+  for (int32_t layer = 0; layer < sizes_.layers; ++layer) {
+    for (int32_t expert = 0; expert < sizes_.experts; ++expert) {
+      uint64_t sum = 0;
+      for (int32_t group = 0; group < sizes_.groups; ++group) {
+        sum += of(phase, layer, group)[static_cast<size_t>(expert)];
+      }
+      sums.push_back(static_cast<double>(sum));
+    }
   }
-  return sum;
+  return sums;
 }
 
 uint64_t Heat::total(Phase phase) const {
@@ -87,35 +92,21 @@ Result<Heat> HeatWindow::cut(const Heat& now) {
 }
 
 DecayedHeat::DecayedHeat(const HeatSizes& sizes, double half_life)
-    : sizes_(sizes),
-      kept_(std::exp2(-1 / half_life)),
-      heat_(kPhases.size() * static_cast<size_t>(sizes.layers) *
-            static_cast<size_t>(sizes.experts)) {
+    : sizes_(sizes), kept_(std::exp2(-1 / half_life)) {
   BRAID_CHECK(half_life > 0, "(half-life {})", half_life);
-}
-
-size_t DecayedHeat::place(Phase phase, int32_t layer) const {
-  BRAID_CHECK(0 <= layer && layer < sizes_.layers, "(layer {} of {})", layer, sizes_.layers);
-  return (index_of(phase) * static_cast<size_t>(sizes_.layers) + static_cast<size_t>(layer)) *
-         static_cast<size_t>(sizes_.experts);
+  for (std::vector<double>& heat : heat_) {
+    heat.resize(static_cast<size_t>(sizes.layers) * static_cast<size_t>(sizes.experts));
+  }
 }
 
 void DecayedHeat::add(const Heat& window) {
   BRAID_CHECK(window.sizes() == sizes_, "(heat of other sizes)");
   for (const Phase phase : kPhases) {
     if (window.total(phase) == 0) continue;
-    for (int32_t layer = 0; layer < sizes_.layers; ++layer) {
-      const std::vector<uint64_t> counts = window.of(phase, layer);
-      double* heat = heat_.data() + place(phase, layer);
-      for (size_t e = 0; e < counts.size(); ++e) {
-        heat[e] = heat[e] * kept_ + static_cast<double>(counts[e]);
-      }
-    }
+    const std::vector<double> more = window.of(phase);
+    std::vector<double>& heat = heat_[index_of(phase)];
+    for (size_t i = 0; i < heat.size(); ++i) heat[i] = heat[i] * kept_ + more[i];
   }
-}
-
-std::span<const double> DecayedHeat::of(Phase phase, int32_t layer) const {
-  return {heat_.data() + place(phase, layer), static_cast<size_t>(sizes_.experts)};
 }
 
 }  // namespace braid::experts

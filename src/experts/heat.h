@@ -32,8 +32,8 @@ class Heat {
   const HeatSizes& sizes() const { return sizes_; }
   // [experts]
   std::span<const uint64_t> of(Phase phase, int32_t layer, int32_t group) const;
-  // The same of all groups together.
-  std::vector<uint64_t> of(Phase phase, int32_t layer) const;
+  // The same of all groups together and all layers, as a balancer plans with it: [layers, experts].
+  std::vector<double> of(Phase phase) const;
   // All choices of a phase.
   uint64_t total(Phase phase) const;
 
@@ -72,14 +72,12 @@ class DecayedHeat {
   DecayedHeat(const HeatSizes& sizes, double half_life);
 
   void add(const Heat& window);
-  std::span<const double> of(Phase phase, int32_t layer) const;  // [experts]
+  std::span<const double> of(Phase phase) const { return heat_[index_of(phase)]; }
 
  private:
-  size_t place(Phase phase, int32_t layer) const;
-
   HeatSizes sizes_;
-  double kept_;  // of the heat, by each window
-  std::vector<double> heat_;
+  double kept_;                              // of the heat, by each window
+  std::array<std::vector<double>, 2> heat_;  // per phase [layers, experts]
 };
 
 }  // namespace braid::experts
