@@ -105,7 +105,7 @@ TEST_F(CliBalanceTest, PopularExpertsShow) {
     const Ran ran =
         run({"--tp", "2", "--ep", "2", "--json", "--load-format", "dummy", "--routing", routing});
     EXPECT_EQ(ran.code, 0) << ran.err;
-    return ran.json()["decode"]["balancedness"].get<double>();
+    return ran.json()["prefill"]["balancedness"].get<double>();
   };
   EXPECT_GT(balancedness("balanced"), 0.95);
   const double mild = balancedness("zipf:0.5");
@@ -118,8 +118,8 @@ TEST_F(CliBalanceTest, PrintsWindowsLayersAndTheWorst) {
   const Ran ran = run({"--tp", "2", "--ep", "2", "--explain"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   for (const char* part :
-       {"phase             steps      rows  balancedness      worst\n", "decode          recent",
-        "prefill            all", "least balanced layers in decode: "}) {
+       {"phase             steps      rows  balancedness      worst\n", "decode           recent",
+        "prefill             all", "least balanced layers in decode: "}) {
     EXPECT_NE(ran.out.find(part), std::string::npos) << part << "\n" << ran.out;
   }
   EXPECT_NE(ran.err.find("heat: on (auto: wanted here: 4 layers count in routing, a copy of 1024 "
@@ -141,8 +141,8 @@ TEST_F(CliBalanceTest, RefusesWhatCannotBe) {
   refused({"--heat-output", folder_.file("no/such/folder.json")}, "the heat cannot be written");
   refused({"--json-model-override-args", R"({"first_k_dense_replace": 5})"},
           "the model has no experts to balance");
-  folder_.write("empty.txt", "");
-  refused({"--text", folder_.file("empty.txt")}, "the text is empty");
+  folder_.write("text.txt", "");
+  refused({}, "the text is empty");
 }
 
 TEST_F(CliBalanceTest, OtherCommandsCountWhenAskedTo) {

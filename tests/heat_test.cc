@@ -5,6 +5,7 @@
 
 #include "engine/heat.h"
 #include "ops/moe.h"
+#include "ops/rows.h"
 #include "support/models.h"
 #include "support/tap.h"
 
@@ -127,12 +128,15 @@ TEST_P(HeatLayoutsTest, IsTheExactCountOfRealRowsByPhase) {
   }
 }
 
-TEST_P(HeatLayoutsTest, IdleGroupsCountNothing) {
-  if (GetParam().dp == 1) GTEST_SKIP() << "one group";
-  const auto engine = open_engine(golden_folder("glm4_moe"), options_of(GetParam(), Switch::on));
-  const ExactCount exact = expect_exact(*engine, {9});
-  EXPECT_EQ(exact.idle_groups, engine->steps() * (GetParam().dp - 1));
-  for (const uint64_t count : engine->ranks().leader(1).heat(engine->steps())) EXPECT_EQ(count, 0u);
+TEST(HeatGroupsTest, IdleGroupsCountNothing) {
+  for (const LayoutOptions layout : {LayoutOptions{.dp = 2}, {.tp = 2, .dp = 2}, {.dp = 4}}) {
+    const auto engine = open_engine(golden_folder("glm4_moe"), options_of(layout, Switch::on));
+    const ExactCount exact = expect_exact(*engine, {9});
+    EXPECT_EQ(exact.idle_groups, engine->steps() * (layout.dp - 1));
+    for (const uint64_t count : engine->ranks().leader(1).heat(engine->steps())) {
+      EXPECT_EQ(count, 0u);
+    }
+  }
 }
 
 // Logits of all tokens of all requests.

@@ -34,7 +34,7 @@ Result<std::vector<engine::Request>> read_requests(const ParsedOptions& options,
 }
 
 Status check_options(const ParsedOptions& options, const Session& session) {
-  if (!session.config().moe) {
+  if (!session.config().has_moe_layer()) {
     return Error(ErrorKind::usage, "the model has no experts to balance")
         .with("--model", session.folder());
   }
