@@ -102,7 +102,7 @@ TEST(ChunkCollectivesTest, LeavesAloneWhatHasNothingToCut) {
     return decision_of(steps).reason;
   };
   EXPECT_EQ(choice({{}, 4}, 512), "no reduction in the step");
-  EXPECT_EQ(choice({{.tp = 2}, 1}, 512), "not asked for; no measured prices to choose by yet");
+  EXPECT_EQ(choice({{.tp = 2}, 1}, 512), "not asked for");
   EXPECT_EQ(choice({{.tp = 2}, 4}, 192), "192 rows: fewer than two chunks of 128");
 }
 

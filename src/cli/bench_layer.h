@@ -7,6 +7,7 @@
 #include "base/json_fwd.h"
 #include "base/link_speed.h"
 #include "cli/commands.h"
+#include "cost/device_profile.h"
 #include "engine/layer_check.h"
 #include "engine/layer_timing.h"
 #include "model/config.h"

@@ -18,6 +18,9 @@ struct PassOptions {
   passes::ChunkOptions chunks;
 };
 
+// The ranks along tp, of which this one is.
+passes::Members members_of(const model::ModelOptions& options);
+
 // A Schedule, what the passes decided for it, the proof that it has no race, and its binding to
 // this rank's memory.
 struct CompiledStep {

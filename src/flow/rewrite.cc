@@ -65,15 +65,19 @@ int32_t Rewriter::part(int32_t op, const RowRange& range, Lane lane) {
     part.operands[i] = rows_of(part.operands[i], range);
   }
   part.lane = lane;
-  program_.ops.push_back(part);
+  return substitute(part, op);
+}
+
+int32_t Rewriter::substitute(Op with, int32_t op) {
+  program_.ops.push_back(std::move(with));
   sources_.push_back(sources_[static_cast<size_t>(op)]);
   return static_cast<int32_t>(program_.ops.size()) - 1;
 }
 
 int32_t Rewriter::make(Op op, int32_t after) {
-  program_.ops.push_back(std::move(op));
-  sources_.push_back(sources_[static_cast<size_t>(after)] + 1);
-  return static_cast<int32_t>(program_.ops.size()) - 1;
+  const int32_t made = substitute(std::move(op), after);
+  ++sources_.back();
+  return made;
 }
 
 Value Rewriter::rows_of(Value value, const RowRange& range) {

@@ -35,6 +35,8 @@ class Rewriter {
   // Parts of an op, to be issued by replace(): its rows `range`, on its own lane or another.
   int32_t part(int32_t op, const RowRange& range);
   int32_t part(int32_t op, const RowRange& range, Lane lane);
+  // An op to be issued by replace() that does what `op` did, or a part of it.
+  int32_t substitute(Op with, int32_t op);
   // An op that wasn't there, to be issued by replace(); as if it had stood right behind op `after`.
   int32_t make(Op op, int32_t after);
   // Rows of a Value of the Program.

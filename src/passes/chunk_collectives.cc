@@ -47,7 +47,7 @@ class Cutter {
       for (const int32_t op : segment.parts) {
         if (own.first < own.last) issued.push_back(rewrite_.part(op, own, flow::Lane::comm));
       }
-      for (const Value value : segment.gathered) issued.push_back(gather(segment, value, range));
+      for (const int32_t maker : segment.gathered) issued.push_back(gather(segment, maker, range));
     }
     rewrite_.replace(ops, issued);
   }
@@ -73,17 +73,19 @@ class Cutter {
         ops::ReduceScatterDesc{.communicator = desc.communicator, .ranks = desc.ranks});
     op.operands[0] = rewrite_.rows_of(op.operands[0], range);
     op.operands[1] = own_rows(op.operands[1], range);
-    return rewrite_.make(op, reduce);
+    return rewrite_.substitute(op, reduce);
   }
 
-  int32_t gather(const RowSegment& segment, Value value, const RowRange& range) {
+  // The rows that all ranks' parts of `maker` wrote.
+  int32_t gather(const RowSegment& segment, int32_t maker, const RowRange& range) {
+    const Value value = program_.ops[static_cast<size_t>(maker)].operands.back();
     Op op = program_.ops[static_cast<size_t>(segment.reduce)];
     const auto desc = op.desc.as<ops::AllReduceDesc>();
     op.desc =
         flow::AnyDesc(ops::AllGatherDesc{.communicator = desc.communicator, .ranks = desc.ranks});
     op.operands[0] = own_rows(value, range);
     op.operands[1] = rewrite_.rows_of(value, range);
-    return rewrite_.make(op, segment.parts.back());
+    return rewrite_.make(op, maker);
   }
 
   const Program& program_;

@@ -193,7 +193,7 @@ class Finder {
       const bool elsewhere = std::any_of(readers.begin(), readers.end(), [&](int32_t reader) {
         return !part_[static_cast<size_t>(reader)];
       });
-      if (elsewhere) segment.gathered.push_back(value);
+      if (elsewhere) segment.gathered.push_back(maker);
     }
   }
 

@@ -13,9 +13,9 @@ struct RowSegment {
   int32_t reduce = -1;       // the all-reduce of what they make; −1: none
   // Behind the reduction, on each rank's own part of the rows: sums and norms of its result.
   std::vector<int32_t> parts;
-  // What others than parts read of the reduction and of parts: gathered behind them. Without parts
-  // the reduction gives all rows to all ranks.
-  std::vector<flow::Value> gathered;
+  // Of the reduction and the parts: the ops whose result others than parts read, so that it is
+  // gathered. Without parts the reduction gives all rows to all ranks.
+  std::vector<int32_t> gathered;
   // The ops read, chunk by chunk, what the segment before ends with.
   bool continues = false;
 };
