@@ -78,7 +78,7 @@ class Cutter {
 
   // The rows that all ranks' parts of `maker` wrote.
   int32_t gather(const RowSegment& segment, int32_t maker, const RowRange& range) {
-    const Value value = program_.ops[static_cast<size_t>(maker)].operands.back();
+    const Value value = output_of(program_.ops[static_cast<size_t>(maker)]);
     Op op = program_.ops[static_cast<size_t>(segment.reduce)];
     const auto desc = op.desc.as<ops::AllReduceDesc>();
     op.desc =

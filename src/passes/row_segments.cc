@@ -151,7 +151,7 @@ class Finder {
     const auto ranks = at(segments_.back().reduce).desc.as<ops::AllReduceDesc>();
     if (!kind || options_.ranks == 1 || ranks.ranks != options_.ranks) return false;
     if (ranks.method != ops::ReduceMethod::direct || !cuttable(op)) return false;
-    if (at(op).lane != flow::Lane::compute || !whole_step_buffer(at(op).operands.back())) {
+    if (at(op).lane != flow::Lane::compute || !whole_step_buffer(output_of(at(op)))) {
       return false;
     }
     bool reads_part = false;
@@ -188,7 +188,7 @@ class Finder {
     std::vector<int32_t> makers = segment.parts;
     makers.insert(makers.begin(), segment.reduce);
     for (const int32_t maker : makers) {
-      const Value value = at(maker).operands.back();
+      const Value value = output_of(at(maker));
       const auto& readers = readers_[static_cast<size_t>(buffer_of(value))];
       const bool elsewhere = std::any_of(readers.begin(), readers.end(), [&](int32_t reader) {
         return !part_[static_cast<size_t>(reader)];

@@ -20,6 +20,9 @@ struct RowSegment {
   bool continues = false;
 };
 
+// What an op of such a segment makes: its last operand.
+inline flow::Value output_of(const flow::Op& op) { return op.operands[op.operands.size() - 1]; }
+
 struct SegmentOptions {
   bool continued = false;  // into the row-wise ops behind a reduction
   int32_t ranks = 1;       // that a reduction can be cut over into parts; 1: stays in one piece
