@@ -60,7 +60,8 @@ TEST(CliRanksTest, ExplainPrintsTheLayout) {
        {"4 ranks: attention tp 4; experts ep 2 x tp 2",
         "attention heads a rank: 1; of keys and values: 1", "each on 2 ranks",
         "experts a rank: 8; of their 64 columns: 32, stored as 32", "all lines: 4 ranks",
-        "chunk_collectives: 2 chunks, continued, sums and norms once a row (asked for 2; 256 rows in chunks of 128, 6 reductions)"}) {
+        "chunk_collectives: 2 chunks, continued, sums and norms once a row (asked for 2; 256 rows "
+        "in chunks of 128, 6 reductions)"}) {
     EXPECT_NE(ran.err.find(line), std::string::npos) << line << "\n" << ran.err;
   }
 }

@@ -32,6 +32,7 @@ struct LayerSetting {
   int64_t rounds = 30;
   uint64_t seed = 0;
   std::optional<LinkSpeed> link;   // emulated on the CPU
+  cost::DeviceProfile profile;     // that the number of chunks is predicted with
   engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
   int32_t fault_rank = -1;
 };

@@ -53,10 +53,6 @@ void Rewriter::replace(const std::vector<int32_t>& ops, const std::vector<int32_
 }
 
 int32_t Rewriter::part(int32_t op, const RowRange& range) {
-  return part(op, range, program_.ops[static_cast<size_t>(op)].lane);
-}
-
-int32_t Rewriter::part(int32_t op, const RowRange& range, Lane lane) {
   Op part = program_.ops[static_cast<size_t>(op)];
   BRAID_CHECK(splittable_rows(program_, part).value_or(0) >= range.last, "({} split at {})",
               program_.describe(part), range.last);
@@ -64,7 +60,6 @@ int32_t Rewriter::part(int32_t op, const RowRange& range, Lane lane) {
     if (!part.operands[i].present() || part.kind().operands[i].slicing == Slicing::whole) continue;
     part.operands[i] = rows_of(part.operands[i], range);
   }
-  part.lane = lane;
   return substitute(part, op);
 }
 

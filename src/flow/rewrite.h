@@ -32,9 +32,8 @@ class Rewriter {
   // that each row is computed by the same kernel configuration.
   void split(const std::vector<int32_t>& ops, std::span<const RowRange> ranges);
 
-  // Parts of an op, to be issued by replace(): its rows `range`, on its own lane or another.
+  // A part of an op, to be issued by replace(): its rows `range`.
   int32_t part(int32_t op, const RowRange& range);
-  int32_t part(int32_t op, const RowRange& range, Lane lane);
   // An op to be issued by replace() that does what `op` did, or a part of it.
   int32_t substitute(Op with, int32_t op);
   // An op that wasn't there, to be issued by replace(); as if it had stood right behind op `after`.

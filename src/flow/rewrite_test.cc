@@ -167,12 +167,10 @@ TEST(RewriterTest, ReplacesOpsByPartsAndNewOps) {
   extra.operands[2] = rewrite.placed(rewrite.rows_of(chain.z, {0, 4}),
                                      {.axes = {Shard::replicated, Shard::row_sharded}});
   const int32_t made = rewrite.make(extra, 1);
-  rewrite.replace({1}, {rewrite.part(1, {0, 4}, Lane::aux), made, rewrite.part(1, {4, 10})});
+  rewrite.replace({1}, {rewrite.part(1, {0, 4}), made, rewrite.part(1, {4, 10})});
   EXPECT_EQ(rewrite.rewrites(), 1);
   const Program program = std::move(rewrite).finish().value();
   EXPECT_EQ(seeds(program), (std::vector<uint64_t>{1, 2, 3, 2, 3, 4}));
-  EXPECT_EQ(program.ops[1].lane, Lane::aux);
-  EXPECT_EQ(program.ops[3].lane, Lane::compute);
   EXPECT_EQ(program.info(program.ops[2].operands[2]).placement.axes[1], Shard::row_sharded);
   EXPECT_TRUE(compile(program).ok());
 }

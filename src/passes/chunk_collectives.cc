@@ -43,11 +43,12 @@ class Cutter {
     for (const RowRange& range : ranges_) {
       for (const int32_t op : segment.ops) issued.push_back(rewrite_.part(op, range));
       issued.push_back(scatter(segment.reduce, range));
-      const RowRange own = own_part(range);
+      gather_result(segment, segment.reduce, range, issued);
       for (const int32_t op : segment.parts) {
-        if (own.first < own.last) issued.push_back(rewrite_.part(op, own, flow::Lane::comm));
+        const RowRange own = own_part(range);
+        if (own.first < own.last) issued.push_back(own_part_of(op, range));
+        gather_result(segment, op, range, issued);
       }
-      for (const int32_t maker : segment.gathered) issued.push_back(gather(segment, maker, range));
     }
     rewrite_.replace(ops, issued);
   }
@@ -66,6 +67,16 @@ class Cutter {
     return rewrite_.placed(rewrite_.rows_of(value, own_part(range)), placement);
   }
 
+  int32_t own_part_of(int32_t index, const RowRange& range) {
+    Op op = program_.ops[static_cast<size_t>(index)];
+    for (size_t i = 0; i < op.operands.size(); ++i) {
+      const bool whole = op.kind().operands[i].slicing == flow::Slicing::whole;
+      if (op.operands[i].present() && !whole) op.operands[i] = own_rows(op.operands[i], range);
+    }
+    op.lane = flow::Lane::comm;
+    return rewrite_.substitute(op, index);
+  }
+
   int32_t scatter(int32_t reduce, const RowRange& range) {
     Op op = program_.ops[static_cast<size_t>(reduce)];
     const auto desc = op.desc.as<ops::AllReduceDesc>();
@@ -76,8 +87,11 @@ class Cutter {
     return rewrite_.substitute(op, reduce);
   }
 
-  // The rows that all ranks' parts of `maker` wrote.
-  int32_t gather(const RowSegment& segment, int32_t maker, const RowRange& range) {
+  // The rows that all ranks' parts of `maker` wrote, where others read them.
+  void gather_result(const RowSegment& segment, int32_t maker, const RowRange& range,
+                     std::vector<int32_t>& issued) {
+    const auto& gathered = segment.gathered;
+    if (std::find(gathered.begin(), gathered.end(), maker) == gathered.end()) return;
     const Value value = output_of(program_.ops[static_cast<size_t>(maker)]);
     Op op = program_.ops[static_cast<size_t>(segment.reduce)];
     const auto desc = op.desc.as<ops::AllReduceDesc>();
@@ -85,7 +99,7 @@ class Cutter {
         flow::AnyDesc(ops::AllGatherDesc{.communicator = desc.communicator, .ranks = desc.ranks});
     op.operands[0] = own_rows(value, range);
     op.operands[1] = rewrite_.rows_of(value, range);
-    return rewrite_.make(op, maker);
+    issued.push_back(rewrite_.make(op, maker));
   }
 
   const Program& program_;
