@@ -185,6 +185,27 @@ std::vector<OptionSpec> rank_options() {
        .group = group,
        .help = "let --tp count all ranks: each group of --dp has tp / dp of them",
        .commands = kAll},
+      {.name = "emulate-link",
+       .group = group,
+       .help = "let collectives on the CPU last as long as they would over links of this speed",
+       .commands = kModels,
+       .value_name = "RATE,LATENCY",
+       .accepts = is_link,
+       .syntax = "a rate from 1MB/s to 10000GB/s and a latency up to 1000ms, as in 20GB/s,10us"},
+      {.name = "step-timeout",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "seconds that a rank waits for another one before the step fails",
+       .commands = kModels,
+       .standard = "300",
+       .minimum = 1,
+       .maximum = 86400},
+  };
+}
+
+std::vector<OptionSpec> overlap_options() {
+  const auto group = "Overlap";
+  return {
       {.name = "overlap-chunks",
        .group = group,
        .help = "cut each reduction into chunks of rows that run beside what makes the next rows",
@@ -216,21 +237,6 @@ std::vector<OptionSpec> rank_options() {
                "compiled in",
        .commands = kModels,
        .value_name = "FILE"},
-      {.name = "emulate-link",
-       .group = group,
-       .help = "let collectives on the CPU last as long as they would over links of this speed",
-       .commands = kModels,
-       .value_name = "RATE,LATENCY",
-       .accepts = is_link,
-       .syntax = "a rate from 1MB/s to 10000GB/s and a latency up to 1000ms, as in 20GB/s,10us"},
-      {.name = "step-timeout",
-       .type = OptionType::integer,
-       .group = group,
-       .help = "seconds that a rank waits for another one before the step fails",
-       .commands = kModels,
-       .standard = "300",
-       .minimum = 1,
-       .maximum = 86400},
   };
 }
 

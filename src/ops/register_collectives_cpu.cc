@@ -96,7 +96,7 @@ void launch_scatter_parts(const ReduceScatterDesc& desc, flow::Args args,
   if (!communicator.reduce_scatter_v(in, out, counts, queue).ok()) clear(out, 0, 0);
 }
 
-void launch_gather_parts(const AllGatherDesc& desc, flow::Args args,
+void launch_gather_parts(const GatherPartsDesc& desc, flow::Args args,
                          const Communicators& communicators, device::Queue* queue) {
   comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
   const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
@@ -123,6 +123,21 @@ flow::Launcher launcher_of(Communicators of_rank,
   return launcher;
 }
 
+void launch_all_gather(const AllGatherDesc& desc, flow::Args args,
+                       const Communicators& communicators, device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
+  const std::vector<int32_t> counts(static_cast<size_t>(desc.ranks),
+                                    static_cast<int32_t>(rows.in.rows));
+  if (communicator.all_gather_v({&rows, 1}, counts, queue).ok()) return;
+  clear(rows.out, 0, 0);
+}
+
+Status can_all_gather(const AllGatherDesc& desc, std::span<const flow::Type> /*types*/,
+                      const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
 Status can_gather(const AllGatherVDesc& desc, std::span<const flow::Type> /*types*/,
                   const Communicators& communicators) {
   return find_communicator(desc.communicator, desc.ranks, communicators);
@@ -140,7 +155,7 @@ Status can_scatter_parts(const ReduceScatterDesc& desc, std::span<const flow::Ty
   return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 
-Status can_gather_parts(const AllGatherDesc& desc, std::span<const flow::Type> /*types*/,
+Status can_gather_parts(const GatherPartsDesc& desc, std::span<const flow::Type> /*types*/,
                         const Communicators& communicators) {
   return find_communicator(desc.communicator, desc.ranks, communicators);
 }
@@ -151,13 +166,14 @@ void register_collectives_cpu(flow::LauncherTable& table,
                               std::span<comm::Communicator* const> communicators) {
   const Communicators of_rank(communicators.begin(), communicators.end());
   table.add<AllReduceDesc>(launcher_of<AllReduceDesc>(of_rank, can_reduce, launch_reduce));
+  table.add<AllGatherDesc>(launcher_of<AllGatherDesc>(of_rank, can_all_gather, launch_all_gather));
   table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, launch_gather));
   table.add<ReduceScatterVDesc>(
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, launch_scatter));
   table.add<ReduceScatterDesc>(
       launcher_of<ReduceScatterDesc>(of_rank, can_scatter_parts, launch_scatter_parts));
-  table.add<AllGatherDesc>(
-      launcher_of<AllGatherDesc>(of_rank, can_gather_parts, launch_gather_parts));
+  table.add<GatherPartsDesc>(
+      launcher_of<GatherPartsDesc>(of_rank, can_gather_parts, launch_gather_parts));
 }
 
 }  // namespace braid::ops

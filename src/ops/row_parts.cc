@@ -9,7 +9,7 @@ using braid::flow::OperandSpec;
 using braid::flow::Slicing;
 using braid::flow::Type;
 using braid::flow::Work;
-using braid::ops::AllGatherDesc;
+using braid::ops::GatherPartsDesc;
 using braid::ops::ReduceScatterDesc;
 
 namespace {
@@ -38,7 +38,7 @@ Work scatter_work(const void* desc, std::span<const Type> types) {
   return work_of(static_cast<const ReduceScatterDesc*>(desc)->ranks, types[0], 1);
 }
 Work gather_work(const void* desc, std::span<const Type> types) {
-  return work_of(static_cast<const AllGatherDesc*>(desc)->ranks, types[1], 0);
+  return work_of(static_cast<const GatherPartsDesc*>(desc)->ranks, types[1], 0);
 }
 
 std::optional<Collective> scatter_collective(const void* desc, std::span<const Type> types) {
@@ -46,7 +46,7 @@ std::optional<Collective> scatter_collective(const void* desc, std::span<const T
   return collective_of(scatter.communicator, scatter.ranks, types[0]);
 }
 std::optional<Collective> gather_collective(const void* desc, std::span<const Type> types) {
-  const auto& gather = *static_cast<const AllGatherDesc*>(desc);
+  const auto& gather = *static_cast<const GatherPartsDesc*>(desc);
   return collective_of(gather.communicator, gather.ranks, types[1]);
 }
 
@@ -56,7 +56,7 @@ constexpr KindInfo kScatter = {.name = "reduce_scatter",
                                .home = braid::flow::Lane::comm,
                                .work = scatter_work,
                                .collective = scatter_collective};
-constexpr KindInfo kGather = {.name = "all_gather",
+constexpr KindInfo kGather = {.name = "gather_parts",
                               .operands = kOperands,
                               .row_invariant = false,
                               .home = braid::flow::Lane::comm,
@@ -71,7 +71,7 @@ const KindInfo& braid::flow::kind_of<ReduceScatterDesc>() {
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<AllGatherDesc>() {
+const KindInfo& braid::flow::kind_of<GatherPartsDesc>() {
   return kGather;
 }
 

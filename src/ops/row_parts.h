@@ -17,7 +17,7 @@ struct ReduceScatterDesc {
 };
 
 // out [R, C] = the parts of all ranks, in [·, C] being this rank's, which may lie in its place.
-struct AllGatherDesc {
+struct GatherPartsDesc {
   int32_t communicator = 0;
   int32_t ranks = 1;
 };
@@ -27,4 +27,4 @@ struct AllGatherDesc {
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::ops::ReduceScatterDesc>();
 template <>
-const braid::flow::KindInfo& braid::flow::kind_of<braid::ops::AllGatherDesc>();
+const braid::flow::KindInfo& braid::flow::kind_of<braid::ops::GatherPartsDesc>();

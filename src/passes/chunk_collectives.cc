@@ -96,7 +96,7 @@ class Cutter {
     Op op = program_.ops[static_cast<size_t>(segment.reduce)];
     const auto desc = op.desc.as<ops::AllReduceDesc>();
     op.desc =
-        flow::AnyDesc(ops::AllGatherDesc{.communicator = desc.communicator, .ranks = desc.ranks});
+        flow::AnyDesc(ops::GatherPartsDesc{.communicator = desc.communicator, .ranks = desc.ranks});
     op.operands[0] = own_rows(value, range);
     op.operands[1] = rewrite_.rows_of(value, range);
     issued.push_back(rewrite_.make(op, maker));

@@ -153,13 +153,13 @@ TEST(ContinuationTest, SumsAndNormsAreDoneOnOneRankARow) {
   const Program program = rank.cut(2);  // 0-256 and 256-300: this rank has the second halves
   EXPECT_EQ(text_of(program, 0, 5),
             "gemm 0-256, comm:reduce_scatter 128-256, comm:add 128-256, comm:rms_norm 128-256, "
-            "comm:all_gather 0-256, ");
+            "comm:gather_parts 0-256, ");
   EXPECT_EQ(text_of(program, 5, 10),
             "gemm 256-300, comm:reduce_scatter 278-300, comm:add 278-300, comm:rms_norm 278-300, "
-            "comm:all_gather 256-300, ");
+            "comm:gather_parts 256-300, ");
   EXPECT_EQ(text_of(program, 10, 16),  // and on with the first chunk's rows
             "gemm 0-256, gemm 0-256, comm:reduce_scatter 128-256, comm:add 128-256, "
-            "comm:rms_norm 128-256, comm:all_gather 0-256, ");
+            "comm:rms_norm 128-256, comm:gather_parts 0-256, ");
   EXPECT_EQ(text_of(program, 22, 26), "gemm 0-256, copy 0-256, gemm 256-300, copy 256-300, ");
   EXPECT_EQ(program.ops.size(), 26u);
   EXPECT_EQ(rank.why.back().choice, "2 chunks, continued, sums and norms once a row");
@@ -171,7 +171,7 @@ TEST(ContinuationTest, SumsAndNormsAreDoneOnOneRankARow) {
 TEST(ContinuationTest, TheResidualStreamIsGatheredOnlyForWhoReadsIt) {
   const auto gathers = [](const Program& program) {
     return std::count_if(program.ops.begin(), program.ops.end(),
-                         [](const Op& op) { return op.desc.is<ops::AllGatherDesc>(); });
+                         [](const Op& op) { return op.desc.is<ops::GatherPartsDesc>(); });
   };
   EXPECT_EQ(gathers(Rank(512, 2, 0).cut(2)), 4);        // two norms, two chunks
   EXPECT_EQ(gathers(Rank(512, 2, 0, true).cut(2)), 6);  // and what the probe reads
@@ -254,7 +254,7 @@ TEST(ContinuationMutationTest, AResidualAddedTwiceIsSeen) {
 TEST(ContinuationMutationTest, AMissingGatherIsNoValidProgram) {
   Rank rank(512, 2, 0);
   Program program = rank.cut(2);
-  program.ops.erase(program.ops.begin() + static_cast<int64_t>(find_op(program, "all_gather")));
+  program.ops.erase(program.ops.begin() + static_cast<int64_t>(find_op(program, "gather_parts")));
   const auto schedule = flow::compile(std::move(program));
   ASSERT_FALSE(schedule.ok());
   EXPECT_NE(schedule.status().to_string().find("an op reads rows that no earlier op wrote"),

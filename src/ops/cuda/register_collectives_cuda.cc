@@ -144,7 +144,7 @@ void scatter_parts(const ReduceScatterDesc& desc, Args args, flow::Workspace /*s
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
-void gather_parts(const AllGatherDesc& desc, Args args, flow::Workspace /*scratch*/,
+void gather_parts(const GatherPartsDesc& desc, Args args, flow::Workspace /*scratch*/,
                   const Communicators& communicators, device::Queue* queue) {
   const Status status =
       communicator_of(desc.communicator, communicators)
@@ -186,8 +186,8 @@ void register_collectives_cuda(flow::LauncherTable& table,
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, no_scratch, scatter));
   table.add<ReduceScatterDesc>(launcher_of<ReduceScatterDesc>(
       of_rank, can_move_parts<ReduceScatterDesc>, no_scratch, scatter_parts));
-  table.add<AllGatherDesc>(
-      launcher_of<AllGatherDesc>(of_rank, can_move_parts<AllGatherDesc>, no_scratch, gather_parts));
+  table.add<GatherPartsDesc>(launcher_of<GatherPartsDesc>(of_rank, can_move_parts<GatherPartsDesc>,
+                                                          no_scratch, gather_parts));
 }
 
 }  // namespace braid::ops
