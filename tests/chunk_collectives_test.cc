@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "engine/verification.h"
@@ -276,6 +277,27 @@ TEST(ContinuedModelTest, AnUnevenTailChangesNothing) {
   const std::vector<int32_t> tokens = tokens_with(cut);
   EXPECT_GE(tokens.size(), 23u);
   EXPECT_EQ(tokens, tokens_with(whole));
+}
+
+// While a link is waited for, the rows of other chunks are computed.
+TEST(ContinuedModelTest, ComputationRunsWhileTheLinkIsWaitedFor) {
+  std::vector<int32_t> prompt(384, 3);
+  std::array<int64_t, 2> together{};
+  for (const bool cut : {false, true}) {
+    engine::EngineOptions options = prompt_options(prompt.size());
+    options.layout = {.tp = 2};
+    options.worker.link = LinkSpeed{.bytes_per_second = 1e9, .latency_us = 10e3};
+    options.worker.passes.dual_stream.mode = Switch::off;
+    options.worker.passes.chunks.chunks = cut ? 3 : 1;
+    options.worker.passes.chunks.continued = true;
+    const auto engine = open_engine(golden_folder("qwen2"), options);
+    flow::Trace trace;
+    engine->worker().set_trace(&trace);
+    run_prompt(*engine, prompt);
+    together[cut ? 1 : 0] = trace.overlap_ns(1, flow::Lane::compute, flow::Lane::comm);
+  }
+  EXPECT_GT(together[1], 0);
+  EXPECT_GT(together[1], 4 * together[0]);
 }
 
 // Every row count of a step, with and without dual_stream, on layouts whose ranks' own rows differ.
