@@ -112,8 +112,8 @@ Status NcclGroup::reduce_scatter(const void* in, void* out, std::span<const int6
   });
 }
 
-Status NcclGroup::all_gather(const void* in, void* out, std::span<const int64_t> counts,
-                             Format format, cudaStream_t stream) {
+Status NcclGroup::gather_parts(const void* in, void* out, std::span<const int64_t> counts,
+                               Format format, cudaStream_t stream) {
   const ncclComm_t communicator = TRY(communicator_for(stream));
   const ncclDataType_t type = TRY(type_of(format));
   if (equal_counts(counts)) {
@@ -125,6 +125,12 @@ Status NcclGroup::all_gather(const void* in, void* out, std::span<const int64_t>
     const void* from = member == member_ ? in : part;
     return ncclBroadcast(from, part, count, type, member, communicator, stream);
   });
+}
+
+Status NcclGroup::all_gather(const void* in, void* out, int64_t bytes, cudaStream_t stream) {
+  const ncclComm_t communicator = TRY(communicator_for(stream));
+  NCCL_TRY(ncclAllGather(in, out, static_cast<size_t>(bytes), ncclUint8, communicator, stream));
+  return {};
 }
 
 }  // namespace braid::comm

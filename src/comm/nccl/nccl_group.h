@@ -30,8 +30,10 @@ class NcclGroup {
   Status reduce_scatter(const void* in, void* out, std::span<const int64_t> counts, Format format,
                         cudaStream_t stream);
   // out = the parts of all members, in turn; `in` may be this one's place in it.
-  Status all_gather(const void* in, void* out, std::span<const int64_t> counts, Format format,
-                    cudaStream_t stream);
+  Status gather_parts(const void* in, void* out, std::span<const int64_t> counts, Format format,
+                      cudaStream_t stream);
+  // `bytes` of every rank, one behind the other in all ranks' out.
+  Status all_gather(const void* in, void* out, int64_t bytes, cudaStream_t stream);
 
  private:
   NcclGroup() = default;
