@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/json.h"
 #include "base/progress.h"
 #include "cli/explain.h"
+#include "engine/dispatch_error.h"
 #include "engine/memory_budget.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
@@ -56,6 +58,8 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
       .max_tokens = options.integer("dual-stream-max-tokens")};
   worker.passes.chunks =
       TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
+  worker.passes.quantize_dispatch.dtype =
+      TRY(passes::parse_dispatch_dtype("--dispatch-dtype", options.text("dispatch-dtype")));
   if (options.has("routing")) {
     const std::string& routing = options.text("routing");
     const bool balanced = routing == "balanced";
@@ -177,6 +181,8 @@ Status Session::start(const EngineNeeds& needs) {
 }
 
 Status Session::finish() {
+  const std::string error = engine::describe(engine::dispatch_errors(engine_->ranks()));
+  if (!error.empty()) context_.streams.console.report(error);
   if (traces_.empty()) return {};
   std::vector<const flow::Trace*> traces;
   for (const auto& trace : traces_) traces.push_back(trace.get());
@@ -191,6 +197,11 @@ Status Session::finish() {
   context_.streams.console.report(table);
   context_.streams.console.line(fmt::format("trace written to {}", path));
   return {};
+}
+
+void add_dispatch_error(Json& json, Session& session) {
+  const auto total = engine::total_of(engine::dispatch_errors(session.engine().ranks()));
+  if (total.squares != 0) json["dispatch_relative_error"] = total.relative();
 }
 
 }  // namespace braid::cli

@@ -51,6 +51,9 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   auto step = std::make_unique<CompiledStep>();
   const int64_t start = flow::Trace::now_ns();
   flow::Program program = TRY(model_.build(shape));
+  program = TRY(passes::quantize_dispatch(
+      std::move(program), {model_.residents(), model_.meshes(), model_.state().dispatch_errors},
+      passes_.quantize_dispatch, step->decisions));
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
                                     step->decisions));
   program = TRY(passes::chunk_collectives(std::move(program), passes_.chunks, step->decisions));

@@ -10,10 +10,12 @@
 #include "model/decoder_model.h"
 #include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 
 namespace braid::engine {
 
 struct PassOptions {
+  passes::QuantizeDispatchOptions quantize_dispatch;
   passes::DualStreamOptions dual_stream;
   passes::ChunkOptions chunks;
 };

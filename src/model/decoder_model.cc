@@ -89,13 +89,15 @@ int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dt
   return config.num_layers * cache_columns(config, shards) * bytes_of(dtype);
 }
 
-ops::Builder DecoderModel::builder() const {
+ops::MeshSizes DecoderModel::meshes() const {
   const layout::Layout& layout = options_.layout;
-  return ops::Builder(residents_, {.attention = layout.attention.sizes,
-                                   .moe = layout.moe.sizes,
-                                   .attention_sums = layout.attention_sums,
-                                   .moe_sums = layout.moe_sums});
+  return {.attention = layout.attention.sizes,
+          .moe = layout.moe.sizes,
+          .attention_sums = layout.attention_sums,
+          .moe_sums = layout.moe_sums};
 }
+
+ops::Builder DecoderModel::builder() const { return ops::Builder(residents_, meshes()); }
 
 void DecoderModel::declare_state() {
   const InputLayout layout(options_.max_rows, limits());
@@ -112,6 +114,9 @@ void DecoderModel::declare_state() {
   state_.inputs = carried("inputs", Format::i32, layout.total, 1);
   state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1, 2);
   state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, 2);
+  if (limits().dp > 1) {
+    state_.dispatch_errors = carried("dispatch_errors", Format::f64, config_.num_layers, 2);
+  }
   if (options_.probes.all_logits) {
     state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
   }

@@ -52,7 +52,8 @@ struct StateBuffers {
   int32_t logits = kAbsent;                                        // f32 [R, V]
   std::vector<int32_t> hidden;                                     // per layer [T, H]
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
-  std::vector<int32_t> forced_ids;  // per layer i32 [T, K]; rows of −1 are not forced
+  int32_t dispatch_errors = kAbsent;  // f64 [L, 2], Σ (x̂ − x)², Σ x² so far; where dp > 1
+  std::vector<int32_t> forced_ids;    // per layer i32 [T, K]; rows of −1 are not forced
   int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
   int32_t part_sums = kAbsent;  // rows for its sums over ranks, where they run without it
 };
@@ -76,6 +77,7 @@ class DecoderModel {
   const WeightPlan& weights() const { return plan_; }
   const StateBuffers& state() const { return state_; }
   layers::StepLimits limits() const;
+  ops::MeshSizes meshes() const;
 
   const layout::Shards& shards() const { return shards_; }
   PartColumns part_columns() const;

@@ -77,7 +77,7 @@ Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
 Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks) {
   const Placement& from = b.placement(x);
   if (from.axes[0] == Shard::row_sharded) {
-    const GatheredRows all = all_gather_v(b, {x, routing.ids, routing.weights}, ranks);
+    const GatheredRows all = all_gather_v(b, {x, routing.ids, routing.weights, {}}, ranks);
     return {all.rows, {all.ids, all.weights}};
   }
   b.require(from == Placement{}, "no collective moves these rows to the experts", {x});

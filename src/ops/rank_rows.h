@@ -19,9 +19,9 @@ struct RankRows {
   int64_t group = 0;  // the most that any rank has of them, alike on all ranks
 };
 
-// The first counts[r] rows of every rank r, one rank behind the other, of three Values at once.
-// Capacities are ranks · group rows; ids beyond the rows that there are become −1, payload and
-// weights there are undefined.
+// The first counts[r] rows of every rank r, one rank behind the other, of three Values at once, or
+// of four where the rows are quantized. Capacities are ranks · group rows; ids beyond the rows that
+// there are become −1, all else there is undefined.
 struct AllGatherVDesc {
   int32_t communicator = 0;
   int32_t ranks = 1;
@@ -35,9 +35,15 @@ struct ReduceScatterVDesc {
 };
 
 struct GatheredRows {
-  Value rows;     // [dp · group, H]
+  Value rows;     // [dp · group, H], or the payload of quantized rows
   Value ids;      // i32 [dp · group, K]; −1: padding
   Value weights;  // f32 [dp · group, K]
+  Value scales;   // of a payload [dp · group, ·]; else absent
+};
+
+// Operands of an AllGatherVDesc, in this order; `scales` and `all_scales` may be absent.
+struct GatherOperand {
+  enum : size_t { counts, rows, scales, ids, weights, all_rows, all_scales, all_ids, all_weights };
 };
 
 // Row-sharded over dp, whole along tp → the rows of all ranks, on every rank of the experts' mesh.

@@ -61,11 +61,18 @@ std::span<const int32_t> counts_of(const flow::Arg& arg) {
 void launch_gather(const AllGatherVDesc& desc, flow::Args args, const Communicators& communicators,
                    device::Queue* queue) {
   comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
-  std::array<comm::Gather, 3> buffers;
-  for (size_t i = 0; i < 3; ++i) buffers[i] = {rows_of(args[1 + i]), rows_of(args[4 + i])};
-  const std::span<const int32_t> counts = counts_of(args[0]);
-  const bool gathered = communicator.all_gather_v(buffers, counts, queue).ok();
-  clear(buffers[1].out, gathered ? comm::total_of(counts) : 0, 0xff);  // ids of −1
+  constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
+  std::array<comm::Gather, kOuts> buffers;
+  size_t count = 0;
+  for (size_t in = GatherOperand::rows; in < GatherOperand::all_rows; ++in) {
+    if (args[in].cols == 0) continue;  // absent
+    buffers[count++] = {rows_of(args[in]), rows_of(args[in + kOuts])};
+  }
+  const std::span<const int32_t> counts = counts_of(args[GatherOperand::counts]);
+  const bool gathered =
+      communicator.all_gather_v(std::span(buffers).first(count), counts, queue).ok();
+  const int64_t real = gathered ? comm::total_of(counts) : 0;
+  clear(rows_of(args[GatherOperand::all_ids]), real, 0xff);  // ids of −1
 }
 
 void launch_scatter(const ReduceScatterVDesc& desc, flow::Args args,

@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#include "base/format.h"
-
 namespace braid::kernels {
 
 enum class Payload : int32_t {
@@ -20,13 +18,11 @@ constexpr int64_t payload_columns(Payload payload, int64_t columns) {
 constexpr int64_t scale_columns(Payload payload, int64_t columns) {
   return (columns + group_columns(payload) - 1) / group_columns(payload);
 }
-constexpr Format scale_format(Payload payload) {
-  return payload == Payload::fp8 ? Format::f32 : Format::u8;
-}
+constexpr int64_t bytes_per_scale(Payload payload) { return payload == Payload::fp8 ? 4 : 1; }
 // Of payload and scales together.
 constexpr int64_t bytes_per_row(Payload payload, int64_t columns) {
   return payload_columns(payload, columns) +
-         scale_columns(payload, columns) * bytes_of(scale_format(payload));
+         scale_columns(payload, columns) * bytes_per_scale(payload);
 }
 
 // x [T, C] → payload u8 [T, payload_columns], scales [T, scale_columns] f32 or u8 (e4m3), and

@@ -14,7 +14,7 @@ constexpr Payload kPayloads[] = {Payload::fp8, Payload::nvfp4};
 struct Bytes {
   Bytes(Payload payload, int64_t rows, int64_t cols)
       : payload_cols(payload_columns(payload, cols)),
-        scale_bytes(scale_columns(payload, cols) * bytes_of(scale_format(payload))),
+        scale_bytes(scale_columns(payload, cols) * bytes_per_scale(payload)),
         payloads(static_cast<size_t>(rows * (payload_cols + 3)), 0x60),
         scales(static_cast<size_t>(rows * (scale_bytes + 4)), 0x60) {}
 
@@ -238,10 +238,9 @@ TYPED_TEST(QuantizeTest, IsRowInvariant) {
         ASSERT_EQ(sums.at(r, 0), errors.at(first + r, 0));
       }
     }
-    expect_row_invariant<TypeParam>(
-        150, [&](int64_t first, int64_t count, Grid<TypeParam>& out) {
-          dequantize_rows<TypeParam>({payload}, count, 150, whole.input(first), out.matrix());
-        });
+    expect_row_invariant<TypeParam>(150, [&](int64_t first, int64_t count, Grid<TypeParam>& out) {
+      dequantize_rows<TypeParam>({payload}, count, 150, whole.input(first), out.matrix());
+    });
   }
 }
 
