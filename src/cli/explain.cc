@@ -89,6 +89,14 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
   return lines;
 }
 
+std::string describe_link(const LinkSpeed& link, const layout::Layout& layout) {
+  if (layout.world == 1) return "no link is emulated: one rank sends nothing";
+  return fmt::format(
+      "emulated: one link a rank of {} a message; collectives last as long as a "
+      "ring over such links",
+      link.to_string());
+}
+
 // The ops of one layer on one lane, equal neighbours counted, each behind what it waits for.
 std::string lane_line(const Schedule& schedule, flow::Lane lane, int32_t layer) {
   std::vector<std::pair<std::string, int>> items;
@@ -154,6 +162,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
   for (const std::string& said : describe_layout(config, model.layout)) line(said);
+  if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
   text += "kernels\n";
   line("CPU kernels, the only ones there are for this device");
   if (std::holds_alternative<model::MlaConfig>(config.attention)) {
