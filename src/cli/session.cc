@@ -54,6 +54,9 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   if (options.has("emulate-link")) {
     worker.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
   }
+  if (worker.link) {
+    worker.passes.quantize_dispatch.prices = passes::cpu_prices(worker.link->bytes_per_second);
+  }
   const std::string& dtype = options.text("dtype");
   worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
   worker.passes.dual_stream = {

@@ -24,15 +24,14 @@ bool gathers_rows(const Op& op) {
 struct Traffic {
   int64_t ranks;
   int64_t group;  // rows of the largest rank
-  int64_t unquantized;
-  int64_t fp8;  // a row
+  int64_t columns;
+  int64_t unquantized;  // bytes a row
 };
 
 Traffic traffic_of(const Program& program, const Op& gather) {
   const int32_t ranks = gather.desc.as<ops::AllGatherVDesc>().ranks;
   const flow::ValueInfo& all = program.info(gather.operands[GatherOperand::all_rows]);
-  return {ranks, all.rows / ranks, all.cols * bytes_of(all.format),
-          kernels::bytes_per_row(Payload::fp8, all.cols)};
+  return {ranks, all.rows / ranks, all.cols, all.cols * bytes_of(all.format)};
 }
 
 // Microseconds until all rows are there, as they are and as fp8.
@@ -45,10 +44,11 @@ Times times_of(const Traffic& traffic, const DispatchPrices& prices) {
   const auto group = static_cast<double>(traffic.group);
   const auto ranks = static_cast<double>(traffic.ranks);
   const double received = (ranks - 1) * group / prices.link_bytes_per_us;
-  const double computed =
-      (1 + ranks) * group * static_cast<double>(traffic.unquantized) / prices.quantize_bytes_per_us;
+  const double elements = group * static_cast<double>(traffic.columns);
+  const double computed = (prices.quantize_ns + ranks * prices.dequantize_ns) * elements / 1e3;
+  const auto fp8 = static_cast<double>(kernels::bytes_per_row(Payload::fp8, traffic.columns));
   return {received * static_cast<double>(traffic.unquantized),
-          received * static_cast<double>(traffic.fp8) + computed + 2 * prices.op_us};
+          received * fp8 + computed + 2 * prices.op_us};
 }
 
 // The payload, or none, and why.
@@ -172,13 +172,11 @@ Result<Program> quantize_dispatch(Program program, const DispatchSite& site,
   std::string reason;
   const std::optional<Payload> payload = choose(traffic, options, reason);
   if (!payload) return unchanged(std::move(reason));
-  const int64_t columns =
-      program.info(program.ops[static_cast<size_t>(gathers.front())].operands[GatherOperand::rows])
-          .cols;
-  why.push_back({"quantize_dispatch", std::string(name_of(*payload)),
-                 fmt::format("{}; {} bytes a row for {}, changes results", reason,
-                             kernels::bytes_per_row(*payload, columns), traffic.unquantized),
-                 static_cast<int>(gathers.size())});
+  why.push_back(
+      {"quantize_dispatch", std::string(name_of(*payload)),
+       fmt::format("{}; {} bytes a row for {}, changes results", reason,
+                   kernels::bytes_per_row(*payload, traffic.columns), traffic.unquantized),
+       static_cast<int>(gathers.size())});
   return Rewrite(std::move(program), site, *payload).run(gathers, producers);
 }
 

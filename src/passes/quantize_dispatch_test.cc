@@ -149,22 +149,22 @@ TEST(QuantizeDispatchTest, AutoNeedsPrices) {
 }
 
 // 4 ranks, rows of 14336 bytes, which as fp8 are 7392: 3 · 64 rows take 192 · 14.336 µs over a link
-// of 1 GB/s, and 192 · 7.392 + 5 · 64 · 14336 / 20000 + 2 · 10 µs quantized.
+// of 1 GB/s, and 192 · 7.392 + 64 · 7.168 · (0.4 + 4 · 0.2) + 2 · 10 µs quantized.
 TEST(QuantizeDispatchTest, AutoWeighsTheLinkAgainstQuantization) {
-  const DispatchPrices slow_link{
-      .link_bytes_per_us = 1000, .quantize_bytes_per_us = 20000, .op_us = 10};
-  EXPECT_EQ(choice_of(64, {.prices = slow_link}).substr(0, 100),
-            "fp8: auto: rows of 4 ranks, 64 each at most, take 2753 µs as they are, 1669 µs as "
-            "fp8; 7392");
-  DispatchPrices fast_link = slow_link;
-  fast_link.link_bytes_per_us = 20000;
-  EXPECT_EQ(choice_of(64, {.prices = fast_link}),
-            "unquantized: auto: rows of 4 ranks, 64 each at most, take 138 µs as they are, 320 µs "
+  DispatchPrices prices{
+      .link_bytes_per_us = 1000, .quantize_ns = 0.4, .dequantize_ns = 0.2, .op_us = 10};
+  EXPECT_EQ(choice_of(64, {.prices = prices}),
+            "fp8: auto: rows of 4 ranks, 64 each at most, take 2753 µs as they are, 1990 µs as "
+            "fp8; 7392 bytes a row for 14336, changes results");
+  prices.link_bytes_per_us = 20000;
+  EXPECT_EQ(choice_of(64, {.prices = prices}),
+            "unquantized: auto: rows of 4 ranks, 64 each at most, take 138 µs as they are, 641 µs "
             "as fp8");
 }
 
 TEST(QuantizeDispatchTest, AutoLeavesFewRowsAsTheyAre) {
-  const DispatchPrices prices{.link_bytes_per_us = 20000, .quantize_bytes_per_us = 1e6, .op_us = 3};
+  const DispatchPrices prices{
+      .link_bytes_per_us = 20000, .quantize_ns = 0.01, .dequantize_ns = 0.01, .op_us = 3};
   EXPECT_EQ(choice_of(1, {.prices = prices}).substr(0, 11), "unquantized");
   EXPECT_EQ(choice_of(512, {.prices = prices}).substr(0, 4), "fp8:");
 }

@@ -7,25 +7,19 @@
 
 namespace braid::kernels {
 
-constexpr float magnitude(float value) {
-  return std::bit_cast<float>(std::bit_cast<uint32_t>(value) & 0x7fffffffu);
-}
-constexpr bool is_finite(float value) {
-  return (std::bit_cast<uint32_t>(value) & 0x7fffffffu) < 0x7f800000u;
-}
-
 // What a pass over a group's elements finds.
 struct GroupRange {
-  float most = 0;  // the largest finite magnitude
+  uint32_t most_bits = 0;  // of the largest finite magnitude: as integers they have the same order
   bool finite = true;
 
+  constexpr float most() const { return std::bit_cast<float>(most_bits); }
   constexpr void add(float value) {
-    if (!is_finite(value)) {
-      finite = false;
-    } else if (magnitude(value) > most) {
-      most = magnitude(value);
-    }
+    const uint32_t magnitude = std::bit_cast<uint32_t>(value) & 0x7fffffffu;
+    const bool is_finite = magnitude < 0x7f800000u;
+    finite = finite && is_finite;
+    merge_most(is_finite ? magnitude : 0u);
   }
+  constexpr void merge_most(uint32_t bits) { most_bits = bits > most_bits ? bits : most_bits; }
 };
 
 struct Fp8Codec {
@@ -35,7 +29,7 @@ struct Fp8Codec {
   using Scale = float;
 
   static constexpr Scale scale_of(const GroupRange& range) {
-    const float scale = range.most / kE4m3Most;
+    const float scale = range.most() / kE4m3Most;
     return scale < kLeastScale ? kLeastScale : scale;
   }
   static constexpr float value_of(Scale scale) { return scale; }
@@ -50,7 +44,7 @@ struct Nvfp4Codec {
 
   static constexpr Scale scale_of(const GroupRange& range) {
     if (!range.finite) return kE4m3Nan;
-    const uint8_t scale = e4m3_from_float(range.most / kE2m1Most);
+    const uint8_t scale = e4m3_from_float(range.most() / kE2m1Most);
     return scale == 0 ? uint8_t{1} : scale;
   }
   static constexpr float value_of(Scale scale) { return e4m3_to_float(scale); }

@@ -9,38 +9,52 @@
 namespace braid::kernels::cpu {
 namespace {
 
-// Codes of one group lie in `bytes`, for nvfp4 two in each.
+// The codes of a group of `count` elements from or to its bytes, for nvfp4 two in each; codes
+// beyond `count` are 0.
 template <typename Codec>
-void put_code(uint8_t* bytes, int64_t i, uint8_t code) {
+void pack(const uint8_t* codes, int64_t count, uint8_t* bytes) {
   if constexpr (Codec::kPayload == Payload::fp8) {
-    bytes[i] = code;
+    std::memcpy(bytes, codes, static_cast<size_t>(count));
   } else {
-    const auto low = static_cast<uint8_t>(i % 2 == 0 ? 0 : bytes[i / 2]);
-    bytes[i / 2] = static_cast<uint8_t>(low | (i % 2 == 0 ? code : code << 4));
+    for (int64_t i = 0; i < count; i += 2) {
+      bytes[i / 2] = static_cast<uint8_t>(codes[i] | codes[i + 1] << 4);
+    }
   }
 }
 
 template <typename Codec>
-uint8_t code_at(const uint8_t* bytes, int64_t i) {
-  if constexpr (Codec::kPayload == Payload::fp8) return bytes[i];
-  return static_cast<uint8_t>(i % 2 == 0 ? bytes[i / 2] : bytes[i / 2] >> 4);
+void unpack(const uint8_t* bytes, int64_t count, uint8_t* codes) {
+  if constexpr (Codec::kPayload == Payload::fp8) {
+    std::memcpy(codes, bytes, static_cast<size_t>(count));
+  } else {
+    for (int64_t i = 0; i < count; i += 2) {
+      codes[i] = bytes[i / 2];
+      codes[i + 1] = static_cast<uint8_t>(bytes[i / 2] >> 4);
+    }
+  }
 }
 
+// Loops over a whole group, which the compiler vectorises; elements beyond `count` are zeros.
 template <typename Codec, typename T>
 void quantize_group(const T* x, int64_t count, uint8_t* payload, uint8_t* scale_bytes,
                     double* errors) {
+  float values[Codec::kGroup] = {}, back[Codec::kGroup];
+  uint8_t codes[Codec::kGroup];
+  for (int64_t i = 0; i < count; ++i) values[i] = to_float(x[i]);
   GroupRange range;
-  for (int64_t i = 0; i < count; ++i) range.add(to_float(x[i]));
+  for (const float value : values) range.add(value);
   const typename Codec::Scale scale = Codec::scale_of(range);
   std::memcpy(scale_bytes, &scale, sizeof(scale));
   const float by = Codec::value_of(scale);
+  for (int i = 0; i < Codec::kGroup; ++i) codes[i] = Codec::code_of(values[i] / by);
+  for (int i = 0; i < Codec::kGroup; ++i) {
+    back[i] = to_float(from_float<T>(Codec::element_of(codes[i]) * by));
+  }
+  pack<Codec>(codes, count, payload);
   for (int64_t i = 0; i < count; ++i) {
-    const float value = to_float(x[i]);
-    const uint8_t code = Codec::code_of(value / by);
-    put_code<Codec>(payload, i, code);
-    const double back = to_float(from_float<T>(Codec::element_of(code) * by));
-    errors[0] += (back - value) * (back - value);
-    errors[1] += static_cast<double>(value) * value;
+    const double value = values[i], error = back[i] - value;
+    errors[0] += error * error;
+    errors[1] += value * value;
   }
 }
 
@@ -71,8 +85,10 @@ void dequantize(int64_t rows, int64_t cols, const QuantizedRows<const uint8_t>& 
       const uint8_t* payload = from.payload.row(row) + payload_columns(Codec::kPayload, first);
       T* to = out.row(row) + first;
       const int64_t count = std::min<int64_t>(Codec::kGroup, cols - first);
+      uint8_t codes[Codec::kGroup];
+      unpack<Codec>(payload, count, codes);
       for (int64_t i = 0; i < count; ++i) {
-        to[i] = from_float<T>(Codec::element_of(code_at<Codec>(payload, i)) * by);
+        to[i] = from_float<T>(Codec::element_of(codes[i]) * by);
       }
     }
   }

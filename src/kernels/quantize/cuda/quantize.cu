@@ -15,9 +15,9 @@ template <typename Codec>
 __device__ GroupRange range_of_group(GroupRange range) {
 #pragma unroll
   for (int step = Codec::kGroup / kPack / 2; step > 0; step /= 2) {
-    const float other = __shfl_xor_sync(kAllLanes, range.most, step);
+    const uint32_t most = __shfl_xor_sync(kAllLanes, range.most_bits, step);
     const int finite = __shfl_xor_sync(kAllLanes, range.finite ? 1 : 0, step);
-    range.most = other > range.most ? other : range.most;
+    range.merge_most(most);
     range.finite = range.finite && finite != 0;
   }
   return range;
