@@ -219,6 +219,14 @@ TEST(AuditGroupsTest, GathersAndScatteredSumsTouchWhatTheyDeclare) {
   audit_two_ranks("glm4_moe", {.dp = 2});
 }
 
+TEST(AuditGroupsTest, SentRowsTouchWhatTheyDeclare) {
+  for (const auto dtype : {passes::DispatchDtype::unquantized, passes::DispatchDtype::fp8}) {
+    audit_two_ranks(
+        "glm4_moe", {.dp = 2},
+        {.dispatch = passes::DispatchChoice::all_to_all, .quantize_dispatch = {.dtype = dtype}});
+  }
+}
+
 TEST(AuditGroupsTest, QuantizedRowsTouchWhatTheyDeclare) {
   for (const auto dtype : {passes::DispatchDtype::fp8, passes::DispatchDtype::nvfp4}) {
     audit_two_ranks("glm4_moe", {.dp = 2}, {.quantize_dispatch = {.dtype = dtype}});

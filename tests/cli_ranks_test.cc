@@ -127,6 +127,46 @@ TEST(CliRanksTest, ExplainTellsOfGroups) {
   }
 }
 
+TEST(CliRanksTest, RowsAreSentWhereThatMovesFewerBytes) {
+  const Words words = {"bench",
+                       "throughput",
+                       golden_folder("mixtral"),
+                       "--quiet",
+                       "--explain",
+                       "--input-len",
+                       "9",
+                       "--output-len",
+                       "2",
+                       "--dp",
+                       "4",
+                       "--ep",
+                       "4",
+                       "--num-prompts",
+                       "4"};
+  const Ran sent = run_braid(words);
+  ASSERT_EQ(sent.code, 0) << sent.err;
+  EXPECT_NE(sent.err.find("dispatch: all-to-all (auto: a row goes to 2 of 4 ranks at most"),
+            std::string::npos)
+      << sent.err;
+  EXPECT_NE(sent.err.find("or sent to the ranks of their experts"), std::string::npos);
+  const Ran gathered = run_braid(with(words, {"--dispatch", "gather"}));
+  EXPECT_NE(gathered.err.find("dispatch: gather (asked for)"), std::string::npos);
+  const Ran refused = run_braid(with(words, {"--tp", "2", "--dispatch", "all-to-all"}));
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("ranks along tp have copies of the same rows"), std::string::npos)
+      << refused.err;
+}
+
+TEST(CliRanksTest, VerifyProvesSentRows) {
+  const Ran ran =
+      run_braid({"verify", golden_folder("glm4_moe"), "--dp", "4", "--dispatch", "all-to-all",
+                 "--dispatch-dtype", "nvfp4", "--chunked-prefill-size", "64",
+                 "--max-running-requests", "4", "--delays", "1", "--quiet", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+  EXPECT_EQ(ran.json()["equal_runs"], 1);
+  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+}
+
 TEST(CliRanksTest, VerifyProvesQuantizedRows) {
   const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", "2",
                              "--dispatch-dtype", "fp8", "--chunked-prefill-size", "64",
@@ -137,10 +177,18 @@ TEST(CliRanksTest, VerifyProvesQuantizedRows) {
 }
 
 TEST(CliRanksTest, QuantizedRowsAreToldWithTheirError) {
-  const Words words = {"bench",         "throughput", golden_folder("glm4_moe"),
-                       "--quiet",       "--dp",       "2",
-                       "--num-prompts", "4",          "--input-len",
-                       "40",            "--output-len", "2"};
+  const Words words = {"bench",
+                       "throughput",
+                       golden_folder("glm4_moe"),
+                       "--quiet",
+                       "--dp",
+                       "2",
+                       "--num-prompts",
+                       "4",
+                       "--input-len",
+                       "40",
+                       "--output-len",
+                       "2"};
   const Ran nvfp4 = run_braid(with(words, {"--dispatch-dtype", "nvfp4", "--explain", "--json"}));
   ASSERT_EQ(nvfp4.code, 0) << nvfp4.err;
   for (const char* line : {"quantize_dispatch: nvfp4 (asked for; 72 bytes a row for 512, changes "

@@ -85,7 +85,8 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
   if (dp > 1) {
     lines.push_back(
         fmt::format("{} groups with requests of their own; before the experts the rows of all are "
-                    "gathered, their sums scattered behind them",
+                    "gathered, their sums scattered behind them, or sent to the ranks of their "
+                    "experts and back",
                     dp));
   }
   if (tp > 1) {

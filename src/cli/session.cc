@@ -64,6 +64,7 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
       .max_tokens = options.integer("dual-stream-max-tokens")};
   worker.passes.chunks =
       TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
+  worker.passes.dispatch = TRY(passes::parse_dispatch("--dispatch", options.text("dispatch")));
   worker.passes.quantize_dispatch.dtype =
       TRY(passes::parse_dispatch_dtype("--dispatch-dtype", options.text("dispatch-dtype")));
   if (options.has("routing")) {

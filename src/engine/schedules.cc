@@ -7,6 +7,15 @@
 
 namespace braid::engine {
 
+passes::DispatchFacts dispatch_facts(const model::ModelConfig& config, const layout::Layout& layout,
+                                     Format dtype, int64_t group) {
+  return {.attention = layout.attention.sizes,
+          .moe = layout.moe.sizes,
+          .top_k = config.moe ? config.moe->top_k : 0,
+          .group = group,
+          .row_bytes = config.hidden_size * bytes_of(dtype)};
+}
+
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
                      PassOptions passes)
     : model_(model), table_(table), passes_(passes) {}
@@ -50,7 +59,10 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
   auto step = std::make_unique<CompiledStep>();
   const int64_t start = flow::Trace::now_ns();
-  flow::Program program = TRY(model_.build(shape));
+  const passes::DispatchFacts facts = dispatch_facts(model_.config(), model_.options().layout,
+                                                     model_.options().dtype, shape.group.total());
+  flow::Program program =
+      TRY(model_.build(shape, passes::choose_dispatch(facts, passes_.dispatch, step->decisions)));
   program = TRY(passes::quantize_dispatch(
       std::move(program), {model_.residents(), model_.meshes(), model_.state().dispatch_errors},
       passes_.quantize_dispatch, step->decisions));

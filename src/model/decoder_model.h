@@ -88,7 +88,8 @@ class DecoderModel {
 
   // The Program of a step of this shape: from the host's words to sampled ids; of a part alone,
   // from part_in to part_out.
-  Result<flow::Program> build(const layers::StepShape& shape) const;
+  Result<flow::Program> build(const layers::StepShape& shape,
+                              ops::DispatchKind dispatch = ops::DispatchKind::gather) const;
   // The small Program that brings `rows` sampled ids to the host, on lane copy.
   Result<flow::Program> build_readback(int64_t rows) const;
 

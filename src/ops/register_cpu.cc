@@ -4,6 +4,7 @@
 
 #include "kernels/attention/cpu/attention.h"
 #include "kernels/gemm/cpu/gemm.h"
+#include "kernels/moe/cpu/exchange.h"
 #include "kernels/moe/cpu/moe.h"
 #include "kernels/norm/cpu/norm.h"
 #include "kernels/quantize/cpu/quantize.h"
@@ -239,6 +240,28 @@ void register_moe(flow::LauncherTable& table) {
            }});
 }
 
+void register_exchange(flow::LauncherTable& table) {
+  table.add<kernels::RankOrderDesc>(
+      {.launch = [](const kernels::RankOrderDesc& desc, Args args, Workspace) {
+        kernels::cpu::rank_order(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
+                                 pointer<int32_t>(args[1]), pointer<int32_t>(args[2]),
+                                 matrix<int32_t>(args[3]));
+      }});
+  table.add<kernels::MergeRanksDesc>(
+      {.can_implement =
+           [](const kernels::MergeRanksDesc&, std::span<const Type> types) {
+             return need_equal({types[0], types[2]});
+           },
+       .launch =
+           [](const kernels::MergeRanksDesc&, Args args, Workspace) {
+             with_type(args[0].format, [&]<typename T>(T) {
+               kernels::cpu::merge_ranks<T>(args[2].rows, args[2].cols, args[1].cols,
+                                            matrix<const T>(args[0]),
+                                            matrix<const int32_t>(args[1]), matrix<T>(args[2]));
+             });
+           }});
+}
+
 // Their strides are counted in bytes.
 template <typename Byte>
 kernels::cpu::QuantizedRows<Byte> quantized(const Arg& payload, const Arg& scales) {
@@ -344,6 +367,7 @@ void register_cpu(flow::LauncherTable& table) {
   register_norms(table);
   register_attention(table);
   register_moe(table);
+  register_exchange(table);
   register_quantize(table);
   register_rows(table);
   table.add<kernels::SampleDesc>({.workspace_bytes =

@@ -4,7 +4,7 @@
 
 #include <map>
 
-#include "ops/rank_rows.h"
+#include "ops/exchange.h"
 
 namespace braid::passes {
 namespace {
@@ -16,22 +16,33 @@ using ops::Payload;
 
 std::string_view name_of(Payload payload) { return payload == Payload::fp8 ? "fp8" : "nvfp4"; }
 
-bool gathers_rows(const Op& op) {
-  return op.desc.is<ops::AllGatherVDesc>() && !op.operands[GatherOperand::scales].present();
+bool sends_rows(const Op& op) { return op.desc.is<ops::AllToAllVDesc>(); }
+
+// Both kinds have these operands in the same places.
+bool dispatches_rows(const Op& op) {
+  const bool dispatches = op.desc.is<ops::AllGatherVDesc>() || sends_rows(op);
+  return dispatches && !op.operands[GatherOperand::scales].present();
 }
 
-// One gather's rows, in bytes.
+// One dispatch's rows.
 struct Traffic {
   int64_t ranks;
-  int64_t group;  // rows of the largest rank
+  int64_t group;   // rows of the largest rank
+  double arrived;  // rows from other ranks
   int64_t columns;
   int64_t unquantized;  // bytes a row
 };
 
 Traffic traffic_of(const Program& program, const Op& gather) {
-  const int32_t ranks = gather.desc.as<ops::AllGatherVDesc>().ranks;
+  const bool sends = sends_rows(gather);
+  const int64_t ranks = sends ? gather.desc.as<ops::AllToAllVDesc>().ranks
+                              : gather.desc.as<ops::AllGatherVDesc>().ranks;
   const flow::ValueInfo& all = program.info(gather.operands[GatherOperand::all_rows]);
-  return {ranks, all.rows / ranks, all.cols, all.cols * bytes_of(all.format)};
+  const int64_t top_k = program.info(gather.operands[GatherOperand::ids]).cols;
+  const auto others = static_cast<double>(all.rows / ranks * (ranks - 1));
+  const double share =
+      sends ? static_cast<double>(std::min(top_k, ranks)) / static_cast<double>(ranks) : 1.0;
+  return {ranks, all.rows / ranks, others * share, all.cols, all.cols * bytes_of(all.format)};
 }
 
 // Microseconds until all rows are there, as they are and as fp8.
@@ -43,7 +54,7 @@ struct Times {
 Times times_of(const Traffic& traffic, const DispatchPrices& prices) {
   const auto group = static_cast<double>(traffic.group);
   const auto ranks = static_cast<double>(traffic.ranks);
-  const double received = (ranks - 1) * group / prices.link_bytes_per_us;
+  const double received = traffic.arrived / prices.link_bytes_per_us;
   const double elements = group * static_cast<double>(traffic.columns);
   const double computed = (prices.quantize_ns + ranks * prices.dequantize_ns) * elements / 1e3;
   const auto fp8 = static_cast<double>(kernels::bytes_per_row(Payload::fp8, traffic.columns));
@@ -159,7 +170,7 @@ Result<Program> quantize_dispatch(Program program, const DispatchSite& site,
                                   const QuantizeDispatchOptions& options, Decisions& why) {
   std::vector<int32_t> gathers, producers;
   for (int32_t i = 0; i < std::ssize(program.ops); ++i) {
-    if (!gathers_rows(program.ops[static_cast<size_t>(i)])) continue;
+    if (!dispatches_rows(program.ops[static_cast<size_t>(i)])) continue;
     gathers.push_back(i);
     producers.push_back(last_producer(program, i));
   }
@@ -167,7 +178,7 @@ Result<Program> quantize_dispatch(Program program, const DispatchSite& site,
     why.push_back({"quantize_dispatch", "unquantized", std::move(reason), 0});
     return std::move(program);
   };
-  if (gathers.empty()) return unchanged("no rows are gathered for the experts (dp 1)");
+  if (gathers.empty()) return unchanged("no rows go to other ranks' experts (dp 1)");
   const Traffic traffic = traffic_of(program, program.ops[static_cast<size_t>(gathers.front())]);
   std::string reason;
   const std::optional<Payload> payload = choose(traffic, options, reason);

@@ -38,9 +38,9 @@ struct DispatchSite {
   int32_t errors = -1;  // resident f64 [layers, 2], where the errors of the rows are summed up
 };
 
-// Rewrites every gather of rows along dp: each rank quantizes its own rows behind what makes the
-// last of the gather's operands; payload, scales, ids and weights are gathered in one call; all
-// ranks dequantize what they got. Router, shared experts and the residual stream keep the
+// Rewrites every gather or all-to-all of rows along dp: each rank quantizes its own rows behind
+// what makes the last of the gather's operands; payload, scales, ids and weights go in one call;
+// all ranks dequantize what they got. Router, shared experts and the residual stream keep the
 // unquantized rows, and sums come back in the model's dtype. auto takes fp8 where prices promise a
 // gain, never nvfp4, whose error is four times as large. Decided by the largest rank's rows, which
 // all ranks know.

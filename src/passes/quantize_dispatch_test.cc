@@ -174,7 +174,7 @@ TEST(QuantizeDispatchTest, WithoutAGatherNothingHappens) {
   const Program program = layers.rewritten({.dtype = DispatchDtype::fp8});
   EXPECT_EQ(kinds(program), kinds(layers.original()));
   EXPECT_EQ(layers.why[0].choice, "unquantized");
-  EXPECT_EQ(layers.why[0].reason, "no rows are gathered for the experts (dp 1)");
+  EXPECT_EQ(layers.why[0].reason, "no rows go to other ranks' experts (dp 1)");
 }
 
 TEST(QuantizeDispatchTest, ParsesItsOption) {
