@@ -23,7 +23,8 @@ constexpr flow::Placement kOwn = {.axes = {flow::Shard::row_sharded, flow::Shard
 // expert, the dispatch, and what reads the dispatched rows.
 class Layers {
  public:
-  explicit Layers(int64_t group, int32_t dp = 4, int64_t own = 2)
+  explicit Layers(int64_t group, int32_t dp = 4, int64_t own = 2,
+                  ops::DispatchKind kind = ops::DispatchKind::gather)
       : site_{residents_,
               {.attention = {dp, 1}, .moe = {dp, 1}, .attention_sums = {0, -1, -1}},
               residents_.declare({.name = "dispatch_errors",
@@ -33,20 +34,19 @@ class Layers {
                                   .lifetime = flow::Lifetime::carried})},
         b_(residents_, site_.meshes) {
     const ops::RankRows ranks{
-        .counts = b_.step("counts", Format::i32, dp, 1), .own = own, .group = group};
+        .counts = given(Format::i32, dp, 1, {}), .own = own, .group = group, .kind = kind};
     for (int32_t layer = 0; layer < 2; ++layer) {
       b_.set_layer(layer);
       const Value x = b_.step("x", Format::bf16, own, kHidden, kOwn);
-      ops::copy(b_, b_.step("normed", Format::bf16, own, kHidden, kOwn), x);
+      ops::copy(b_, given(Format::bf16, own, kHidden, kOwn), x);
       const ops::Routing routing = ops::scope(b_, Role::router, [&] {
-        return ops::route(b_, b_.step("logits", Format::f32, own, 8, kOwn),
-                          b_.step("slots", Format::i32, own, 1, kOwn),
+        return ops::route(b_, given(Format::f32, own, 8, kOwn), given(Format::i32, own, 1, kOwn),
                           {.num_experts = 8, .top_k = 2});
       });
       ops::scope(b_, Role::shared_expert,
                  [&] { ops::copy(b_, x, b_.step("shared", Format::bf16, own, kHidden, kOwn)); });
       ops::scope(b_, Role::experts, [&] {
-        const ops::Dispatched all = ops::dispatch(b_, x, routing, ranks);
+        const ops::Dispatched all = ops::dispatch(b_, x, routing, ranks, {.count = 8 / dp});
         ops::copy(
             b_, all.rows,
             b_.step("read", Format::bf16, b_.num_rows(all.rows), kHidden, b_.placement(all.rows)));
@@ -63,6 +63,16 @@ class Layers {
   Decisions why;
 
  private:
+  // What was there before the Program.
+  Value given(Format format, int64_t rows, int64_t cols, ops::Placement placement) {
+    return b_.resident(residents_.declare({.name = fmt::format("given {}", residents_.size()),
+                                           .format = format,
+                                           .rows = rows,
+                                           .cols = cols,
+                                           .lifetime = flow::Lifetime::carried}),
+                       placement);
+  }
+
   flow::Residents residents_;
   DispatchSite site_;
   ops::Builder b_;
@@ -100,6 +110,29 @@ TEST(QuantizeDispatchTest, EachRankQuantizesBehindTheRouterAndDequantizesWhatItG
   EXPECT_EQ(layers.why[0].choice, "fp8");
   EXPECT_EQ(layers.why[0].rewrites, 2);
   EXPECT_EQ(layers.why[0].reason, "asked for; 7392 bytes a row for 14336, changes results");
+}
+
+TEST(QuantizeDispatchTest, RowsThatAreSentAreQuantizedLikewise) {
+  Layers layers(16, 4, 2, ops::DispatchKind::all_to_all);
+  const Program program = layers.rewritten({.dtype = DispatchDtype::fp8});
+  EXPECT_EQ(kinds(program).substr(0, 100),
+            "0:copy 0:route 0:copy 0:rank_order 0:quantize 0:all_to_all_v 0:sum_errors "
+            "0:dequantize 0:copy 1:copy");
+  const flow::Op& send = program.ops[5];
+  EXPECT_EQ(program.describe(send.operands[GatherOperand::all_rows]), "all_payload [64, 7168] u8");
+  EXPECT_EQ(program.describe(send.operands[GatherOperand::received]), "received [4, 1] i32");
+  EXPECT_EQ(program.ops[7].operands[2], program.ops[8].operands[0]);
+  EXPECT_TRUE(flow::check_schedule(flow::compile(program).value()).ok());
+}
+
+// Two of 8 experts a row: half of the rows of 4 ranks, of which three quarters come from others.
+TEST(QuantizeDispatchTest, AutoCountsTheRowsThatAreSent) {
+  const DispatchPrices prices{
+      .link_bytes_per_us = 1000, .quantize_ns = 0.4, .dequantize_ns = 0.2, .op_us = 10};
+  Layers layers(64, 4, 2, ops::DispatchKind::all_to_all);
+  layers.rewritten({.prices = prices});
+  EXPECT_EQ(layers.why[0].reason.substr(0, 82),
+            "auto: rows of 4 ranks, 64 each at most, take 1376 µs as they are, 1280 µs as fp8");
 }
 
 TEST(QuantizeDispatchTest, Nvfp4MovesLess) {
