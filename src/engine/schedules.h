@@ -11,6 +11,7 @@
 #include "passes/chunk_collectives.h"
 #include "passes/dispatch_kind.h"
 #include "passes/dual_stream.h"
+#include "passes/heat.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::engine {
@@ -20,6 +21,7 @@ struct PassOptions {
   passes::QuantizeDispatchOptions quantize_dispatch;
   passes::DualStreamOptions dual_stream;
   passes::ChunkOptions chunks;
+  passes::HeatOptions heat;
 };
 
 // A Schedule, what the passes decided for it, the proof that it has no race, and its binding to
