@@ -32,9 +32,10 @@ constexpr int32_t kPromptTokens = 7;
 class Rig {
  public:
   Rig(const std::string& golden, model::ModelOptions options,
-      const std::vector<comm::Communicator*>& communicators = {})
+      const std::vector<comm::Communicator*>& communicators = {},
+      const engine::PassOptions& passes = {})
       : model_(model::load_config(golden_folder(golden)).value(), sized(options)),
-        schedules_(model_, table_, {}) {
+        schedules_(model_, table_, passes) {
     ops::register_cpu(table_);
     ops::register_collectives_cpu(table_, communicators);
     allocate();
@@ -193,7 +194,8 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditModelsTest,
 // Two ranks side by side: what a collective touches on both is declared on each.
 class AuditRanksTest : public ::testing::TestWithParam<std::string> {};
 
-void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& layout) {
+void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& layout,
+                     const engine::PassOptions& passes = {}) {
   const model::ModelConfig config = model::load_config(golden_folder(golden)).value();
   comm::LocalGroup group({0, 1}, std::chrono::seconds(60));
   const auto audit_rank = [&](int32_t rank) {
@@ -201,7 +203,7 @@ void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& lay
     options.layout = layout::make_layout(model::layout_sizes(config), layout).value();
     options.rank = rank;
     options.expert_heat = layout.dp > 1;
-    Rig rig(golden, options, {&group.member(rank)});
+    Rig rig(golden, options, {&group.member(rank)}, passes);
     const std::string name = fmt::format("{} rank {}", golden, rank);
     print(name, audit_steps(rig, name));
   };
@@ -217,6 +219,20 @@ TEST_P(AuditRanksTest, CollectivesTouchWhatTheirOpsDeclare) {
 
 TEST(AuditGroupsTest, GathersAndScatteredSumsTouchWhatTheyDeclare) {
   audit_two_ranks("glm4_moe", {.dp = 2});
+}
+
+TEST(AuditGroupsTest, SentRowsTouchWhatTheyDeclare) {
+  for (const auto dtype : {passes::DispatchDtype::unquantized, passes::DispatchDtype::fp8}) {
+    audit_two_ranks(
+        "glm4_moe", {.dp = 2},
+        {.dispatch = passes::DispatchChoice::all_to_all, .quantize_dispatch = {.dtype = dtype}});
+  }
+}
+
+TEST(AuditGroupsTest, QuantizedRowsTouchWhatTheyDeclare) {
+  for (const auto dtype : {passes::DispatchDtype::fp8, passes::DispatchDtype::nvfp4}) {
+    audit_two_ranks("glm4_moe", {.dp = 2}, {.quantize_dispatch = {.dtype = dtype}});
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,

@@ -127,6 +127,85 @@ TEST(CliRanksTest, ExplainTellsOfGroups) {
   }
 }
 
+TEST(CliRanksTest, RowsAreSentWhereThatMovesFewerBytes) {
+  const Words words = {"bench",
+                       "throughput",
+                       golden_folder("mixtral"),
+                       "--quiet",
+                       "--explain",
+                       "--input-len",
+                       "9",
+                       "--output-len",
+                       "2",
+                       "--dp",
+                       "4",
+                       "--ep",
+                       "4",
+                       "--num-prompts",
+                       "4"};
+  const Ran sent = run_braid(words);
+  ASSERT_EQ(sent.code, 0) << sent.err;
+  EXPECT_NE(sent.err.find("dispatch: all-to-all (auto: a row goes to 2 of 4 ranks at most"),
+            std::string::npos)
+      << sent.err;
+  const Ran gathered = run_braid(with(words, {"--dispatch", "gather"}));
+  EXPECT_NE(gathered.err.find("dispatch: gather (asked for)"), std::string::npos);
+  const Ran refused = run_braid(with(words, {"--tp", "2", "--dispatch", "all-to-all"}));
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("ranks along tp have copies of the same rows"), std::string::npos)
+      << refused.err;
+}
+
+TEST(CliRanksTest, VerifyProvesSentRows) {
+  const Ran ran =
+      run_braid({"verify", golden_folder("glm4_moe"), "--dp", "4", "--dispatch", "all-to-all",
+                 "--dispatch-dtype", "nvfp4", "--chunked-prefill-size", "64",
+                 "--max-running-requests", "4", "--delays", "1", "--quiet", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+  EXPECT_EQ(ran.json()["equal_runs"], 1);
+  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+}
+
+TEST(CliRanksTest, VerifyProvesQuantizedRows) {
+  const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", "2",
+                             "--dispatch-dtype", "fp8", "--chunked-prefill-size", "64",
+                             "--max-running-requests", "4", "--delays", "1", "--quiet", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+  EXPECT_EQ(ran.json()["equal_runs"], 1);
+  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+}
+
+TEST(CliRanksTest, QuantizedRowsAreToldWithTheirError) {
+  const Words words = {"bench",
+                       "throughput",
+                       golden_folder("glm4_moe"),
+                       "--quiet",
+                       "--dp",
+                       "2",
+                       "--num-prompts",
+                       "4",
+                       "--input-len",
+                       "40",
+                       "--output-len",
+                       "2"};
+  const Ran nvfp4 = run_braid(with(words, {"--dispatch-dtype", "nvfp4", "--explain", "--json"}));
+  ASSERT_EQ(nvfp4.code, 0) << nvfp4.err;
+  for (const char* line : {"quantize_dispatch: nvfp4 (asked for; 72 bytes a row for 512, changes "
+                           "results)",
+                           "relative error of dispatched rows "}) {
+    EXPECT_NE(nvfp4.err.find(line), std::string::npos) << line << "\n" << nvfp4.err;
+  }
+  EXPECT_NEAR(nvfp4.json()["dispatch_relative_error"].get<double>(), 0.095, 0.02);
+  const Ran plain = run_braid(with(words, {"--explain", "--json"}));
+  EXPECT_NE(plain.err.find("quantize_dispatch: unquantized (auto: no measured prices"),
+            std::string::npos);
+  EXPECT_EQ(plain.err.find("relative error"), std::string::npos);
+  EXPECT_FALSE(plain.json().contains("dispatch_relative_error"));
+  const Ran slow = run_braid(with(words, {"--explain", "--emulate-link", "20MB/s,1us"}));
+  EXPECT_NE(slow.err.find("quantize_dispatch: fp8 (auto: rows of 2 ranks"), std::string::npos)
+      << slow.err;
+}
+
 TEST(CliRanksTest, EvalForcesRoutingOnAllRanks) {
   const std::string folder = make_temp_folder();
   std::ofstream(folder + "/ids.json") << "[5, 17, 300, 4, 5, 6, 77, 42]";

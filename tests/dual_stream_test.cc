@@ -9,6 +9,7 @@
 #include "flow/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
+#include "passes/quantize_dispatch.h"
 #include "support/models.h"
 #include "support/tap.h"
 
@@ -103,6 +104,38 @@ TEST(DualStreamTest, BranchesHaveNoOrder) {
     const Compiled off = compile_decode(name, 4, {.mode = Switch::off});
     EXPECT_TRUE(branches_overlap(on.schedule, 1)) << name;
     EXPECT_FALSE(branches_overlap(off.schedule, 1)) << name;
+  }
+}
+
+// One of four ranks: rows that are gathered, or sent to the ranks of their experts, quantized or
+// not, are under way while the shared expert runs.
+TEST(DualStreamTest, NoDispatchWaitsForTheSharedExpertOrIsWaitedForByIt) {
+  const model::ModelConfig config = model::load_config(golden_folder("glm4_moe")).value();
+  model::ModelOptions sizes{
+      .max_rows = {.decode = 8, .prefill = 0}, .num_blocks = 8, .max_blocks = 4};
+  sizes.layout = layout::make_layout(model::layout_sizes(config), {.dp = 4}).value();
+  const model::DecoderModel model(config, sizes);
+  for (const ops::DispatchKind kind : {ops::DispatchKind::gather, ops::DispatchKind::all_to_all}) {
+    for (const auto payload : {passes::DispatchDtype::unquantized, passes::DispatchDtype::nvfp4}) {
+      passes::Decisions why;
+      const layers::RowCounts rows{.decode = 8};
+      flow::Program program = model.build({rows, rows}, kind).value();
+      program = passes::quantize_dispatch(
+                    std::move(program),
+                    {model.residents(), model.meshes(), model.state().dispatch_errors},
+                    {.dtype = payload}, why)
+                    .value();
+      program = passes::dual_stream(std::move(program), 8, {.mode = Switch::on}, why).value();
+      const Schedule schedule = flow::compile(std::move(program)).value();
+      EXPECT_TRUE(flow::check_schedule(schedule).ok());
+      for (const int32_t layer : {1, 2}) EXPECT_TRUE(branches_overlap(schedule, layer));
+      const auto dispatches = std::count_if(
+          schedule.program.ops.begin(), schedule.program.ops.end(), [&](const flow::Op& op) {
+            const bool sent = kind == ops::DispatchKind::all_to_all;
+            return op.kind().name == (sent ? "all_to_all_v" : "all_gather_v");
+          });
+      EXPECT_EQ(dispatches, 2);
+    }
   }
 }
 

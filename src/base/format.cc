@@ -11,6 +11,7 @@ std::string_view name_of(Format format) {
     case Format::i64: return "i64";
     case Format::u8: return "u8";
     case Format::u64: return "u64";
+    case Format::f64: return "f64";
   }
   return "?";
 }

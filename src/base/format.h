@@ -9,7 +9,7 @@
 namespace braid {
 
 // The formats that a buffer on a device can have. What a checkpoint stores (model/) is wider.
-enum class Format : uint8_t { f32, bf16, f16, i32, i64, u8, u64 };
+enum class Format : uint8_t { f32, bf16, f16, i32, i64, u8, u64, f64 };
 
 constexpr int64_t bytes_of(Format format) {
   switch (format) {
@@ -18,7 +18,8 @@ constexpr int64_t bytes_of(Format format) {
     case Format::bf16:
     case Format::f16: return 2;
     case Format::i64:
-    case Format::u64: return 8;
+    case Format::u64:
+    case Format::f64: return 8;
     case Format::u8: return 1;
   }
   return 0;

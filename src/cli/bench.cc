@@ -30,11 +30,13 @@ Status check_lengths(const ParsedOptions& options, const Session& session) {
 }
 
 Json bench_setting(const ParsedOptions& options, Session& session) {
-  return {{"model", session.folder()},
-          {"dtype", dtype_name(session.engine().worker().model().options().dtype)},
-          {"load_format", options.text("load-format")},
-          {"input_len", options.integer("input-len")},
-          {"output_len", options.integer("output-len")}};
+  Json setting = {{"model", session.folder()},
+                  {"dtype", dtype_name(session.engine().worker().model().options().dtype)},
+                  {"load_format", options.text("load-format")},
+                  {"input_len", options.integer("input-len")},
+                  {"output_len", options.integer("output-len")}};
+  add_dispatch_error(setting, session);
+  return setting;
 }
 
 Spread spread_of(std::vector<double> samples) {

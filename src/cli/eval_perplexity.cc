@@ -60,9 +60,11 @@ Result<Outcome> eval_perplexity(const Context& context) {
         .remedy("Look for broken weights with --check-weights.");
   }
   if (options.flag("json")) {
-    TRY(context.streams.out.json_line({{"tokens", likelihood.tokens},
-                                       {"mean_nll", likelihood.mean_nll()},
-                                       {"perplexity", likelihood.perplexity()}}));
+    Json json = {{"tokens", likelihood.tokens},
+                 {"mean_nll", likelihood.mean_nll()},
+                 {"perplexity", likelihood.perplexity()}};
+    add_dispatch_error(json, session);
+    TRY(context.streams.out.json_line(json));
   } else {
     TRY(context.streams.out.line(fmt::format("perplexity {:.4f}, mean nll {:.6f}, {} tokens",
                                              likelihood.perplexity(), likelihood.mean_nll(),

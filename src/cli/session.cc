@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "cli/explain.h"
+#include "engine/dispatch_error.h"
 #include "engine/memory_budget.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
@@ -63,12 +64,18 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   if (options.has("emulate-link")) {
     worker.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
   }
+  if (worker.link) {
+    worker.passes.quantize_dispatch.prices = passes::cpu_prices(worker.link->bytes_per_second);
+  }
   const std::string& dtype = options.text("dtype");
   worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
   worker.passes.dual_stream = {
       .mode = TRY(passes::parse_switch("--dual-stream", options.text("dual-stream"))),
       .max_tokens = options.integer("dual-stream-max-tokens")};
   worker.passes.chunks = TRY(chunk_options(options, worker.link));
+  worker.passes.dispatch = TRY(passes::parse_dispatch("--dispatch", options.text("dispatch")));
+  worker.passes.quantize_dispatch.dtype =
+      TRY(passes::parse_dispatch_dtype("--dispatch-dtype", options.text("dispatch-dtype")));
   worker.passes.heat.mode = TRY(passes::parse_switch("--expert-heat", options.text("expert-heat")));
   if (options.has("routing")) {
     const std::string& routing = options.text("routing");
@@ -201,6 +208,8 @@ Status Session::start(const EngineNeeds& needs) {
 }
 
 Status Session::finish() {
+  const std::string error = engine::describe(engine::dispatch_errors(engine_->ranks()));
+  if (!error.empty()) context_.streams.console.report(error);
   if (traces_.empty()) return {};
   std::vector<const flow::Trace*> traces;
   for (const auto& trace : traces_) traces.push_back(trace.get());
@@ -215,6 +224,11 @@ Status Session::finish() {
   context_.streams.console.report(table);
   context_.streams.console.line(fmt::format("trace written to {}", path));
   return {};
+}
+
+void add_dispatch_error(Json& json, Session& session) {
+  const auto total = engine::total_of(engine::dispatch_errors(session.engine().ranks()));
+  if (total.squares != 0) json["dispatch_relative_error"] = total.relative();
 }
 
 }  // namespace braid::cli

@@ -33,7 +33,7 @@ class Session {
   // Plans and allocates the memory, loads the weights, and prints the rest of --explain.
   Status start(const EngineNeeds& needs);
 
-  // Writes --trace. To be called when all steps have run.
+  // Tells the error of quantized rows, and writes --trace. To be called when all steps have run.
   Status finish();
 
   const model::ModelConfig& config() const { return config_; }
@@ -60,5 +60,8 @@ class Session {
   std::ofstream trace_file_;
   std::unique_ptr<engine::Engine> engine_;
 };
+
+// Adds "dispatch_relative_error" where rows were quantized on their way to the experts.
+void add_dispatch_error(Json& json, Session& session);
 
 }  // namespace braid::cli

@@ -22,6 +22,13 @@ Status Communicator::reduce_scatter_v(const Rows& /*in*/, const Rows& /*out*/,
   return not_there("reduce_scatter_v");
 }
 
+Status Communicator::all_to_all_v(std::span<const Gather> /*buffers*/, const int32_t* /*counts*/,
+                                  int32_t* /*received*/, device::Queue* /*queue*/) {
+  return Error(ErrorKind::unsupported, "these ranks can't send rows to one another")
+      .with("collective", "all_to_all_v")
+      .remedy("Use --dispatch gather.");
+}
+
 int64_t total_of(std::span<const int32_t> counts) {
   return first_of(counts, static_cast<int32_t>(counts.size()));
 }

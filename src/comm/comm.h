@@ -20,10 +20,10 @@ struct Rows {
   Format format = Format::f32;
 };
 
-// One of the buffers that an all_gather_v moves.
+// One of the buffers that an all_gather_v or an all_to_all_v moves.
 struct Gather {
   Rows in;   // this rank's rows, and perhaps more that are not moved
-  Rows out;  // for the rows of all members, and perhaps more that stay as they are
+  Rows out;  // for the rows that it gets, and perhaps more that stay as they are
 };
 
 // One rank's end of a group. Its collectives are called by one thread, in the same order on all
@@ -56,6 +56,15 @@ class Communicator {
   // all_reduce and all_gather_v. Equal counts are the plain reduce-scatter.
   virtual Status reduce_scatter_v(const Rows& in, const Rows& out, std::span<const int32_t> counts,
                                   device::Queue* queue);
+
+  // Rows to one member each: the first counts[0] rows of `in` go to member 0, the next counts[1] to
+  // member 1, …; `out` gets what all members have for this one, member 0's first, and received[m]
+  // says how many came from member m. Several buffers of any formats in one call, which don't
+  // overlap. The counts are data: both arrays of size() numbers are where the rows are, and no
+  // member knows those of another before. Members may send and get nothing. `fault` as in
+  // all_gather_v, on all members; `unsupported` unless overridden.
+  virtual Status all_to_all_v(std::span<const Gather> buffers, const int32_t* counts,
+                              int32_t* received, device::Queue* queue);
 
   // Ends what any member waits for, with this error. Any thread may call these two.
   virtual void abort(const Error& why) = 0;

@@ -12,6 +12,15 @@ passes::Members members_of(const model::ModelOptions& options) {
   return {.count = mesh.sizes[1], .index = mesh.coordinates(options.rank)[1]};
 }
 
+passes::DispatchFacts dispatch_facts(const model::ModelConfig& config, const layout::Layout& layout,
+                                     Format dtype, int64_t group) {
+  return {.attention = layout.attention.sizes,
+          .moe = layout.moe.sizes,
+          .top_k = config.moe ? config.moe->top_k : 0,
+          .group = group,
+          .row_bytes = config.hidden_size * bytes_of(dtype)};
+}
+
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
                      PassOptions passes)
     : model_(model), table_(table), passes_(passes) {}
@@ -55,7 +64,13 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
   auto step = std::make_unique<CompiledStep>();
   const int64_t start = flow::Trace::now_ns();
-  flow::Program program = TRY(model_.build(shape));
+  const passes::DispatchFacts facts = dispatch_facts(model_.config(), model_.options().layout,
+                                                     model_.options().dtype, shape.group.total());
+  flow::Program program =
+      TRY(model_.build(shape, passes::choose_dispatch(facts, passes_.dispatch, step->decisions)));
+  program = TRY(passes::quantize_dispatch(
+      std::move(program), {model_.residents(), model_.meshes(), model_.state().dispatch_errors},
+      passes_.quantize_dispatch, step->decisions));
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
                                     step->decisions));
   passes::ChunkOptions chunks = passes_.chunks;

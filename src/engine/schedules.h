@@ -9,12 +9,16 @@
 #include "flow/executor.h"
 #include "model/decoder_model.h"
 #include "passes/chunk_collectives.h"
+#include "passes/dispatch_kind.h"
 #include "passes/dual_stream.h"
 #include "passes/heat.h"
+#include "passes/quantize_dispatch.h"
 
 namespace braid::engine {
 
 struct PassOptions {
+  passes::DispatchChoice dispatch = passes::DispatchChoice::automatic;
+  passes::QuantizeDispatchOptions quantize_dispatch;
   passes::DualStreamOptions dual_stream;
   passes::ChunkOptions chunks;
   passes::HeatOptions heat;
@@ -35,6 +39,10 @@ struct CompiledStep {
   flow::Schedule readback;
   flow::BoundSchedule bound_readback;
 };
+
+// What decides how rows of a step get to their experts.
+passes::DispatchFacts dispatch_facts(const model::ModelConfig& config, const layout::Layout& layout,
+                                     Format dtype, int64_t group);
 
 class Schedules {
  public:

@@ -42,6 +42,10 @@ Status Worker::allocate() {
     const std::vector<int32_t> none(static_cast<size_t>(residents[index].bytes()) / 4, -1);
     device_.upload(residents.data(index), none.data(), residents[index].bytes());
   }
+  if (const int32_t errors = model_.state().dispatch_errors; errors != model::kAbsent) {
+    const std::vector<std::byte> zeros(static_cast<size_t>(residents[errors].bytes()));
+    device_.upload(residents.data(errors), zeros.data(), residents[errors].bytes());
+  }
   if (const passes::HeatBuffers& heat = model_.state().heat; heat.present()) {
     const std::vector<std::byte> zeros(static_cast<size_t>(residents[heat.counters].bytes()));
     device_.upload(residents.data(heat.counters), zeros.data(), std::ssize(zeros));

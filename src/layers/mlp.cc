@@ -20,10 +20,12 @@ Value moe(Builder& b, const MoeWeights& w, const MoeDesc& d, const StepRows& row
     if (probe != nullptr) probe->logits = logits;
     return ops::route(b, logits, rows.paged.kv_slots, d.route, w.route);
   });
+  // Before the shared expert, which runs while rows are under way.
+  const ops::Dispatched in = ops::scope(
+      b, Role::experts, [&] { return ops::dispatch(b, x, routing, rows.ranks, d.slots); });
   Value shared;
   if (w.shared) shared = ops::scope(b, Role::shared_expert, [&] { return mlp(b, *w.shared, x); });
   const Value routed = ops::scope(b, Role::experts, [&] {
-    const ops::Dispatched in = ops::dispatch(b, x, routing, rows.ranks);
     const ops::Permuted permuted = ops::permute(b, in, d.slots);
     const int64_t capacity = b.num_rows(in.rows) * std::min<int32_t>(d.route.top_k, d.slots.count);
     const ops::Grouped h = ops::grouped_gemm(b, permuted.grouped, w.gate_up, capacity,

@@ -90,13 +90,15 @@ int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dt
   return config.num_layers * cache_columns(config, shards) * bytes_of(dtype);
 }
 
-ops::Builder DecoderModel::builder() const {
+ops::MeshSizes DecoderModel::meshes() const {
   const layout::Layout& layout = options_.layout;
-  return ops::Builder(residents_, {.attention = layout.attention.sizes,
-                                   .moe = layout.moe.sizes,
-                                   .attention_sums = layout.attention_sums,
-                                   .moe_sums = layout.moe_sums});
+  return {.attention = layout.attention.sizes,
+          .moe = layout.moe.sizes,
+          .attention_sums = layout.attention_sums,
+          .moe_sums = layout.moe_sums};
 }
+
+ops::Builder DecoderModel::builder() const { return ops::Builder(residents_, meshes()); }
 
 void DecoderModel::declare_state() {
   const InputLayout layout(options_.max_rows, limits());
@@ -113,6 +115,9 @@ void DecoderModel::declare_state() {
   state_.inputs = carried("inputs", Format::i32, layout.total, 1);
   state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1, 2);
   state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, 2);
+  if (limits().dp > 1) {
+    state_.dispatch_errors = carried("dispatch_errors", Format::f64, config_.num_layers, 2);
+  }
   if (options_.probes.all_logits) {
     state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
   }
@@ -297,13 +302,15 @@ void DecoderModel::probe(ops::Builder& b, const std::vector<int32_t>& into, int6
   ops::copy(b, value, b.rows(b.resident(resident), 0, b.num_rows(value)));
 }
 
-Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const {
+Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
+                                          ops::DispatchKind dispatch) const {
   if (options_.part != Part::model) return build_part(shape);
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   layers::StepRows rows = layers::step_inputs(
       b, b.resident(state_.inputs_host), b.resident(state_.inputs, kOwnRows), layout, limits());
   rows.ranks.group = shape.group.total();
+  rows.ranks.kind = dispatch;
   rows.rotary_table =
       ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
                         cos_sin_multiplier(config_.rotary));

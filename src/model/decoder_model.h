@@ -54,7 +54,8 @@ struct StateBuffers {
   int32_t logits = kAbsent;                                        // f32 [R, V]
   std::vector<int32_t> hidden;                                     // per layer [T, H]
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
-  std::vector<int32_t> forced_ids;  // per layer i32 [T, K]; rows of −1 are not forced
+  int32_t dispatch_errors = kAbsent;  // f64 [L, 2], Σ (x̂ − x)², Σ x² so far; where dp > 1
+  std::vector<int32_t> forced_ids;    // per layer i32 [T, K]; rows of −1 are not forced
   passes::HeatBuffers heat;
   int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
   int32_t part_sums = kAbsent;  // rows for its sums over ranks, where they run without it
@@ -79,6 +80,7 @@ class DecoderModel {
   const WeightPlan& weights() const { return plan_; }
   const StateBuffers& state() const { return state_; }
   layers::StepLimits limits() const;
+  ops::MeshSizes meshes() const;
 
   const layout::Shards& shards() const { return shards_; }
   PartColumns part_columns() const;
@@ -89,7 +91,8 @@ class DecoderModel {
 
   // The Program of a step of this shape: from the host's words to sampled ids; of a part alone,
   // from part_in to part_out.
-  Result<flow::Program> build(const layers::StepShape& shape) const;
+  Result<flow::Program> build(const layers::StepShape& shape,
+                              ops::DispatchKind dispatch = ops::DispatchKind::gather) const;
   // The small Program that brings `rows` sampled ids to the host, on lane copy.
   Result<flow::Program> build_readback(int64_t rows) const;
 

@@ -5,7 +5,7 @@
 
 #include "base/float16.h"
 #include "base/status.h"
-#include "model/minifloat.h"
+#include "base/minifloat.h"
 
 namespace braid::model {
 namespace {

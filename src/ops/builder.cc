@@ -19,6 +19,14 @@ MeshSizes::Sum MeshSizes::sum_over(const Placement& placement) const {
 Builder::Builder(const flow::Residents& residents, MeshSizes meshes)
     : residents_(residents), meshes_(meshes) {}
 
+Builder::Builder(flow::Program program, const flow::Residents& residents, MeshSizes meshes)
+    : residents_(residents), meshes_(meshes), program_(std::move(program)) {
+  for (size_t buffer = 0; buffer < program_.buffers.size(); ++buffer) {
+    const int32_t resident = program_.buffers[buffer].resident;
+    if (resident >= 0) resident_buffers_[resident] = static_cast<int32_t>(buffer);
+  }
+}
+
 Value Builder::resident(int32_t index, Placement placement) {
   const auto [entry, added] =
       resident_buffers_.try_emplace(index, static_cast<int32_t>(program_.buffers.size()));

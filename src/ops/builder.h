@@ -45,6 +45,8 @@ class Builder {
  public:
   // `residents` must outlive the Program.
   explicit Builder(const flow::Residents& residents, MeshSizes meshes = {});
+  // Goes on with a Program of the same residents and meshes: how passes write ops.
+  Builder(flow::Program program, const flow::Residents& residents, MeshSizes meshes);
 
   // The whole of a resident buffer.
   Value resident(int32_t index, Placement placement = {});
@@ -67,6 +69,9 @@ class Builder {
     emit(flow::AnyDesc(desc), operands);
   }
 
+  // Appends an op of the Program that was gone on with, as it is.
+  void append(const flow::Op& op) { program_.ops.push_back(op); }
+
   const flow::ValueInfo& info(Value value) const { return program_.info(value); }
   int64_t num_rows(Value value) const { return info(value).rows; }
   int64_t num_cols(Value value) const { return info(value).cols; }
@@ -81,6 +86,7 @@ class Builder {
   void require(bool condition, std::string_view rule, std::initializer_list<Value> about);
 
   void set_layer(int32_t layer) { scope_.layer = layer; }
+  void set_scope(flow::Scope scope) { scope_ = scope; }
   flow::Scope scope() const { return scope_; }
   void set_role(Role role) { scope_.role = role; }
 

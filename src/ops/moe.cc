@@ -75,15 +75,21 @@ Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
   return out;
 }
 
-Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks) {
+Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks,
+                    const ExpertSlots& slots) {
   const Placement& from = b.placement(x);
+  if (from.axes[0] == Shard::row_sharded && ranks.kind == DispatchKind::all_to_all) {
+    const ReceivedRows in =
+        all_to_all_v(b, {x, routing.ids, routing.weights, {}}, ranks, slots.count);
+    return {in.all.rows, {in.all.ids, in.all.weights}, in.way_back};
+  }
   if (from.axes[0] == Shard::row_sharded) {
-    const GatheredRows all = all_gather_v(b, {x, routing.ids, routing.weights}, ranks);
-    return {all.rows, {all.ids, all.weights}};
+    const GatheredRows all = all_gather_v(b, {x, routing.ids, routing.weights, {}}, ranks);
+    return {all.rows, {all.ids, all.weights}, {}};
   }
   b.require(from == Placement{}, "no collective moves these rows to the experts", {x});
   const Placement to{.mesh = flow::Mesh::moe};
-  return {b.placed(x, to), {b.placed(routing.ids, to), b.placed(routing.weights, to)}};
+  return {b.placed(x, to), {b.placed(routing.ids, to), b.placed(routing.weights, to)}, {}};
 }
 
 Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots) {
@@ -104,19 +110,21 @@ Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots) {
            .offsets = offsets,
            .count = b.rows(offsets, slots.count, 1)},
           places,
-          in.routing.weights};
+          in.routing.weights,
+          in.way_back};
 }
 
 Value combine(Builder& b, const Grouped& grouped, const Permuted& in) {
   Placement placement = b.placement(grouped.rows);
   for (size_t axis = 0; axis < 2; ++axis) {  // each rank adds up the choices that it has
     const bool spread = b.placement(grouped.offsets).axes[axis] == Shard::row_sharded;
-    if (spread) placement.axes[axis] = Shard::partial;
+    const bool same_rows = b.placement(in.weights).axes[axis] == Shard::replicated;
+    if (spread && same_rows) placement.axes[axis] = Shard::partial;
   }
   const Value out = b.step("routed", b.format(grouped.rows), b.num_rows(in.places),
                            b.num_cols(grouped.rows), placement);
   b.emit(kernels::CombineDesc{}, {b.uncounted(grouped.rows), in.places, in.weights, out});
-  return out;
+  return in.way_back.received.present() ? return_rows(b, out, in.way_back, "merged") : out;
 }
 
 }  // namespace braid::ops

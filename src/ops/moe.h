@@ -2,8 +2,8 @@
 #pragma once
 
 #include "kernels/moe/moe_desc.h"
+#include "ops/exchange.h"
 #include "ops/gemm.h"
-#include "ops/rank_rows.h"
 
 namespace braid::ops {
 
@@ -35,6 +35,7 @@ Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
 struct Dispatched {
   Value rows;       // [T, H]
   Routing routing;  // of these rows
+  SentRows way_back;
 };
 
 // The routed experts that this rank holds, in slots 0 … count − 1. Ranks along moe_ep hold
@@ -45,8 +46,9 @@ struct ExpertSlots {
 };
 
 // Attention mesh → MoE mesh. Rows that every rank of the MoE mesh holds already are only renamed;
-// rows that differ along dp are gathered.
-Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks = {});
+// rows that differ along dp are gathered, or sent to the ranks of their experts, as `ranks` says.
+Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks = {},
+                    const ExpertSlots& slots = {});
 
 // Orders the choices by slot, those of experts that are elsewhere left out; `places` tells
 // combine() where each went.
@@ -54,11 +56,13 @@ struct Permuted {
   Grouped grouped;
   Value places;   // i32 [T, K]
   Value weights;  // f32 [T, K]
+  SentRows way_back;
 };
 Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots);
 
 // Σ_k weights[t, k] · grouped[places[t, k]] over the choices that are here, in the order of k →
-// [T, H]; a Partial where the experts are spread over ranks.
+// [T, H]; a Partial where the experts are spread over ranks which have the same rows. Rows that
+// were sent to this rank go back where they came from, and are whole there.
 Value combine(Builder& b, const Grouped& grouped, const Permuted& in);
 
 }  // namespace braid::ops

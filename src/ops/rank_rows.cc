@@ -10,14 +10,20 @@ using braid::flow::Slicing;
 using braid::flow::Type;
 using braid::flow::Work;
 using braid::ops::AllGatherVDesc;
+using braid::ops::GatherOperand;
 using braid::ops::ReduceScatterVDesc;
 
 namespace {
 
 constexpr OperandSpec kGatherOperands[] = {
-    {"counts", Access::read, Slicing::whole},       {"rows", Access::read, Slicing::whole},
-    {"ids", Access::read, Slicing::whole},          {"weights", Access::read, Slicing::whole},
-    {"all_rows", Access::write, Slicing::whole},    {"all_ids", Access::write, Slicing::whole},
+    {"counts", Access::read, Slicing::whole},
+    {"rows", Access::read, Slicing::whole},
+    {"scales", Access::read, Slicing::whole, true},
+    {"ids", Access::read, Slicing::whole},
+    {"weights", Access::read, Slicing::whole},
+    {"all_rows", Access::write, Slicing::whole},
+    {"all_scales", Access::write, Slicing::whole, true},
+    {"all_ids", Access::write, Slicing::whole},
     {"all_weights", Access::write, Slicing::whole},
 };
 constexpr OperandSpec kScatterOperands[] = {{"counts", Access::read, Slicing::whole},
@@ -27,7 +33,7 @@ constexpr OperandSpec kScatterOperands[] = {{"counts", Access::read, Slicing::wh
 // What a ring sends when all ranks have as many rows as they may have.
 Work gather_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const AllGatherVDesc*>(desc)->ranks;
-  const double all = braid::ops::bytes(types.subspan(4));
+  const double all = braid::ops::bytes(types.subspan(GatherOperand::all_rows));
   return {.flop = 0, .bytes = all * (1 + 1 / ranks), .link_bytes = (ranks - 1) / ranks * all};
 }
 
@@ -43,7 +49,7 @@ Work scatter_work(const void* desc, std::span<const Type> types) {
 std::optional<Collective> gather_collective(const void* desc, std::span<const Type> types) {
   const auto& gather = *static_cast<const AllGatherVDesc*>(desc);
   uint64_t signature = braid::ops::signature_of({gather.communicator, gather.ranks});
-  for (const Type& type : types.subspan(4)) {
+  for (const Type& type : types.subspan(GatherOperand::all_rows)) {
     signature = braid::ops::signature_of(
         {static_cast<int64_t>(signature), static_cast<int64_t>(type.format), type.rows, type.cols});
   }
@@ -107,7 +113,8 @@ MeshSizes::Sum along_dp(Builder& b, const RankRows& ranks, Value about) {
 GatheredRows all_gather_v(Builder& b, const GatheredRows& own, const RankRows& ranks) {
   const MeshSizes::Sum along = along_dp(b, ranks, own.rows);
   if (!ranks.counts.present()) return own;  // has failed
-  for (const Value value : {own.rows, own.ids, own.weights}) {
+  for (const Value value : {own.rows, own.scales, own.ids, own.weights}) {
+    if (!value.present()) continue;
     b.require(b.placement(value) == kOwnRows, "whole rows, different ones along dp, are gathered",
               {value});
     b.require(b.num_rows(value) == ranks.own && !b.info(value).count.present(),
@@ -118,12 +125,15 @@ GatheredRows all_gather_v(Builder& b, const GatheredRows& own, const RankRows& r
             "an id and a weight for every choice", {own.ids, own.weights});
   const int64_t capacity = along.ranks * ranks.group;
   const auto gathered = [&](Value value, std::string_view label) {
+    if (!value.present()) return value;
     return b.step(label, b.format(value), capacity, b.num_cols(value), {.mesh = flow::Mesh::moe});
   };
   const GatheredRows all = {gathered(own.rows, "all_rows"), gathered(own.ids, "all_expert_ids"),
-                            gathered(own.weights, "all_expert_weights")};
+                            gathered(own.weights, "all_expert_weights"),
+                            gathered(own.scales, "all_scales")};
   b.emit(AllGatherVDesc{.communicator = along.communicator, .ranks = along.ranks},
-         {ranks.counts, own.rows, own.ids, own.weights, all.rows, all.ids, all.weights});
+         {ranks.counts, own.rows, own.scales, own.ids, own.weights, all.rows, all.scales, all.ids,
+          all.weights});
   return all;
 }
 

@@ -12,16 +12,23 @@
 
 namespace braid::ops {
 
+// How rows that differ along dp get to their experts.
+enum class DispatchKind : int32_t {
+  gather,      // all rows to all ranks; sums come back by a reduce_scatter_v
+  all_to_all,  // each row to the ranks that hold one of its experts (ops/exchange.h)
+};
+
 // How many rows the ranks along dp have in this step; `counts` is absent where dp is 1.
 struct RankRows {
   Value counts;       // i32 [dp, 1]: of each rank, the rows up to its last real one
   int64_t own = 0;    // rows of this rank's Values, padding included
   int64_t group = 0;  // the most that any rank has of them, alike on all ranks
+  DispatchKind kind = DispatchKind::gather;
 };
 
-// The first counts[r] rows of every rank r, one rank behind the other, of three Values at once.
-// Capacities are ranks · group rows; ids beyond the rows that there are become −1, payload and
-// weights there are undefined.
+// The first counts[r] rows of every rank r, one rank behind the other, of three Values at once, or
+// of four where the rows are quantized. Capacities are ranks · group rows; ids beyond the rows that
+// there are become −1, all else there is undefined.
 struct AllGatherVDesc {
   int32_t communicator = 0;
   int32_t ranks = 1;
@@ -35,9 +42,28 @@ struct ReduceScatterVDesc {
 };
 
 struct GatheredRows {
-  Value rows;     // [dp · group, H]
+  Value rows;     // [dp · group, H], or the payload of quantized rows
   Value ids;      // i32 [dp · group, K]; −1: padding
   Value weights;  // f32 [dp · group, K]
+  Value scales;   // of a payload [dp · group, ·]; else absent
+};
+
+// Operands of an AllGatherVDesc, in this order; `scales` and `all_scales` may be absent. The last
+// two are an AllToAllVDesc's alone.
+struct GatherOperand {
+  enum : size_t {
+    counts,
+    rows,
+    scales,
+    ids,
+    weights,
+    all_rows,
+    all_scales,
+    all_ids,
+    all_weights,
+    source,
+    received,
+  };
 };
 
 // Row-sharded over dp, whole along tp → the rows of all ranks, on every rank of the experts' mesh.

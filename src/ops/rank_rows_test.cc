@@ -169,12 +169,14 @@ TEST_F(ThreeGroupsTest, WithoutTpNothingIsLeftToReduce) {
 // What all ranks must agree on, whatever each of them has for itself.
 uint64_t signature_of_gather(int64_t own, int64_t group, Format format, int32_t ranks = 3) {
   const flow::Type counts{Format::i32, 3, 1}, ids{Format::i32, own, 2},
-      weights{Format::f32, own, 2};
-  const std::array<flow::Type, 7> types = {counts,
+      weights{Format::f32, own, 2}, none;
+  const std::array<flow::Type, 9> types = {counts,
                                            flow::Type{format, own, 8},
+                                           none,
                                            ids,
                                            weights,
                                            flow::Type{format, 3 * group, 8},
+                                           none,
                                            flow::Type{Format::i32, 3 * group, 2},
                                            flow::Type{Format::f32, 3 * group, 2}};
   const AllGatherVDesc desc{.communicator = 0, .ranks = ranks};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ops/collectives.h"
+#include "ops/exchange.h"
 #include "ops/rank_rows.h"
 #include "ops/row_parts.h"
 
@@ -62,11 +63,18 @@ std::span<const int32_t> counts_of(const flow::Arg& arg) {
 void launch_gather(const AllGatherVDesc& desc, flow::Args args, const Communicators& communicators,
                    device::Queue* queue) {
   comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
-  std::array<comm::Gather, 3> buffers;
-  for (size_t i = 0; i < 3; ++i) buffers[i] = {rows_of(args[1 + i]), rows_of(args[4 + i])};
-  const std::span<const int32_t> counts = counts_of(args[0]);
-  const bool gathered = communicator.all_gather_v(buffers, counts, queue).ok();
-  clear(buffers[1].out, gathered ? comm::total_of(counts) : 0, 0xff);  // ids of −1
+  constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
+  std::array<comm::Gather, kOuts> buffers;
+  size_t count = 0;
+  for (size_t in = GatherOperand::rows; in < GatherOperand::all_rows; ++in) {
+    if (args[in].cols == 0) continue;  // absent
+    buffers[count++] = {rows_of(args[in]), rows_of(args[in + kOuts])};
+  }
+  const std::span<const int32_t> counts = counts_of(args[GatherOperand::counts]);
+  const bool gathered =
+      communicator.all_gather_v(std::span(buffers).first(count), counts, queue).ok();
+  const int64_t real = gathered ? comm::total_of(counts) : 0;
+  clear(rows_of(args[GatherOperand::all_ids]), real, 0xff);  // ids of −1
 }
 
 void launch_scatter(const ReduceScatterVDesc& desc, flow::Args args,
@@ -102,6 +110,88 @@ void launch_gather_parts(const GatherPartsDesc& desc, flow::Args args,
   const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
   const auto counts = part_counts(rows.out.rows, desc.ranks);
   if (!communicator.all_gather_v({&rows, 1}, counts, queue).ok()) clear(rows.out, 0, 0);
+}
+
+// Where a send's rows are packed, one buffer behind the other.
+constexpr int64_t kAlignment = 16;
+int64_t packed_bytes(int64_t sends, int64_t cols, Format format) {
+  const int64_t bytes = sends * cols * bytes_of(format);
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+int64_t send_scratch_bytes(const AllToAllVDesc& /*desc*/, std::span<const flow::Type> types) {
+  int64_t bytes = 0;
+  for (size_t in = GatherOperand::rows; in < GatherOperand::all_rows; ++in) {
+    bytes += packed_bytes(types[GatherOperand::source].rows, types[in].cols, types[in].format);
+  }
+  return bytes;
+}
+
+// Rows source[0], source[1], … of an operand, up to the first −1.
+comm::Rows packed(const flow::Arg& from, const flow::Arg& source, std::byte* to) {
+  const int64_t row_bytes = from.cols * bytes_of(from.format);
+  for (int64_t i = 0; i < source.rows; ++i) {
+    const int32_t row = *source.row<const int32_t>(i);
+    if (row < 0) break;
+    std::memcpy(to + i * row_bytes, from.row<std::byte>(row), static_cast<size_t>(row_bytes));
+  }
+  return {to, row_bytes, source.rows, from.cols, from.format};
+}
+
+void launch_send(const AllToAllVDesc& desc, flow::Args args, flow::Workspace scratch,
+                 const Communicators& communicators, device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
+  const flow::Arg& source = args[GatherOperand::source];
+  std::array<comm::Gather, kOuts> buffers;
+  size_t count = 0;
+  for (size_t in = GatherOperand::rows; in < GatherOperand::all_rows; ++in) {
+    if (args[in].cols == 0) continue;  // absent
+    buffers[count++] = {packed(args[in], source, scratch.data), rows_of(args[in + kOuts])};
+    scratch.data += packed_bytes(source.rows, args[in].cols, args[in].format);
+  }
+  const std::span<int32_t> received = {args[GatherOperand::received].row<int32_t>(0),
+                                       static_cast<size_t>(desc.ranks)};
+  const auto* counts = args[GatherOperand::counts].row<const int32_t>(0);
+  const Status sent =
+      communicator.all_to_all_v(std::span(buffers).first(count), counts, received.data(), queue);
+  if (!sent.ok()) std::fill(received.begin(), received.end(), 0);
+  clear(rows_of(args[GatherOperand::all_ids]), comm::total_of(received), 0xff);  // ids of −1
+}
+
+int64_t return_scratch_bytes(const ReturnRowsDesc& desc, std::span<const flow::Type> /*types*/) {
+  return int64_t{desc.ranks} * 4;
+}
+
+void launch_return(const ReturnRowsDesc& desc, flow::Args args, flow::Workspace scratch,
+                   const Communicators& communicators, device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  const comm::Gather rows{rows_of(args[1]), rows_of(args[2])};
+  auto* returned = reinterpret_cast<int32_t*>(scratch.data);  // as many as were sent
+  const Status back =
+      communicator.all_to_all_v({&rows, 1}, args[0].row<const int32_t>(0), returned, queue);
+  if (!back.ok()) clear(rows.out, 0, 0);
+}
+
+// The same for functions that have the communicators, and scratch memory.
+template <typename Desc>
+flow::Launcher exchange_launcher(Communicators of_rank,
+                                 int64_t (*bytes)(const Desc&, std::span<const flow::Type>),
+                                 void (*launch)(const Desc&, flow::Args, flow::Workspace,
+                                                const Communicators&, device::Queue*)) {
+  flow::Launcher launcher;
+  launcher.can_implement = [of_rank](const void* desc, std::span<const flow::Type>) {
+    const auto& of_kind = *static_cast<const Desc*>(desc);
+    return find_communicator(of_kind.communicator, of_kind.ranks, of_rank);
+  };
+  launcher.workspace_bytes = [bytes](const void* desc, std::span<const flow::Type> types) {
+    return bytes(*static_cast<const Desc*>(desc), types);
+  };
+  launcher.launch = [of_rank, launch](const void* desc, flow::Args args, flow::Workspace scratch,
+                                      device::Queue* queue) {
+    launch(*static_cast<const Desc*>(desc), args, scratch, of_rank, queue);
+  };
+  return launcher;
 }
 
 // A launcher without scratch memory from functions that take the rank's communicators.
@@ -174,6 +264,8 @@ void register_collectives_cpu(flow::LauncherTable& table,
       launcher_of<ReduceScatterDesc>(of_rank, can_scatter_parts, launch_scatter_parts));
   table.add<GatherPartsDesc>(
       launcher_of<GatherPartsDesc>(of_rank, can_gather_parts, launch_gather_parts));
+  table.add<AllToAllVDesc>(exchange_launcher(of_rank, send_scratch_bytes, launch_send));
+  table.add<ReturnRowsDesc>(exchange_launcher(of_rank, return_scratch_bytes, launch_return));
 }
 
 }  // namespace braid::ops

@@ -4,8 +4,10 @@
 
 #include "kernels/attention/cpu/attention.h"
 #include "kernels/gemm/cpu/gemm.h"
+#include "kernels/moe/cpu/exchange.h"
 #include "kernels/moe/cpu/moe.h"
 #include "kernels/norm/cpu/norm.h"
+#include "kernels/quantize/cpu/quantize.h"
 #include "kernels/rotary/cpu/rotary.h"
 #include "kernels/rows/cpu/rows.h"
 #include "kernels/sample/cpu/sample.h"
@@ -13,6 +15,7 @@
 #include "ops/gemm.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
+#include "ops/quantize.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
 #include "ops/sample.h"
@@ -238,6 +241,64 @@ void register_moe(flow::LauncherTable& table) {
            }});
 }
 
+void register_exchange(flow::LauncherTable& table) {
+  table.add<kernels::RankOrderDesc>(
+      {.launch = [](const kernels::RankOrderDesc& desc, Args args, Workspace) {
+        kernels::cpu::rank_order(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
+                                 pointer<int32_t>(args[1]), pointer<int32_t>(args[2]),
+                                 matrix<int32_t>(args[3]));
+      }});
+  table.add<kernels::MergeRanksDesc>(
+      {.can_implement =
+           [](const kernels::MergeRanksDesc&, std::span<const Type> types) {
+             return need_equal({types[0], types[2]});
+           },
+       .launch =
+           [](const kernels::MergeRanksDesc&, Args args, Workspace) {
+             with_type(args[0].format, [&]<typename T>(T) {
+               kernels::cpu::merge_ranks<T>(args[2].rows, args[2].cols, args[1].cols,
+                                            matrix<const T>(args[0]),
+                                            matrix<const int32_t>(args[1]), matrix<T>(args[2]));
+             });
+           }});
+}
+
+// Their strides are counted in bytes.
+template <typename Byte>
+kernels::cpu::QuantizedRows<Byte> quantized(const Arg& payload, const Arg& scales) {
+  return {matrix<Byte>(payload), matrix<Byte>(scales)};
+}
+
+void register_quantize(flow::LauncherTable& table) {
+  table.add<kernels::QuantizeRowsDesc>(
+      {.can_implement = [](const kernels::QuantizeRowsDesc&,
+                           std::span<const Type> types) { return need_storage({types[0]}); },
+       .launch =
+           [](const kernels::QuantizeRowsDesc& desc, Args args, Workspace) {
+             with_type(args[0].format, [&]<typename T>(T) {
+               kernels::cpu::quantize_rows<T>(
+                   desc, args[0].rows, args[0].cols, matrix<const T>(args[0]),
+                   quantized<uint8_t>(args[1], args[2]), matrix<double>(args[3]));
+             });
+           }});
+  table.add<kernels::DequantizeRowsDesc>(
+      {.can_implement = [](const kernels::DequantizeRowsDesc&,
+                           std::span<const Type> types) { return need_storage({types[2]}); },
+       .launch =
+           [](const kernels::DequantizeRowsDesc& desc, Args args, Workspace) {
+             with_type(args[2].format, [&]<typename T>(T) {
+               kernels::cpu::dequantize_rows<T>(desc, args[2].rows, args[2].cols,
+                                                quantized<const uint8_t>(args[0], args[1]),
+                                                matrix<T>(args[2]));
+             });
+           }});
+  table.add<kernels::SumErrorsDesc>(
+      {.launch = [](const kernels::SumErrorsDesc&, Args args, Workspace) {
+        kernels::cpu::sum_errors(args[0].rows, matrix<const double>(args[0]),
+                                 matrix<const int32_t>(args[1]), pointer<double>(args[2]));
+      }});
+}
+
 template <typename Desc>
 void launch_copy(const Desc& /*desc*/, Args args, Workspace /*workspace*/) {
   const auto row_bytes = static_cast<size_t>(args[0].cols * bytes_of(args[0].format));
@@ -307,6 +368,8 @@ void register_cpu(flow::LauncherTable& table) {
   register_norms(table);
   register_attention(table);
   register_moe(table);
+  register_exchange(table);
+  register_quantize(table);
   register_rows(table);
   table.add<kernels::SampleDesc>({.workspace_bytes =
                                       [](const kernels::SampleDesc&, std::span<const Type> types) {

@@ -34,6 +34,10 @@ class LocalGroup::Member final : public Communicator {
                           device::Queue* /*queue*/) override {
     return group_.reduce_scatter_v(index_, in, out, counts);
   }
+  Status all_to_all_v(std::span<const Gather> buffers, const int32_t* counts, int32_t* received,
+                      device::Queue* /*queue*/) override {
+    return group_.all_to_all_v(index_, buffers, {counts, group_.size()}, {received, group_.size()});
+  }
   void abort(const Error& why) override { group_.fail(why); }
   Status status() const override { return group_.status(); }
 
@@ -97,6 +101,22 @@ Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& ou
   return {};
 }
 
+Status LocalGroup::all_to_all_v(size_t index, std::span<const Gather> buffers,
+                                std::span<const int32_t> counts, std::span<int32_t> received) {
+  const Call call{Kind::all_to_all_v, buffers, counts};
+  if (const Status room = check_room(index, call); !room.ok()) {
+    fail(room.error());
+    return room;
+  }
+  TRY(meet(index, call));
+  fetch_sent_rows(index);
+  for (size_t from = 0; from < size(); ++from) {
+    received[from] = static_cast<int32_t>(sent(from, index));
+  }
+  part(index);
+  return {};
+}
+
 // Waits until all members are here: all of them go on, or none does.
 Status LocalGroup::meet(size_t index, const Call& call) {
   std::unique_lock lock(mutex_);
@@ -104,6 +124,7 @@ Status LocalGroup::meet(size_t index, const Call& call) {
   posted_[index] = {call, true};
   if (++arrived_ == size()) {
     failure_ = check_alike();
+    if (failure_.ok()) failure_ = check_received();
     arrived_ = 0;
     for (Posted& posted : posted_) posted.here = false;
     if (failure_.ok()) ++meetings_;
@@ -128,10 +149,22 @@ LinkLoad LocalGroup::load_of(size_t index) const {
   LinkLoad load;
   for (const Gather& buffer : call.buffers) {
     const double row_bytes = static_cast<double>(buffer.in.cols * bytes_of(buffer.in.format));
-    const LinkLoad more = call.kind == Kind::all_reduce
-                              ? load_of_all_reduce(static_cast<double>(buffer.in.rows) * row_bytes,
-                                                   static_cast<int64_t>(size()))
-                              : load_of_rows(call.counts, static_cast<int64_t>(index), row_bytes);
+    LinkLoad more;
+    if (call.kind == Kind::all_reduce) {
+      more = load_of_all_reduce(static_cast<double>(buffer.in.rows) * row_bytes,
+                                static_cast<int64_t>(size()));
+    } else if (call.kind == Kind::all_to_all_v) {  // both ways at once
+      std::vector<int32_t> received;
+      for (size_t from = 0; from < size(); ++from) {
+        received.push_back(static_cast<int32_t>(sent(from, index)));
+      }
+      const auto own = static_cast<int64_t>(index);
+      const LinkLoad in = load_of_rows(received, own, row_bytes);
+      const LinkLoad out = load_of_rows(call.counts, own, row_bytes);
+      more = in.bytes > out.bytes ? in : out;
+    } else {
+      more = load_of_rows(call.counts, static_cast<int64_t>(index), row_bytes);
+    }
     load.bytes += more.bytes;
     load.messages = more.messages;  // the buffers travel together
   }
@@ -254,13 +287,34 @@ void LocalGroup::sum_rows(size_t index) const {
   });
 }
 
+// How many rows a member has for another one.
+int64_t LocalGroup::sent(size_t from, size_t to) const { return posted_[from].call.counts[to]; }
+
+void LocalGroup::fetch_sent_rows(size_t index) const {
+  const Call& call = posted_[index].call;
+  for (size_t buffer = 0; buffer < call.buffers.size(); ++buffer) {
+    const Rows& out = call.buffers[buffer].out;
+    const auto row_bytes = static_cast<size_t>(out.cols * bytes_of(out.format));
+    int64_t to = 0;
+    for (const Posted& posted : posted_) {
+      const Rows& in = posted.call.buffers[buffer].in;
+      const int64_t first = first_of(posted.call.counts, static_cast<int32_t>(index));
+      for (int64_t row = first; row < first + posted.call.counts[index]; ++row, ++to) {
+        std::memcpy(out.data + to * out.stride, in.data + row * in.stride, row_bytes);
+      }
+    }
+  }
+}
+
 bool LocalGroup::alike(const Call& a, const Call& b) {
   const auto one_shape = [&](const Gather& x, const Gather& y) {
     return x.in.cols == y.in.cols && x.in.format == y.in.format &&
            (!a.counts.empty() || x.in.rows == y.in.rows);
   };
+  const bool own_counts = a.kind == Kind::all_to_all_v;
   return a.kind == b.kind &&
-         std::equal(a.counts.begin(), a.counts.end(), b.counts.begin(), b.counts.end()) &&
+         (own_counts ||
+          std::equal(a.counts.begin(), a.counts.end(), b.counts.begin(), b.counts.end())) &&
          std::equal(a.buffers.begin(), a.buffers.end(), b.buffers.begin(), b.buffers.end(),
                     one_shape);
 }
@@ -275,6 +329,7 @@ std::string LocalGroup::text_of(const Call& call) {
   }
   const std::string_view verb = call.kind == Kind::all_reduce     ? ""
                                 : call.kind == Kind::all_gather_v ? "gather "
+                                : call.kind == Kind::all_to_all_v ? "send "
                                                                   : "reduce and scatter ";
   return fmt::format("{}{}", verb, fmt::join(texts, ", "));
 }
@@ -285,6 +340,11 @@ Status LocalGroup::check_room(size_t index, const Call& call) const {
               std::all_of(call.counts.begin(), call.counts.end(), [](int32_t n) { return n >= 0; });
   for (const Gather& buffer : call.buffers) {
     if (!fits) break;
+    if (call.kind == Kind::all_to_all_v) {  // check_received() looks at what it gets
+      fits = buffer.in.cols == buffer.out.cols && buffer.in.format == buffer.out.format &&
+             buffer.in.rows >= total_of(call.counts);
+      continue;
+    }
     const Rows& own = call.kind == Kind::all_gather_v ? buffer.in : buffer.out;
     const Rows& all = call.kind == Kind::all_gather_v ? buffer.out : buffer.in;
     fits = own.cols == all.cols && own.format == all.format && own.rows >= call.counts[index] &&
@@ -305,6 +365,23 @@ Status LocalGroup::check_alike() const {
         .with("rows", text_of(posted_[0].call))
         .with("other rank", ranks_[index])
         .with("its rows", text_of(posted_[index].call));
+  }
+  return {};
+}
+
+// Whether what all members send to one fits where it is to lie.
+Status LocalGroup::check_received() const {
+  if (posted_.front().call.kind != Kind::all_to_all_v) return {};
+  for (size_t index = 0; index < size(); ++index) {
+    int64_t rows = 0;
+    for (size_t from = 0; from < size(); ++from) rows += sent(from, index);
+    for (const Gather& buffer : posted_[index].call.buffers) {
+      if (rows <= buffer.out.rows) continue;
+      return Error(ErrorKind::fault, "a rank is sent more rows than it has room for")
+          .with("rank", ranks_[index])
+          .with("rows", rows)
+          .with("room", buffer.out.rows);
+    }
   }
   return {};
 }

@@ -33,12 +33,12 @@ class LocalGroup {
 
  private:
   class Member;
-  enum class Kind { all_reduce, all_gather_v, reduce_scatter_v };
+  enum class Kind { all_reduce, all_gather_v, reduce_scatter_v, all_to_all_v };
   // What a member came with. The spans are the caller's: they live until it parts.
   struct Call {
     Kind kind = Kind::all_reduce;
     std::span<const Gather> buffers;
-    std::span<const int32_t> counts;  // none for an all_reduce
+    std::span<const int32_t> counts;  // none for an all_reduce; of all_to_all_v, what it sends
   };
   struct Posted {
     Call call;
@@ -51,6 +51,8 @@ class LocalGroup {
                       std::span<const int32_t> counts);
   Status reduce_scatter_v(size_t index, const Rows& in, const Rows& out,
                           std::span<const int32_t> counts);
+  Status all_to_all_v(size_t index, std::span<const Gather> buffers,
+                      std::span<const int32_t> counts, std::span<int32_t> received);
   Status meet(size_t index, const Call& call);
   void part(size_t index);
   LinkLoad load_of(size_t index) const;
@@ -59,10 +61,13 @@ class LocalGroup {
   void sum_columns(size_t index) const;
   void fetch_rows(size_t index) const;
   void sum_rows(size_t index) const;
+  int64_t sent(size_t from, size_t to) const;
+  void fetch_sent_rows(size_t index) const;
   static bool alike(const Call& a, const Call& b);
   static std::string text_of(const Call& call);
   Status check_room(size_t index, const Call& call) const;
   Status check_alike() const;
+  Status check_received() const;
   Error late(size_t waiting) const;
   void fail(const Error& why);
   Status status() const;

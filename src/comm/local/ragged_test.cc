@@ -266,6 +266,8 @@ class OnlySums final : public Communicator {
 TEST(CommunicatorTest, WhatAGroupLacksIsRefusedByName) {
   OnlySums group;
   EXPECT_EQ(group.all_gather_v({}, {}, nullptr).error().kind(), ErrorKind::unsupported);
+  EXPECT_EQ(group.all_to_all_v({}, nullptr, nullptr, nullptr).error().kind(),
+            ErrorKind::unsupported);
   EXPECT_NE(group.reduce_scatter_v({}, {}, {}, nullptr).to_string().find("reduce_scatter_v"),
             std::string::npos);
 }

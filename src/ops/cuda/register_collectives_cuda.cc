@@ -109,6 +109,7 @@ void gather(const AllGatherVDesc& desc, Args args, flow::Workspace /*scratch*/,
   InlineVector<comm::DeviceGather, comm::kMaxMoved> buffers;
   for (size_t i = 0; i < count; ++i) {
     const flow::Arg &in = args[1 + i], &out = args[1 + count + i];
+    if (in.cols == 0) continue;  // absent: rows that are not quantized have no scales
     // Of ids, what no rank has becomes −1.
     buffers.push_back({.in = rows_of(in), .out = rows_of(out), .fill = out.format == Format::i32});
   }

@@ -5,6 +5,7 @@
 #include "kernels/attention/cuda/mla.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
+#include "kernels/quantize/cuda/quantize.h"
 #include "kernels/rotary/cuda/rotary.h"
 #include "kernels/rows/cuda/rows.h"
 #include "kernels/sample/cuda/sample.h"
@@ -12,6 +13,7 @@
 #include "ops/cuda/register_products.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
+#include "ops/quantize.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
 #include "ops/sample.h"
@@ -246,6 +248,45 @@ void register_permutation(flow::LauncherTable& table) {
           }});
 }
 
+// Their strides are counted in bytes.
+template <typename Byte>
+kernels::cuda::QuantizedRows<Byte> quantized(const Arg& payload, const Arg& scales) {
+  return {matrix<Byte>(payload), matrix<Byte>(scales)};
+}
+
+void register_quantize(flow::LauncherTable& table) {
+  using Quantize = kernels::QuantizeRowsDesc;
+  table.add<Quantize>(Launcher<Quantize>{
+      .can_implement = [](const Quantize&,
+                          std::span<const Type> types) { return need_equal({types[0]}); },
+      .launch =
+          [](const Quantize& desc, Args args, Workspace, CudaQueue& queue) {
+            with_type(args[0].format, [&]<typename T>(T) {
+              kernels::cuda::quantize_rows<T>(
+                  desc, args[0].rows, args[0].cols, matrix<const T>(args[0]),
+                  quantized<uint8_t>(args[1], args[2]), matrix<double>(args[3]), queue.stream());
+            });
+          }});
+  using Dequantize = kernels::DequantizeRowsDesc;
+  table.add<Dequantize>(Launcher<Dequantize>{
+      .can_implement = [](const Dequantize&,
+                          std::span<const Type> types) { return need_equal({types[2]}); },
+      .launch =
+          [](const Dequantize& desc, Args args, Workspace, CudaQueue& queue) {
+            with_type(args[2].format, [&]<typename T>(T) {
+              kernels::cuda::dequantize_rows<T>(desc, args[2].rows, args[2].cols,
+                                                quantized<const uint8_t>(args[0], args[1]),
+                                                matrix<T>(args[2]), queue.stream());
+            });
+          }});
+  using Sum = kernels::SumErrorsDesc;
+  table.add<Sum>(Launcher<Sum>{.launch = [](const Sum&, Args args, Workspace, CudaQueue& queue) {
+    kernels::cuda::sum_errors(args[0].rows, matrix<const double>(args[0]),
+                              matrix<const int32_t>(args[1]), pointer<double>(args[2]),
+                              queue.stream());
+  }});
+}
+
 // All rows: how many of them are real, the copy engines don't know.
 template <typename Desc>
 void launch_copy(const Desc& /*desc*/, Args args, Workspace /*workspace*/, CudaQueue& queue) {
@@ -333,6 +374,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_attention(table);
   register_route(table);
   register_permutation(table);
+  register_quantize(table);
   register_rows(table);
   register_sample(table);
 }

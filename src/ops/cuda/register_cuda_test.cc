@@ -16,6 +16,7 @@
 #include "ops/attention.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
+#include "ops/quantize.h"
 #include "ops/register_cpu.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
@@ -41,6 +42,7 @@ class AllKinds {
     rows(b);
     attention(b);
     experts(b);
+    quantization(b);
     sampling(b);
     program_ = std::move(b).finish();
     EXPECT_TRUE(program_.ok()) << program_.error().to_string();
@@ -94,6 +96,8 @@ class AllKinds {
         case Format::bf16:
           reinterpret_cast<bf16*>(bytes.data())[at] = from_float<bf16>(static_cast<float>(value));
           break;
+        case Format::f64: reinterpret_cast<double*>(bytes.data())[at] = value; break;
+        case Format::u8: bytes[at] = static_cast<std::byte>(value); break;
         case Format::u64:
           reinterpret_cast<uint64_t*>(bytes.data())[at] = static_cast<uint64_t>(value);
           break;
@@ -207,6 +211,23 @@ class AllKinds {
     keep(b, "combined", combine(b, grouped, permuted));
   }
 
+  void quantization(Builder& b) {
+    const Value x = noise(b, "unquantized", Format::bf16, kRows, kHidden);
+    const Value ids = declare(b, "some ids", Format::i32, kRows, kTopK,
+                              [](int64_t i) { return i / kTopK == 3 ? -1 : 2; });
+    for (const Payload payload : {Payload::fp8, Payload::nvfp4}) {
+      const std::string name = payload == Payload::fp8 ? "fp8" : "nvfp4";
+      const QuantizedRows rows = quantize_rows(b, x, payload);
+      keep(b, name + " payload", rows.payload);
+      keep(b, name + " scales", rows.scales);
+      const Value back = b.step("back", Format::bf16, kRows, kHidden);
+      dequantize_rows(b, rows.payload, rows.scales, payload, back);
+      keep(b, name + " back", back);
+      sum_errors(b, rows.errors, ids,
+                 declare(b, name + " errors", Format::f64, 1, 2, [](int64_t) { return 1; }));
+    }
+  }
+
   // Three rows, of which two are real.
   void sampling(Builder& b) {
     const Value count = declare(b, "logit count", Format::i32, 1, 1, [](int64_t) { return 2; });
@@ -265,6 +286,11 @@ TEST(RegisterCudaTest, EveryKindEqualsTheCpu) {
     SCOPED_TRACE(resident.name);
     if (resident.format == Format::bf16) {
       EXPECT_LE(relative_error<bf16>(got[at], want[at]), 1e-2);
+    } else if (resident.format == Format::f64) {
+      const auto* sums = reinterpret_cast<const double*>(want[at].data());
+      for (size_t c = 0; c < 2; ++c) {
+        EXPECT_NEAR(reinterpret_cast<const double*>(got[at].data())[c], sums[c], 1e-12 * sums[c]);
+      }
     } else if (resident.format == Format::f32) {
       EXPECT_LE(relative_error<float>(got[at], want[at]), 1e-6);
     } else {

@@ -1,0 +1,30 @@
+// Quantized rows on the CPU.
+#pragma once
+
+#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/quantize/quantize_desc.h"
+
+namespace braid::kernels::cpu {
+
+// payload [rows, payload_columns(cols)]; scales [rows, scale_columns(cols)], their stride in bytes
+// whatever their format.
+template <typename Byte>
+struct QuantizedRows {
+  Matrix<Byte> payload;
+  Matrix<Byte> scales;
+};
+
+// x [rows, cols], errors [rows, 2].
+template <typename T>
+void quantize_rows(const QuantizeRowsDesc& desc, int64_t rows, int64_t cols, Matrix<const T> x,
+                   const QuantizedRows<uint8_t>& to, Matrix<double> errors);
+
+// out [rows, cols].
+template <typename T>
+void dequantize_rows(const DequantizeRowsDesc& desc, int64_t rows, int64_t cols,
+                     const QuantizedRows<const uint8_t>& from, Matrix<T> out);
+
+// errors [rows, 2], ids [rows, ·], sums [2].
+void sum_errors(int64_t rows, Matrix<const double> errors, Matrix<const int32_t> ids, double* sums);
+
+}  // namespace braid::kernels::cpu

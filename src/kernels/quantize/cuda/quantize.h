@@ -1,0 +1,34 @@
+// Quantized rows on the GPU: payload, scales and what comes back are bit for bit the CPU's.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda/matrix.h"
+#include "kernels/quantize/quantize_desc.h"
+
+namespace braid::kernels::cuda {
+
+// payload [rows, payload_columns(cols)]; scales [rows, scale_columns(cols)], their stride in bytes
+// whatever their format. Scales of f32 start on 4 bytes, and so do their rows.
+template <typename Byte>
+struct QuantizedRows {
+  Matrix<Byte> payload;
+  Matrix<Byte> scales;
+};
+
+// x [rows, cols], errors [rows, 2]. T: float, bf16.
+template <typename T>
+void quantize_rows(const QuantizeRowsDesc& desc, int64_t rows, int64_t cols, Matrix<const T> x,
+                   const QuantizedRows<uint8_t>& to, Matrix<double> errors, cudaStream_t stream);
+
+// out [rows, cols]. T: float, bf16.
+template <typename T>
+void dequantize_rows(const DequantizeRowsDesc& desc, int64_t rows, int64_t cols,
+                     const QuantizedRows<const uint8_t>& from, Matrix<T> out, cudaStream_t stream);
+
+// errors [rows, 2], ids [rows, ·], sums [2]. In one order, whatever the GPU, which is not the
+// CPU's.
+void sum_errors(int64_t rows, Matrix<const double> errors, Matrix<const int32_t> ids, double* sums,
+                cudaStream_t stream);
+
+}  // namespace braid::kernels::cuda
