@@ -192,13 +192,18 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditModelsTest,
 // Two ranks side by side: what a collective touches on both is declared on each.
 class AuditRanksTest : public ::testing::TestWithParam<std::string> {};
 
-void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& layout) {
+void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& layout,
+                     int32_t redundant = 0) {
   const model::ModelConfig config = model::load_config(golden_folder(golden)).value();
   comm::LocalGroup group({0, 1}, std::chrono::seconds(60));
   const auto audit_rank = [&](int32_t rank) {
     model::ModelOptions options;
     options.layout = layout::make_layout(model::layout_sizes(config), layout).value();
     options.rank = rank;
+    if (redundant > 0) {
+      options.placement = std::make_shared<const experts::ExpertPlacement>(
+          experts::ExpertPlacement::standard(model::placement_sizes(config, 2, redundant).value()));
+    }
     Rig rig(golden, options, {&group.member(rank)});
     const std::string name = fmt::format("{} rank {}", golden, rank);
     print(name, audit_steps(rig, name));
@@ -215,6 +220,10 @@ TEST_P(AuditRanksTest, CollectivesTouchWhatTheirOpsDeclare) {
 
 TEST(AuditGroupsTest, GathersAndScatteredSumsTouchWhatTheyDeclare) {
   audit_two_ranks("glm4_moe", {.dp = 2});
+}
+
+TEST(AuditPlacementTest, PermuteReadsTheTableOfSlots) {
+  audit_two_ranks("glm4_moe", {.tp = 2, .ep = 2}, 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,

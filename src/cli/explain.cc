@@ -51,9 +51,35 @@ std::string describe_quantization(const model::QuantScheme& scheme, Format dtype
   return fmt::format("quantized weights ({}) are dequantized to {}", kind, dtype_name(dtype));
 }
 
+// Who chose the placement of the experts, and what lies where.
+std::vector<std::string> describe_placement(const experts::ExpertPlacement& placement,
+                                            const ParsedOptions& options) {
+  const experts::PlacementSizes& sizes = placement.sizes();
+  std::vector<std::string> lines = {fmt::format(
+      "expert slots a rank: {}; {} in all for {} experts, as {}", sizes.slots_of_rank(),
+      sizes.slots, sizes.experts,
+      options.has("expert-placement")
+          ? options.text("expert-placement") + " says"
+          : "asked for: replicas of the first experts, for nothing is known of their heat")};
+  constexpr int32_t kMostRanks = 8;
+  for (int32_t rank = 0; rank < std::min(sizes.ranks, kMostRanks); ++rank) {
+    lines.push_back(fmt::format("  first layer with experts, {} of {}: {}", rank, sizes.ranks,
+                                fmt::join(placement.slots_of(0, rank), " ")));
+  }
+  if (sizes.ranks > kMostRanks) lines.back() += " (and so on)";
+  if (sizes.redundant() > 0) {
+    lines.push_back(
+        "row t of a step goes to replica t mod their number: roundings of a request depend on its "
+        "place in the step");
+  }
+  return lines;
+}
+
 // What every rank holds, and what its ranks do together.
 std::vector<std::string> describe_layout(const model::ModelConfig& config,
-                                         const layout::Layout& layout) {
+                                         const layout::Layout& layout,
+                                         const experts::ExpertPlacement* placement,
+                                         const ParsedOptions& options) {
   if (layout.world == 1) return {"one rank on the CPU: every tensor whole, no collectives"};
   const layout::Shards shards(model::layout_sizes(config), layout, 0);
   std::vector<std::string> lines = {layout.to_string() + ", threads of one process"};
@@ -73,6 +99,10 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
     lines.push_back(fmt::format("experts a rank: {}; of their {} columns: {}, stored as {}",
                                 shards.experts().count, config.moe->expert_width, width.count,
                                 width.padded));
+  }
+  if (placement != nullptr) {
+    const auto more = describe_placement(*placement, options);
+    lines.insert(lines.end(), more.begin(), more.end());
   }
   lines.emplace_back("embedding, router and head are whole on every rank");
   const auto [dp, tp] = layout.attention.sizes;
@@ -153,7 +183,10 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
                    automatic ? " (auto: float32 on the CPU)" : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  for (const std::string& said : describe_layout(config, model.layout)) line(said);
+  for (const std::string& said :
+       describe_layout(config, model.layout, model.placement.get(), options)) {
+    line(said);
+  }
   text += "kernels\n";
   line("CPU kernels, the only ones there are for this device");
   if (std::holds_alternative<model::MlaConfig>(config.attention)) {

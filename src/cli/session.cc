@@ -47,7 +47,12 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   out.chunked_prefill_size = small("chunked-prefill-size");
   out.page_size = small("page-size");
   out.layout = TRY(layout_of(options));
+  if (options.has("redundant-experts")) out.redundant_experts = small("redundant-experts");
   engine::WorkerOptions& worker = out.worker;
+  if (options.has("expert-placement")) {
+    worker.model.placement = std::make_shared<const experts::ExpertPlacement>(
+        TRY(experts::ExpertPlacement::load(options.text("expert-placement"))));
+  }
   worker.step_timeout = std::chrono::seconds(options.integer("step-timeout"));
   const std::string& dtype = options.text("dtype");
   worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));

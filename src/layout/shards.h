@@ -35,6 +35,8 @@ class Shards {
   Share kv_heads() const;
   // Rows of gate and up, columns of down, of a dense MLP or of the shared experts.
   Share mlp_width(int64_t width) const;
+  // Which of the groups of ranks with different experts the rank is in.
+  int32_t moe_ep_index() const { return layout_.moe.coordinates(rank_)[0]; }
   // Routed experts, and the same of each one's width.
   Share experts() const;
   Share expert_width(int64_t width) const;

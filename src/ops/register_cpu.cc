@@ -218,9 +218,11 @@ void register_moe(flow::LauncherTable& table) {
                                  .launch = launch_route});
   table.add<kernels::PermuteDesc>(
       {.launch = [](const kernels::PermuteDesc& desc, Args args, Workspace) {
+        const kernels::SlotTable table{pointer<const int32_t>(args[1]),
+                                       static_cast<int32_t>(args[1].cols)};
         kernels::cpu::permute(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
-                              pointer<int32_t>(args[1]), pointer<int32_t>(args[2]),
-                              matrix<int32_t>(args[3]));
+                              table, pointer<int32_t>(args[2]), pointer<int32_t>(args[3]),
+                              matrix<int32_t>(args[4]));
       }});
   table.add<kernels::CombineDesc>(
       {.can_implement =

@@ -210,9 +210,11 @@ void register_permutation(flow::LauncherTable& table) {
           },
       .launch =
           [](const Permute& desc, Args args, Workspace, CudaQueue& queue) {
+            const kernels::SlotTable table{pointer<const int32_t>(args[1]),
+                                           static_cast<int32_t>(args[1].cols)};
             kernels::cuda::permute(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
-                                   pointer<int32_t>(args[1]), pointer<int32_t>(args[2]),
-                                   matrix<int32_t>(args[3]), queue.stream());
+                                   table, pointer<int32_t>(args[2]), pointer<int32_t>(args[3]),
+                                   matrix<int32_t>(args[4]), queue.stream());
           }});
   using Combine = kernels::CombineDesc;
   table.add<Combine>(Launcher<Combine>{

@@ -6,31 +6,24 @@
 
 namespace braid::kernels::cpu {
 
-namespace {
-
-// The slot of an expert; −1 where it is not here.
-int32_t slot_of(const PermuteDesc& desc, int32_t id) {
-  const int32_t slot = id - desc.first_expert;
-  return id < 0 || slot < 0 || slot >= desc.num_slots ? -1 : slot;
-}
-
-}  // namespace
-
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
-             int32_t* offsets, int32_t* source, Matrix<int32_t> places) {
+             const SlotTable& table, int32_t* offsets, int32_t* source, Matrix<int32_t> places) {
+  const auto slot_at = [&](int64_t t, int64_t k) {
+    return local_slot(desc, table, ids.row(t)[k], static_cast<int32_t>(t));
+  };
   // A counting sort. While rows are placed, offsets[s] is where the next row of slot s goes; in the
   // end that is where slot s + 1 starts.
   std::fill_n(offsets, desc.num_slots + 1, 0);
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t k = 0; k < top_k; ++k) {
-      const int32_t slot = slot_of(desc, ids.row(t)[k]);
+      const int32_t slot = slot_at(t, k);
       if (slot >= 0) ++offsets[slot + 1];
     }
   }
   for (int64_t s = 0; s < desc.num_slots; ++s) offsets[s + 1] += offsets[s];
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t k = 0; k < top_k; ++k) {
-      const int32_t slot = slot_of(desc, ids.row(t)[k]);
+      const int32_t slot = slot_at(t, k);
       if (slot >= 0) source[offsets[slot]] = static_cast<int32_t>(t);
       places.row(t)[k] = slot < 0 ? -1 : offsets[slot]++;
     }

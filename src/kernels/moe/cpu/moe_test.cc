@@ -25,11 +25,12 @@ Grid<int32_t> random_ids(Random& random, int64_t rows, int64_t top_k, int32_t sl
   return ids;
 }
 
-Permuted run(const Grid<int32_t>& ids, int32_t slots, int32_t first_expert = 0) {
+Permuted run(const Grid<int32_t>& ids, int32_t slots, int32_t first_slot = 0,
+             const SlotTable& table = {}) {
   Permuted out{std::vector<int32_t>(static_cast<size_t>(slots) + 1, -7),
                std::vector<int32_t>(static_cast<size_t>(ids.rows() * ids.cols()), -7),
                Grid<int32_t>(ids.rows(), ids.cols(), 1)};
-  permute({slots, first_expert}, ids.rows(), ids.cols(), ids.input(), out.offsets.data(),
+  permute({slots, first_slot}, ids.rows(), ids.cols(), ids.input(), table, out.offsets.data(),
           out.source.data(), out.places.matrix());
   return out;
 }
@@ -104,6 +105,61 @@ TEST(PermuteTest, NothingButMinusOnes) {
   Grid<int32_t> ids(4, 2);
   for (int64_t t = 0; t < 4; ++t) ids.at(t, 0) = ids.at(t, 1) = -1;
   check(ids, 3);
+}
+
+// Replicas of experts on two ranks of three slots each; the last entry of each row is its end.
+constexpr int32_t kTable[4][3] = {{0, 4, -1}, {1, -1, -1}, {2, 3, -1}, {5, -1, -1}};
+
+TEST(PermuteTest, RowsTakeTurnsAmongReplicas) {
+  const SlotTable table{kTable[0], 3};
+  Random random(5);
+  Grid<int32_t> ids = random_ids(random, 40, 3, 4);
+  for (const int32_t rank : {0, 1}) {
+    Permuted got = run(ids, 3, 3 * rank, table);
+    int32_t here = 0;
+    for (int64_t t = 0; t < ids.rows(); ++t) {
+      for (int64_t k = 0; k < ids.cols(); ++k) {
+        const int32_t expert = ids.at(t, k);
+        const int64_t replicas = expert == 0 || expert == 2 ? 2 : 1;
+        const int32_t slot = expert < 0 ? -1 : kTable[expert][t % replicas] - 3 * rank;
+        const int32_t place = got.places.at(t, k);
+        if (slot < 0 || slot >= 3) {
+          ASSERT_EQ(place, -1);
+          continue;
+        }
+        ++here;
+        ASSERT_GE(place, got.offsets[static_cast<size_t>(slot)]);
+        ASSERT_LT(place, got.offsets[static_cast<size_t>(slot) + 1]);
+        ASSERT_EQ(got.source[static_cast<size_t>(place)], t);
+      }
+    }
+    EXPECT_EQ(got.offsets.back(), here);
+  }
+}
+
+// Every choice is on exactly one rank, whatever the table.
+TEST(PermuteTest, RanksShareTheChoicesOfATable) {
+  const SlotTable table{kTable[0], 3};
+  Random random(6);
+  const Grid<int32_t> ids = random_ids(random, 100, 2, 4);
+  Permuted first = run(ids, 3, 0, table), second = run(ids, 3, 3, table);
+  for (int64_t t = 0; t < ids.rows(); ++t) {
+    for (int64_t k = 0; k < ids.cols(); ++k) {
+      const bool on_first = first.places.at(t, k) >= 0, on_second = second.places.at(t, k) >= 0;
+      EXPECT_EQ(on_first + on_second, ids.input().row(t)[k] < 0 ? 0 : 1);
+    }
+  }
+}
+
+TEST(PermuteTest, ATableOfTheSameSlotsChangesNothing) {
+  const std::vector<int32_t> same = {0, 1, 2, 3, 4, 5};
+  Random random(7);
+  const Grid<int32_t> ids = random_ids(random, 50, 3, 6);
+  for (const int32_t first : {0, 2}) {
+    const Permuted plain = run(ids, 4, first), by_table = run(ids, 4, first, {same.data(), 1});
+    EXPECT_EQ(by_table.offsets, plain.offsets);
+    EXPECT_EQ(by_table.source, plain.source);
+  }
 }
 
 template <typename T>

@@ -32,7 +32,8 @@ void route(const RouteDesc& desc, const RouteArgs& args, cudaStream_t stream);
 // ids [rows, top_k] of experts; offsets [num_slots + 1], source [rows · min(top_k, num_slots)],
 // places [rows, top_k]. num_slots ≤ kMaxPermuteSlots.
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
-             int32_t* offsets, int32_t* source, Matrix<int32_t> places, cudaStream_t stream);
+             const SlotTable& table, int32_t* offsets, int32_t* source, Matrix<int32_t> places,
+             cudaStream_t stream);
 
 // grouped [·, cols], places and weights [rows, top_k], out [rows, cols]; places of −1 add nothing.
 // T: float, bf16.

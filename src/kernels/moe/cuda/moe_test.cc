@@ -20,19 +20,24 @@ Grid<int32_t> random_ids(Random& random, int64_t rows, int64_t top_k, int32_t sl
   return ids;
 }
 
-void expect_cpus_permutation(const Grid<int32_t>& ids, int32_t slots, int32_t first_expert = 0) {
+// table [E, replicas], or empty.
+void expect_cpus_permutation(const Grid<int32_t>& ids, int32_t slots, int32_t first_slot = 0,
+                             const std::vector<int32_t>& table = {}, int32_t replicas = 0) {
   const int64_t rows = ids.rows(), top_k = ids.cols();
   SCOPED_TRACE(testing::Message() << rows << " x " << top_k << " in " << slots << " slots");
   const int64_t capacity = rows * top_k;
   std::vector<int32_t> offsets(static_cast<size_t>(slots) + 1);
   std::vector<int32_t> source(static_cast<size_t>(capacity), -1);
   Grid<int32_t> places(rows, top_k);
-  cpu::permute({slots, first_expert}, rows, top_k, ids.input(), offsets.data(), source.data(),
-               places.matrix());
+  const SlotTable host_table{table.empty() ? nullptr : table.data(), replicas};
+  cpu::permute({slots, first_slot}, rows, top_k, ids.input(), host_table, offsets.data(),
+               source.data(), places.matrix());
 
   const DeviceGrid<int32_t> device_ids(ids), device_places(rows, top_k, 3);
   const DeviceArray<int32_t> device_offsets(slots + 1), device_source(capacity);
-  permute({slots, first_expert}, rows, top_k, device_ids.input(), device_offsets.data(),
+  const DeviceArray<int32_t> device_table(table);
+  const SlotTable slot_table{table.empty() ? nullptr : device_table.data(), replicas};
+  permute({slots, first_slot}, rows, top_k, device_ids.input(), slot_table, device_offsets.data(),
           device_source.data(), device_places.matrix(), nullptr);
   EXPECT_EQ(device_offsets.fetch(), offsets);
   EXPECT_EQ(device_source.fetch(), source);  // also: nothing behind the last grouped row
@@ -81,6 +86,26 @@ TEST(CudaPermuteTest, OwnersOfSomeExperts) {
     const Grid<int32_t> ids = random_ids(random, rows, 8, 160);
     for (const auto& [first, count] : {std::pair<int32_t, int32_t>{0, 40}, {40, 80}, {159, 1}}) {
       expect_cpus_permutation(ids, count, first);
+    }
+  }
+}
+
+// Replicas by table: 1 to 4 of each expert, on ranks of 40 slots.
+TEST(CudaPermuteTest, TablesOfReplicas) {
+  BRAID_NEEDS_GPU();
+  Random random(6);
+  constexpr int32_t kExperts = 60, kReplicas = 4;
+  std::vector<int32_t> table(kExperts * kReplicas, -1);
+  int32_t slots = 0;
+  for (int32_t expert = 0; expert < kExperts; ++expert) {
+    for (int32_t replica = 0; replica <= expert % kReplicas; ++replica) {
+      table[static_cast<size_t>(expert * kReplicas + replica)] = slots++;
+    }
+  }
+  for (const int64_t rows : {1, 127, 3000, 9001}) {
+    const Grid<int32_t> ids = random_ids(random, rows, 6, kExperts);
+    for (int32_t first = 0; first < slots; first += 40) {
+      expect_cpus_permutation(ids, 40, first, table, kReplicas);
     }
   }
 }
