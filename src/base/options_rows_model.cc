@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "base/link_speed.h"
 #include "base/options_rows.h"
 
 namespace braid::rows {
@@ -29,6 +30,8 @@ bool is_chunks(std::string_view text) {
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), chunks);
   return code == std::errc() && end == text.data() + text.size() && chunks >= 2 && chunks <= 64;
 }
+
+bool is_link(std::string_view text) { return parse_link_speed("emulate-link", text).ok(); }
 
 }  // namespace
 
@@ -203,6 +206,13 @@ std::vector<OptionSpec> rank_options() {
        .standard = "off",
        .accepts = is_chunks,
        .syntax = "off, or a number of chunks from 2 to 64"},
+      {.name = "emulate-link",
+       .group = group,
+       .help = "let collectives on the CPU last as long as they would over links of this speed",
+       .commands = kModels,
+       .value_name = "RATE,LATENCY",
+       .accepts = is_link,
+       .syntax = "a rate from 1MB/s to 10000GB/s and a latency up to 1000ms, as in 20GB/s,10us"},
       {.name = "step-timeout",
        .type = OptionType::integer,
        .group = group,

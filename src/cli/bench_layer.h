@@ -1,9 +1,11 @@
 // braid bench layer, in parts: what is run, and how its results are told.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/json_fwd.h"
+#include "base/link_speed.h"
 #include "cli/commands.h"
 #include "engine/layer_check.h"
 #include "engine/layer_timing.h"
@@ -28,6 +30,7 @@ struct LayerSetting {
   std::string dump;   // folder; empty: none
   int64_t rounds = 30;
   uint64_t seed = 0;
+  std::optional<LinkSpeed> link;   // emulated on the CPU
   engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
   int32_t fault_rank = -1;
 };

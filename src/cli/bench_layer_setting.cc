@@ -110,6 +110,14 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
   setting.backend.step_timeout = static_cast<double>(options.integer("step-timeout"));
+  if (options.has("emulate-link")) {
+    if (setting.cuda) {
+      return Error(ErrorKind::usage, "GPUs have links of their own: none is emulated there")
+          .with("--emulate-link", options.text("emulate-link"))
+          .remedy("Add --device cpu, or leave --emulate-link out.");
+    }
+    setting.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
+  }
   if (options.has("inject-fault")) {
     const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
     setting.backend.fault = request.fault;

@@ -77,9 +77,7 @@ std::vector<std::string> describe_placement(const experts::ExpertPlacement& plac
 
 // What every rank holds, and what its ranks do together.
 std::vector<std::string> describe_layout(const model::ModelConfig& config,
-                                         const layout::Layout& layout,
-                                         const experts::ExpertPlacement* placement,
-                                         const ParsedOptions& options) {
+                                         const layout::Layout& layout) {
   if (layout.world == 1) return {"one rank on the CPU: every tensor whole, no collectives"};
   const layout::Shards shards(model::layout_sizes(config), layout, 0);
   std::vector<std::string> lines = {layout.to_string() + ", threads of one process"};
@@ -100,10 +98,6 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
                                 shards.experts().count, config.moe->expert_width, width.count,
                                 width.padded));
   }
-  if (placement != nullptr) {
-    const auto more = describe_placement(*placement, options);
-    lines.insert(lines.end(), more.begin(), more.end());
-  }
   lines.emplace_back("embedding, router and head are whole on every rank");
   const auto [dp, tp] = layout.attention.sizes;
   if (dp > 1) {
@@ -117,6 +111,14 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
       "summed in the order of the ranks: the same bits in every run, other roundings than on one "
       "rank");
   return lines;
+}
+
+std::string describe_link(const LinkSpeed& link, const layout::Layout& layout) {
+  if (layout.world == 1) return "no link is emulated: one rank sends nothing";
+  return fmt::format(
+      "emulated: one link a rank of {} a message; collectives last as long as a "
+      "ring over such links",
+      link.to_string());
 }
 
 // The ops of one layer on one lane, equal neighbours counted, each behind what it waits for.
@@ -183,10 +185,11 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
                    automatic ? " (auto: float32 on the CPU)" : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  for (const std::string& said :
-       describe_layout(config, model.layout, model.placement.get(), options)) {
-    line(said);
+  for (const std::string& said : describe_layout(config, model.layout)) line(said);
+  if (model.placement != nullptr) {
+    for (const std::string& said : describe_placement(*model.placement, options)) line(said);
   }
+  if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
   text += "kernels\n";
   line("CPU kernels, the only ones there are for this device");
   if (std::holds_alternative<model::MlaConfig>(config.attention)) {

@@ -54,6 +54,9 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
         TRY(experts::ExpertPlacement::load(options.text("expert-placement"))));
   }
   worker.step_timeout = std::chrono::seconds(options.integer("step-timeout"));
+  if (options.has("emulate-link")) {
+    worker.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
+  }
   const std::string& dtype = options.text("dtype");
   worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
   worker.passes.dual_stream = {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 
+#include "base/link_speed.h"
 #include "engine/schedules.h"
 #include "flow/cpu_executor.h"
 #include "model/config.h"
@@ -17,6 +18,7 @@ struct WorkerOptions {
   flow::Delays delays;  // random pauses before ops, to shake out missing waits
   // How long a rank may wait for another one.
   std::chrono::milliseconds step_timeout = std::chrono::seconds(300);
+  std::optional<LinkSpeed> link;  // that collectives take as long as; none: as fast as they are
 };
 
 struct EngineOptions {

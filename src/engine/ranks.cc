@@ -6,7 +6,7 @@
 namespace braid::engine {
 
 Ranks::Ranks(const WorkerOptions& options)
-    : layout_(options.model.layout), world_(layout_, options.step_timeout) {}
+    : layout_(options.model.layout), world_(layout_, options.step_timeout, options.link) {}
 
 Result<std::unique_ptr<Ranks>> Ranks::create(const model::ModelConfig& config,
                                              const WorkerOptions& options) {

@@ -42,8 +42,13 @@ class LocalGroup::Member final : public Communicator {
   size_t index_;
 };
 
-LocalGroup::LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout)
-    : ranks_(std::move(ranks)), timeout_(timeout), posted_(ranks_.size()) {
+LocalGroup::LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout,
+                       std::vector<EmulatedLink*> links)
+    : ranks_(std::move(ranks)),
+      timeout_(timeout),
+      links_(std::move(links)),
+      posted_(ranks_.size()) {
+  BRAID_CHECK(links_.empty() || links_.size() == size(), "({} links)", links_.size());
   for (size_t index = 0; index < size(); ++index) {
     members_.push_back(std::make_unique<Member>(*this, index));
   }
@@ -60,7 +65,7 @@ Status LocalGroup::all_reduce(size_t index, const Rows& in, const Rows& out) {
   const Gather rows{in, out};
   TRY(meet(index, {Kind::all_reduce, {&rows, 1}, {}}));
   sum_columns(index);
-  part();
+  part(index);
   return {};
 }
 
@@ -73,7 +78,7 @@ Status LocalGroup::all_gather_v(size_t index, std::span<const Gather> buffers,
   }
   TRY(meet(index, call));
   fetch_rows(index);
-  part();
+  part(index);
   return {};
 }
 
@@ -88,7 +93,7 @@ Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& ou
   }
   TRY(meet(index, call));
   sum_rows(index);
-  part();
+  part(index);
   return {};
 }
 
@@ -102,6 +107,7 @@ Status LocalGroup::meet(size_t index, const Call& call) {
     arrived_ = 0;
     for (Posted& posted : posted_) posted.here = false;
     if (failure_.ok()) ++meetings_;
+    if (!links_.empty()) met_at_ = EmulatedLink::Clock::now();
     changed_.notify_all();
     return failure_;
   }
@@ -116,8 +122,33 @@ Status LocalGroup::meet(size_t index, const Call& call) {
   return failure_;
 }
 
+// What this member's link carries for the collective.
+LinkLoad LocalGroup::load_of(size_t index) const {
+  const Call& call = posted_[index].call;
+  LinkLoad load;
+  for (const Gather& buffer : call.buffers) {
+    const double row_bytes = static_cast<double>(buffer.in.cols * bytes_of(buffer.in.format));
+    const LinkLoad more = call.kind == Kind::all_reduce
+                              ? load_of_all_reduce(static_cast<double>(buffer.in.rows) * row_bytes,
+                                                   static_cast<int64_t>(size()))
+                              : load_of_rows(call.counts, static_cast<int64_t>(index), row_bytes);
+    load.bytes += more.bytes;
+    load.messages = more.messages;  // the buffers travel together
+  }
+  return load;
+}
+
+// From the meeting on, so that what the member has done since counts as part of the way.
+void LocalGroup::wait_for_link(size_t index) {
+  wait_exactly();
+  const auto end = links_[index]->book(met_at_, load_of(index));
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, end, [this] { return !failure_.ok(); });
+}
+
 // Waits until all members have done their share. No member can fail in between.
-void LocalGroup::part() {
+void LocalGroup::part(size_t index) {
+  if (!links_.empty()) wait_for_link(index);
   std::unique_lock lock(mutex_);
   if (++parted_ == size()) {
     parted_ = 0;

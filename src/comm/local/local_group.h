@@ -9,17 +9,21 @@
 #include <vector>
 
 #include "comm/comm.h"
+#include "comm/local/emulated_link.h"
 
 namespace braid::comm {
 
 // Deterministic: every element is summed in float32 in the order of the members. In an all_reduce
 // the members compute a part of the columns each, and write it to all; in the collectives with
-// counts each fetches from all others what it is to have.
+// counts each fetches from all others what it is to have. With emulated links every collective
+// lasts until the slowest member's link has carried what a ring would send; its thread sleeps.
 class LocalGroup {
  public:
   // `ranks`: the members by their numbers in the world, for messages. A member that comes
-  // `timeout` later than another fails the group.
-  LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout);
+  // `timeout` later than another fails the group. `links`: the members', which outlive the group;
+  // none: nothing is emulated.
+  LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout,
+             std::vector<EmulatedLink*> links = {});
   LocalGroup(const LocalGroup&) = delete;
   LocalGroup& operator=(const LocalGroup&) = delete;
   ~LocalGroup();
@@ -48,7 +52,9 @@ class LocalGroup {
   Status reduce_scatter_v(size_t index, const Rows& in, const Rows& out,
                           std::span<const int32_t> counts);
   Status meet(size_t index, const Call& call);
-  void part();
+  void part(size_t index);
+  LinkLoad load_of(size_t index) const;
+  void wait_for_link(size_t index);
   std::vector<Rows> ins_of(size_t buffer) const;
   void sum_columns(size_t index) const;
   void fetch_rows(size_t index) const;
@@ -63,13 +69,15 @@ class LocalGroup {
 
   const std::vector<int32_t> ranks_;
   const std::chrono::milliseconds timeout_;
+  const std::vector<EmulatedLink*> links_;
   std::vector<std::unique_ptr<Member>> members_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  // Guarded by mutex_. Between meeting and parting the members read posted_ without it: nobody
-  // posts again before all have parted.
+  // Guarded by mutex_. Between meeting and parting the members read posted_ and met_at_ without it:
+  // nobody posts again before all have parted.
   std::vector<Posted> posted_;
+  EmulatedLink::Clock::time_point met_at_;
   size_t arrived_ = 0;
   size_t parted_ = 0;
   int64_t meetings_ = 0;  // that all members came to
