@@ -32,9 +32,10 @@ constexpr int32_t kPromptTokens = 7;
 class Rig {
  public:
   Rig(const std::string& golden, model::ModelOptions options,
-      const std::vector<comm::Communicator*>& communicators = {})
+      const std::vector<comm::Communicator*>& communicators = {},
+      const engine::PassOptions& passes = {})
       : model_(model::load_config(golden_folder(golden)).value(), sized(options)),
-        schedules_(model_, table_, {}) {
+        schedules_(model_, table_, passes) {
     ops::register_cpu(table_);
     ops::register_collectives_cpu(table_, communicators);
     allocate();
@@ -228,6 +229,13 @@ TEST(AuditPlacementTest, PermuteReadsTheTableOfSlots) {
 
 INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,
                          ::testing::Values("glm4_moe", "deepseek_v2", "qwen2"), test_name);
+
+TEST(AuditModelsTest, SharedExpertsAsSlots) {
+  for (const char* golden : {"glm4_moe", "deepseek_v2"}) {
+    Rig rig(golden, {}, {}, {.dual_stream = {.fused = true}});
+    print(golden, audit_steps(rig, golden));
+  }
+}
 
 TEST(AuditModelsTest, ExpertsChosenByPopularity) {
   Rig rig("mixtral", {.choice = kernels::Choice::zipf});

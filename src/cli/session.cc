@@ -59,9 +59,9 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   }
   const std::string& dtype = options.text("dtype");
   worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
-  worker.passes.dual_stream = {
-      .mode = TRY(passes::parse_switch("--dual-stream", options.text("dual-stream"))),
-      .max_tokens = options.integer("dual-stream-max-tokens")};
+  worker.passes.dual_stream =
+      TRY(passes::parse_dual_stream("--dual-stream", options.text("dual-stream")));
+  worker.passes.dual_stream.max_tokens = options.integer("dual-stream-max-tokens");
   worker.passes.chunks =
       TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
   if (options.has("routing")) {

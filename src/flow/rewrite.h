@@ -1,6 +1,7 @@
 // Rewriter: how a Pass edits a Program. Only edits that keep the order of conflicting ops pass.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <span>
 
@@ -32,7 +33,21 @@ class Rewriter {
   // that each row is computed by the same kernel configuration.
   void split(const std::vector<int32_t>& ops, std::span<const RowRange> ranges);
 
-  // How many ops were moved or split.
+  // Takes ops out of the Program. finish() refuses to leave a step buffer that is read and was not
+  // written.
+  void remove(const std::vector<int32_t>& ops);
+
+  // Another Desc of the op's kind, or other operands; it stays where it is.
+  void replace(int32_t op, const AnyDesc& desc, std::initializer_list<Value> operands);
+
+  // Values for replaced ops. A new step buffer of the format and placement of another:
+  Value like(Value value, int64_t rows, int64_t cols, Value count = {});
+  // rows of a Value, which may end behind it within its buffer;
+  Value rows(Value value, const RowRange& range);
+  // all rows of a Value, for an op that doesn't look at how many are real.
+  Value uncounted(Value value);
+
+  // How many ops were moved, split, removed or replaced.
   int rewrites() const { return rewrites_; }
 
   // The rewritten Program; `internal` when an edit swapped two conflicting ops, or made parts of an
@@ -41,13 +56,15 @@ class Rewriter {
 
  private:
   int32_t add_part(const Op& op, const RowRange& range, int32_t source);
-  Value rows_of(Value value, const RowRange& range);
+  Value add_value(const ValueInfo& info);
+  Status check_written() const;
   Status check_order(int32_t first, int32_t second) const;
 
   Program program_;
   std::vector<int32_t> order_;    // indices into program_.ops, in their new order
   std::vector<int32_t> sources_;  // per op: its place in the Program before any edit
   int rewrites_ = 0;
+  bool replaced_ = false;  // or removed: an op
 };
 
 }  // namespace braid::flow

@@ -230,9 +230,9 @@ void register_moe(flow::LauncherTable& table) {
              return need_equal({types[0], types[3]});
            },
        .launch =
-           [](const kernels::CombineDesc&, Args args, Workspace) {
+           [](const kernels::CombineDesc& desc, Args args, Workspace) {
              with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::combine<T>(args[3].rows, args[3].cols, args[1].cols,
+               kernels::cpu::combine<T>(desc, args[3].rows, args[3].cols, args[2].cols,
                                         matrix<const T>(args[0]), matrix<const int32_t>(args[1]),
                                         matrix<const float>(args[2]), matrix<T>(args[3]));
              });

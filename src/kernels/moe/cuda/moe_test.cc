@@ -110,6 +110,30 @@ TEST(CudaPermuteTest, TablesOfReplicas) {
   }
 }
 
+TEST(CudaPermuteTest, SharedSlotsHaveEveryRow) {
+  BRAID_NEEDS_GPU();
+  Random random(7);
+  for (const int64_t rows : {1, 127, 3000, 9001}) {
+    for (const int32_t shared : {1, 2}) {
+      const PermuteDesc desc{.num_slots = 64 + shared, .num_shared = shared};
+      const Grid<int32_t> ids = random_ids(random, rows, 8, 64);
+      std::vector<int32_t> offsets(static_cast<size_t>(desc.num_slots) + 1);
+      std::vector<int32_t> source(static_cast<size_t>(rows * (8 + shared)), -1);
+      Grid<int32_t> places(rows, 8 + shared);
+      cpu::permute(desc, rows, 8, ids.input(), {}, offsets.data(), source.data(), places.matrix());
+      const DeviceGrid<int32_t> device_ids(ids), device_places(rows, 8 + shared, 3);
+      const DeviceArray<int32_t> device_offsets(desc.num_slots + 1);
+      const DeviceArray<int32_t> device_source(rows * (8 + shared));
+      permute(desc, rows, 8, device_ids.input(), {}, device_offsets.data(), device_source.data(),
+              device_places.matrix(), nullptr);
+      EXPECT_EQ(device_offsets.fetch(), offsets);
+      EXPECT_EQ(device_source.fetch(), source);
+      Grid<int32_t> got = device_places.fetch();
+      expect_same(got, places, rows);
+    }
+  }
+}
+
 template <typename T>
 class CudaCombineTest : public testing::Test {};
 using AllTypes = testing::Types<float, bf16>;
@@ -135,16 +159,40 @@ TYPED_TEST(CudaCombineTest, HasTheCpusBits) {
       }
     }
     Grid<TypeParam> want(rows, cols);
-    cpu::combine<TypeParam>(rows, cols, top_k, grouped.input(), places.input(), weights.input(),
-                            want.matrix());
+    cpu::combine<TypeParam>(CombineDesc{}, rows, cols, top_k, grouped.input(), places.input(),
+                            weights.input(), want.matrix());
     const DeviceGrid<TypeParam> device_grouped(grouped), out(rows, cols, padding);
     const DeviceGrid<float> device_weights(weights);
     const DeviceGrid<int32_t> device_places(places);
-    combine<TypeParam>(rows, cols, top_k, device_grouped.input(), device_places.input(),
-                       device_weights.input(), out.matrix(), nullptr);
+    combine<TypeParam>(CombineDesc{}, rows, cols, top_k, device_grouped.input(),
+                       device_places.input(), device_weights.input(), out.matrix(), nullptr);
     Grid<TypeParam> got = out.fetch();
     expect_same(got, want, rows);
   }
+}
+
+TYPED_TEST(CudaCombineTest, SharedPlacesHaveTheWeightOne) {
+  BRAID_NEEDS_GPU();
+  Random random(8);
+  const Grid<TypeParam> grouped(random, 40, 2048, 0);
+  const Grid<float> weights(random, 9, 6, 1);
+  Grid<int32_t> places(9, 8, 2);
+  for (int64_t t = 0; t < 9; ++t) {
+    for (int64_t k = 0; k < 8; ++k) {
+      places.at(t, k) = static_cast<int32_t>(cpu::random_below(random, 40));
+    }
+  }
+  const CombineDesc desc{.num_shared = 2};
+  Grid<TypeParam> want(9, 2048);
+  cpu::combine<TypeParam>(desc, 9, 2048, 6, grouped.input(), places.input(), weights.input(),
+                          want.matrix());
+  const DeviceGrid<TypeParam> device_grouped(grouped), out(9, 2048, 0);
+  const DeviceGrid<float> device_weights(weights);
+  const DeviceGrid<int32_t> device_places(places);
+  combine<TypeParam>(desc, 9, 2048, 6, device_grouped.input(), device_places.input(),
+                     device_weights.input(), out.matrix(), nullptr);
+  Grid<TypeParam> got = out.fetch();
+  expect_same(got, want, 9);
 }
 
 }  // namespace

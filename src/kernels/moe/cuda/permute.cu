@@ -22,14 +22,22 @@ constexpr int64_t kMaxBlocks = 8;        // what every cluster may have
 struct Permutation {
   PermuteDesc desc;
   SlotTable table;
-  int choices;  // rows · top_k
-  int top_k;
+  int choices;  // rows · of_row
+  int of_row;   // choices of a row, shared slots among them
   int stretch;  // choices of a warp, a multiple of kWarp · kBatch
   Matrix<const int32_t> ids;
   int32_t* offsets;
   int32_t* source;
   Matrix<int32_t> places;
 };
+
+__device__ int slot_of_choice(const Permutation& p, int choice) {
+  const int row = choice / p.of_row;
+  const int k = choice % p.of_row;
+  const int top_k = p.of_row - p.desc.num_shared;
+  return k < top_k ? local_slot(p.desc, p.table, p.ids.row(row)[k], row)
+                   : shared_slot(p.desc, k, top_k);
+}
 
 // Calls body(choice, slot, rank, size) for every lane's choice of the warp's stretch, in batches of
 // one choice a lane: `rank` of `size` among the batch's choices of the same slot. Slot −1: none.
@@ -42,9 +50,7 @@ __device__ void for_each_batch(const Permutation& p, int first, Body body) {
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
       const int choice = base + b * kWarp + lane;
-      const int row = choice / p.top_k;
-      slots[b] =
-          choice < end ? local_slot(p.desc, p.table, p.ids.row(row)[choice % p.top_k], row) : -1;
+      slots[b] = choice < end ? slot_of_choice(p, choice) : -1;
     }
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
@@ -111,8 +117,8 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
     __syncwarp();
     if (slot >= 0 && rank == 0) mine[slot] += size;
     if (choice >= p.choices) return;
-    const int row = choice / p.top_k;
-    p.places.row(row)[choice % p.top_k] = place;
+    const int row = choice / p.of_row;
+    p.places.row(row)[choice % p.of_row] = place;
     if (slot >= 0) p.source[place] = row;
   });
 }
@@ -122,14 +128,15 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
              const SlotTable& table, int32_t* offsets, int32_t* source, Matrix<int32_t> places,
              cudaStream_t stream) {
-  const int64_t choices = rows * top_k;
+  const int64_t of_row = top_k + desc.num_shared;
+  const int64_t choices = rows * of_row;
   const int64_t wanted = ceil_div(choices, kBlockChoices);
   const int64_t blocks = wanted <= 1 ? 1 : wanted <= 2 ? 2 : wanted <= 4 ? 4 : kMaxBlocks;
   const int64_t batches = ceil_div(choices, blocks * kWarps * kWarp * kBatch);
   Permutation permutation{desc,
                           table,
                           static_cast<int>(choices),
-                          static_cast<int>(top_k),
+                          static_cast<int>(of_row),
                           static_cast<int>(batches) * kWarp * kBatch,
                           ids,
                           offsets,
