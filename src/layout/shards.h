@@ -37,6 +37,8 @@ class Shards {
   Share mlp_width(int64_t width) const;
   // Which of the groups of ranks with different experts the rank is in.
   int32_t moe_ep_index() const { return layout_.moe.coordinates(rank_)[0]; }
+  // Rows of the embedding and of the head: a part of the vocabulary where there is a tp.
+  Share vocabulary(int64_t size) const;
   // Routed experts, and the same of each one's width.
   Share experts() const;
   Share expert_width(int64_t width) const;

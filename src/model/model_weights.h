@@ -47,9 +47,9 @@ struct ModelBuffers {
 
 // `with_ends`: embedding, final norm and head, too.
 // Declares all weights in `format` (the correction bias in f32) and plans their loading: this
-// rank's heads, widths and experts; embedding, head, norms, router and what makes an MLA latent are
-// whole. `placement`: which experts lie in the slots, of sizes placement_sizes(); null: the rank's
-// share of them, in their order.
+// rank's heads, widths, experts and part of the vocabulary; norms, router and what makes an MLA
+// latent are whole. `placement`: which experts lie in the slots, of sizes placement_sizes(); null:
+// the rank's share of them, in their order.
 ModelBuffers plan_weights(const ModelConfig& config, Format format, const layout::Shards& shards,
                           bool with_ends, const experts::ExpertPlacement* placement,
                           flow::Residents& residents, WeightPlan& plan);
