@@ -13,6 +13,7 @@
 #include "model/safetensors.h"
 #include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_shared_expert.h"
 
 namespace braid::cli {
 namespace {
@@ -160,6 +161,13 @@ class Bench {
                                    why);
       };
       TRY(add("dual_stream", VariantRole::passes, rows, two_lanes, variants));
+      const auto fused = [](LayerRank&, const Program& program) {
+        int rewrites = 0;
+        return passes::fuse_shared_expert(program, rewrites);
+      };
+      if (passes::why_not_fused(serial).empty()) {
+        TRY(add("fused slot", VariantRole::rounded, rows, fused, variants));
+      }
     }
     if (engine::num_collectives(serial) == 0) return variants;
     const auto without = [](LayerRank&, const Program& program) {
@@ -224,12 +232,17 @@ class Bench {
     const LayerRows& rows = rows_of(variants);
     set_rows(rows);
     const bool routed = forces();
+    const size_t serial = serial_of(rows);
     if (rows.rows <= kMostReferenceRows && routed) {
-      TRY(compare(rows, engine::ExpertPattern::one_empty, "one expert empty"));
-      TRY(compare(rows, engine::ExpertPattern::one_heavy, "one expert in every other row"));
+      TRY(compare(rows, serial, engine::ExpertPattern::one_empty, "one expert empty"));
+      TRY(compare(rows, serial, engine::ExpertPattern::one_heavy, "one expert in every other row"));
     }
     if (rows.rows <= kMostReferenceRows) {
-      TRY(compare(rows, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
+      for (const engine::TimedVariant& variant : variants) {
+        if (variant.role != VariantRole::rounded) continue;
+        TRY(compare(rows, variant.index, engine::ExpertPattern::balanced, "fused slot"));
+      }
+      TRY(compare(rows, serial, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
     }
     const std::vector<size_t> same = equals(variants);
     const int64_t runs = TRY(engine::check_variants(locals(), same, kDelayedRuns));
@@ -253,7 +266,8 @@ class Bench {
   }
 
   // With a single rank on the CPU in float32.
-  Status compare(const LayerRows& rows, engine::ExpertPattern pattern, std::string_view what) {
+  Status compare(const LayerRows& rows, size_t variant, engine::ExpertPattern pattern,
+                 std::string_view what) {
     if (reference_ == nullptr) TRY(open_reference());
     for (LayerRank* rank : locals()) fill(*rank, pattern);
     engine::LayerError found;
@@ -261,11 +275,10 @@ class Bench {
       reference_->set_rows(rows);
       fill(*reference_, pattern);
     }
-    const size_t serial = serial_of(rows);
     if (first()) {
-      found = TRY(engine::compare_with(locals(), serial, *reference_, reference_variant(rows)));
+      found = TRY(engine::compare_with(locals(), variant, *reference_, reference_variant(rows)));
     } else {
-      TRY(engine::run_poisoned(locals(), serial));
+      TRY(engine::run_poisoned(locals(), variant));
     }
     const engine::RelativeError& error = found.error;
     TRY(line(fmt::format("{} rows, {}: relative error {:.2e}, worst row {:.2e}, against float32",

@@ -116,7 +116,8 @@ Result<std::vector<LayerTiming>> time_layer(std::span<LayerRank* const> ranks,
                        .gain = paired_difference(samples[serial], samples[i]),
                        .hidden = {},
                        .captured = variant.captured};
-    const bool whole = role == VariantRole::serial || role == VariantRole::passes;
+    const bool whole =
+        role == VariantRole::serial || role == VariantRole::passes || role == VariantRole::rounded;
     if (whole && compute < variants.size() && collectives < variants.size()) {
       timing.hidden = hidden_share(samples, compute, collectives, i);
     }
