@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "cli/explain_layout.h"
 #include "engine/verification.h"
 
 namespace braid::cli {
@@ -72,53 +73,6 @@ std::vector<std::string> describe_placement(const experts::ExpertPlacement& plac
         "row t of a step goes to replica t mod their number: roundings of a request depend on its "
         "place in the step");
   }
-  return lines;
-}
-
-// What every rank holds, and what its ranks do together.
-std::vector<std::string> describe_layout(const model::ModelConfig& config,
-                                         const layout::Layout& layout) {
-  if (layout.world == 1) return {"one rank on the CPU: every tensor whole, no collectives"};
-  const layout::Shards shards(model::layout_sizes(config), layout, 0);
-  std::vector<std::string> lines = {layout.to_string() + ", threads of one process"};
-  std::string heads = fmt::format("attention heads a rank: {}", shards.heads().count);
-  if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention)) {
-    heads += fmt::format("; of keys and values: {}", shards.kv_heads().count);
-    const int32_t tp = layout.attention.sizes[1];
-    if (gqa->num_kv_heads < tp) {
-      heads += fmt::format(", each on {} ranks", tp / gqa->num_kv_heads);
-    }
-  } else {
-    heads += "; the latent and its cache are on every rank";
-  }
-  lines.push_back(std::move(heads));
-  if (config.moe) {
-    const layout::Share width = shards.expert_width(config.moe->expert_width);
-    lines.push_back(fmt::format("experts a rank: {}; of their {} columns: {}, stored as {}",
-                                shards.experts().count, config.moe->expert_width, width.count,
-                                width.padded));
-  }
-  const layout::Share ids = shards.vocabulary(config.vocab_size);
-  lines.push_back(
-      ids.count == config.vocab_size
-          ? "embedding, head and router are whole on every rank"
-          : fmt::format("tokens of the vocabulary a rank: {}, stored as {}, in embedding "
-                        "and head; the router is whole on every rank",
-                        ids.count, ids.padded));
-  const auto [dp, tp] = layout.attention.sizes;
-  if (dp > 1) {
-    lines.push_back(
-        fmt::format("{} groups with requests of their own; before the experts the rows of all are "
-                    "gathered, their sums scattered behind them",
-                    dp));
-  }
-  if (tp > 1) {
-    lines.push_back(fmt::format(
-        "2 all-reduces a layer over {} ranks, one for the embedding; logits are gathered", tp));
-  }
-  lines.emplace_back(
-      "summed in the order of the ranks: the same bits in every run, other roundings than on one "
-      "rank");
   return lines;
 }
 
@@ -194,7 +148,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
                    automatic ? " (auto: float32 on the CPU)" : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  for (const std::string& said : describe_layout(config, model.layout)) line(said);
+  text += explain_layout(config, model, options);
   if (model.placement != nullptr) {
     for (const std::string& said : describe_placement(*model.placement, options)) line(said);
   }
