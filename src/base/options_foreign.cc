@@ -152,7 +152,7 @@ std::vector<ForeignOption> server_and_bench() {
       {"num-iters-warmup", kValue, {}, "braid bench warms up with one run.", {"1"}},
       {"output-json", kValue, {}, one_line},
       {"result-filename", kValue, {}, one_line},
-      {"profile", kFlag, {}, "Use --trace FILE."},
+      {"profile", kFlag, {}, "Use braid profile, or --trace FILE."},
   };
 }
 

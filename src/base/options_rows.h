@@ -15,10 +15,15 @@ inline const Names kGenerating = {"generate", "chat"};
 inline const Names kBench = {"bench throughput", "bench latency"};
 inline const Names kVerify = {"verify"};
 inline const Names kLayer = {"bench layer"};
+inline const Names kProfile = {"profile"};
 inline const Names kAll = {"generate",         "chat",          "eval logits", "eval perplexity",
-                           "bench throughput", "bench latency", "verify"};
+                           "bench throughput", "bench latency", "verify",      "profile"};
 // What has a model and ranks, whether it runs an engine or not.
-inline const Names kModels = {"generate",         "chat",          "eval logits", "eval perplexity",
+inline const Names kModels = {"generate",        "chat",          "eval logits",
+                              "eval perplexity", "bench latency", "bench throughput",
+                              "verify",          "profile",       "bench layer"};
+// What writes a trace only where it is asked for: profile always does.
+inline const Names kTraced = {"generate",         "chat",          "eval logits", "eval perplexity",
                               "bench throughput", "bench latency", "verify",      "bench layer"};
 inline constexpr double kMillion = 1e6;
 
@@ -29,6 +34,7 @@ std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();
 std::vector<OptionSpec> bench_options();
 std::vector<OptionSpec> layer_options();
+std::vector<OptionSpec> profile_options();
 std::vector<OptionSpec> report_options();
 
 }  // namespace braid::rows

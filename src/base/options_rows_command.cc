@@ -227,6 +227,45 @@ std::vector<OptionSpec> layer_options() {
   };
 }
 
+std::vector<OptionSpec> profile_options() {
+  const auto group = "Profile";
+  return {
+      {.name = "prefill",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "tokens of prompts in a prefill step, dealt out to the groups of ranks; decode rows "
+               "have as long a prompt behind them",
+       .commands = kProfile,
+       .standard = "512",
+       .minimum = 1,
+       .maximum = kMillion},
+      {.name = "decode",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "requests in a decode step, dealt out likewise",
+       .commands = kProfile,
+       .standard = "8",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "steps",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "steps of each sort, after one to warm up",
+       .commands = kProfile,
+       .standard = "5",
+       .minimum = 1,
+       .maximum = 1000},
+      {.name = "output-dir",
+       .type = OptionType::path,
+       .group = group,
+       .help = "folder for timeline.html and trace.json; only files of an earlier profile are "
+               "written over",
+       .commands = kProfile,
+       .value_name = "DIR",
+       .standard = "braid-profile"},
+  };
+}
+
 std::vector<OptionSpec> report_options() {
   const auto group = "Reports";
   return {
@@ -234,7 +273,7 @@ std::vector<OptionSpec> report_options() {
        .type = OptionType::path,
        .group = group,
        .help = "write what ran when on which lane, for chrome://tracing or Perfetto",
-       .commands = kModels,
+       .commands = kTraced,
        .value_name = "FILE"},
       {.name = "explain",
        .type = OptionType::flag,

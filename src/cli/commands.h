@@ -20,6 +20,7 @@ Result<Outcome> eval_perplexity(const Context& context);
 Result<Outcome> bench_throughput(const Context& context);
 Result<Outcome> bench_latency(const Context& context);
 Result<Outcome> bench_layer(const Context& context);
+Result<Outcome> profile(const Context& context);
 Result<Outcome> verify(const Context& context);
 
 }  // namespace braid::cli

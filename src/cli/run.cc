@@ -23,6 +23,7 @@ constexpr std::array kCommands = {
     Command{"bench throughput", bench_throughput},
     Command{"bench latency", bench_latency},
     Command{"bench layer", bench_layer},
+    Command{"profile", profile},
     Command{"verify", verify},
 };
 

@@ -24,6 +24,12 @@ OpTypes Program::types_of(const Op& op) const {
   return types;
 }
 
+Work Program::work_of(const Op& op) const {
+  if (op.kind().work == nullptr) return {};
+  const OpTypes types = types_of(op);
+  return op.kind().work(op.desc.data(), {types.begin(), types.size()});
+}
+
 std::optional<Collective> Program::collective_of(const Op& op) const {
   if (op.kind().collective == nullptr) return std::nullopt;
   const OpTypes types = types_of(op);
