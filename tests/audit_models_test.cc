@@ -181,6 +181,7 @@ TEST_P(AuditModelsTest, InBfloat16WithAllProbes) {
   Rig rig(GetParam(),
           {.dtype = Format::bf16,
            .probes = {.all_logits = true, .hidden = true, .routing = true, .force_routing = true},
+           .expert_heat = GetParam() != "qwen2",
            .mla_form = kernels::MlaForm::expanded});
   print(GetParam(), audit_steps(rig, GetParam()));
 }
@@ -205,6 +206,7 @@ void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& lay
       options.placement = std::make_shared<const experts::ExpertPlacement>(
           experts::ExpertPlacement::standard(model::placement_sizes(config, 2, redundant).value()));
     }
+    options.expert_heat = layout.dp > 1;
     Rig rig(golden, options, {&group.member(rank)});
     const std::string name = fmt::format("{} rank {}", golden, rank);
     print(name, audit_steps(rig, name));
@@ -238,7 +240,7 @@ TEST(AuditModelsTest, SharedExpertsAsSlots) {
 }
 
 TEST(AuditModelsTest, ExpertsChosenByPopularity) {
-  Rig rig("mixtral", {.choice = kernels::Choice::zipf});
+  Rig rig("mixtral", {.choice = kernels::Choice::zipf, .expert_heat = true});
   print("zipf", audit_steps(rig, "zipf"));
 }
 

@@ -13,18 +13,21 @@ using Names = std::vector<std::string_view>;
 // Commands that take the same options.
 inline const Names kGenerating = {"generate", "chat"};
 inline const Names kBench = {"bench throughput", "bench latency"};
+inline const Names kBalance = {"eval balance"};
 inline const Names kVerify = {"verify"};
 inline const Names kLayer = {"bench layer"};
 inline const Names kProfile = {"profile"};
-inline const Names kAll = {"generate",         "chat",          "eval logits", "eval perplexity",
-                           "bench throughput", "bench latency", "verify",      "profile"};
+inline const Names kAll = {"generate",         "chat",          "eval logits",
+                           "eval perplexity",  "eval balance",  "verify",
+                           "bench throughput", "bench latency", "profile"};
 // What has a model and ranks, whether it runs an engine or not.
-inline const Names kModels = {"generate",        "chat",          "eval logits",
-                              "eval perplexity", "bench latency", "bench throughput",
-                              "verify",          "profile",       "bench layer"};
+inline const Names kModels = {
+    "generate",     "chat",          "eval logits", "eval perplexity", "bench throughput",
+    "eval balance", "bench latency", "verify",      "profile",         "bench layer"};
 // What writes a trace only where it is asked for: profile always does.
-inline const Names kTraced = {"generate",         "chat",          "eval logits", "eval perplexity",
-                              "bench throughput", "bench latency", "verify",      "bench layer"};
+inline const Names kTraced = {"generate",        "chat",         "eval logits",
+                              "eval perplexity", "eval balance", "bench throughput",
+                              "bench latency",   "verify",       "bench layer"};
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
@@ -32,6 +35,7 @@ std::vector<OptionSpec> engine_options();
 std::vector<OptionSpec> rank_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();
+std::vector<OptionSpec> heat_options();
 std::vector<OptionSpec> bench_options();
 std::vector<OptionSpec> layer_options();
 std::vector<OptionSpec> profile_options();

@@ -17,6 +17,7 @@ Result<Outcome> generate(const Context& context);
 Result<Outcome> chat(const Context& context);
 Result<Outcome> eval_logits(const Context& context);
 Result<Outcome> eval_perplexity(const Context& context);
+Result<Outcome> eval_balance(const Context& context);
 Result<Outcome> bench_throughput(const Context& context);
 Result<Outcome> bench_latency(const Context& context);
 Result<Outcome> bench_layer(const Context& context);

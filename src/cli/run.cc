@@ -20,6 +20,7 @@ constexpr std::array kCommands = {
     Command{"chat", chat},
     Command{"eval logits", eval_logits},
     Command{"eval perplexity", eval_perplexity},
+    Command{"eval balance", eval_balance},
     Command{"bench throughput", bench_throughput},
     Command{"bench latency", bench_latency},
     Command{"bench layer", bench_layer},

@@ -42,6 +42,13 @@ Status Worker::allocate() {
     const std::vector<int32_t> none(static_cast<size_t>(residents[index].bytes()) / 4, -1);
     device_.upload(residents.data(index), none.data(), residents[index].bytes());
   }
+  if (const passes::HeatBuffers& heat = model_.state().heat; heat.present()) {
+    const std::vector<std::byte> zeros(static_cast<size_t>(residents[heat.counters].bytes()));
+    device_.upload(residents.data(heat.counters), zeros.data(), std::ssize(zeros));
+    for (const int32_t copy : {0, 1}) {  // what was counted before the first step
+      device_.upload(residents.data(heat.host, copy), zeros.data(), std::ssize(zeros));
+    }
+  }
   return {};
 }
 
@@ -69,6 +76,15 @@ std::span<const int32_t> Worker::sampled(int64_t step) const {
           static_cast<size_t>(model_.residents()[index].rows)};
 }
 
+std::span<const uint64_t> Worker::heat(int64_t step) const {
+  const int32_t index = model_.state().heat.host;
+  if (index < 0) return {};
+  const flow::Resident& resident = model_.residents()[index];
+  return {reinterpret_cast<const uint64_t*>(
+              model_.residents().data(index, static_cast<int32_t>(step & 1))),
+          static_cast<size_t>(resident.rows * resident.cols)};
+}
+
 Status Worker::run(const layers::StepShape& shape, int64_t step) {
   TRY(launch(shape, step));
   for (const comm::Communicator* communicator : communicators_) TRY(communicator->status());
@@ -83,10 +99,13 @@ Status Worker::launch(const layers::StepShape& shape, int64_t step) {
     return {};
   }
   if (trace_ != nullptr) trace_->begin_step(step, compiled->schedule, shape.to_string());
+  const auto before = order_.before(step);
   const flow::Ticket ran =
-      executor_.submit(compiled->bound, {.step = step, .after = {&last_run_, 1}, .trace = trace_});
-  last_run_ = executor_.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
-  return executor_.wait(last_run_);
+      executor_.submit(compiled->bound, {.step = step, .after = before, .trace = trace_});
+  const flow::Ticket readback =
+      executor_.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
+  order_.submitted(step, ran, readback);
+  return executor_.wait(readback);
 }
 
 }  // namespace braid::engine

@@ -7,6 +7,7 @@
 #include "comm/comm.h"
 #include "device/cpu/cpu_device.h"
 #include "engine/engine_options.h"
+#include "engine/step_order.h"
 #include "flow/trace.h"
 #include "model/tensor_source.h"
 
@@ -35,6 +36,9 @@ class Worker {
   Status run(const layers::StepShape& shape, int64_t step);
   // Sampled ids of a step that has run, one a logits row.
   std::span<const int32_t> sampled(int64_t step) const;
+  // How often experts have been chosen up to a step that has run, for the last two steps: see
+  // passes::HeatBuffers. Nothing where heat isn't counted.
+  std::span<const uint64_t> heat(int64_t step) const;
   // Start of a resident buffer on the device.
   std::byte* data(int32_t resident) const { return model_.residents().data(resident); }
 
@@ -56,7 +60,7 @@ class Worker {
   Schedules schedules_;
   std::vector<device::Memory> memory_;
   flow::Trace* trace_ = nullptr;
-  flow::Ticket last_run_ = 0;
+  StepOrder<flow::Ticket> order_{0};
   flow::CpuExecutor executor_;  // last: its threads end before what they use
 };
 

@@ -8,7 +8,7 @@ namespace braid::flow {
 
 bool KindInfo::row_wise() const {
   return std::all_of(operands.begin(), operands.end(), [](const OperandSpec& spec) {
-    return !writes(spec.access) || spec.slicing == Slicing::rows;
+    return !writes(spec.access) || spec.slicing == Slicing::rows || spec.optional;
   });
 }
 
