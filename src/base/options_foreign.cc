@@ -67,7 +67,7 @@ std::vector<ForeignOption> parallelism() {
       {"disable-custom-all-reduce", kFlag, {}, kKernels},
       {"enable-ep-moe", kFlag, {}, kEp},
       {"enable-expert-parallel", kFlag, {}, kEp},
-      {"enable-eplb", kFlag, {}, "Experts stay where --expert-placement puts them."},
+      {"enable-eplb", kFlag, {}, "Use braid eval balance --rebalance, then --expert-placement."},
       {"moe-a2a-backend", kValue, {}, kNoDispatch, {"none"}},
       {"deepep-mode", kValue, {}, kNoDispatch},
       {"all2all-backend", kValue, {}, kNoDispatch},
