@@ -17,17 +17,21 @@ inline const Names kBalance = {"eval balance"};
 inline const Names kVerify = {"verify"};
 inline const Names kLayer = {"bench layer"};
 inline const Names kProfile = {"profile"};
-inline const Names kAll = {"generate",         "chat",          "eval logits",
-                           "eval perplexity",  "eval balance",  "verify",
-                           "bench throughput", "bench latency", "profile"};
+
+// The same names, and one more.
+inline Names plus(Names names, std::string_view more) {
+  names.push_back(more);
+  return names;
+}
+
+// What runs an engine, and writes a trace where it is asked for; profile always writes one.
+inline const Names kEngines = {"generate",        "chat",         "eval logits",
+                               "eval perplexity", "eval balance", "bench throughput",
+                               "bench latency",   "verify"};
+inline const Names kAll = plus(kEngines, "profile");
+inline const Names kTraced = plus(kEngines, "bench layer");
 // What has a model and ranks, whether it runs an engine or not.
-inline const Names kModels = {
-    "generate",     "chat",          "eval logits", "eval perplexity", "bench throughput",
-    "eval balance", "bench latency", "verify",      "profile",         "bench layer"};
-// What writes a trace only where it is asked for: profile always does.
-inline const Names kTraced = {"generate",        "chat",         "eval logits",
-                              "eval perplexity", "eval balance", "bench throughput",
-                              "bench latency",   "verify",       "bench layer"};
+inline const Names kModels = plus(kAll, "bench layer");
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();

@@ -175,7 +175,7 @@ std::vector<OptionSpec> rank_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "groups of --tp ranks that have different requests, and the experts in common",
-       .commands = kAll,
+       .commands = kModels,
        .standard = "1",
        .minimum = 1,
        .maximum = 64,

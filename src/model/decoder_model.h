@@ -101,7 +101,8 @@ class DecoderModel {
   void declare_part(int64_t rows);
   void declare_heat();
   Result<flow::Program> build_part(const layers::StepShape& shape) const;
-  Value run_layer(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
+  Value run_layer(ops::Builder& b, const layers::StepShape& shape,
+                  const layers::InputLayout& layout, Value x) const;
   Value run_linear(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
   ops::Builder builder() const;
   layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
