@@ -194,6 +194,39 @@ TEST_F(CliBalanceTest, PlansAPlacementThatRunsLoad) {
   EXPECT_NE(text.out.find("load it with --expert-placement"), std::string::npos) << text.out;
 }
 
+// A plan made with one half of a text serves the other half evenly.
+TEST_F(CliBalanceTest, HeldOutTextIsServedEvenly) {
+  for (const auto& [ranks, redundant] : {std::pair{"2", "4"}, {"4", "8"}}) {
+    const Ran ran = run_braid({"eval",
+                               "balance",
+                               fairytale_folder(),
+                               "--text",
+                               std::string(BRAID_SOURCE_DIR) + "/LICENSE",
+                               "--window",
+                               "64",
+                               "--output-len",
+                               "1",
+                               "--heat-window",
+                               "1",
+                               "--chunked-prefill-size",
+                               "256",
+                               "--tp",
+                               ranks,
+                               "--ep",
+                               ranks,
+                               "--redundant-experts",
+                               redundant,
+                               "--rebalance",
+                               folder_.file("placement.json"),
+                               "--json"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json held_out = ran.json()["rebalance"]["held_out"];
+    fmt::print("ep {}: {}\n", ranks, held_out.dump());
+    EXPECT_GE(held_out["after"], 0.95);
+    EXPECT_GT(held_out["after"], held_out["before"]);
+  }
+}
+
 TEST_F(CliBalanceTest, RefusesToBalanceOnePart) {
   const Ran ran = run({"--tp", "2", "--rebalance", folder_.file("placement.json")});
   EXPECT_EQ(ran.code, 2);

@@ -39,9 +39,20 @@ BeforeAfter compare(const ExpertPlacement& before, const ExpertPlacement& after,
   return {experts::evenness(before, heat).overall, experts::evenness(after, heat).overall};
 }
 
+// How many windows, not all, have about half of the rows.
+size_t first_half(const HeatRecord& record) {
+  const HeatRecord::Window all = record.all();
+  const int64_t half = (all.rows[0] + all.rows[1] + 1) / 2;
+  size_t windows = 0;
+  for (int64_t rows = 0; rows < half && windows + 1 < record.windows.size(); ++windows) {
+    rows += record.windows[windows].rows[0] + record.windows[windows].rows[1];
+  }
+  return windows;
+}
+
 Result<Rebalance::HeldOut> hold_out(const HeatRecord& record, const ExpertPlacement& in_use,
                                     int32_t redundant) {
-  const size_t half = record.windows.size() / 2;
+  const size_t half = first_half(record);
   const auto seen = heat_of(record, experts::kPhases, 0, half);
   const auto later = heat_of(record, experts::kPhases, half, record.windows.size());
   const experts::PlacementSizes& now = in_use.sizes();
@@ -92,7 +103,7 @@ std::string rebalance_text(const Rebalance& result) {
   }
   text += line("both", "", result.both);
   if (result.held_out) {
-    text += line("held out (second half)", "", result.held_out->with_replicas);
+    text += line("held out, second half", "", result.held_out->with_replicas);
     text += fmt::format("held out, experts rearranged without replicas: {:.4f}\n",
                         result.held_out->rearranged);
   }
