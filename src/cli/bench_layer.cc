@@ -251,15 +251,15 @@ class Bench {
     const bool routed = forces();
     const size_t serial = serial_of(rows);
     if (rows.rows <= kMostReferenceRows && routed) {
-      TRY(compare(rows, serial, engine::ExpertPattern::one_empty, "one expert empty"));
-      TRY(compare(rows, serial, engine::ExpertPattern::one_heavy, "one expert in every other row"));
+      TRY(compare(serial, engine::ExpertPattern::one_empty, "one expert empty"));
+      TRY(compare(serial, engine::ExpertPattern::one_heavy, "one expert in every other row"));
     }
     if (rows.rows <= kMostReferenceRows) {
       for (const engine::TimedVariant& variant : variants) {
         if (variant.role != VariantRole::rounded) continue;
-        TRY(compare(rows, variant.index, engine::ExpertPattern::balanced, "fused slot"));
+        TRY(compare(variant.index, engine::ExpertPattern::balanced, "fused slot"));
       }
-      TRY(compare(rows, serial, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
+      TRY(compare(serial, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
     }
     const std::vector<size_t> same = equals(variants);
     const int64_t runs = TRY(engine::check_variants(locals(), same, kDelayedRuns));
@@ -285,8 +285,7 @@ class Bench {
   }
 
   // Each group's rows with a single rank on the CPU in float32.
-  Status compare(const LayerRows& rows, size_t variant, engine::ExpertPattern pattern,
-                 std::string_view what) {
+  Status compare(size_t variant, engine::ExpertPattern pattern, std::string_view what) {
     const bool leader = std::any_of(local_.begin(), local_.end(),
                                     [this](const LayerRank* rank) { return leads(*rank); });
     if (leader && reference_ == nullptr) TRY(open_reference());
