@@ -3,6 +3,7 @@
 
 #include "cli/bench_layer.h"
 #include "cli/explain.h"
+#include "cli/session.h"
 #include "model/model_weights.h"
 
 namespace braid::cli {
@@ -134,6 +135,8 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
     }
     setting.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
   }
+  setting.profile = TRY(
+      profile_of(options, setting.cuda ? cost::h100_profile() : cost::cpu_profile(), setting.link));
   if (options.has("inject-fault")) {
     const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
     setting.backend.fault = request.fault;

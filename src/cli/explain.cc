@@ -153,6 +153,9 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
     for (const std::string& said : describe_placement(*model.placement, options)) line(said);
   }
   if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
+  const cost::DeviceProfile& profile = engine.worker.passes.chunks.profile;
+  line(fmt::format("predictions for: {} (tuning {}, {})", profile.name, cost::hash_of(profile),
+                   options.has("tuning") ? options.text("tuning") : "compiled in"));
   text += "kernels\n";
   line("CPU kernels, the only ones there are for this device");
   if (std::holds_alternative<model::MlaConfig>(config.attention)) {

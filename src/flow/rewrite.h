@@ -33,6 +33,19 @@ class Rewriter {
   // that each row is computed by the same kernel configuration.
   void split(const std::vector<int32_t>& ops, std::span<const RowRange> ranges);
 
+  // A part of an op, to be issued by replace(): its rows `range`.
+  int32_t part(int32_t op, const RowRange& range);
+  // An op to be issued by replace() that does what `op` did, or a part of it.
+  int32_t substitute(Op with, int32_t op);
+  // An op that wasn't there, to be issued by replace(); as if it had stood right behind op `after`.
+  int32_t make(Op op, int32_t after);
+  // Rows of a Value of the Program, which may end behind it within its buffer.
+  Value rows_of(Value value, const RowRange& range);
+  // The same rows, placed elsewhere.
+  Value placed(Value value, const Placement& placement);
+  // Issues `parts` instead of `ops` (ascending), where the last of these stands.
+  void replace(const std::vector<int32_t>& ops, const std::vector<int32_t>& parts);
+
   // Takes ops out of the Program. finish() refuses to leave a step buffer that is read and was not
   // written.
   void remove(const std::vector<int32_t>& ops);
@@ -40,11 +53,9 @@ class Rewriter {
   // Another Desc of the op's kind, or other operands; it stays where it is.
   void replace(int32_t op, const AnyDesc& desc, std::initializer_list<Value> operands);
 
-  // Values for replaced ops. A new step buffer of the format and placement of another:
+  // A new step buffer of the format and placement of another.
   Value like(Value value, int64_t rows, int64_t cols, Value count = {});
-  // rows of a Value, which may end behind it within its buffer;
-  Value rows(Value value, const RowRange& range);
-  // all rows of a Value, for an op that doesn't look at how many are real.
+  // All rows of a Value, for an op that doesn't look at how many are real.
   Value uncounted(Value value);
 
   // How many ops were moved, split, removed or replaced.
@@ -55,14 +66,14 @@ class Rewriter {
   Result<Program> finish() &&;
 
  private:
-  int32_t add_part(const Op& op, const RowRange& range, int32_t source);
   Value add_value(const ValueInfo& info);
   Status check_written() const;
   Status check_order(int32_t first, int32_t second) const;
 
   Program program_;
-  std::vector<int32_t> order_;    // indices into program_.ops, in their new order
-  std::vector<int32_t> sources_;  // per op: its place in the Program before any edit
+  std::vector<int32_t> order_;  // indices into program_.ops, in their new order
+  // Per op: twice its place in the Program before any edit; one more for an op made behind it.
+  std::vector<int32_t> sources_;
   int rewrites_ = 0;
   bool replaced_ = false;  // or removed: an op
 };

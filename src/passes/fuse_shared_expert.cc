@@ -118,7 +118,7 @@ void fuse(flow::Rewriter& rewrite, const Program& program, const Branches& b) {
   const Value new_places = rewrite.like(places, choices.rows, choices.cols + shared);
   rewrite.replace(b.permute, flow::AnyDesc(permutation),
                   {permute.operands[0], permute.operands[1], new_offsets, new_source, new_places});
-  const Value count = rewrite.rows(new_offsets, {slots, slots + 1});
+  const Value count = rewrite.rows_of(new_offsets, {slots, slots + 1});
   const auto widened = [&](const Op& grouped) {
     auto desc = grouped.desc.as<GroupedGemmDesc>();
     desc.num_slots = slots;
@@ -127,7 +127,7 @@ void fuse(flow::Rewriter& rewrite, const Program& program, const Branches& b) {
   };
   const auto pool = [&](const Op& grouped) {
     const int64_t rows = program.info(weights_of(grouped)).rows;
-    return rewrite.rows(weights_of(grouped), {0, rows / (slots - shared) * slots});
+    return rewrite.rows_of(weights_of(grouped), {0, rows / (slots - shared) * slots});
   };
   const Value hidden =
       rewrite.like(up.operands[4], capacity, program.info(up.operands[4]).cols, count);
