@@ -195,13 +195,17 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditModelsTest,
 class AuditRanksTest : public ::testing::TestWithParam<std::string> {};
 
 void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& layout,
-                     const engine::PassOptions& passes = {}) {
+                     const engine::PassOptions& passes = {}, int32_t redundant = 0) {
   const model::ModelConfig config = model::load_config(golden_folder(golden)).value();
   comm::LocalGroup group({0, 1}, std::chrono::seconds(60));
   const auto audit_rank = [&](int32_t rank) {
     model::ModelOptions options;
     options.layout = layout::make_layout(model::layout_sizes(config), layout).value();
     options.rank = rank;
+    if (redundant > 0) {
+      options.placement = std::make_shared<const experts::ExpertPlacement>(
+          experts::ExpertPlacement::standard(model::placement_sizes(config, 2, redundant).value()));
+    }
     options.expert_heat = layout.dp > 1;
     Rig rig(golden, options, {&group.member(rank)}, passes);
     const std::string name = fmt::format("{} rank {}", golden, rank);
@@ -235,8 +239,19 @@ TEST(AuditGroupsTest, QuantizedRowsTouchWhatTheyDeclare) {
   }
 }
 
+TEST(AuditPlacementTest, PermuteReadsTheTableOfSlots) {
+  audit_two_ranks("glm4_moe", {.tp = 2, .ep = 2}, {}, 4);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,
                          ::testing::Values("glm4_moe", "deepseek_v2", "qwen2"), test_name);
+
+TEST(AuditModelsTest, SharedExpertsAsSlots) {
+  for (const char* golden : {"glm4_moe", "deepseek_v2"}) {
+    Rig rig(golden, {}, {}, {.dual_stream = {.fused = true}});
+    print(golden, audit_steps(rig, golden));
+  }
+}
 
 TEST(AuditModelsTest, ExpertsChosenByPopularity) {
   Rig rig("mixtral", {.choice = kernels::Choice::zipf, .expert_heat = true});

@@ -31,19 +31,6 @@ std::unique_ptr<engine::Engine> open_bf16(const std::string& golden, bool force_
   return open_engine(golden_folder(golden), options);
 }
 
-// Puts the reference's experts where the routing of a step takes its ids from.
-void force_experts(engine::Engine& engine, const std::string& golden) {
-  const model::StateBuffers& state = engine.worker().model().state();
-  for (size_t layer = 0; layer < state.forced_ids.size(); ++layer) {
-    if (state.forced_ids[layer] == model::kAbsent) continue;
-    const std::vector<int32_t> ids = golden_ids(golden, fmt::format("experts.{}", layer));
-    const flow::Resident& forced = engine.worker().model().residents()[state.forced_ids[layer]];
-    auto* rows = reinterpret_cast<int32_t*>(engine.worker().data(state.forced_ids[layer]));
-    std::fill_n(rows, forced.rows * forced.cols, -1);  // rows of -1 are not forced
-    std::copy(ids.begin(), ids.end(), rows);
-  }
-}
-
 std::string test_name(const ::testing::TestParamInfo<std::string>& info) { return info.param; }
 
 class ForcedRoutingTest : public ::testing::TestWithParam<std::string> {};

@@ -165,5 +165,73 @@ TEST_F(CliBalanceTest, VerifyProvesStepsThatCount) {
   EXPECT_NE(ran.out.find("0 findings"), std::string::npos);
 }
 
+TEST_F(CliBalanceTest, PlansAPlacementThatRunsLoad) {
+  const std::string file = folder_.file("placement.json");
+  const Ran planned =
+      run({"--tp", "2", "--ep", "2", "--redundant-experts", "4", "--rebalance", file, "--json"});
+  ASSERT_EQ(planned.code, 0) << planned.err;
+  const Json result = planned.json()["rebalance"];
+  EXPECT_EQ(result["redundant"], 4);
+  EXPECT_GT(result["moved_slots"], 0);
+  EXPECT_GT(result["both"]["after"], result["both"]["before"]);
+  EXPECT_GT(result["both"]["after"], 0.97);
+  EXPECT_TRUE(result.contains("held_out"));
+  // A run by it says the same, and is as even as was planned: replicas take turns by rows.
+  const Ran loaded = run({"--tp", "2", "--ep", "2", "--expert-placement", file, "--json"});
+  ASSERT_EQ(loaded.code, 0) << loaded.err;
+  EXPECT_NEAR(loaded.json()["prefill"]["balancedness"].get<double>(),
+              result["prefill"]["after"].get<double>(), 1e-6);
+  const auto answer = [](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {
+        "generate", fairytale_folder(), "--prompt", "One day", "--max-tokens",
+        "12",       "--temperature",    "0"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_braid(words).out;
+  };
+  EXPECT_EQ(answer({"--tp", "2", "--ep", "2", "--expert-placement", file}), answer({}));
+  const Ran text = run({"--tp", "2", "--ep", "2", "--rebalance", file});
+  EXPECT_NE(text.out.find("less a step: pays after"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("load it with --expert-placement"), std::string::npos) << text.out;
+}
+
+// A plan made with one half of a text serves the other half evenly.
+TEST_F(CliBalanceTest, HeldOutTextIsServedEvenly) {
+  for (const auto& [ranks, redundant] : {std::pair{"2", "4"}, {"4", "8"}}) {
+    const Ran ran = run_braid({"eval",
+                               "balance",
+                               fairytale_folder(),
+                               "--text",
+                               std::string(BRAID_SOURCE_DIR) + "/LICENSE",
+                               "--window",
+                               "64",
+                               "--output-len",
+                               "1",
+                               "--heat-window",
+                               "1",
+                               "--chunked-prefill-size",
+                               "256",
+                               "--tp",
+                               ranks,
+                               "--ep",
+                               ranks,
+                               "--redundant-experts",
+                               redundant,
+                               "--rebalance",
+                               folder_.file("placement.json"),
+                               "--json"});
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json held_out = ran.json()["rebalance"]["held_out"];
+    fmt::print("ep {}: {}\n", ranks, held_out.dump());
+    EXPECT_GE(held_out["after"], 0.95);
+    EXPECT_GT(held_out["after"], held_out["before"]);
+  }
+}
+
+TEST_F(CliBalanceTest, RefusesToBalanceOnePart) {
+  const Ran ran = run({"--tp", "2", "--rebalance", folder_.file("placement.json")});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("Use --ep 2 or more, or leave --rebalance out."), std::string::npos);
+}
+
 }  // namespace
 }  // namespace braid::testing

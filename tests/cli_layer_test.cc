@@ -31,6 +31,7 @@ TEST(CliLayerTest, ChecksAndTimesALayerOnOneRank) {
             std::string::npos)
       << ran.out;
   EXPECT_NE(ran.out.find("dual_stream"), std::string::npos);
+  EXPECT_NE(ran.out.find("5 rows, fused slot: relative error "), std::string::npos);
   EXPECT_EQ(ran.out.find("chunks"), std::string::npos);  // one rank sums nothing
 }
 
@@ -44,7 +45,7 @@ TEST(CliLayerTest, ComparesChunksWithOnePieceOnSeveralRanks) {
     names.push_back(variant["name"]);
     EXPECT_GT(variant["seconds"]["median"], 0) << names.back();
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"serial", "serial again", "dual_stream",
+  EXPECT_EQ(names, (std::vector<std::string>{"serial", "serial again", "dual_stream", "fused slot",
                                              "compute alone", "sums alone, direct",
                                              "2 chunks, direct", "2 chunks continued, direct",
                                              "auto, direct", "auto continued, direct"}));

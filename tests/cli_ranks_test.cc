@@ -251,6 +251,72 @@ TEST(CliRanksTest, TracesHaveATrackARankAndLane) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(CliRanksTest, GenerateSaysTheSameWithReplicas) {
+  const std::string folder = make_temp_folder();
+  const experts::PlacementSizes sizes = experts::make_sizes(4, 16, 2, 4).value();
+  ASSERT_TRUE(experts::ExpertPlacement::standard(sizes).save(folder + "/placement.json").ok());
+  const Words words = {
+      "generate", fairytale_folder(), "--prompt", "Once upon a time", "--max-tokens",
+      "16",       "--temperature",    "0",        "--explain"};
+  const Ran one = run_braid(words);
+  const Ran asked = run_braid(with(words, {"--tp", "2", "--ep", "2", "--redundant-experts", "4"}));
+  const Ran given =
+      run_braid(with(words, {"--dp", "2", "--expert-placement", folder + "/placement.json"}));
+  ASSERT_EQ(asked.code, 0) << asked.err;
+  ASSERT_EQ(given.code, 0) << given.err;
+  EXPECT_EQ(asked.out, one.out);
+  EXPECT_EQ(given.out, one.out);
+  for (const char* line : {"expert slots a rank: 10; 20 in all for 16 experts, as asked for",
+                           "1 of 2: 10 11 12 13 14 15 0 1 2 3", "replica t mod their number"}) {
+    EXPECT_NE(asked.err.find(line), std::string::npos) << line << "\n" << asked.err;
+  }
+  EXPECT_NE(given.err.find("placement.json says"), std::string::npos) << given.err;
+  std::filesystem::remove_all(folder);
+}
+
+TEST(CliRanksTest, RefusesPlacementsThatDontFit) {
+  const std::string folder = make_temp_folder();
+  const std::string path = folder + "/placement.json";
+  const auto refused = [&](const std::string& golden, const Words& more) {
+    const Ran ran = run_braid(with({"verify", golden_folder(golden), "--quiet"}, more));
+    EXPECT_NE(ran.code, 0);
+    return ran.err;
+  };
+  const auto expect = [](const std::string& error, const std::string& part) {
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  };
+  expect(refused("glm4_moe", {"--redundant-experts", "4"}), "Use --ep 2 or more");
+  expect(refused("glm4_moe", {"--tp", "4", "--ep", "4", "--redundant-experts", "5"}),
+         "The nearest number is --redundant-experts 4.");
+  expect(refused("qwen2", {"--redundant-experts", "2"}), "the model has none");
+  const auto save = [&](int32_t layers, int32_t experts, int32_t ranks, int32_t redundant) {
+    const auto sizes = experts::make_sizes(layers, experts, ranks, redundant).value();
+    EXPECT_TRUE(experts::ExpertPlacement::standard(sizes).save(path).ok());
+  };
+  const Words with_file = {"--tp", "2", "--ep", "2", "--expert-placement", path};
+  expect(refused("glm4_moe", with_file), "cannot open file");
+  save(2, 16, 4, 4);
+  expect(refused("glm4_moe", with_file), "Use --ep 4 --redundant-experts 4");
+  save(3, 16, 2, 0);
+  expect(refused("glm4_moe", with_file), "Give a placement that was made for this model.");
+  save(2, 16, 2, 2);
+  expect(refused("glm4_moe", with({"--redundant-experts", "4"}, with_file)),
+         "made for another model or layout");
+  expect(refused("glm4_moe", {"--expert-placement", path}), "Use --ep 2 or more");
+  std::ofstream(path) << "{\"format\": 1}";
+  expect(refused("glm4_moe", with_file), "not a file of this kind");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(CliRanksTest, VerifyProvesRanksWithReplicas) {
+  const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", "2",
+                             "--redundant-experts", "4", "--chunked-prefill-size", "64",
+                             "--max-running-requests", "4", "--delays", "2", "--quiet", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+  EXPECT_EQ(ran.json()["equal_runs"], 2);
+  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+}
+
 TEST(CliRanksTest, RefusesLayoutsAndNamesWithTheirRemedy) {
   const auto refused = [](const Words& more) {
     const Ran ran = run_braid(with({"generate", golden_folder("qwen2"), "--prompt", "x"}, more));

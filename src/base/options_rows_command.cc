@@ -146,6 +146,12 @@ std::vector<OptionSpec> heat_options() {
        .help = "JSON file for the counts of all windows (docs/heat.md)",
        .commands = kBalance,
        .value_name = "FILE"},
+      {.name = "rebalance",
+       .type = OptionType::path,
+       .group = group,
+       .help = "plan a placement with --redundant-experts replicas for --expert-placement",
+       .commands = kBalance,
+       .value_name = "FILE.json"},
   };
 }
 

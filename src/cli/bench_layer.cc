@@ -14,6 +14,7 @@
 #include "model/safetensors.h"
 #include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_shared_expert.h"
 
 namespace braid::cli {
 namespace {
@@ -175,6 +176,13 @@ class Bench {
                                    why);
       };
       TRY(add("dual_stream", VariantRole::passes, rows, two_lanes, variants));
+      const auto fused = [](LayerRank&, const Program& program) {
+        int rewrites = 0;
+        return passes::fuse_shared_expert(program, rewrites);
+      };
+      if (passes::why_not_fused(serial).empty()) {
+        TRY(add("fused slot", VariantRole::rounded, rows, fused, variants));
+      }
     }
     if (engine::num_collectives(serial) == 0) return variants;
     const auto without = [](LayerRank&, const Program& program) {
@@ -271,12 +279,17 @@ class Bench {
     const LayerRows& rows = rows_of(variants);
     set_rows(rows);
     const bool routed = forces();
+    const size_t serial = serial_of(rows);
     if (rows.rows <= kMostReferenceRows && routed) {
-      TRY(compare(rows, engine::ExpertPattern::one_empty, "one expert empty"));
-      TRY(compare(rows, engine::ExpertPattern::one_heavy, "one expert in every other row"));
+      TRY(compare(serial, engine::ExpertPattern::one_empty, "one expert empty"));
+      TRY(compare(serial, engine::ExpertPattern::one_heavy, "one expert in every other row"));
     }
     if (rows.rows <= kMostReferenceRows) {
-      TRY(compare(rows, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
+      for (const engine::TimedVariant& variant : variants) {
+        if (variant.role != VariantRole::rounded) continue;
+        TRY(compare(variant.index, engine::ExpertPattern::balanced, "fused slot"));
+      }
+      TRY(compare(serial, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
     }
     const std::vector<size_t> same = equals(variants);
     const int64_t runs = TRY(engine::check_variants(locals(), same, kDelayedRuns));
@@ -302,12 +315,12 @@ class Bench {
   }
 
   // Each group's rows with a single rank on the CPU in float32.
-  Status compare(const LayerRows& rows, engine::ExpertPattern pattern, std::string_view what) {
+  Status compare(size_t variant, engine::ExpertPattern pattern, std::string_view what) {
     const bool leader = std::any_of(local_.begin(), local_.end(),
                                     [this](const LayerRank* rank) { return leads(*rank); });
     if (leader && reference_ == nullptr) TRY(open_reference());
     for (LayerRank* rank : locals()) fill(*rank, pattern);
-    TRY(engine::run_poisoned(locals(), serial_of(rows)));
+    TRY(engine::run_poisoned(locals(), variant));
     for (LayerRank* rank : locals()) {
       if (leads(*rank) && rank->count() > 0) TRY(compare(*rank, pattern, what));
     }

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/heat_report.h"
+#include "cli/rebalance.h"
 #include "cli/session.h"
 
 namespace braid::cli {
@@ -33,7 +34,22 @@ Result<std::vector<engine::Request>> read_requests(const ParsedOptions& options,
   return requests;
 }
 
+// What the payback of a new placement is reckoned with.
+experts::MoveCost move_cost(Session& session) {
+  const model::DecoderModel& model = session.engine().ranks()[0].model();
+  const int64_t width = model.shards().expert_width(session.config().moe->expert_width).padded;
+  const auto weights = static_cast<double>(3 * width * session.config().hidden_size);
+  return {.slot_bytes = weights * static_cast<double>(bytes_of(model.options().dtype)),
+          .link_rate = kAssumedLinkRate,
+          .seconds_per_row = 2 * weights / kAssumedFlopRate};
+}
+
 Status check_options(const ParsedOptions& options, const Session& session) {
+  if (options.has("rebalance") && session.moe_ep() == 1) {
+    return Error(ErrorKind::usage, "one part of the ranks has all experts: nothing can be balanced")
+        .with("ep", 1)
+        .remedy("Use --ep 2 or more, or leave --rebalance out.");
+  }
   if (!session.config().has_moe_layer()) {
     return Error(ErrorKind::usage, "the model has no experts to balance")
         .with("--model", session.folder());
@@ -106,16 +122,30 @@ Result<Outcome> eval_balance(const Context& context) {
   const engine::HeatRecord record = TRY(collect(context, session, std::move(requests)));
   TRY(session.finish());
 
+  const model::ModelOptions& model = session.engine().options().worker.model;
   const experts::ExpertPlacement placement =
-      engine::placement_in(session.config(), session.engine().options().worker.model.layout);
+      model.placement != nullptr ? *model.placement
+                                 : engine::placement_in(session.config(), model.layout);
   const double half_life = options.number("heat-half-life");
   if (heat_file) {
     TRY(write_heat(std::move(*heat_file), options.text("heat-output"), heat_export(record)));
   }
+  std::optional<Rebalance> planned;
+  if (options.has("rebalance")) {
+    planned = TRY(rebalance(record, placement, placement.sizes().redundant(), move_cost(session)));
+    TRY(planned->plan.placement.save(options.text("rebalance")));
+  }
   if (options.flag("json")) {
-    TRY(context.streams.out.json_line(heat_summary(record, placement, half_life)));
-  } else {
-    TRY(context.streams.out.line(heat_table(record, placement, half_life)));
+    Json summary = heat_summary(record, placement, half_life);
+    if (planned) summary["rebalance"] = rebalance_json(*planned);
+    TRY(context.streams.out.json_line(summary));
+    return Outcome::success;
+  }
+  TRY(context.streams.out.line(heat_table(record, placement, half_life)));
+  if (planned) {
+    TRY(context.streams.out.line("\n" + rebalance_text(*planned)));
+    TRY(context.streams.out.line(fmt::format("written to {0}: load it with --expert-placement {0}",
+                                             options.text("rebalance"))));
   }
   return Outcome::success;
 }

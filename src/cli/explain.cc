@@ -52,6 +52,30 @@ std::string describe_quantization(const model::QuantScheme& scheme, Format dtype
   return fmt::format("quantized weights ({}) are dequantized to {}", kind, dtype_name(dtype));
 }
 
+// Who chose the placement of the experts, and what lies where.
+std::vector<std::string> describe_placement(const experts::ExpertPlacement& placement,
+                                            const ParsedOptions& options) {
+  const experts::PlacementSizes& sizes = placement.sizes();
+  std::vector<std::string> lines = {fmt::format(
+      "expert slots a rank: {}; {} in all for {} experts, as {}", sizes.slots_of_rank(),
+      sizes.slots, sizes.experts,
+      options.has("expert-placement")
+          ? options.text("expert-placement") + " says"
+          : "asked for: replicas of the first experts, for nothing is known of their heat")};
+  constexpr int32_t kMostRanks = 8;
+  for (int32_t rank = 0; rank < std::min(sizes.ranks, kMostRanks); ++rank) {
+    lines.push_back(fmt::format("  first layer with experts, {} of {}: {}", rank, sizes.ranks,
+                                fmt::join(placement.slots_of(0, rank), " ")));
+  }
+  if (sizes.ranks > kMostRanks) lines.back() += " (and so on)";
+  if (sizes.redundant() > 0) {
+    lines.push_back(
+        "row t of a step goes to replica t mod their number: roundings of a request depend on its "
+        "place in the step");
+  }
+  return lines;
+}
+
 std::string describe_link(const LinkSpeed& link, const layout::Layout& layout) {
   if (layout.world == 1) return "no link is emulated: one rank sends nothing";
   return fmt::format(
@@ -125,6 +149,9 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
   text += explain_layout(config, model, options);
+  if (model.placement != nullptr) {
+    for (const std::string& said : describe_placement(*model.placement, options)) line(said);
+  }
   if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
   const cost::DeviceProfile& profile = engine.worker.passes.chunks.profile;
   line(fmt::format("predictions for: {} (tuning {}, {})", profile.name, cost::hash_of(profile),

@@ -43,7 +43,8 @@ std::string range(const Share& share) {
 }
 
 // Every rank's coordinates on both meshes, and its part of everything.
-std::string rank_table(const model::ModelConfig& config, const Layout& layout) {
+std::string rank_table(const model::ModelConfig& config, const Layout& layout,
+                       const experts::ExpertPlacement* placement) {
   const layout::ModelSizes sizes = model::layout_sizes(config);
   Row heading = {"rank", "dp", "tp", "query heads"};
   if (sizes.num_kv_heads > 0) heading.emplace_back("KV heads");
@@ -65,7 +66,9 @@ std::string rank_table(const model::ModelConfig& config, const Layout& layout) {
       const auto [ep, moe_tp] = layout.moe.coordinates(rank);
       row.push_back(fmt::format("{}", ep));
       row.push_back(fmt::format("{}", moe_tp));
-      row.push_back(range(shards.experts()));
+      row.push_back(placement == nullptr
+                        ? range(shards.experts())
+                        : fmt::format("{} slots", placement->sizes().slots_of_rank()));
       row.push_back(range(shards.expert_width(config.moe->expert_width)));
     }
     rows.push_back(std::move(row));
@@ -92,8 +95,8 @@ std::string describe_pads(const model::ModelConfig& config, const layout::Shards
 }
 
 std::string weight_table(const model::ModelConfig& config, Format dtype,
-                         const layout::Shards& shards) {
-  const model::WeightBytes bytes = model::weight_bytes(config, dtype, shards);
+                         const layout::Shards& shards, const experts::ExpertPlacement* placement) {
+  const model::WeightBytes bytes = model::weight_bytes(config, dtype, shards, placement);
   std::vector<Row> rows;
   const auto add = [&](std::string what, int64_t size) {
     if (size > 0) rows.push_back({std::move(what), format_bytes(static_cast<double>(size))});
@@ -259,9 +262,11 @@ std::string explain_layout(const model::ModelConfig& config, const model::ModelO
         "their sums scattered behind them\n",
         dp);
   }
-  text += rank_table(config, layout) + describe_pads(config, shards) +
-          weight_table(config, model.dtype, shards) + cache_line(config, model.dtype, layout) +
-          communicator_lines(layout) + traffic_table(config, model);
+  const experts::ExpertPlacement* const placement = model.placement.get();
+  text += rank_table(config, layout, placement) + describe_pads(config, shards) +
+          weight_table(config, model.dtype, shards, placement) +
+          cache_line(config, model.dtype, layout) + communicator_lines(layout) +
+          traffic_table(config, model);
   text +=
       "  summed in the order of the ranks: the same bits in every run, other roundings than on one "
       "rank\n";

@@ -59,7 +59,12 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   out.chunked_prefill_size = small("chunked-prefill-size");
   out.page_size = small("page-size");
   out.layout = TRY(layout_of(options));
+  if (options.has("redundant-experts")) out.redundant_experts = small("redundant-experts");
   engine::WorkerOptions& worker = out.worker;
+  if (options.has("expert-placement")) {
+    worker.model.placement = std::make_shared<const experts::ExpertPlacement>(
+        TRY(experts::ExpertPlacement::load(options.text("expert-placement"))));
+  }
   worker.step_timeout = std::chrono::seconds(options.integer("step-timeout"));
   if (options.has("emulate-link")) {
     worker.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
@@ -69,9 +74,9 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   }
   const std::string& dtype = options.text("dtype");
   worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
-  worker.passes.dual_stream = {
-      .mode = TRY(passes::parse_switch("--dual-stream", options.text("dual-stream"))),
-      .max_tokens = options.integer("dual-stream-max-tokens")};
+  worker.passes.dual_stream =
+      TRY(passes::parse_dual_stream("--dual-stream", options.text("dual-stream")));
+  worker.passes.dual_stream.max_tokens = options.integer("dual-stream-max-tokens");
   worker.passes.chunks = TRY(chunk_options(options, worker.link));
   worker.passes.dispatch = TRY(passes::parse_dispatch("--dispatch", options.text("dispatch")));
   worker.passes.quantize_dispatch.dtype =

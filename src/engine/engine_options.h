@@ -24,6 +24,9 @@ struct WorkerOptions {
 struct EngineOptions {
   WorkerOptions worker;  // its model options' sizes and layout are filled in from what follows
   layout::LayoutOptions layout;
+  // Slots beyond one an expert, for replicas, on all ranks together; as many as the placement in
+  // worker.model has, where one is given. 0 and no placement: every rank has its share.
+  std::optional<int32_t> redundant_experts;
   int32_t context_length = 0;          // tokens of prompt and answer; 0: the model's own limit
   int32_t max_running = 8;             // sequences in a step, on all groups of ranks together
   int32_t chunked_prefill_size = 512;  // prefill rows in a step, likewise
@@ -32,8 +35,8 @@ struct EngineOptions {
 };
 
 // Fills in the context where none is given, the sizes of the model's buffers and the layout.
-// `usage` when the context is longer than the model's positions or the layout is not legal for the
-// model.
+// `usage` when the context is longer than the model's positions, or the layout or the placement of
+// experts is not legal for the model.
 Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions options);
 
 // What of these one group of ranks with its own requests has.

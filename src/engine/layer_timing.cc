@@ -117,7 +117,8 @@ Result<std::vector<LayerTiming>> time_layer(std::span<LayerRank* const> ranks,
                        .hidden = {},
                        .ceiling = variants[i].ceiling,
                        .captured = variant.captured};
-    const bool whole = role == VariantRole::serial || role == VariantRole::passes;
+    const bool whole =
+        role == VariantRole::serial || role == VariantRole::passes || role == VariantRole::rounded;
     if (whole && compute < variants.size() && collectives < variants.size()) {
       timing.hidden = hidden_share(samples, compute, collectives, i);
     }

@@ -18,6 +18,7 @@ enum class VariantRole {
   compute,      // without collectives
   collectives,  // nothing but collectives
   passes,       // with passes
+  rounded,      // with passes that round otherwise
 };
 
 struct TimedVariant {

@@ -174,18 +174,14 @@ ExpertPlacement ExpertPlacement::standard(const PlacementSizes& sizes) {
   return create(sizes, std::move(experts)).value();
 }
 
-std::vector<int32_t> ExpertPlacement::table() const {
+std::vector<int32_t> ExpertPlacement::table(int32_t layer) const {
   const auto width = static_cast<size_t>(most_replicas_);
   const auto experts = static_cast<size_t>(sizes_.experts);
-  std::vector<int32_t> table(static_cast<size_t>(sizes_.layers) * experts * width, -1);
+  std::vector<int32_t> table(experts * width, -1);
   std::vector<size_t> count(experts);
-  for (int32_t layer = 0; layer < sizes_.layers; ++layer) {
-    std::fill(count.begin(), count.end(), 0);
-    int32_t* const of_layer = table.data() + static_cast<size_t>(layer) * experts * width;
-    for (int32_t slot = 0; slot < sizes_.slots; ++slot) {
-      const auto expert = static_cast<size_t>(expert_of(layer, slot));
-      of_layer[expert * width + count[expert]++] = slot;
-    }
+  for (int32_t slot = 0; slot < sizes_.slots; ++slot) {
+    const auto expert = static_cast<size_t>(expert_of(layer, slot));
+    table[expert * width + count[expert]++] = slot;
   }
   return table;
 }

@@ -56,8 +56,8 @@ class ExpertPlacement {
 
   // The most replicas that any expert of any layer has.
   int32_t most_replicas() const { return most_replicas_; }
-  // Slots of every expert of every layer, ascending, then −1: [layers, experts, most_replicas()].
-  std::vector<int32_t> table() const;
+  // Slots of every expert of a layer, ascending, then −1: [experts, most_replicas()].
+  std::vector<int32_t> table(int32_t layer) const;
 
   bool operator==(const ExpertPlacement&) const = default;
 

@@ -62,15 +62,14 @@ inline Traffic zipf_traffic(Traffic sizes, double exponent, uint32_t draw) {
 // row t goes to replica t mod count.
 inline double served_evenness(const ExpertPlacement& placement, const Traffic& traffic) {
   const PlacementSizes& sizes = placement.sizes();
-  const std::vector<int32_t> table = placement.table();
   const int32_t width = placement.most_replicas();
   double means = 0, most = 0;
   for (int32_t layer = 0; layer < sizes.layers; ++layer) {
+    const std::vector<int32_t> table = placement.table(layer);
     std::vector<int64_t> rows(static_cast<size_t>(sizes.ranks));
     for (int32_t t = 0; t < traffic.rows; ++t) {
       for (int32_t k = 0; k < traffic.top_k; ++k) {
-        const int32_t* slots =
-            table.data() + (int64_t{layer} * sizes.experts + traffic.row(layer, t)[k]) * width;
+        const int32_t* slots = table.data() + int64_t{traffic.row(layer, t)[k]} * width;
         const auto count = std::find(slots, slots + width, -1) - slots;
         ++rows[static_cast<size_t>(slots[t % count] / sizes.slots_of_rank())];
       }

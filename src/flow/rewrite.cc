@@ -80,6 +80,39 @@ int32_t Rewriter::make(Op op, int32_t after) {
   return made;
 }
 
+void Rewriter::remove(const std::vector<int32_t>& ops) {
+  std::erase_if(order_,
+                [&](int32_t op) { return std::find(ops.begin(), ops.end(), op) != ops.end(); });
+  rewrites_ += static_cast<int>(ops.size());
+  replaced_ = true;
+}
+
+void Rewriter::replace(int32_t op, const AnyDesc& desc, std::initializer_list<Value> operands) {
+  Op& replaced = program_.ops[static_cast<size_t>(op)];
+  BRAID_CHECK(&desc.kind() == &replaced.kind() && operands.size() == replaced.operands.size(),
+              "({} instead of {})", desc.kind().name, program_.describe(replaced));
+  replaced.desc = desc;
+  replaced.operands = {};
+  for (const Value operand : operands) replaced.operands.push_back(operand);
+  ++rewrites_;
+  replaced_ = true;
+}
+
+Value Rewriter::like(Value value, int64_t rows, int64_t cols, Value count) {
+  const ValueInfo& model = program_.info(value);
+  const int64_t row_bytes = cols * bytes_of(model.format);
+  const std::string_view label = program_.buffer_of(value).label;
+  program_.buffers.push_back({.label = label, .rows = rows, .row_bytes = row_bytes});
+  return add_value({.buffer = static_cast<int32_t>(program_.buffers.size()) - 1,
+                    .format = model.format,
+                    .rows = rows,
+                    .cols = cols,
+                    .region_rows = rows,
+                    .stride = row_bytes,
+                    .count = count,
+                    .placement = model.placement});
+}
+
 Value Rewriter::rows_of(Value value, const RowRange& range) {
   ValueInfo view = program_.info(value);
   const int64_t region_per_row = view.region_rows / view.rows;
@@ -87,7 +120,19 @@ Value Rewriter::rows_of(Value value, const RowRange& range) {
   view.offset += range.first * view.stride;
   view.rows = range.last - range.first;
   view.region_rows = view.rows * region_per_row;
-  program_.values.push_back(view);
+  BRAID_CHECK(view.first_row + view.region_rows <= program_.buffer_of(value).rows,
+              "(rows {} to {} of {})", range.first, range.last, program_.describe(value));
+  return add_value(view);
+}
+
+Value Rewriter::uncounted(Value value) {
+  ValueInfo view = program_.info(value);
+  view.count = {};
+  return add_value(view);
+}
+
+Value Rewriter::add_value(const ValueInfo& info) {
+  program_.values.push_back(info);
   return {static_cast<int32_t>(program_.values.size()) - 1};
 }
 
@@ -96,6 +141,31 @@ Value Rewriter::placed(Value value, const Placement& placement) {
   view.placement = placement;
   program_.values.push_back(view);
   return {static_cast<int32_t>(program_.values.size()) - 1};
+}
+
+// No op reads a step buffer that no op before it writes.
+Status Rewriter::check_written() const {
+  std::vector<bool> written(program_.buffers.size());
+  for (const int32_t index : order_) {
+    const Op& op = program_.ops[static_cast<size_t>(index)];
+    int32_t missing = -1;
+    const auto is_missing = [&](int32_t buffer) {
+      return program_.buffers[static_cast<size_t>(buffer)].lifetime == Lifetime::step &&
+             !written[static_cast<size_t>(buffer)];
+    };
+    for_each_region(program_, op, [&](const Region& region) {
+      if (reads(region.access) && is_missing(region.buffer)) missing = region.buffer;
+    });
+    if (missing >= 0) {
+      return Error(ErrorKind::internal, "a rewrite left out who writes what an op reads")
+          .with("op", program_.describe(op))
+          .with("buffer", program_.buffers[static_cast<size_t>(missing)].label);
+    }
+    for_each_region(program_, op, [&](const Region& region) {
+      if (writes(region.access)) written[static_cast<size_t>(region.buffer)] = true;
+    });
+  }
+  return {};
 }
 
 // `first` is issued before `second` now: whether it was so before, or makes no difference.
@@ -114,6 +184,7 @@ Status Rewriter::check_order(int32_t first, int32_t second) const {
 }
 
 Result<Program> Rewriter::finish() && {
+  if (replaced_) TRY(check_written());
   std::vector<int32_t> highest;  // highest source up to each position
   for (const int32_t op : order_) {
     const int32_t source = sources_[static_cast<size_t>(op)];

@@ -1,6 +1,7 @@
 // Rewriter: how a Pass edits a Program. Only edits that keep the order of conflicting ops pass.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <span>
 
@@ -38,14 +39,26 @@ class Rewriter {
   int32_t substitute(Op with, int32_t op);
   // An op that wasn't there, to be issued by replace(); as if it had stood right behind op `after`.
   int32_t make(Op op, int32_t after);
-  // Rows of a Value of the Program.
+  // Rows of a Value of the Program, which may end behind it within its buffer.
   Value rows_of(Value value, const RowRange& range);
   // The same rows, placed elsewhere.
   Value placed(Value value, const Placement& placement);
   // Issues `parts` instead of `ops` (ascending), where the last of these stands.
   void replace(const std::vector<int32_t>& ops, const std::vector<int32_t>& parts);
 
-  // How many ops were moved, split or replaced.
+  // Takes ops out of the Program. finish() refuses to leave a step buffer that is read and was not
+  // written.
+  void remove(const std::vector<int32_t>& ops);
+
+  // Another Desc of the op's kind, or other operands; it stays where it is.
+  void replace(int32_t op, const AnyDesc& desc, std::initializer_list<Value> operands);
+
+  // A new step buffer of the format and placement of another.
+  Value like(Value value, int64_t rows, int64_t cols, Value count = {});
+  // All rows of a Value, for an op that doesn't look at how many are real.
+  Value uncounted(Value value);
+
+  // How many ops were moved, split, removed or replaced.
   int rewrites() const { return rewrites_; }
 
   // The rewritten Program; `internal` when an edit swapped two conflicting ops, or made parts of an
@@ -53,6 +66,8 @@ class Rewriter {
   Result<Program> finish() &&;
 
  private:
+  Value add_value(const ValueInfo& info);
+  Status check_written() const;
   Status check_order(int32_t first, int32_t second) const;
 
   Program program_;
@@ -60,6 +75,7 @@ class Rewriter {
   // Per op: twice its place in the Program before any edit; one more for an op made behind it.
   std::vector<int32_t> sources_;
   int rewrites_ = 0;
+  bool replaced_ = false;  // or removed: an op
 };
 
 }  // namespace braid::flow

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "flow/check.h"
 #include "flow/compile.h"
 
 #include "flow/test_kinds.h"
@@ -189,6 +190,51 @@ TEST(RewriterTest, AnOpIsNotItsOwnAnchor) {
   const Draft draft = fork();
   Rewriter rewrite(draft.program);
   EXPECT_DEATH(rewrite.move({1, 2}, Lane::aux, 2), "before itself");
+}
+
+// 0 x · 1 s(x) · 2 y(x) · 3 out(y, s)
+Draft two_branches() {
+  Draft draft;
+  const Value x = draft.step("x"), s = draft.step("s"), y = draft.step("y");
+  const Value out = draft.step("out");
+  draft.op(Lane::compute, {.out = {x}});
+  draft.op(Lane::compute, {.out = {s}, .in = {x}});
+  draft.op(Lane::compute, {.out = {y}, .in = {x}});
+  draft.op(Lane::compute, {.out = {out}, .in = {y, s}});
+  return draft;
+}
+
+TEST(RewriterTest, LeavesOpsOutWhereNothingNeedsThem) {
+  const Draft draft = two_branches();
+  const Op& join = draft.program.ops[3];
+  Rewriter rewrite(draft.program);
+  rewrite.remove({1});
+  const Value wide = rewrite.like(join.operands[5], 6, 8);
+  const Value tail = rewrite.rows_of(wide, {4, 6});
+  rewrite.replace(2, draft.program.ops[2].desc,
+                  {{}, {}, wide, {}, {}, draft.program.ops[2].operands[5], {}, {}, {}});
+  rewrite.replace(3, join.desc, {{}, {}, join.operands[2], {}, {}, tail, {}, {}, {}});
+  EXPECT_EQ(rewrite.rewrites(), 3);
+  const auto left = std::move(rewrite).finish();
+  ASSERT_TRUE(left.ok()) << left.status().to_string();
+  EXPECT_EQ(seeds(*left), (std::vector<uint64_t>{1, 3, 4}));
+  const ValueInfo& read = left->info(left->ops[2].operands[5]);
+  EXPECT_EQ(read.first_row, 4);
+  EXPECT_EQ(read.rows, 2);
+  EXPECT_EQ(left->buffer_of(left->ops[1].operands[2]).bytes(), 6 * 8 * 4);
+  const auto compiled = compile(*left, nullptr);
+  ASSERT_TRUE(compiled.ok());
+  EXPECT_TRUE(check_schedule(*compiled).ok());
+}
+
+TEST(RewriterTest, RefusesToLeaveOutWhatIsStillRead) {
+  const Draft draft = two_branches();
+  Rewriter rewrite(draft.program);
+  rewrite.remove({1});
+  const auto refused = std::move(rewrite).finish();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().to_string().find("buffer = s"), std::string::npos)
+      << refused.error().to_string();
 }
 
 }  // namespace

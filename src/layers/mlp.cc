@@ -26,7 +26,7 @@ Value moe(Builder& b, const MoeWeights& w, const MoeDesc& d, const StepRows& row
   Value shared;
   if (w.shared) shared = ops::scope(b, Role::shared_expert, [&] { return mlp(b, *w.shared, x); });
   const Value routed = ops::scope(b, Role::experts, [&] {
-    const ops::Permuted permuted = ops::permute(b, in, d.slots);
+    const ops::Permuted permuted = ops::permute(b, in, d.slots, w.table);
     const int64_t capacity = b.num_rows(in.rows) * std::min<int32_t>(d.route.top_k, d.slots.count);
     const ops::Grouped h = ops::grouped_gemm(b, permuted.grouped, w.gate_up, capacity,
                                              "expert_hidden", ops::Epilogue::swiglu);

@@ -23,6 +23,7 @@ struct MoeWeights {
   ops::RouteInputs route;
   Value gate_up;  // [slots · 2 · I, H], I: the rank's columns of an expert's width
   Value down;     // [slots · H, I]
+  Value table;    // i32 [E, R], as permute() takes it; absent: slot and expert are the same
   std::optional<MlpWeights> shared;
 };
 

@@ -47,8 +47,7 @@ Share Shards::vocabulary(int64_t size) const {
 }
 
 Share Shards::experts() const {
-  const Mesh& mesh = layout_.moe;
-  return share_of(model_.num_experts, mesh.coordinates(rank_)[0], mesh.sizes[0]);
+  return share_of(model_.num_experts, moe_ep_index(), layout_.moe.sizes[0]);
 }
 
 Share Shards::expert_width(int64_t width) const {

@@ -68,7 +68,7 @@ DecoderModel::DecoderModel(ModelConfig config, ModelOptions options)
       shards_(layout_sizes(config_), options_.layout, options_.rank) {
   if (options_.part != Part::model) config_.num_layers = 1;
   weights_ = plan_weights(config_, options_.dtype, shards_, options_.part == Part::model,
-                          residents_, plan_);
+                          options_.placement.get(), residents_, plan_);
   if (config_.moe && options_.choice == kernels::Choice::zipf) {
     popularity_ =
         plan_.add_computed(residents_, "expert_popularity",
@@ -196,6 +196,7 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
   if (config_.is_moe(layer)) {
     const MoeConfig& moe = *config_.moe;
     const RouterConfig& router = moe.router;
+    const layout::Share slots = expert_slots(shards_, options_.placement.get());
     desc.moe = {.route = {.num_experts = static_cast<int32_t>(moe.num_experts),
                           .top_k = static_cast<int32_t>(moe.top_k),
                           .score = score_of(router.score),
@@ -208,8 +209,8 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
                           .scaling_factor = static_cast<float>(router.scaling_factor),
                           .choice = options_.choice,
                           .layer = static_cast<int32_t>(layer)},
-                .slots = {.first_expert = static_cast<int32_t>(shards_.experts().first),
-                          .count = static_cast<int32_t>(shards_.experts().count)}};
+                .slots = {.first = static_cast<int32_t>(slots.first),
+                          .count = static_cast<int32_t>(slots.count)}};
   }
   return desc;
 }
@@ -225,7 +226,7 @@ layers::MoeWeights DecoderModel::moe_weights(ops::Builder& b, int64_t layer,
   const auto step_rows = [&](int32_t index) {
     return index == kAbsent ? Value{} : b.rows(b.resident(index, kOwnRows), 0, layout.num_rows);
   };
-  const int64_t slots = shards_.experts().count;
+  const int64_t slots = expert_slots(shards_, options_.placement.get()).count;
   const int64_t slot_rows = 2 * shards_.expert_width(moe.expert_width).padded;
   layers::MoeWeights w{
       .router = b.resident(buffers.router),
@@ -235,6 +236,7 @@ layers::MoeWeights DecoderModel::moe_weights(ops::Builder& b, int64_t layer,
                 .into = {step_rows(state_.expert_ids[i]), step_rows(state_.expert_weights[i])}},
       .gate_up = b.rows(b.resident(buffers.gate_up, kExpertRows), 0, slots * slot_rows),
       .down = b.rows(b.resident(buffers.down, kExpertColumns), 0, slots * config_.hidden_size),
+      .table = optional(buffers.expert_table),
       .shared = {}};
   if (moe.num_shared_experts > 0) w.shared = shared_experts(b, buffers);
   return w;

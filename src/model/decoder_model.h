@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "layers/decoder.h"
@@ -42,6 +43,8 @@ struct ModelOptions {
   kernels::MlaForm mla_form = kernels::MlaForm::absorbed;
   layout::Layout layout;  // legal for the model (make_layout); the default: one rank
   int32_t rank = 0;
+  // Which experts lie in which slots (placement_sizes()); null: every rank has its share of them.
+  std::shared_ptr<const experts::ExpertPlacement> placement;
 };
 
 // Resident indices of what is not a weight; kAbsent or empty where not asked for.

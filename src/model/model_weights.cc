@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace braid::model {
 namespace {
 
@@ -21,8 +23,13 @@ ExpertNames expert_names(Architecture architecture) {
 class Planner {
  public:
   Planner(const ModelConfig& config, Format format, const layout::Shards& shards,
-          flow::Residents& residents, WeightPlan& plan)
-      : config_(config), format_(format), shards_(shards), residents_(residents), plan_(plan) {}
+          const experts::ExpertPlacement* placement, flow::Residents& residents, WeightPlan& plan)
+      : config_(config),
+        format_(format),
+        shards_(shards),
+        placement_(placement),
+        residents_(residents),
+        plan_(plan) {}
 
   ModelBuffers run(bool with_ends) {
     ModelBuffers buffers;
@@ -198,11 +205,11 @@ class Planner {
     const MoeConfig& moe = *config_.moe;
     const ExpertNames names = expert_names(config_.architecture);
     const std::string at = fmt::format("{}{}.", prefix_, names.block);
-    const Share here = shards_.experts();
+    const Share here = expert_slots(shards_, placement_);
     const Share width = shards_.expert_width(moe.expert_width);
     Parts gate_up, down;
     for (int64_t slot = 0; slot < here.count; ++slot) {
-      const std::string of_expert = fmt::format("{}experts.{}.", at, here.first + slot);
+      const std::string of_expert = fmt::format("{}experts.{}.", at, expert_in(here.first + slot));
       add_gate_up(gate_up, of_expert, names, moe.expert_width, width, slot * 2 * width.padded);
       down.push_back(column_part(fmt::format("{}{}.weight", of_expert, names.down), hidden(),
                                  moe.expert_width, width, slot * hidden()));
@@ -226,7 +233,19 @@ class Planner {
                                 slots * 2 * width.padded, hidden(), std::move(gate_up));
     buffers.down = plan_.add(residents_, at + "experts.down", format_, slots * hidden(),
                              width.padded, std::move(down));
+    if (placement_ != nullptr) {
+      buffers.expert_table =
+          plan_.add_computed(residents_, at + "experts.table", placement_->most_replicas(),
+                             placement_->table(moe_layer_));
+    }
+    ++moe_layer_;
     return buffers;
+  }
+
+  // Which expert lies in a slot of the current layer.
+  int64_t expert_in(int64_t slot) const {
+    return placement_ == nullptr ? slot
+                                 : placement_->expert_of(moe_layer_, static_cast<int32_t>(slot));
   }
 
   // The shared experts' MLP, cut into slots of one expert's width behind the routed experts.
@@ -263,6 +282,8 @@ class Planner {
   const ModelConfig& config_;
   Format format_;
   const layout::Shards& shards_;
+  const experts::ExpertPlacement* placement_;  // or null
+  int32_t moe_layer_ = 0;                      // layers with experts so far
   flow::Residents& residents_;
   WeightPlan& plan_;
   std::string prefix_;  // of the current layer
@@ -282,8 +303,22 @@ layout::ModelSizes layout_sizes(const ModelConfig& config) {
 }
 
 ModelBuffers plan_weights(const ModelConfig& config, Format format, const layout::Shards& shards,
-                          bool with_ends, flow::Residents& residents, WeightPlan& plan) {
-  return Planner(config, format, shards, residents, plan).run(with_ends);
+                          bool with_ends, const experts::ExpertPlacement* placement,
+                          flow::Residents& residents, WeightPlan& plan) {
+  return Planner(config, format, shards, placement, residents, plan).run(with_ends);
+}
+
+Result<experts::PlacementSizes> placement_sizes(const ModelConfig& config, int32_t ranks,
+                                                int32_t redundant) {
+  const auto layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true);
+  return experts::make_sizes(static_cast<int32_t>(layers),
+                             static_cast<int32_t>(config.moe->num_experts), ranks, redundant);
+}
+
+Share expert_slots(const layout::Shards& shards, const experts::ExpertPlacement* placement) {
+  if (placement == nullptr) return shards.experts();
+  const int64_t count = placement->sizes().slots_of_rank();
+  return {shards.moe_ep_index() * count, count, count};
 }
 
 }  // namespace braid::model

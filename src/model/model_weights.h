@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "experts/placement.h"
 #include "layout/shards.h"
 #include "model/config.h"
 #include "model/weight_plan.h"
@@ -28,6 +29,7 @@ struct MlpBuffers {
   // experts.
   int32_t shared_gate_up = kAbsent, shared_down = kAbsent;
   int32_t router = kAbsent, correction_bias = kAbsent;
+  int32_t expert_table = kAbsent;  // i32 [E, R], where there is a placement
 };
 
 struct LayerBuffers {
@@ -46,9 +48,19 @@ struct ModelBuffers {
 // `with_ends`: embedding, final norm and head, too.
 // Declares all weights in `format` (the correction bias in f32) and plans their loading: this
 // rank's heads, widths, experts and part of the vocabulary; norms, router and what makes an MLA
-// latent are whole.
+// latent are whole. `placement`: which experts lie in the slots, of sizes placement_sizes(); null:
+// the rank's share of them, in their order.
 ModelBuffers plan_weights(const ModelConfig& config, Format format, const layout::Shards& shards,
-                          bool with_ends, flow::Residents& residents, WeightPlan& plan);
+                          bool with_ends, const experts::ExpertPlacement* placement,
+                          flow::Residents& residents, WeightPlan& plan);
+
+// What a placement of the model's experts on `ranks` groups of ranks is made for; `usage` where
+// they can't have so many redundant slots. The model has experts.
+Result<experts::PlacementSizes> placement_sizes(const ModelConfig& config, int32_t ranks,
+                                                int32_t redundant);
+
+// The slots that a rank has for routed experts, of all ranks' slots.
+layout::Share expert_slots(const layout::Shards& shards, const experts::ExpertPlacement* placement);
 
 // What decides over which ranks the model can be spread.
 layout::ModelSizes layout_sizes(const ModelConfig& config);

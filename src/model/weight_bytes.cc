@@ -14,11 +14,12 @@ int64_t routed_bytes(const ModelConfig& config, const layout::Shards& shards, in
 
 }  // namespace
 
-WeightBytes weight_bytes(const ModelConfig& config, Format format, const layout::Shards& shards) {
+WeightBytes weight_bytes(const ModelConfig& config, Format format, const layout::Shards& shards,
+                         const experts::ExpertPlacement* placement) {
   flow::Residents residents;
   WeightPlan plan;
   const ModelBuffers buffers =
-      plan_weights(config, format, shards, /*with_ends=*/true, residents, plan);
+      plan_weights(config, format, shards, /*with_ends=*/true, placement, residents, plan);
   const auto sum = [&](std::initializer_list<int32_t> indices) {
     int64_t bytes = 0;
     for (const int32_t index : indices) bytes += index == kAbsent ? 0 : residents[index].bytes();
@@ -29,7 +30,7 @@ WeightBytes weight_bytes(const ModelConfig& config, Format format, const layout:
     const auto& [a, m] = buffers.layers[static_cast<size_t>(layer)];
     out.attention += sum({a.norm, a.qkv, a.qkv_bias, a.q_norm, a.k_norm, a.q_a, a.q_a_norm, a.q_b,
                           a.kv_a, a.kv_a_norm, a.kv_b, a.o});
-    out.router += sum({m.router, m.correction_bias});
+    out.router += sum({m.router, m.correction_bias, m.expert_table});
     const int64_t pool = sum({m.gate_up, m.down});
     const int64_t routed = config.is_moe(layer) ? routed_bytes(config, shards, pool) : 0;
     out.experts += routed;

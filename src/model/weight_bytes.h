@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/format.h"
+#include "experts/placement.h"
 #include "layout/shards.h"
 #include "model/config.h"
 
@@ -19,6 +20,8 @@ struct WeightBytes {
 };
 
 // Of the model's weights in `format`, of which nothing is read or allocated.
-WeightBytes weight_bytes(const ModelConfig& config, Format format, const layout::Shards& shards);
+// `placement` as for plan_weights().
+WeightBytes weight_bytes(const ModelConfig& config, Format format, const layout::Shards& shards,
+                         const experts::ExpertPlacement* placement = nullptr);
 
 }  // namespace braid::model

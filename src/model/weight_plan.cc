@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "base/float16.h"
 
@@ -20,6 +21,12 @@ std::vector<std::byte> converted(const std::vector<float>& values, Format format
   auto* out = reinterpret_cast<bf16*>(bytes.data());
   std::transform(values.begin(), values.end(), out, from_float<bf16>);
   return bytes;
+}
+
+template <typename T>
+std::vector<std::byte> bytes_of(const std::vector<T>& values) {
+  const auto bytes = std::as_bytes(std::span(values));
+  return {bytes.begin(), bytes.end()};
 }
 
 // Where a part goes: one buffer of the residents.
@@ -102,12 +109,21 @@ int32_t WeightPlan::add(flow::Residents& residents, std::string name, Format for
 }
 
 int32_t WeightPlan::add_computed(flow::Residents& residents, std::string name,
-                                 std::vector<float> values) {
+                                 const std::vector<float>& values) {
   const int32_t resident = residents.declare({.name = std::move(name),
                                               .format = Format::f32,
                                               .rows = 1,
                                               .cols = static_cast<int64_t>(values.size())});
-  computed_.push_back({resident, std::move(values)});
+  computed_.push_back({resident, bytes_of(values)});
+  return resident;
+}
+
+int32_t WeightPlan::add_computed(flow::Residents& residents, std::string name, int64_t cols,
+                                 const std::vector<int32_t>& values) {
+  const auto rows = static_cast<int64_t>(values.size()) / cols;
+  const int32_t resident = residents.declare(
+      {.name = std::move(name), .format = Format::i32, .rows = rows, .cols = cols});
+  computed_.push_back({resident, bytes_of(values)});
   return resident;
 }
 
@@ -123,8 +139,7 @@ Status WeightPlan::load(const TensorSource& source, const flow::Residents& resid
     }
   }
   for (const ComputedWeight& weight : computed_) {
-    device.upload(residents.data(weight.resident), weight.values.data(),
-                  residents[weight.resident].bytes());
+    device.upload(residents.data(weight.resident), weight.bytes.data(), std::ssize(weight.bytes));
   }
   return {};
 }

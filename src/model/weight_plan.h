@@ -27,10 +27,11 @@ struct WeightPart {
   int64_t rows() const { return window ? window->rows : shape.front(); }
 };
 
-// A weight whose values are computed here, not read (inverse frequencies, popularity).
+// A weight whose values are computed here, not read (inverse frequencies, popularity, the table of
+// slots).
 struct ComputedWeight {
   int32_t resident;
-  std::vector<float> values;
+  std::vector<std::byte> bytes;
 };
 
 class WeightPlan {
@@ -39,7 +40,11 @@ class WeightPlan {
   int32_t add(flow::Residents& residents, std::string name, Format format, int64_t rows,
               int64_t cols, std::vector<WeightPart> parts);
   // Declares an f32 weight [1, n] with these values.
-  int32_t add_computed(flow::Residents& residents, std::string name, std::vector<float> values);
+  int32_t add_computed(flow::Residents& residents, std::string name,
+                       const std::vector<float>& values);
+  // Declares an i32 weight [n / cols, cols] with these values.
+  int32_t add_computed(flow::Residents& residents, std::string name, int64_t cols,
+                       const std::vector<int32_t>& values);
 
   // Reads everything into the residents' memory, which must be allocated. `progress(bytes)` is told
   // after each tensor how many bytes of the buffers it filled.

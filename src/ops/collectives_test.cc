@@ -162,7 +162,7 @@ TEST_F(CollectivesTest, ExpertsSpreadOverRanksGiveAPartial) {
   };
   const Routing routing{b_.step("ids", Format::i32, 6, 5), b_.step("weights", Format::f32, 6, 5)};
   const Permuted permuted =
-      permute(b_, dispatch(b_, step({}), routing), {.first_expert = 4, .count = 4});
+      permute(b_, dispatch(b_, step({}), routing), {.first = 4, .count = 4});
   EXPECT_EQ(b_.num_rows(permuted.grouped.source), 6 * 4);  // not 6 · 5: four experts are here
   const Grouped h =
       grouped_gemm(b_, permuted.grouped, weight(4 * 6, 8, of_experts(Shard::row_sharded)), 24, "h");
@@ -195,7 +195,7 @@ TEST(CollectivesOneRankTest, ExpertsElsewhereAreRefused) {
   flow::Residents residents;
   Builder b(residents);
   const Routing routing{b.step("ids", Format::i32, 6, 2), b.step("weights", Format::f32, 6, 2)};
-  permute(b, dispatch(b, b.step("x", Format::f32, 6, 8), routing), {.first_expert = 4, .count = 4});
+  permute(b, dispatch(b, b.step("x", Format::f32, 6, 8), routing), {.first = 4, .count = 4});
   EXPECT_FALSE(std::move(b).finish().ok());
 }
 

@@ -26,9 +26,8 @@ constexpr OperandSpec kRouteOperands[] = {
     {"heat", Access::read_write, Slicing::whole, true},
 };
 constexpr OperandSpec kPermuteOperands[] = {
-    {"ids", Access::read, Slicing::whole},
-    {"offsets", Access::write, Slicing::whole},
-    {"source", Access::write, Slicing::whole},
+    {"ids", Access::read, Slicing::whole},      {"table", Access::read, Slicing::whole, true},
+    {"offsets", Access::write, Slicing::whole}, {"source", Access::write, Slicing::whole},
     {"places", Access::write, Slicing::whole},
 };
 constexpr OperandSpec kCombineOperands[] = {
@@ -92,19 +91,20 @@ Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows&
   return {b.placed(x, to), {b.placed(routing.ids, to), b.placed(routing.weights, to)}, {}};
 }
 
-Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots) {
+Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots, Value table) {
   const Value ids = in.routing.ids;
   require_whole_rows(b, ids, "experts are found by whole rows of ids");
   const bool spread = b.meshes().moe[0] > 1;
-  b.require(spread || slots.first_expert == 0, "a rank alone holds all experts", {ids});
+  b.require(spread || slots.first == 0, "a rank alone holds all experts", {ids});
+  b.require(!table.present() || b.format(table) == Format::i32, "a table of slots", {table});
   Placement placement = b.placement(ids);
   placement.axes[0] = Shard::row_sharded;  // where there is more than one rank along moe_ep
   const int64_t capacity = b.num_rows(ids) * std::min<int64_t>(b.num_cols(ids), slots.count);
   const Value offsets = b.step("offsets", Format::i32, slots.count + 1, 1, placement);
   const Value source = b.step("source", Format::i32, capacity, 1, placement);
   const Value places = b.step("places", Format::i32, b.num_rows(ids), b.num_cols(ids), placement);
-  b.emit(kernels::PermuteDesc{.num_slots = slots.count, .first_expert = slots.first_expert},
-         {ids, offsets, source, places});
+  b.emit(kernels::PermuteDesc{.num_slots = slots.count, .first_slot = slots.first},
+         {ids, table, offsets, source, places});
   return {{.rows = in.rows,
            .source = source,
            .offsets = offsets,

@@ -38,10 +38,10 @@ struct Dispatched {
   SentRows way_back;
 };
 
-// The routed experts that this rank holds, in slots 0 … count − 1. Ranks along moe_ep hold
-// different ones, ranks along moe_tp columns of the same.
+// The slots of this rank among those of all ranks along moe_ep; ranks along moe_tp hold columns of
+// the same experts.
 struct ExpertSlots {
-  int32_t first_expert = 0;
+  int32_t first = 0;
   int32_t count = 0;
 };
 
@@ -50,15 +50,16 @@ struct ExpertSlots {
 Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks = {},
                     const ExpertSlots& slots = {});
 
-// Orders the choices by slot, those of experts that are elsewhere left out; `places` tells
-// combine() where each went.
+// Orders the choices by slot, those that go to other ranks left out; `places` tells combine() where
+// each went. `table` i32 [E, R], the same on all ranks: the slots of every expert's replicas, −1
+// behind the last; row t goes to replica t mod their number. Absent: expert e lies in slot e.
 struct Permuted {
   Grouped grouped;
   Value places;   // i32 [T, K]
   Value weights;  // f32 [T, K]
   SentRows way_back;
 };
-Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots);
+Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots, Value table = {});
 
 // Σ_k weights[t, k] · grouped[places[t, k]] over the choices that are here, in the order of k →
 // [T, H]; a Partial where the experts are spread over ranks which have the same rows. Rows that

@@ -222,9 +222,11 @@ void register_moe(flow::LauncherTable& table) {
                                  .launch = launch_route});
   table.add<kernels::PermuteDesc>(
       {.launch = [](const kernels::PermuteDesc& desc, Args args, Workspace) {
+        const kernels::SlotTable table{pointer<const int32_t>(args[1]),
+                                       static_cast<int32_t>(args[1].cols)};
         kernels::cpu::permute(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
-                              pointer<int32_t>(args[1]), pointer<int32_t>(args[2]),
-                              matrix<int32_t>(args[3]));
+                              table, pointer<int32_t>(args[2]), pointer<int32_t>(args[3]),
+                              matrix<int32_t>(args[4]));
       }});
   table.add<kernels::CombineDesc>(
       {.can_implement =
@@ -232,9 +234,9 @@ void register_moe(flow::LauncherTable& table) {
              return need_equal({types[0], types[3]});
            },
        .launch =
-           [](const kernels::CombineDesc&, Args args, Workspace) {
+           [](const kernels::CombineDesc& desc, Args args, Workspace) {
              with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::combine<T>(args[3].rows, args[3].cols, args[1].cols,
+               kernels::cpu::combine<T>(desc, args[3].rows, args[3].cols, args[2].cols,
                                         matrix<const T>(args[0]), matrix<const int32_t>(args[1]),
                                         matrix<const float>(args[2]), matrix<T>(args[3]));
              });

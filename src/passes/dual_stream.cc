@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "flow/rewrite.h"
+#include "passes/fuse_shared_expert.h"
 
 namespace braid::passes {
 
@@ -11,6 +12,15 @@ Result<Switch> parse_switch(std::string_view option, std::string_view text) {
   if (text == "on") return Switch::on;
   if (text == "off") return Switch::off;
   return Error(ErrorKind::usage, "not a switch").with(option, text).remedy("Use auto, on or off.");
+}
+
+Result<DualStreamOptions> parse_dual_stream(std::string_view option, std::string_view text) {
+  if (text == "fused") return DualStreamOptions{.fused = true};
+  const auto mode = parse_switch(option, text);
+  if (mode.ok()) return DualStreamOptions{.mode = *mode};
+  return Error(ErrorKind::usage, "not a form of dual stream")
+      .with(option, text)
+      .remedy("Use auto, on, off or fused.");
 }
 
 namespace {
@@ -36,6 +46,18 @@ Result<flow::Program> dual_stream(flow::Program program, int64_t rows,
   if (shared_experts.empty()) {
     why.push_back({"dual_stream", "serial", "the model has no shared expert", 0});
     return program;
+  }
+  if (options.fused) {
+    const std::string obstacle = why_not_fused(program);
+    if (obstacle.empty()) {
+      int rewrites = 0;
+      flow::Program fused = TRY(fuse_shared_expert(program, rewrites));
+      why.push_back({"dual_stream", "fused slot",
+                     "asked for; one sum instead of two: rounds otherwise than the other forms",
+                     rewrites});
+      return fused;
+    }
+    why.push_back({"dual_stream", "not fused", obstacle, 0});
   }
   if (!two_lanes(rows, options, reason)) {
     why.push_back({"dual_stream", "serial", reason, 0});

@@ -1,5 +1,7 @@
 #include "support/prompt.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -21,6 +23,18 @@ std::vector<TokenRecord> run_prompt(engine::Engine& engine, const std::vector<in
   engine.set_observer(nullptr);
   BRAID_CHECK(tap.of(request).size() == prompt.size(), "(a record for every token)");
   return tap.of(request);
+}
+
+void force_experts(engine::Engine& engine, const std::string& golden) {
+  const model::StateBuffers& state = engine.worker().model().state();
+  for (size_t layer = 0; layer < state.forced_ids.size(); ++layer) {
+    if (state.forced_ids[layer] == model::kAbsent) continue;
+    const std::vector<int32_t> ids = golden_ids(golden, fmt::format("experts.{}", layer));
+    const flow::Resident& forced = engine.worker().model().residents()[state.forced_ids[layer]];
+    auto* rows = reinterpret_cast<int32_t*>(engine.worker().data(state.forced_ids[layer]));
+    std::fill_n(rows, forced.rows * forced.cols, -1);  // rows of -1 are not forced
+    std::copy(ids.begin(), ids.end(), rows);
+  }
 }
 
 std::vector<float> logits_of(const std::vector<TokenRecord>& records) {

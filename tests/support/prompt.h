@@ -14,6 +14,9 @@ engine::EngineOptions prompt_options(size_t tokens);
 // Runs a prompt in an engine of prompt_options().
 std::vector<TokenRecord> run_prompt(engine::Engine& engine, const std::vector<int32_t>& prompt);
 
+// Puts a golden's experts where the routing of a step takes its ids from; needs force_routing.
+void force_experts(engine::Engine& engine, const std::string& golden);
+
 // All tokens' logits, one after the other: [N · V].
 std::vector<float> logits_of(const std::vector<TokenRecord>& records);
 

@@ -42,15 +42,50 @@ struct RouteDesc {
 };
 
 // ids [T, K] → rows ordered by slot, then by token: offsets [num_slots + 1], source (the token of
-// each grouped row), places [T, K] (where each choice went; −1 where it is not here). This rank
-// holds expert first_expert + s in slot s; ids of −1 and of experts elsewhere are not here. A row's
-// ids differ, so that source has at most T · min(K, num_slots) rows.
+// each grouped row), places [T, K] (where each choice went; −1 where it is not here). Of all ranks'
+// slots this one has first_slot … first_slot + num_slots − 1; ids of −1 and what goes to other
+// slots are not here. The last num_shared slots are no expert's by choice: every row goes to each
+// of them, as if it were choice K, K + 1, … (places [T, K + num_shared]). A row's ids differ, so
+// that source has at most T · (min(K, num_slots − num_shared) + num_shared) rows.
 struct PermuteDesc {
   int32_t num_slots = 0;
-  int32_t first_expert = 0;
+  int32_t first_slot = 0;
+  int32_t num_shared = 0;
 };
 
-// out[t] = Σ_k weights[t, k] · grouped[places[t, k]], added in the order of k in float32.
-struct CombineDesc {};
+// The slots of every expert's replicas [E, replicas], at least one each, −1 behind the last.
+// Without a table expert e lies in slot e.
+struct SlotTable {
+  const int32_t* slots = nullptr;
+  int32_t replicas = 0;
+};
+
+// Where row t goes that chooses an expert: to replica t mod their number, on all ranks alike.
+constexpr int32_t slot_of(const SlotTable& table, int32_t expert, int32_t row) {
+  if (table.slots == nullptr) return expert;
+  const int32_t* const slots = table.slots + static_cast<int64_t>(expert) * table.replicas;
+  int32_t count = 1;
+  while (count < table.replicas && slots[count] >= 0) ++count;
+  return slots[row % count];
+}
+
+// The slot among this rank's; −1 where it is not here, and for an id of −1.
+constexpr int32_t local_slot(const PermuteDesc& desc, const SlotTable& table, int32_t expert,
+                             int32_t row) {
+  if (expert < 0) return -1;
+  const int32_t slot = slot_of(table, expert, row) - desc.first_slot;
+  return slot >= 0 && slot < desc.num_slots - desc.num_shared ? slot : -1;
+}
+
+// The same of choice k ≥ top_k.
+constexpr int32_t shared_slot(const PermuteDesc& desc, int32_t k, int32_t top_k) {
+  return desc.num_slots - desc.num_shared + k - top_k;
+}
+
+// out[t] = Σ_k weights[t, k] · grouped[places[t, k]], added in the order of k in float32; the
+// places behind weights' columns have the weight 1: shared experts.
+struct CombineDesc {
+  int32_t num_shared = 0;
+};
 
 }  // namespace braid::kernels

@@ -227,9 +227,11 @@ void register_permutation(flow::LauncherTable& table) {
           },
       .launch =
           [](const Permute& desc, Args args, Workspace, CudaQueue& queue) {
+            const kernels::SlotTable table{pointer<const int32_t>(args[1]),
+                                           static_cast<int32_t>(args[1].cols)};
             kernels::cuda::permute(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
-                                   pointer<int32_t>(args[1]), pointer<int32_t>(args[2]),
-                                   matrix<int32_t>(args[3]), queue.stream());
+                                   table, pointer<int32_t>(args[2]), pointer<int32_t>(args[3]),
+                                   matrix<int32_t>(args[4]), queue.stream());
           }});
   using Combine = kernels::CombineDesc;
   table.add<Combine>(Launcher<Combine>{
@@ -238,9 +240,9 @@ void register_permutation(flow::LauncherTable& table) {
             return need_equal({types[0], types[3]});
           },
       .launch =
-          [](const Combine&, Args args, Workspace, CudaQueue& queue) {
+          [](const Combine& desc, Args args, Workspace, CudaQueue& queue) {
             with_type(args[0].format, [&]<typename T>(T) {
-              kernels::cuda::combine<T>(args[3].rows, args[3].cols, args[1].cols,
+              kernels::cuda::combine<T>(desc, args[3].rows, args[3].cols, args[2].cols,
                                         matrix<const T>(args[0]), matrix<const int32_t>(args[1]),
                                         matrix<const float>(args[2]), matrix<T>(args[3]),
                                         queue.stream());

@@ -314,6 +314,7 @@ std::string refusal(const Desc& desc, const std::vector<Type>& types) {
     case 2: b.emit(desc, {v[0], v[1]}); break;
     case 3: b.emit(desc, {v[0], v[1], v[2]}); break;
     case 4: b.emit(desc, {v[0], v[1], v[2], v[3]}); break;
+    case 5: b.emit(desc, {v[0], v[1], v[2], v[3], v[4]}); break;
     case 6: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5]}); break;
     default: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5], v[6]});
   }
@@ -366,9 +367,11 @@ TEST(RegisterCudaTest, SizesAndFormatsThatNoKernelTakesAreRefused) {
   expect_refused(routed(1025, 8), "value = 1025");
   expect_refused(routed(128, 33), "of = top_k");
   const auto permuted = [](int32_t slots) {
-    return refusal(kernels::PermuteDesc{.num_slots = slots},
-                   {type(Format::i32, 3, 2), type(Format::i32, slots + 1, 1),
-                    type(Format::i32, 6, 1), type(Format::i32, 3, 2)});
+    return refusal(kernels::PermuteDesc{.num_slots = slots}, {type(Format::i32, 3, 2),
+                                                              {},
+                                                              type(Format::i32, slots + 1, 1),
+                                                              type(Format::i32, 6, 1),
+                                                              type(Format::i32, 3, 2)});
   };
   EXPECT_EQ(permuted(1024), "");
   expect_refused(permuted(1025), "at most = 1024");

@@ -6,31 +6,26 @@
 
 namespace braid::kernels::cpu {
 
-namespace {
-
-// The slot of an expert; −1 where it is not here.
-int32_t slot_of(const PermuteDesc& desc, int32_t id) {
-  const int32_t slot = id - desc.first_expert;
-  return id < 0 || slot < 0 || slot >= desc.num_slots ? -1 : slot;
-}
-
-}  // namespace
-
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
-             int32_t* offsets, int32_t* source, Matrix<int32_t> places) {
+             const SlotTable& table, int32_t* offsets, int32_t* source, Matrix<int32_t> places) {
+  const auto slot_at = [&](int64_t t, int64_t k) {
+    return k < top_k ? local_slot(desc, table, ids.row(t)[k], static_cast<int32_t>(t))
+                     : shared_slot(desc, static_cast<int32_t>(k), static_cast<int32_t>(top_k));
+  };
+  const int64_t all = top_k + desc.num_shared;
   // A counting sort. While rows are placed, offsets[s] is where the next row of slot s goes; in the
   // end that is where slot s + 1 starts.
   std::fill_n(offsets, desc.num_slots + 1, 0);
   for (int64_t t = 0; t < rows; ++t) {
-    for (int64_t k = 0; k < top_k; ++k) {
-      const int32_t slot = slot_of(desc, ids.row(t)[k]);
+    for (int64_t k = 0; k < all; ++k) {
+      const int32_t slot = slot_at(t, k);
       if (slot >= 0) ++offsets[slot + 1];
     }
   }
   for (int64_t s = 0; s < desc.num_slots; ++s) offsets[s + 1] += offsets[s];
   for (int64_t t = 0; t < rows; ++t) {
-    for (int64_t k = 0; k < top_k; ++k) {
-      const int32_t slot = slot_of(desc, ids.row(t)[k]);
+    for (int64_t k = 0; k < all; ++k) {
+      const int32_t slot = slot_at(t, k);
       if (slot >= 0) source[offsets[slot]] = static_cast<int32_t>(t);
       places.row(t)[k] = slot < 0 ? -1 : offsets[slot]++;
     }
@@ -45,13 +40,13 @@ namespace {
 constexpr int64_t kChunk = 64;
 
 template <typename T>
-void combine_chunk(int64_t first, int64_t count, int64_t top_k, Matrix<const T> grouped,
-                   const int32_t* places, const float* weights, T* out) {
+void combine_chunk(const CombineDesc& desc, int64_t first, int64_t count, int64_t top_k,
+                   Matrix<const T> grouped, const int32_t* places, const float* weights, T* out) {
   float sums[kChunk] = {};
-  for (int64_t k = 0; k < top_k; ++k) {
+  for (int64_t k = 0; k < top_k + desc.num_shared; ++k) {
     if (places[k] < 0) continue;
     const T* row = grouped.row(places[k]) + first;
-    const float weight = weights[k];
+    const float weight = k < top_k ? weights[k] : 1.0f;
     for (int64_t i = 0; i < count; ++i) {
       sums[i] = __builtin_fmaf(weight, to_float(row[i]), sums[i]);
     }
@@ -62,19 +57,20 @@ void combine_chunk(int64_t first, int64_t count, int64_t top_k, Matrix<const T> 
 }  // namespace
 
 template <typename T>
-void combine(int64_t rows, int64_t cols, int64_t top_k, Matrix<const T> grouped,
-             Matrix<const int32_t> places, Matrix<const float> weights, Matrix<T> out) {
+void combine(const CombineDesc& desc, int64_t rows, int64_t cols, int64_t top_k,
+             Matrix<const T> grouped, Matrix<const int32_t> places, Matrix<const float> weights,
+             Matrix<T> out) {
   for (int64_t t = 0; t < rows; ++t) {
     for (int64_t first = 0; first < cols; first += kChunk) {
-      combine_chunk(first, std::min(kChunk, cols - first), top_k, grouped, places.row(t),
+      combine_chunk(desc, first, std::min(kChunk, cols - first), top_k, grouped, places.row(t),
                     weights.row(t), out.row(t));
     }
   }
 }
 
-template void combine(int64_t, int64_t, int64_t, Matrix<const float>, Matrix<const int32_t>,
-                      Matrix<const float>, Matrix<float>);
-template void combine(int64_t, int64_t, int64_t, Matrix<const bf16>, Matrix<const int32_t>,
-                      Matrix<const float>, Matrix<bf16>);
+template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const float>,
+                      Matrix<const int32_t>, Matrix<const float>, Matrix<float>);
+template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const bf16>,
+                      Matrix<const int32_t>, Matrix<const float>, Matrix<bf16>);
 
 }  // namespace braid::kernels::cpu

@@ -25,11 +25,12 @@ Grid<int32_t> random_ids(Random& random, int64_t rows, int64_t top_k, int32_t sl
   return ids;
 }
 
-Permuted run(const Grid<int32_t>& ids, int32_t slots, int32_t first_expert = 0) {
+Permuted run(const Grid<int32_t>& ids, int32_t slots, int32_t first_slot = 0,
+             const SlotTable& table = {}) {
   Permuted out{std::vector<int32_t>(static_cast<size_t>(slots) + 1, -7),
                std::vector<int32_t>(static_cast<size_t>(ids.rows() * ids.cols()), -7),
                Grid<int32_t>(ids.rows(), ids.cols(), 1)};
-  permute({slots, first_expert}, ids.rows(), ids.cols(), ids.input(), out.offsets.data(),
+  permute({slots, first_slot}, ids.rows(), ids.cols(), ids.input(), table, out.offsets.data(),
           out.source.data(), out.places.matrix());
   return out;
 }
@@ -106,6 +107,93 @@ TEST(PermuteTest, NothingButMinusOnes) {
   check(ids, 3);
 }
 
+// Replicas of experts on two ranks of three slots each; the last entry of each row is its end.
+constexpr int32_t kTable[4][3] = {{0, 4, -1}, {1, -1, -1}, {2, 3, -1}, {5, -1, -1}};
+
+TEST(PermuteTest, RowsTakeTurnsAmongReplicas) {
+  const SlotTable table{kTable[0], 3};
+  Random random(5);
+  Grid<int32_t> ids = random_ids(random, 40, 3, 4);
+  for (const int32_t rank : {0, 1}) {
+    Permuted got = run(ids, 3, 3 * rank, table);
+    int32_t here = 0;
+    for (int64_t t = 0; t < ids.rows(); ++t) {
+      for (int64_t k = 0; k < ids.cols(); ++k) {
+        const int32_t expert = ids.at(t, k);
+        const int64_t replicas = expert == 0 || expert == 2 ? 2 : 1;
+        const int32_t slot = expert < 0 ? -1 : kTable[expert][t % replicas] - 3 * rank;
+        const int32_t place = got.places.at(t, k);
+        if (slot < 0 || slot >= 3) {
+          ASSERT_EQ(place, -1);
+          continue;
+        }
+        ++here;
+        ASSERT_GE(place, got.offsets[static_cast<size_t>(slot)]);
+        ASSERT_LT(place, got.offsets[static_cast<size_t>(slot) + 1]);
+        ASSERT_EQ(got.source[static_cast<size_t>(place)], t);
+      }
+    }
+    EXPECT_EQ(got.offsets.back(), here);
+  }
+}
+
+// Every choice is on exactly one rank, whatever the table.
+TEST(PermuteTest, RanksShareTheChoicesOfATable) {
+  const SlotTable table{kTable[0], 3};
+  Random random(6);
+  const Grid<int32_t> ids = random_ids(random, 100, 2, 4);
+  Permuted first = run(ids, 3, 0, table), second = run(ids, 3, 3, table);
+  for (int64_t t = 0; t < ids.rows(); ++t) {
+    for (int64_t k = 0; k < ids.cols(); ++k) {
+      const bool on_first = first.places.at(t, k) >= 0, on_second = second.places.at(t, k) >= 0;
+      EXPECT_EQ(on_first + on_second, ids.input().row(t)[k] < 0 ? 0 : 1);
+    }
+  }
+}
+
+TEST(PermuteTest, ATableOfTheSameSlotsChangesNothing) {
+  const std::vector<int32_t> same = {0, 1, 2, 3, 4, 5};
+  Random random(7);
+  const Grid<int32_t> ids = random_ids(random, 50, 3, 6);
+  for (const int32_t first : {0, 2}) {
+    const Permuted plain = run(ids, 4, first), by_table = run(ids, 4, first, {same.data(), 1});
+    EXPECT_EQ(by_table.offsets, plain.offsets);
+    EXPECT_EQ(by_table.source, plain.source);
+  }
+}
+
+// Every row goes to the last two slots, too, whatever it chose.
+TEST(PermuteTest, SharedSlotsHaveEveryRow) {
+  Random random(8);
+  Grid<int32_t> ids = random_ids(random, 30, 3, 5);
+  Permuted got{std::vector<int32_t>(8), std::vector<int32_t>(30 * 5, -7), Grid<int32_t>(30, 5, 1)};
+  permute({.num_slots = 7, .num_shared = 2}, 30, 3, ids.input(), {}, got.offsets.data(),
+          got.source.data(), got.places.matrix());
+  Permuted routed = run(ids, 5);
+  EXPECT_TRUE(std::equal(routed.offsets.begin(), routed.offsets.end(), got.offsets.begin()));
+  EXPECT_EQ(got.offsets[6] - got.offsets[5], 30);
+  EXPECT_EQ(got.offsets[7] - got.offsets[6], 30);
+  for (int64_t t = 0; t < 30; ++t) {
+    for (int64_t k = 0; k < 3; ++k) EXPECT_EQ(got.places.at(t, k), routed.places.at(t, k));
+    for (int64_t k = 3; k < 5; ++k) {
+      EXPECT_EQ(got.places.at(t, k), got.offsets[static_cast<size_t>(2 + k)] + t);
+      EXPECT_EQ(got.source[static_cast<size_t>(got.places.at(t, k))], t);
+    }
+  }
+}
+
+// An id that would be a shared slot's is no expert's.
+TEST(PermuteTest, NoChoiceGoesToASharedSlot) {
+  Grid<int32_t> ids(2, 1), places(2, 2);
+  ids.at(0, 0) = 3;
+  ids.at(1, 0) = 2;
+  std::vector<int32_t> offsets(5), source(4);
+  permute({.num_slots = 4, .num_shared = 1}, 2, 1, ids.input(), {}, offsets.data(), source.data(),
+          places.matrix());
+  EXPECT_EQ(offsets, (std::vector<int32_t>{0, 0, 0, 1, 3}));
+  EXPECT_EQ(places.at(0, 0), -1);
+}
+
 template <typename T>
 class CombineTest : public testing::Test {};
 using AllTypes = testing::Types<float, bf16>;
@@ -114,10 +202,31 @@ TYPED_TEST_SUITE(CombineTest, AllTypes);
 template <typename T>
 Grid<T> combined(const Grid<T>& grouped, const Grid<int32_t>& places, const Grid<float>& weights) {
   Grid<T> out(places.rows(), grouped.cols(), 2);
-  combine<T>(places.rows(), grouped.cols(), places.cols(), grouped.input(), places.input(),
-             weights.input(), out.matrix());
+  combine<T>(CombineDesc{}, places.rows(), grouped.cols(), places.cols(), grouped.input(),
+             places.input(), weights.input(), out.matrix());
   out.expect_padding_kept();
   return out;
+}
+
+// What stands behind the weights counts once, whatever factor is in them.
+TYPED_TEST(CombineTest, SharedPlacesHaveTheWeightOne) {
+  Random random(9);
+  const Grid<TypeParam> grouped(random, 20, 70, 1);
+  Grid<float> weights(random, 5, 2, 1);
+  Grid<int32_t> places = random_ids(random, 5, 4, 20);
+  Grid<float> all(5, 4);
+  for (int64_t t = 0; t < 5; ++t) {
+    for (int64_t k = 0; k < 4; ++k) all.at(t, k) = k < 2 ? weights.at(t, k) : 1.0f;
+  }
+  Grid<TypeParam> got(5, 70, 2), want = combined(grouped, places, all);
+  combine<TypeParam>({.num_shared = 2}, 5, 70, 2, grouped.input(), places.input(), weights.input(),
+                     got.matrix());
+  for (int64_t t = 0; t < 5; ++t) {
+    for (int64_t i = 0; i < 70; ++i) {
+      ASSERT_EQ(to_float(got.at(t, i)), to_float(want.at(t, i))) << t << " " << i;
+    }
+  }
+  got.expect_padding_kept();
 }
 
 // Float32, in the order of k, rounded once: bit for bit.
@@ -160,8 +269,8 @@ TYPED_TEST(CombineTest, IsRowInvariant) {
   const Grid<float> weights(random, 67, 5);
   const auto places = random_ids(random, 67, 5, 90);
   expect_row_invariant<TypeParam>(75, [&](int64_t first, int64_t count, Grid<TypeParam>& out) {
-    combine<TypeParam>(count, 75, 5, grouped.input(), places.input(first), weights.input(first),
-                       out.matrix());
+    combine<TypeParam>(CombineDesc{}, count, 75, 5, grouped.input(), places.input(first),
+                       weights.input(first), out.matrix());
   });
 }
 

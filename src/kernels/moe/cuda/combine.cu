@@ -10,6 +10,7 @@ template <typename T>
 struct Sum {
   int64_t cols;
   int top_k;
+  int all;  // places of a row: those behind top_k have the weight 1
   Matrix<const T> grouped;
   Matrix<const int32_t> places;
   Matrix<const float> weights;
@@ -26,19 +27,19 @@ __global__ void __launch_bounds__(1024) combine_rows(Sum<T> s) {
   const float* weights = s.weights.row(row);
   for (int64_t i = threadIdx.x * kPack; i < s.cols; i += blockDim.x * kPack) {
     float sums[kPack] = {};
-    for (int first = 0; first < s.top_k; first += kBatch) {
+    for (int first = 0; first < s.all; first += kBatch) {
       Pack<T> packs[kBatch];
       bool present[kBatch];
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
-        const int32_t place = first + b < s.top_k ? places[first + b] : -1;
+        const int32_t place = first + b < s.all ? places[first + b] : -1;
         present[b] = place >= 0;
         if (present[b]) packs[b] = load_pack<kPacked>(s.grouped.row(place) + i, s.cols - i);
       }
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
         if (!present[b]) continue;
-        const float weight = weights[first + b];
+        const float weight = first + b < s.top_k ? weights[first + b] : 1.0f;
 #pragma unroll
         for (int j = 0; j < kPack; ++j) {
           sums[j] = __fmaf_rn(weight, widen(packs[b].values[j]), sums[j]);
@@ -55,10 +56,16 @@ __global__ void __launch_bounds__(1024) combine_rows(Sum<T> s) {
 }  // namespace
 
 template <typename T>
-void combine(int64_t rows, int64_t cols, int64_t top_k, Matrix<const T> grouped,
-             Matrix<const int32_t> places, Matrix<const float> weights, Matrix<T> out,
-             cudaStream_t stream) {
-  const Sum<T> sum{cols, static_cast<int>(top_k), grouped, places, weights, out};
+void combine(const CombineDesc& desc, int64_t rows, int64_t cols, int64_t top_k,
+             Matrix<const T> grouped, Matrix<const int32_t> places, Matrix<const float> weights,
+             Matrix<T> out, cudaStream_t stream) {
+  const Sum<T> sum{cols,
+                   static_cast<int>(top_k),
+                   static_cast<int>(top_k) + desc.num_shared,
+                   grouped,
+                   places,
+                   weights,
+                   out};
   const auto blocks = static_cast<unsigned>(rows);
   if (blocks == 0 || cols == 0) return;
   const int64_t packs = ceil_div(cols, kPack * kWarp) * kWarp;
@@ -70,9 +77,9 @@ void combine(int64_t rows, int64_t cols, int64_t top_k, Matrix<const T> grouped,
   }
 }
 
-template void combine(int64_t, int64_t, int64_t, Matrix<const float>, Matrix<const int32_t>,
-                      Matrix<const float>, Matrix<float>, cudaStream_t);
-template void combine(int64_t, int64_t, int64_t, Matrix<const bf16>, Matrix<const int32_t>,
-                      Matrix<const float>, Matrix<bf16>, cudaStream_t);
+template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const float>,
+                      Matrix<const int32_t>, Matrix<const float>, Matrix<float>, cudaStream_t);
+template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const bf16>,
+                      Matrix<const int32_t>, Matrix<const float>, Matrix<bf16>, cudaStream_t);
 
 }  // namespace braid::kernels::cuda

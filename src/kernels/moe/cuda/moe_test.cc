@@ -20,19 +20,24 @@ Grid<int32_t> random_ids(Random& random, int64_t rows, int64_t top_k, int32_t sl
   return ids;
 }
 
-void expect_cpus_permutation(const Grid<int32_t>& ids, int32_t slots, int32_t first_expert = 0) {
+// table [E, replicas], or empty.
+void expect_cpus_permutation(const Grid<int32_t>& ids, int32_t slots, int32_t first_slot = 0,
+                             const std::vector<int32_t>& table = {}, int32_t replicas = 0) {
   const int64_t rows = ids.rows(), top_k = ids.cols();
   SCOPED_TRACE(testing::Message() << rows << " x " << top_k << " in " << slots << " slots");
   const int64_t capacity = rows * top_k;
   std::vector<int32_t> offsets(static_cast<size_t>(slots) + 1);
   std::vector<int32_t> source(static_cast<size_t>(capacity), -1);
   Grid<int32_t> places(rows, top_k);
-  cpu::permute({slots, first_expert}, rows, top_k, ids.input(), offsets.data(), source.data(),
-               places.matrix());
+  const SlotTable host_table{table.empty() ? nullptr : table.data(), replicas};
+  cpu::permute({slots, first_slot}, rows, top_k, ids.input(), host_table, offsets.data(),
+               source.data(), places.matrix());
 
   const DeviceGrid<int32_t> device_ids(ids), device_places(rows, top_k, 3);
   const DeviceArray<int32_t> device_offsets(slots + 1), device_source(capacity);
-  permute({slots, first_expert}, rows, top_k, device_ids.input(), device_offsets.data(),
+  const DeviceArray<int32_t> device_table(table);
+  const SlotTable slot_table{table.empty() ? nullptr : device_table.data(), replicas};
+  permute({slots, first_slot}, rows, top_k, device_ids.input(), slot_table, device_offsets.data(),
           device_source.data(), device_places.matrix(), nullptr);
   EXPECT_EQ(device_offsets.fetch(), offsets);
   EXPECT_EQ(device_source.fetch(), source);  // also: nothing behind the last grouped row
@@ -85,6 +90,50 @@ TEST(CudaPermuteTest, OwnersOfSomeExperts) {
   }
 }
 
+// Replicas by table: 1 to 4 of each expert, on ranks of 40 slots.
+TEST(CudaPermuteTest, TablesOfReplicas) {
+  BRAID_NEEDS_GPU();
+  Random random(6);
+  constexpr int32_t kExperts = 60, kReplicas = 4;
+  std::vector<int32_t> table(kExperts * kReplicas, -1);
+  int32_t slots = 0;
+  for (int32_t expert = 0; expert < kExperts; ++expert) {
+    for (int32_t replica = 0; replica <= expert % kReplicas; ++replica) {
+      table[static_cast<size_t>(expert * kReplicas + replica)] = slots++;
+    }
+  }
+  for (const int64_t rows : {1, 127, 3000, 9001}) {
+    const Grid<int32_t> ids = random_ids(random, rows, 6, kExperts);
+    for (int32_t first = 0; first < slots; first += 40) {
+      expect_cpus_permutation(ids, 40, first, table, kReplicas);
+    }
+  }
+}
+
+TEST(CudaPermuteTest, SharedSlotsHaveEveryRow) {
+  BRAID_NEEDS_GPU();
+  Random random(7);
+  for (const int64_t rows : {1, 127, 3000, 9001}) {
+    for (const int32_t shared : {1, 2}) {
+      const PermuteDesc desc{.num_slots = 64 + shared, .num_shared = shared};
+      const Grid<int32_t> ids = random_ids(random, rows, 8, 64);
+      std::vector<int32_t> offsets(static_cast<size_t>(desc.num_slots) + 1);
+      std::vector<int32_t> source(static_cast<size_t>(rows * (8 + shared)), -1);
+      Grid<int32_t> places(rows, 8 + shared);
+      cpu::permute(desc, rows, 8, ids.input(), {}, offsets.data(), source.data(), places.matrix());
+      const DeviceGrid<int32_t> device_ids(ids), device_places(rows, 8 + shared, 3);
+      const DeviceArray<int32_t> device_offsets(desc.num_slots + 1);
+      const DeviceArray<int32_t> device_source(rows * (8 + shared));
+      permute(desc, rows, 8, device_ids.input(), {}, device_offsets.data(), device_source.data(),
+              device_places.matrix(), nullptr);
+      EXPECT_EQ(device_offsets.fetch(), offsets);
+      EXPECT_EQ(device_source.fetch(), source);
+      Grid<int32_t> got = device_places.fetch();
+      expect_same(got, places, rows);
+    }
+  }
+}
+
 template <typename T>
 class CudaCombineTest : public testing::Test {};
 using AllTypes = testing::Types<float, bf16>;
@@ -110,16 +159,40 @@ TYPED_TEST(CudaCombineTest, HasTheCpusBits) {
       }
     }
     Grid<TypeParam> want(rows, cols);
-    cpu::combine<TypeParam>(rows, cols, top_k, grouped.input(), places.input(), weights.input(),
-                            want.matrix());
+    cpu::combine<TypeParam>(CombineDesc{}, rows, cols, top_k, grouped.input(), places.input(),
+                            weights.input(), want.matrix());
     const DeviceGrid<TypeParam> device_grouped(grouped), out(rows, cols, padding);
     const DeviceGrid<float> device_weights(weights);
     const DeviceGrid<int32_t> device_places(places);
-    combine<TypeParam>(rows, cols, top_k, device_grouped.input(), device_places.input(),
-                       device_weights.input(), out.matrix(), nullptr);
+    combine<TypeParam>(CombineDesc{}, rows, cols, top_k, device_grouped.input(),
+                       device_places.input(), device_weights.input(), out.matrix(), nullptr);
     Grid<TypeParam> got = out.fetch();
     expect_same(got, want, rows);
   }
+}
+
+TYPED_TEST(CudaCombineTest, SharedPlacesHaveTheWeightOne) {
+  BRAID_NEEDS_GPU();
+  Random random(8);
+  const Grid<TypeParam> grouped(random, 40, 2048, 0);
+  const Grid<float> weights(random, 9, 6, 1);
+  Grid<int32_t> places(9, 8, 2);
+  for (int64_t t = 0; t < 9; ++t) {
+    for (int64_t k = 0; k < 8; ++k) {
+      places.at(t, k) = static_cast<int32_t>(cpu::random_below(random, 40));
+    }
+  }
+  const CombineDesc desc{.num_shared = 2};
+  Grid<TypeParam> want(9, 2048);
+  cpu::combine<TypeParam>(desc, 9, 2048, 6, grouped.input(), places.input(), weights.input(),
+                          want.matrix());
+  const DeviceGrid<TypeParam> device_grouped(grouped), out(9, 2048, 0);
+  const DeviceGrid<float> device_weights(weights);
+  const DeviceGrid<int32_t> device_places(places);
+  combine<TypeParam>(desc, 9, 2048, 6, device_grouped.input(), device_places.input(),
+                     device_weights.input(), out.matrix(), nullptr);
+  Grid<TypeParam> got = out.fetch();
+  expect_same(got, want, 9);
 }
 
 }  // namespace

@@ -20,10 +20,10 @@ constexpr int64_t kBlockChoices = 8192;  // beyond which another block is worth 
 constexpr int64_t kMaxBlocks = 8;        // what every cluster may have
 
 struct Permutation {
-  int slots;
-  int first_expert;
-  int choices;  // rows · top_k
-  int top_k;
+  PermuteDesc desc;
+  SlotTable table;
+  int choices;  // rows · of_row
+  int of_row;   // choices of a row, shared slots among them
   int stretch;  // choices of a warp, a multiple of kWarp · kBatch
   Matrix<const int32_t> ids;
   int32_t* offsets;
@@ -31,10 +31,12 @@ struct Permutation {
   Matrix<int32_t> places;
 };
 
-// The slot of an expert; −1 where it is not here.
-__device__ int slot_of(const Permutation& p, int32_t id) {
-  const int slot = id - p.first_expert;
-  return id < 0 || slot < 0 || slot >= p.slots ? -1 : slot;
+__device__ int slot_of_choice(const Permutation& p, int choice) {
+  const int row = choice / p.of_row;
+  const int k = choice % p.of_row;
+  const int top_k = p.of_row - p.desc.num_shared;
+  return k < top_k ? local_slot(p.desc, p.table, p.ids.row(row)[k], row)
+                   : shared_slot(p.desc, k, top_k);
 }
 
 // Calls body(choice, slot, rank, size) for every lane's choice of the warp's stretch, in batches of
@@ -48,7 +50,7 @@ __device__ void for_each_batch(const Permutation& p, int first, Body body) {
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
       const int choice = base + b * kWarp + lane;
-      slots[b] = choice < end ? slot_of(p, p.ids.row(choice / p.top_k)[choice % p.top_k]) : -1;
+      slots[b] = choice < end ? slot_of_choice(p, choice) : -1;
     }
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
@@ -62,17 +64,18 @@ __device__ void for_each_batch(const Permutation& p, int first, Body body) {
 
 __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
   extern __shared__ int32_t shared[];
-  int32_t* const counts = shared;                     // [kWarps, slots]
-  int32_t* const totals = counts + kWarps * p.slots;  // [slots], of this block
-  int32_t* const starts = totals + p.slots;           // [slots], where the block's choices go
-  int32_t* const sums = starts + p.slots;             // [32]
+  const int num_slots = p.desc.num_slots;
+  int32_t* const counts = shared;                       // [kWarps, slots]
+  int32_t* const totals = counts + kWarps * num_slots;  // [slots], of this block
+  int32_t* const starts = totals + num_slots;           // [slots], where the block's choices go
+  int32_t* const sums = starts + num_slots;             // [32]
   const cg::cluster_group cluster = cg::this_cluster();
   const auto block = static_cast<int>(cluster.block_rank());
   const auto thread = static_cast<int>(threadIdx.x);
-  int32_t* const mine = counts + thread / kWarp * p.slots;
+  int32_t* const mine = counts + thread / kWarp * num_slots;
   const int first = (block * kWarps + thread / kWarp) * p.stretch;
 
-  for (int i = thread; i < kWarps * p.slots; i += kThreads) counts[i] = 0;
+  for (int i = thread; i < kWarps * num_slots; i += kThreads) counts[i] = 0;
   __syncthreads();
   for_each_batch(p, first, [mine](int, int slot, int rank, int size) {
     if (slot >= 0 && rank == 0) mine[slot] += size;
@@ -80,11 +83,11 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
   __syncthreads();
 
   // counts[w][s]: choices of slot s in the warps before w.
-  for (int slot = thread; slot < p.slots; slot += kThreads) {
+  for (int slot = thread; slot < num_slots; slot += kThreads) {
     int32_t total = 0;
     for (int w = 0; w < kWarps; ++w) {
-      const int32_t count = counts[w * p.slots + slot];
-      counts[w * p.slots + slot] = total;
+      const int32_t count = counts[w * num_slots + slot];
+      counts[w * num_slots + slot] = total;
       total += count;
     }
     totals[slot] = total;
@@ -94,7 +97,7 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
   // One slot a thread: what all blocks have of it, and those before this one.
   int32_t before = 0;
   int32_t all = 0;
-  for (int b = 0; thread < p.slots && b < static_cast<int>(cluster.num_blocks()); ++b) {
+  for (int b = 0; thread < num_slots && b < static_cast<int>(cluster.num_blocks()); ++b) {
     const int32_t total = cluster.map_shared_rank(totals, b)[thread];
     if (b < block) before += total;
     all += total;
@@ -102,11 +105,11 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
   cluster.sync();  // no block leaves while another reads its totals
   int32_t total = 0;
   const int32_t end = block_scan(all, sums, total);
-  if (thread < p.slots) {
+  if (thread < num_slots) {
     starts[thread] = end - all + before;
     if (block == 0) p.offsets[thread] = end - all;
   }
-  if (block == 0 && thread == 0) p.offsets[p.slots] = total;
+  if (block == 0 && thread == 0) p.offsets[num_slots] = total;
   __syncthreads();
 
   for_each_batch(p, first, [&p, mine, starts](int choice, int slot, int rank, int size) {
@@ -114,8 +117,8 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
     __syncwarp();
     if (slot >= 0 && rank == 0) mine[slot] += size;
     if (choice >= p.choices) return;
-    const int row = choice / p.top_k;
-    p.places.row(row)[choice % p.top_k] = place;
+    const int row = choice / p.of_row;
+    p.places.row(row)[choice % p.of_row] = place;
     if (slot >= 0) p.source[place] = row;
   });
 }
@@ -123,15 +126,17 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
 }  // namespace
 
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
-             int32_t* offsets, int32_t* source, Matrix<int32_t> places, cudaStream_t stream) {
-  const int64_t choices = rows * top_k;
+             const SlotTable& table, int32_t* offsets, int32_t* source, Matrix<int32_t> places,
+             cudaStream_t stream) {
+  const int64_t of_row = top_k + desc.num_shared;
+  const int64_t choices = rows * of_row;
   const int64_t wanted = ceil_div(choices, kBlockChoices);
   const int64_t blocks = wanted <= 1 ? 1 : wanted <= 2 ? 2 : wanted <= 4 ? 4 : kMaxBlocks;
   const int64_t batches = ceil_div(choices, blocks * kWarps * kWarp * kBatch);
-  Permutation permutation{desc.num_slots,
-                          desc.first_expert,
+  Permutation permutation{desc,
+                          table,
                           static_cast<int>(choices),
-                          static_cast<int>(top_k),
+                          static_cast<int>(of_row),
                           static_cast<int>(batches) * kWarp * kBatch,
                           ids,
                           offsets,
