@@ -20,6 +20,10 @@ inline const Names kAll = {"generate",         "chat",          "eval logits", "
 // What has a model and ranks, whether it runs an engine or not.
 inline const Names kModels = {"generate",         "chat",          "eval logits", "eval perplexity",
                               "bench throughput", "bench latency", "verify",      "bench layer"};
+// What runs on any device.
+inline const Names kDevices = {
+    "generate",         "chat",          "eval logits", "eval perplexity",
+    "bench throughput", "bench latency", "bench layer"};
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();

@@ -163,13 +163,6 @@ std::vector<OptionSpec> bench_options() {
 std::vector<OptionSpec> layer_options() {
   const auto group = "Benchmark of a layer";
   return {
-      {.name = "device",
-       .type = OptionType::choice,
-       .group = group,
-       .help = "what runs it",
-       .commands = kLayer,
-       .standard = "cpu",
-       .choices = {"cpu", "cuda"}},
       {.name = "part",
        .type = OptionType::choice,
        .group = group,

@@ -47,7 +47,8 @@ std::vector<OptionSpec> model_options() {
       {.name = "dtype",
        .type = OptionType::choice,
        .group = group,
-       .help = "type of the residual stream and of the weights; auto: float32 on the CPU",
+       .help = "type of the residual stream and of the weights; auto: float32 on the CPU, "
+               "bfloat16 on GPUs",
        .commands = kModels,
        .standard = "auto",
        .choices = {"auto", "float32", "bfloat16"}},
@@ -151,6 +152,13 @@ std::vector<OptionSpec> engine_options() {
 std::vector<OptionSpec> rank_options() {
   const auto group = "Ranks";
   return {
+      {.name = "device",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "what a rank runs on; auto: the CPU",
+       .commands = kDevices,
+       .standard = "auto",
+       .choices = {"auto", "cpu", "cuda"}},
       {.name = "tp",
        .type = OptionType::integer,
        .group = group,
@@ -193,9 +201,9 @@ std::vector<OptionSpec> rank_options() {
       {.name = "step-timeout",
        .type = OptionType::integer,
        .group = group,
-       .help = "seconds that a rank waits for another one before the step fails",
+       .help = "seconds that a rank waits for another one before the step fails; if not given 300, "
+               "on GPUs 30",
        .commands = kModels,
-       .standard = "300",
        .minimum = 1,
        .maximum = 86400},
   };

@@ -2,6 +2,7 @@
 
 #include "cli/bench_layer.h"
 #include "cli/explain.h"
+#include "cli/rank_setting.h"
 #include "model/model_weights.h"
 
 namespace braid::cli {
@@ -90,10 +91,8 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
       {.tp = static_cast<int32_t>(options.integer("tp")),
        .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 1}));
   setting.json = options.flag("json");
-  setting.cuda = options.text("device") == "cuda";
-  const std::string& dtype = options.text("dtype");
-  setting.dtype = setting.cuda ? Format::bf16 : Format::f32;
-  if (dtype != "auto") setting.dtype = TRY(parse_dtype(dtype));
+  setting.cuda = device_of(options) == engine::DeviceKind::cuda;
+  setting.dtype = TRY(dtype_of(options));
   setting.part = part_of(options.text("part"));
   if (options.has("routing") && options.text("routing") != "balanced") {
     setting.choice = kernels::Choice::zipf;
@@ -109,7 +108,7 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.check = options.flag("check");
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
-  setting.backend.step_timeout = static_cast<double>(options.integer("step-timeout"));
+  setting.backend.step_timeout = static_cast<double>(step_timeout_of(options).count());
   if (options.has("inject-fault")) {
     const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
     setting.backend.fault = request.fault;

@@ -53,8 +53,11 @@ std::string describe_quantization(const model::QuantScheme& scheme, Format dtype
 
 // What every rank holds, and what its ranks do together.
 std::vector<std::string> describe_layout(const model::ModelConfig& config,
-                                         const layout::Layout& layout) {
-  if (layout.world == 1) return {"one rank on the CPU: every tensor whole, no collectives"};
+                                         const layout::Layout& layout, bool cuda) {
+  if (layout.world == 1) {
+    return {fmt::format("one rank on {}: every tensor whole, no collectives",
+                        cuda ? "a GPU" : "the CPU")};
+  }
   const layout::Shards shards(model::layout_sizes(config), layout, 0);
   std::vector<std::string> lines = {layout.to_string() + ", threads of one process"};
   std::string heads = fmt::format("attention heads a rank: {}", shards.heads().count);
@@ -140,6 +143,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   const auto moe_layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true);
   const model::ModelOptions& model = engine.worker.model;
   const bool automatic = options.text("dtype") == "auto";
+  const bool cuda = engine.worker.device == engine::DeviceKind::cuda;
   std::string text = "model\n";
   const auto line = [&text](const std::string& content) { text += "  " + content + "\n"; };
   line(fmt::format("{}: {} layers, {} of them with experts, hidden size {}, vocabulary {}",
@@ -149,13 +153,15 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   line(describe_experts(config));
   line(fmt::format("context of {} tokens, the model has positions for {}", engine.context_length,
                    config.max_positions));
-  line(fmt::format("dtype {}{}", dtype_name(model.dtype),
-                   automatic ? " (auto: float32 on the CPU)" : ""));
+  line(fmt::format(
+      "dtype {}{}", dtype_name(model.dtype),
+      automatic ? (cuda ? " (auto: bfloat16 on GPUs)" : " (auto: float32 on the CPU)") : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  for (const std::string& said : describe_layout(config, model.layout)) line(said);
+  for (const std::string& said : describe_layout(config, model.layout, cuda)) line(said);
   text += "kernels\n";
-  line("CPU kernels, the only ones there are for this device");
+  line(cuda ? "GPU kernels, run one by one: whole models are not captured as graphs"
+            : "CPU kernels, the only ones there are for this device");
   if (std::holds_alternative<model::MlaConfig>(config.attention)) {
     const bool absorbed = model.mla_form == kernels::MlaForm::absorbed;
     line(fmt::format("MLA {}", absorbed ? "absorbed for every row: bitwise the same result in "

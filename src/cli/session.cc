@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "cli/explain.h"
+#include "cli/rank_setting.h"
 #include "engine/memory_budget.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
@@ -48,9 +49,9 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   out.page_size = small("page-size");
   out.layout = TRY(layout_of(options));
   engine::WorkerOptions& worker = out.worker;
-  worker.step_timeout = std::chrono::seconds(options.integer("step-timeout"));
-  const std::string& dtype = options.text("dtype");
-  worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
+  worker.device = device_of(options);
+  worker.step_timeout = step_timeout_of(options);
+  worker.model.dtype = TRY(dtype_of(options));
   worker.passes.dual_stream = {
       .mode = TRY(passes::parse_switch("--dual-stream", options.text("dual-stream"))),
       .max_tokens = options.integer("dual-stream-max-tokens")};
@@ -123,7 +124,7 @@ Result<engine::EngineOptions> Session::plan(engine::EngineOptions options) const
   Console& console = context_.streams.console;
   Stage stage("planning the memory", console);
   const engine::MemoryBudget budget =
-      TRY(engine::plan_memory(config_, options, engine::available_memory()));
+      TRY(engine::plan_memory(config_, options, TRY(engine::memory_of_ranks(options.worker))));
   stage.done();
   const std::string table = fmt::format("memory\n{}", budget.table());
   const Status fits = budget.check();

@@ -31,10 +31,19 @@ struct MemoryBudget {
   Status check() const;
 };
 
+// A memory, and how many of the ranks lie in it.
+struct MemoryShare {
+  int64_t available = 0;  // bytes; 0: unknown
+  int32_t ranks = 1;
+};
+
+// That of an engine whose ranks are all in this process.
+Result<MemoryShare> memory_of_ranks(const WorkerOptions& options);
+
 // The budget of an engine with these (resolved) options. Without num_blocks the KV cache gets what
 // max_running full contexts need, but no more than what is left beside all the rest.
 Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
-                                 int64_t available);
+                                 MemoryShare memory);
 
 // Bytes that this machine can give without swapping: MemAvailable of /proc/meminfo; 0: unknown.
 int64_t available_memory();
