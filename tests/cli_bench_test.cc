@@ -9,8 +9,6 @@
 namespace braid::testing {
 namespace {
 
-using model::testing::TempFolder;
-
 // Arguments on a golden model with dummy weights, which is quick to load.
 std::vector<std::string> dummy(std::vector<std::string> command,
                                const std::vector<std::string>& more) {

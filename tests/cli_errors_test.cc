@@ -12,8 +12,6 @@
 namespace braid::testing {
 namespace {
 
-using model::testing::TempFolder;
-
 // A command that ends with this exit code, and these parts in its one line of error.
 struct BadCase {
   std::vector<std::string> arguments;

@@ -14,8 +14,6 @@
 namespace braid::testing {
 namespace {
 
-using model::testing::TempFolder;
-
 const char* const kText = BRAID_SOURCE_DIR "/models/fairytale-moe/reference.json";
 
 template <typename T>

@@ -12,8 +12,6 @@
 namespace braid::testing {
 namespace {
 
-using model::testing::TempFolder;
-
 Json reference() { return read_json_file(fairytale_folder() + "/reference.json").value(); }
 
 // Arguments that make an answer reproducible and short.

@@ -70,6 +70,8 @@ TEST(CliLayerTest, RefusesWhatCannotBe) {
   refused({"--tokens", "0"}, "a list of numbers");
   refused({"--part", "down"}, "the first layer has experts");
   refused({"--inject-fault", "melt:0:0:0"}, "a fault is KIND:RANK:STEP:OP");
+  refused({"--emulate-link", "20GB/s"}, "as in 20GB/s,10us");
+  refused({"--emulate-link", "20GB/s,1us", "--device", "cuda"}, "GPUs have links of their own");
   const Ran checkpoint = run_braid({"bench", "layer", golden_folder("glm4_moe")});
   EXPECT_EQ(checkpoint.code, 2);
   EXPECT_NE(checkpoint.err.find("Add --load-format dummy"), std::string::npos) << checkpoint.err;

@@ -65,6 +65,34 @@ TEST(CliRanksTest, ExplainPrintsTheLayout) {
   }
 }
 
+// Six sums of 256 rows of 512 bytes over a link of 10 MB/s.
+TEST(CliRanksTest, AnEmulatedLinkTakesItsTime) {
+  const Words words = {"bench",
+                       "latency",
+                       golden_folder("glm4_moe"),
+                       "--quiet",
+                       "--json",
+                       "--tp",
+                       "2",
+                       "--explain",
+                       "--repeats",
+                       "1",
+                       "--input-len",
+                       "256",
+                       "--output-len",
+                       "1"};
+  const Ran ran = run_braid(with(words, {"--emulate-link", "10MB/s,20us"}));
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("emulated: one link a rank of 0.01 GB/s, 20 us a message"),
+            std::string::npos)
+      << ran.err;
+  EXPECT_GT(ran.json()["prefill_seconds"]["median"], 0.0786) << ran.out;
+  const Ran alone =
+      run_braid({"bench", "latency", golden_folder("glm4_moe"), "--explain", "--repeats", "1",
+                 "--input-len", "4", "--output-len", "2", "--emulate-link", "1GB/s,1ms"});
+  EXPECT_NE(alone.err.find("no link is emulated: one rank sends nothing"), std::string::npos);
+}
+
 TEST(CliRanksTest, VerifyProvesRanksJointlyAndRunsThem) {
   const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "4", "--ep", "2",
                              "--chunked-prefill-size", "512", "--max-running-requests", "2",

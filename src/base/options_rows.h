@@ -24,11 +24,15 @@ inline const Names kModels = {"generate",         "chat",          "eval logits"
 inline const Names kDevices = {
     "generate",         "chat",          "eval logits", "eval perplexity",
     "bench throughput", "bench latency", "bench layer"};
+// What has an engine on any device: its ranks may be processes.
+inline const Names kRanked = {"generate",        "chat",             "eval logits",
+                              "eval perplexity", "bench throughput", "bench latency"};
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
 std::vector<OptionSpec> engine_options();
 std::vector<OptionSpec> rank_options();
+std::vector<OptionSpec> node_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();
 std::vector<OptionSpec> bench_options();

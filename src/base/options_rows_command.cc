@@ -214,8 +214,8 @@ std::vector<OptionSpec> layer_options() {
        .value_name = "DIR"},
       {.name = "inject-fault",
        .group = group,
-       .help = "let a rank die (kill), an op hang or be skipped: how the others end",
-       .commands = kLayer,
+       .help = "let a rank die (kill), an op hang, be skipped or fail: how the others end",
+       .commands = kDevices,
        .value_name = "KIND:RANK:STEP:OP"},
   };
 }

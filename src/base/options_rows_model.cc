@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "base/link_speed.h"
 #include "base/options_rows.h"
 
 namespace braid::rows {
@@ -29,6 +30,8 @@ bool is_chunks(std::string_view text) {
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), chunks);
   return code == std::errc() && end == text.data() + text.size() && chunks >= 2 && chunks <= 64;
 }
+
+bool is_link(std::string_view text) { return parse_link_speed("emulate-link", text).ok(); }
 
 }  // namespace
 
@@ -198,6 +201,13 @@ std::vector<OptionSpec> rank_options() {
        .standard = "off",
        .accepts = is_chunks,
        .syntax = "off, or a number of chunks from 2 to 64"},
+      {.name = "emulate-link",
+       .group = group,
+       .help = "let collectives on the CPU last as long as they would over links of this speed",
+       .commands = kModels,
+       .value_name = "RATE,LATENCY",
+       .accepts = is_link,
+       .syntax = "a rate from 1MB/s to 10000GB/s and a latency up to 1000ms, as in 20GB/s,10us"},
       {.name = "step-timeout",
        .type = OptionType::integer,
        .group = group,
@@ -206,6 +216,41 @@ std::vector<OptionSpec> rank_options() {
        .commands = kModels,
        .minimum = 1,
        .maximum = 86400},
+  };
+}
+
+std::vector<OptionSpec> node_options() {
+  const auto group = "Ranks";
+  return {
+      {.name = "cpu-ranks",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "what the ranks of one host are on the CPU; on GPUs and several hosts processes",
+       .commands = kRanked,
+       .standard = "thread",
+       .choices = {"thread", "process"}},
+      {.name = "nnodes",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "hosts that the ranks are dealt out to; braid is started on each, with the same "
+               "options",
+       .commands = kRanked,
+       .standard = "1",
+       .minimum = 1,
+       .maximum = 1024},
+      {.name = "node-rank",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "which of the --nnodes this is; 0 runs the command",
+       .commands = kRanked,
+       .standard = "0",
+       .minimum = 0,
+       .maximum = 1023},
+      {.name = "dist-init-addr",
+       .group = group,
+       .help = "where the ranks of several hosts meet, on the host of rank 0",
+       .commands = kRanked,
+       .value_name = "HOST:PORT"},
   };
 }
 

@@ -99,7 +99,8 @@ class Bench {
     } else {
       world_ = std::make_unique<engine::LocalWorld>(
           layout,
-          std::chrono::milliseconds(static_cast<int64_t>(setting_.backend.step_timeout * 1000)));
+          std::chrono::milliseconds(static_cast<int64_t>(setting_.backend.step_timeout * 1000)),
+          setting_.link);
       for (int32_t rank = 0; rank < layout.world; ++rank) {
         backends_.push_back(TRY(engine::make_cpu_backend(world_->communicators_of(rank))));
       }

@@ -1,9 +1,11 @@
 // braid bench layer, in parts: what is run, and how its results are told.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/json_fwd.h"
+#include "base/link_speed.h"
 #include "cli/commands.h"
 #include "engine/layer_check.h"
 #include "engine/layer_timing.h"
@@ -28,18 +30,12 @@ struct LayerSetting {
   std::string dump;   // folder; empty: none
   int64_t rounds = 30;
   uint64_t seed = 0;
+  std::optional<LinkSpeed> link;   // emulated on the CPU
   engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
   int32_t fault_rank = -1;
 };
 
 Result<LayerSetting> read_layer_setting(const Context& context);
-
-// "kill:1:5:12": kind (kill, hang, skip), rank, step, op.
-struct FaultRequest {
-  flow::Fault fault;
-  int32_t rank = -1;
-};
-Result<FaultRequest> parse_fault(std::string_view text);
 
 // "1, 8,128": positive numbers.
 Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_view text);

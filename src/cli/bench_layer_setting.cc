@@ -1,31 +1,11 @@
-#include <charconv>
-
 #include "cli/bench_layer.h"
 #include "cli/explain.h"
 #include "cli/rank_setting.h"
+#include "cli/words.h"
 #include "model/model_weights.h"
 
 namespace braid::cli {
 namespace {
-
-Result<int64_t> parse_number(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (code != std::errc() || end != text.data() + text.size()) {
-    return Error(ErrorKind::usage, "not a whole number").with("text", text);
-  }
-  return number;
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
 
 // The part behind "zipf:", which the options table has checked.
 double zipf_exponent(const std::string& routing) {
@@ -51,28 +31,6 @@ Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_v
     counts.push_back(static_cast<int32_t>(*number));
   }
   return counts;
-}
-
-Result<FaultRequest> parse_fault(std::string_view text) {
-  const auto parts = split(text, ':');
-  const Error wrong = Error(ErrorKind::usage, "a fault is KIND:RANK:STEP:OP")
-                          .with("--inject-fault", text)
-                          .remedy("KIND is kill, hang or skip; the others are numbers.");
-  if (parts.size() != 4) return wrong;
-  FaultRequest request;
-  if (parts[0] == "kill") request.fault.kind = flow::FaultKind::kill;
-  if (parts[0] == "hang") request.fault.kind = flow::FaultKind::hang;
-  if (parts[0] == "skip") request.fault.kind = flow::FaultKind::skip;
-  const auto rank = parse_number(parts[1]);
-  const auto step = parse_number(parts[2]);
-  const auto op = parse_number(parts[3]);
-  const bool right =
-      request.fault.kind != flow::FaultKind::none && rank.ok() && step.ok() && op.ok();
-  if (!right) return wrong;
-  request.rank = static_cast<int32_t>(*rank);
-  request.fault.step = *step;
-  request.fault.op = static_cast<int32_t>(*op);
-  return request;
 }
 
 Result<LayerSetting> read_layer_setting(const Context& context) {
@@ -109,6 +67,7 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
   setting.backend.step_timeout = static_cast<double>(step_timeout_of(options).count());
+  setting.link = TRY(link_of(options));
   if (options.has("inject-fault")) {
     const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
     setting.backend.fault = request.fault;

@@ -53,13 +53,14 @@ std::string describe_quantization(const model::QuantScheme& scheme, Format dtype
 
 // What every rank holds, and what its ranks do together.
 std::vector<std::string> describe_layout(const model::ModelConfig& config,
-                                         const layout::Layout& layout, bool cuda) {
+                                         const layout::Layout& layout, bool cuda,
+                                         const std::string& ranks) {
   if (layout.world == 1) {
     return {fmt::format("one rank on {}: every tensor whole, no collectives",
                         cuda ? "a GPU" : "the CPU")};
   }
   const layout::Shards shards(model::layout_sizes(config), layout, 0);
-  std::vector<std::string> lines = {layout.to_string() + ", threads of one process"};
+  std::vector<std::string> lines = {layout.to_string() + ", " + ranks};
   std::string heads = fmt::format("attention heads a rank: {}", shards.heads().count);
   if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention)) {
     heads += fmt::format("; of keys and values: {}", shards.kv_heads().count);
@@ -90,6 +91,14 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
       "summed in the order of the ranks: the same bits in every run, other roundings than on one "
       "rank");
   return lines;
+}
+
+std::string describe_link(const LinkSpeed& link, const layout::Layout& layout) {
+  if (layout.world == 1) return "no link is emulated: one rank sends nothing";
+  return fmt::format(
+      "emulated: one link a rank of {} a message; collectives last as long as a "
+      "ring over such links",
+      link.to_string());
 }
 
 // The ops of one layer on one lane, equal neighbours counted, each behind what it waits for.
@@ -139,7 +148,7 @@ std::string explain_options(const ParsedOptions& options) {
 }
 
 std::string explain_model(const model::ModelConfig& config, const engine::EngineOptions& engine,
-                          const ParsedOptions& options) {
+                          const ParsedOptions& options, const std::string& ranks) {
   const auto moe_layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true);
   const model::ModelOptions& model = engine.worker.model;
   const bool automatic = options.text("dtype") == "auto";
@@ -158,7 +167,8 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
       automatic ? (cuda ? " (auto: bfloat16 on GPUs)" : " (auto: float32 on the CPU)") : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  for (const std::string& said : describe_layout(config, model.layout, cuda)) line(said);
+  for (const std::string& said : describe_layout(config, model.layout, cuda, ranks)) line(said);
+  if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
   text += "kernels\n";
   line(cuda ? "GPU kernels, run one by one: whole models are not captured as graphs"
             : "CPU kernels, the only ones there are for this device");

@@ -8,7 +8,6 @@ namespace braid::engine {
 namespace {
 
 using model::testing::source_path;
-using model::testing::TempFolder;
 
 const std::vector<ChatMessage> kHello = {{"user", "Hello"}};
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/memory_budget.h"
+#include "engine/process_ranks.h"
 
 namespace braid::engine {
 namespace {
@@ -27,16 +28,18 @@ Status check_sampling(const SamplingParams& sampling) {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
-                                               EngineOptions options) {
+                                               EngineOptions options, comm::ControlPlane* control) {
   options = TRY(resolve(config, options));
   if (options.num_blocks == 0) {
+    BRAID_CHECK(control == nullptr, "(processes agree on KV blocks)");
     const MemoryBudget budget =
         TRY(plan_memory(config, options, TRY(memory_of_ranks(options.worker))));
     TRY(budget.check());
     options.num_blocks = budget.num_blocks;
     options = TRY(resolve(config, options));
   }
-  auto ranks = TRY(Ranks::create(config, options.worker));
+  auto ranks = TRY(control == nullptr ? Ranks::create(config, options.worker)
+                                      : ProcessRanks::create(config, options.worker, *control));
   return std::unique_ptr<Engine>(new Engine(options, std::move(ranks)));
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 
+#include "base/link_speed.h"
 #include "engine/backend.h"
 #include "engine/schedules.h"
 #include "model/config.h"
@@ -19,6 +21,7 @@ struct WorkerOptions {
   int32_t fault_rank = 0;
   // How long a rank may wait for another one.
   std::chrono::milliseconds step_timeout = std::chrono::seconds(300);
+  std::optional<LinkSpeed> link;  // that collectives take as long as; none: as fast as they are
 };
 
 struct EngineOptions {

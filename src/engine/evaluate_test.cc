@@ -11,7 +11,6 @@ namespace {
 
 using model::StorageType;
 using model::testing::golden_folder;
-using model::testing::TempFolder;
 using model::testing::view_of;
 
 model::ModelConfig mixtral() { return model::load_config(golden_folder("mixtral")).value(); }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "comm/local/local_group.h"
@@ -12,8 +13,10 @@ namespace braid::engine {
 
 class LocalWorld {
  public:
-  // A rank that comes `timeout` later than another to a collective fails it.
-  LocalWorld(const layout::Layout& layout, std::chrono::milliseconds timeout);
+  // A rank that comes `timeout` later than another to a collective fails it. With `link` each rank
+  // has one such link to the others, which all its communicators share.
+  LocalWorld(const layout::Layout& layout, std::chrono::milliseconds timeout,
+             const std::optional<LinkSpeed>& link = {});
 
   // The ends of one rank, by the communicators' ids in the layout.
   std::vector<comm::Communicator*> communicators_of(int32_t rank) const;
@@ -24,6 +27,7 @@ class LocalWorld {
     std::vector<std::unique_ptr<comm::LocalGroup>> groups;
     std::vector<comm::Communicator*> of_rank;
   };
+  std::vector<std::unique_ptr<comm::EmulatedLink>> links_;  // of the ranks; empty: none
   std::vector<Groups> communicators_;
 };
 

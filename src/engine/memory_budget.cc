@@ -142,8 +142,12 @@ std::optional<int64_t> parse_available(std::string_view meminfo) {
 }
 
 Result<MemoryShare> memory_of_ranks(const WorkerOptions& options) {
-  if (options.device == DeviceKind::cuda) return MemoryShare{TRY(free_gpu_memory(0)), 1};
-  return MemoryShare{available_memory(), options.model.layout.world};
+  return memory_of_ranks(options, options.model.layout.world, 0);
+}
+
+Result<MemoryShare> memory_of_ranks(const WorkerOptions& options, int32_t here, int32_t gpu) {
+  if (options.device == DeviceKind::cuda) return MemoryShare{TRY(free_gpu_memory(gpu)), 1};
+  return MemoryShare{available_memory(), here};
 }
 
 int64_t available_memory() {

@@ -28,7 +28,9 @@ Result<std::unique_ptr<Ranks>> Ranks::create(const model::ModelConfig& config,
 }
 
 ThreadRanks::ThreadRanks(const WorkerOptions& options)
-    : Ranks(options.model.layout), alone_(-1, 0, 1), world_(layout_, options.step_timeout) {}
+    : Ranks(options.model.layout),
+      alone_(-1, 0, 1),
+      world_(layout_, options.step_timeout, options.link) {}
 
 Status ThreadRanks::create_workers(const model::ModelConfig& config, const WorkerOptions& options) {
   for (int32_t rank = 0; rank < size(); ++rank) {

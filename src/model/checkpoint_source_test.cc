@@ -10,7 +10,6 @@
 namespace braid::model {
 namespace {
 
-using testing::TempFolder;
 using testing::text_of;
 
 CheckpointSource open(const std::string& folder, SourceOptions options = {}) {

@@ -5,7 +5,6 @@
 namespace braid::model {
 namespace {
 
-using testing::TempFolder;
 using testing::text_of;
 
 const std::vector<float> kValues = {1.0f, 2.0f};

@@ -7,7 +7,6 @@
 namespace braid::model {
 namespace {
 
-using testing::TempFolder;
 using testing::text_of;
 
 ModelConfig golden(std::string_view name, std::string_view override_json = {}) {

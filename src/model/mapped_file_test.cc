@@ -12,7 +12,7 @@ namespace {
 using testing::text_of;
 
 TEST(MappedFileTest, MovesWithoutMovingTheBytes) {
-  const testing::TempFolder folder;
+  const TempFolder folder;
   folder.write("a", "hello");
   folder.write("b", "world!");
   MappedFile a = *MappedFile::open(folder.file("a"));
@@ -27,7 +27,7 @@ TEST(MappedFileTest, MovesWithoutMovingTheBytes) {
 }
 
 TEST(MappedFileTest, RefusesWhatIsNoFileWithContent) {
-  const testing::TempFolder folder;
+  const TempFolder folder;
   folder.write("empty", "");
   EXPECT_EQ(text_of(MappedFile::open(folder.file("absent"))),
             "cannot open file (path = " + folder.file("absent") +

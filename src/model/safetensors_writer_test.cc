@@ -9,7 +9,7 @@ namespace {
 using testing::text_of;
 
 TEST(SafetensorsWriterTest, WhatIsWrittenIsReadBack) {
-  const testing::TempFolder folder;
+  const TempFolder folder;
   const std::vector<uint8_t> bytes = {1, 2, 3};
   const std::vector<float> values = {0.5f, -1.0f, 2.0f, 4.0f};
   const std::vector<int64_t> ids = {1, -2};
@@ -37,7 +37,7 @@ TEST(SafetensorsWriterTest, WhatIsWrittenIsReadBack) {
 }
 
 TEST(SafetensorsWriterTest, ReplacesAFileAndLeavesNothingElse) {
-  const testing::TempFolder folder;
+  const TempFolder folder;
   folder.write("out.safetensors", "old content");
   const std::vector<float> one = {1.0f};
   const std::vector<TensorView> tensors = {testing::view_of("w", StorageType::f32, {}, one)};
@@ -48,7 +48,7 @@ TEST(SafetensorsWriterTest, ReplacesAFileAndLeavesNothingElse) {
 }
 
 TEST(SafetensorsWriterTest, RefusesWhatCouldNotBeReadBack) {
-  const testing::TempFolder folder;
+  const TempFolder folder;
   const std::vector<float> two = {1.0f, 2.0f};
   const TensorView tensor = testing::view_of("w", StorageType::f32, {2}, two);
   const std::string path = folder.file("out.safetensors");

@@ -5,14 +5,13 @@
 
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/json.h"
+#include "base/temp_folder.h"
 #include "model/safetensors.h"
 
 namespace braid::model::testing {
@@ -24,29 +23,6 @@ inline std::string source_path(std::string_view path) {
 inline std::string golden_folder(std::string_view name) {
   return source_path("tests/goldens/" + std::string(name));
 }
-
-// A folder of its own for the running test, removed at its end.
-class TempFolder {
- public:
-  TempFolder() {
-    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
-    path_ = ::testing::TempDir() + "braid_" + test->test_suite_name() + "_" + test->name();
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-
-  const std::string& path() const { return path_; }
-  std::string file(std::string_view name) const { return path_ + "/" + std::string(name); }
-  void write(std::string_view name, std::string_view content) const {
-    std::ofstream(file(name), std::ios::binary) << content;
-  }
-
- private:
-  std::string path_;
-};
 
 // A safetensors file of this header text, and data of `data_bytes` counted up from 0.
 inline std::string safetensors_text(std::string_view header, size_t data_bytes) {

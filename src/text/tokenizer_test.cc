@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "base/json.h"
-#include "text/model_dir_test_util.h"
+#include "base/temp_folder.h"
 
 namespace braid::text {
 namespace {
@@ -161,7 +161,7 @@ TEST(TokenizerTest, RefusesWhatIsNoTokenizer) {
 }
 
 TEST(TokenizerTest, LoadsAFolderAndFollowsItsConfiguration) {
-  const ModelDir dir;
+  const TempFolder dir;
   dir.write("tokenizer.json", small().dump());
   EXPECT_EQ(*Tokenizer::load(dir.path())->encode("ab", true), Ids{3});
   dir.write("tokenizer_config.json", R"({"bos_token": "<s>", "add_bos_token": true})");
@@ -169,7 +169,7 @@ TEST(TokenizerTest, LoadsAFolderAndFollowsItsConfiguration) {
 }
 
 TEST(TokenizerTest, LoadingNamesTheFileAtFault) {
-  const ModelDir dir;
+  const TempFolder dir;
   const auto error = [&] { return Tokenizer::load(dir.path()).status().to_string(); };
   EXPECT_EQ(Tokenizer::load(dir.path()).error().kind(), ErrorKind::not_found);
   EXPECT_NE(error().find("no tokenizer.json (folder = " + dir.path()), std::string::npos)

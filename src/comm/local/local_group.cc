@@ -3,19 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/float16.h"
+#include "comm/row_sums.h"
 
 namespace braid::comm {
-namespace {
-
-bool can_sum(Format format) { return format == Format::f32 || format == Format::bf16; }
-
-Error cannot_sum(Format format) {
-  return Error(ErrorKind::unsupported, "threads sum rows of f32 and bf16 only")
-      .with("format", name_of(format));
-}
-
-}  // namespace
 
 class LocalGroup::Member final : public Communicator {
  public:
@@ -42,8 +32,13 @@ class LocalGroup::Member final : public Communicator {
   size_t index_;
 };
 
-LocalGroup::LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout)
-    : ranks_(std::move(ranks)), timeout_(timeout), posted_(ranks_.size()) {
+LocalGroup::LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout,
+                       std::vector<EmulatedLink*> links)
+    : ranks_(std::move(ranks)),
+      timeout_(timeout),
+      links_(std::move(links)),
+      posted_(ranks_.size()) {
+  BRAID_CHECK(links_.empty() || links_.size() == size(), "({} links)", links_.size());
   for (size_t index = 0; index < size(); ++index) {
     members_.push_back(std::make_unique<Member>(*this, index));
   }
@@ -56,39 +51,40 @@ Communicator& LocalGroup::member(int32_t index) { return *members_[static_cast<s
 Status LocalGroup::all_reduce(size_t index, const Rows& in, const Rows& out) {
   BRAID_CHECK(in.rows == out.rows && in.cols == out.cols && in.format == out.format,
               "([{}, {}] into [{}, {}])", in.rows, in.cols, out.rows, out.cols);
-  if (!can_sum(in.format)) return cannot_sum(in.format);
   const Gather rows{in, out};
-  TRY(meet(index, {Kind::all_reduce, {&rows, 1}, {}}));
+  const Call call{CallKind::all_reduce, {&rows, 1}, {}};
+  TRY(check_format(call));
+  TRY(meet(index, call));
   sum_columns(index);
-  part();
+  part(index);
   return {};
 }
 
 Status LocalGroup::all_gather_v(size_t index, std::span<const Gather> buffers,
                                 std::span<const int32_t> counts) {
-  const Call call{Kind::all_gather_v, buffers, counts};
-  if (const Status room = check_room(index, call); !room.ok()) {
+  const Call call{CallKind::all_gather_v, buffers, counts};
+  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
   TRY(meet(index, call));
   fetch_rows(index);
-  part();
+  part(index);
   return {};
 }
 
 Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& out,
                                     std::span<const int32_t> counts) {
-  if (!can_sum(in.format)) return cannot_sum(in.format);
   const Gather rows{in, out};
-  const Call call{Kind::reduce_scatter_v, {&rows, 1}, counts};
-  if (const Status room = check_room(index, call); !room.ok()) {
+  const Call call{CallKind::reduce_scatter_v, {&rows, 1}, counts};
+  TRY(check_format(call));
+  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
   TRY(meet(index, call));
   sum_rows(index);
-  part();
+  part(index);
   return {};
 }
 
@@ -102,6 +98,7 @@ Status LocalGroup::meet(size_t index, const Call& call) {
     arrived_ = 0;
     for (Posted& posted : posted_) posted.here = false;
     if (failure_.ok()) ++meetings_;
+    if (!links_.empty()) met_at_ = EmulatedLink::Clock::now();
     changed_.notify_all();
     return failure_;
   }
@@ -116,8 +113,33 @@ Status LocalGroup::meet(size_t index, const Call& call) {
   return failure_;
 }
 
+// What this member's link carries for the collective.
+LinkLoad LocalGroup::load_of(size_t index) const {
+  const Call& call = posted_[index].call;
+  LinkLoad load;
+  for (const Gather& buffer : call.buffers) {
+    const double row_bytes = static_cast<double>(buffer.in.cols * bytes_of(buffer.in.format));
+    const LinkLoad more = call.kind == CallKind::all_reduce
+                              ? load_of_all_reduce(static_cast<double>(buffer.in.rows) * row_bytes,
+                                                   static_cast<int64_t>(size()))
+                              : load_of_rows(call.counts, static_cast<int64_t>(index), row_bytes);
+    load.bytes += more.bytes;
+    load.messages = more.messages;  // the buffers travel together
+  }
+  return load;
+}
+
+// From the meeting on, so that what the member has done since counts as part of the way.
+void LocalGroup::wait_for_link(size_t index) {
+  wait_exactly();
+  const auto end = links_[index]->book(met_at_, load_of(index));
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, end, [this] { return !failure_.ok(); });
+}
+
 // Waits until all members have done their share. No member can fail in between.
-void LocalGroup::part() {
+void LocalGroup::part(size_t index) {
+  if (!links_.empty()) wait_for_link(index);
   std::unique_lock lock(mutex_);
   if (++parted_ == size()) {
     parted_ = 0;
@@ -127,46 +149,6 @@ void LocalGroup::part() {
   }
   changed_.wait(lock, [this, before = partings_] { return partings_ != before; });
 }
-
-namespace {
-
-// Sums of columns [first_col, first_col + cols) of `ins`, in their order.
-template <typename T>
-class RowSums {
- public:
-  RowSums(std::vector<Rows> ins, int64_t first_col, int64_t cols)
-      : ins_(std::move(ins)), first_(first_col), sums_(static_cast<size_t>(cols)) {}
-
-  void add(int64_t row) {
-    std::fill(sums_.begin(), sums_.end(), -0.0f);  // −0 + x is x, whatever the sign of x
-    for (const Rows& rows : ins_) {
-      const T* in = at(rows, row);
-      for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += to_float(in[i]);
-    }
-  }
-  void write(const Rows& rows, int64_t row) const {
-    T* out = at(rows, row);
-    for (size_t i = 0; i < sums_.size(); ++i) out[i] = from_float<T>(sums_[i]);
-  }
-
- private:
-  T* at(const Rows& rows, int64_t row) const {
-    return reinterpret_cast<T*>(rows.data + row * rows.stride) + first_;
-  }
-
-  std::vector<Rows> ins_;
-  int64_t first_;
-  std::vector<float> sums_;
-};
-
-// Calls visit(T()) with the type of a format that can be summed.
-template <typename Visit>
-void with_type(Format format, Visit visit) {
-  if (format == Format::f32) return visit(float{});
-  visit(bf16{});
-}
-
-}  // namespace
 
 // The `buffer`-th buffer that each member gives.
 std::vector<Rows> LocalGroup::ins_of(size_t buffer) const {
@@ -229,46 +211,11 @@ bool LocalGroup::alike(const Call& a, const Call& b) {
                     one_shape);
 }
 
-// "[3, 8] f32", or with the members' counts as rows: "[1 + 0 + 2, 8] f32, [1 + 0 + 2, 2] i32".
-std::string LocalGroup::text_of(const Call& call) {
-  std::vector<std::string> texts;
-  for (const Gather& buffer : call.buffers) {
-    const std::string rows = call.counts.empty() ? fmt::format("{}", buffer.in.rows)
-                                                 : fmt::format("{}", fmt::join(call.counts, " + "));
-    texts.push_back(fmt::format("[{}, {}] {}", rows, buffer.in.cols, name_of(buffer.in.format)));
-  }
-  const std::string_view verb = call.kind == Kind::all_reduce     ? ""
-                                : call.kind == Kind::all_gather_v ? "gather "
-                                                                  : "reduce and scatter ";
-  return fmt::format("{}{}", verb, fmt::join(texts, ", "));
-}
-
-// Whether a member's buffers hold what the counts say, and are of one shape each.
-Status LocalGroup::check_room(size_t index, const Call& call) const {
-  bool fits = call.counts.size() == size() &&
-              std::all_of(call.counts.begin(), call.counts.end(), [](int32_t n) { return n >= 0; });
-  for (const Gather& buffer : call.buffers) {
-    if (!fits) break;
-    const Rows& own = call.kind == Kind::all_gather_v ? buffer.in : buffer.out;
-    const Rows& all = call.kind == Kind::all_gather_v ? buffer.out : buffer.in;
-    fits = own.cols == all.cols && own.format == all.format && own.rows >= call.counts[index] &&
-           all.rows >= total_of(call.counts);
-  }
-  if (fits) return {};
-  return Error(ErrorKind::fault, "a rank's rows are not those that a collective's counts say")
-      .with("rank", ranks_[index])
-      .with("ranks", size())
-      .with("rows", text_of(call));
-}
-
 Status LocalGroup::check_alike() const {
   for (size_t index = 1; index < size(); ++index) {
     if (alike(posted_[0].call, posted_[index].call)) continue;
-    return Error(ErrorKind::fault, "ranks meet in a collective with different rows")
-        .with("rank", ranks_[0])
-        .with("rows", text_of(posted_[0].call))
-        .with("other rank", ranks_[index])
-        .with("its rows", text_of(posted_[index].call));
+    return not_alike(ranks_[0], text_of(posted_[0].call), ranks_[index],
+                     text_of(posted_[index].call));
   }
   return {};
 }

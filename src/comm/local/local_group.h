@@ -5,21 +5,24 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
-#include "comm/comm.h"
+#include "comm/call.h"
+#include "comm/local/emulated_link.h"
 
 namespace braid::comm {
 
 // Deterministic: every element is summed in float32 in the order of the members. In an all_reduce
 // the members compute a part of the columns each, and write it to all; in the collectives with
-// counts each fetches from all others what it is to have.
+// counts each fetches from all others what it is to have. With emulated links every collective
+// lasts until the slowest member's link has carried what a ring would send; its thread sleeps.
 class LocalGroup {
  public:
   // `ranks`: the members by their numbers in the world, for messages. A member that comes
-  // `timeout` later than another fails the group.
-  LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout);
+  // `timeout` later than another fails the group. `links`: the members', which outlive the group;
+  // none: nothing is emulated.
+  LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds timeout,
+             std::vector<EmulatedLink*> links = {});
   LocalGroup(const LocalGroup&) = delete;
   LocalGroup& operator=(const LocalGroup&) = delete;
   ~LocalGroup();
@@ -29,15 +32,8 @@ class LocalGroup {
 
  private:
   class Member;
-  enum class Kind { all_reduce, all_gather_v, reduce_scatter_v };
-  // What a member came with. The spans are the caller's: they live until it parts.
-  struct Call {
-    Kind kind = Kind::all_reduce;
-    std::span<const Gather> buffers;
-    std::span<const int32_t> counts;  // none for an all_reduce
-  };
   struct Posted {
-    Call call;
+    Call call;          // its spans live until the member parts
     bool here = false;  // has come to the meeting that is being waited for
   };
 
@@ -48,14 +44,14 @@ class LocalGroup {
   Status reduce_scatter_v(size_t index, const Rows& in, const Rows& out,
                           std::span<const int32_t> counts);
   Status meet(size_t index, const Call& call);
-  void part();
+  void part(size_t index);
+  LinkLoad load_of(size_t index) const;
+  void wait_for_link(size_t index);
   std::vector<Rows> ins_of(size_t buffer) const;
   void sum_columns(size_t index) const;
   void fetch_rows(size_t index) const;
   void sum_rows(size_t index) const;
   static bool alike(const Call& a, const Call& b);
-  static std::string text_of(const Call& call);
-  Status check_room(size_t index, const Call& call) const;
   Status check_alike() const;
   Error late(size_t waiting) const;
   void fail(const Error& why);
@@ -63,13 +59,15 @@ class LocalGroup {
 
   const std::vector<int32_t> ranks_;
   const std::chrono::milliseconds timeout_;
+  const std::vector<EmulatedLink*> links_;
   std::vector<std::unique_ptr<Member>> members_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  // Guarded by mutex_. Between meeting and parting the members read posted_ without it: nobody
-  // posts again before all have parted.
+  // Guarded by mutex_. Between meeting and parting the members read posted_ and met_at_ without it:
+  // nobody posts again before all have parted.
   std::vector<Posted> posted_;
+  EmulatedLink::Clock::time_point met_at_;
   size_t arrived_ = 0;
   size_t parted_ = 0;
   int64_t meetings_ = 0;  // that all members came to

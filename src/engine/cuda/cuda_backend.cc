@@ -13,7 +13,7 @@ class CudaBackend final : public Backend {
                                                  comm::ControlPlane& control,
                                                  const BackendOptions& options) {
     std::unique_ptr<CudaBackend> backend(new CudaBackend(control));
-    backend->device_ = TRY(device::CudaDevice::open(control.rank()));
+    backend->device_ = TRY(device::CudaDevice::open(control.local_rank()));
     backend->executor_ = TRY(flow::CudaExecutor::create({
         .step_timeout = options.step_timeout,
         .delays = {},

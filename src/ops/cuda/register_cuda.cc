@@ -2,6 +2,7 @@
 
 #include "device/cuda/cuda_queue.h"
 #include "kernels/attention/cuda/attention.h"
+#include "kernels/attention/cuda/mla.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/rotary/cuda/rotary.h"
@@ -143,18 +144,38 @@ Status can_attend(const kernels::AttentionDesc& desc, std::span<const Type> type
       .remedy("Use --device cpu.");
 }
 
+kernels::cuda::PagedRows paged_rows(Args args) {
+  const Arg& table = args[3];
+  return {.rows = args[0].rows,
+          .sequences = pointer<const int32_t>(args[1]),
+          .positions = pointer<const int32_t>(args[2]),
+          .block_table = matrix<const int32_t>(table),
+          .num_sequences = table.rows,
+          .num_blocks = table.cols};
+}
+
 void launch_attention(const kernels::AttentionDesc& desc, Args args, Workspace workspace,
                       CudaQueue& queue) {
-  const Arg& table = args[3];
-  kernels::cuda::attention(desc,
-                           {.rows = args[0].rows,
-                            .sequences = pointer<const int32_t>(args[1]),
-                            .positions = pointer<const int32_t>(args[2]),
-                            .block_table = matrix<const int32_t>(table),
-                            .num_sequences = table.rows,
-                            .num_blocks = table.cols},
-                           matrix<const bf16>(args[0]), matrix<const bf16>(args[4]),
-                           matrix<bf16>(args[5]), workspace.data, queue.stream());
+  kernels::cuda::attention(desc, paged_rows(args), matrix<const bf16>(args[0]),
+                           matrix<const bf16>(args[4]), matrix<bf16>(args[5]), workspace.data,
+                           queue.stream());
+}
+
+Status can_attend_latents(const kernels::MlaDesc& desc, std::span<const Type> types) {
+  TRY(need_equal({types[0], types[4], types[5], types[6]}));
+  if (kernels::cuda::can_attend_latents(desc)) return {};
+  return Error(ErrorKind::unsupported, "the latents are wider than the GPU's attention takes")
+      .with("kv_lora_rank", desc.kv_lora_rank)
+      .with("qk_rope_head_dim", desc.rope_dim)
+      .remedy("Use --device cpu.");
+}
+
+void launch_mla(const kernels::MlaDesc& desc, Args args, Workspace, CudaQueue& queue) {
+  with_type(args[0].format, [&]<typename T>(T) {
+    kernels::cuda::mla_attention<T>(desc, paged_rows(args), matrix<const T>(args[0]),
+                                    matrix<const T>(args[4]), matrix<const T>(args[5]),
+                                    matrix<T>(args[6]), queue.stream());
+  });
 }
 
 void register_attention(flow::LauncherTable& table) {
@@ -167,14 +188,7 @@ void register_attention(flow::LauncherTable& table) {
                                      },
                                  .launch = launch_attention});
   using Mla = kernels::MlaDesc;
-  table.add<Mla>(Launcher<Mla>{
-      .can_implement = [](const Mla& desc, std::span<const Type>) -> Status {
-        return Error(ErrorKind::unsupported, "there is no latent attention on the GPU")
-            .with("kv_lora_rank", desc.kv_lora_rank)
-            .with("num_heads", desc.num_heads)
-            .remedy("Use --device cpu for models with multi-head latent attention.");
-      },
-      .launch = [](const Mla&, Args, Workspace, CudaQueue&) {}});
+  table.add<Mla>(Launcher<Mla>{.can_implement = can_attend_latents, .launch = launch_mla});
 }
 
 void launch_route(const kernels::RouteDesc& desc, Args args, Workspace, CudaQueue& queue) {

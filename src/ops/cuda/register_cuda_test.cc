@@ -161,6 +161,21 @@ class AllKinds {
                              .page_size = kPageSize,
                              .scale = 0.2f};
     keep(b, "attended", ops::attention(b, b.columns(qkv, 0, kQ), cache, paged, desc));
+    latents(b, paged);
+  }
+
+  void latents(Builder& b, const PagedRows& paged) {
+    const MlaDesc desc{.num_heads = 2,
+                       .kv_lora_rank = 32,
+                       .nope_dim = 24,
+                       .rope_dim = 16,
+                       .v_head_dim = 20,
+                       .page_size = kPageSize,
+                       .scale = 0.3f};
+    const Value q = noise(b, "latent q", Format::bf16, kRows, 2 * (24 + 16));
+    const Value cache = noise(b, "latent cache", Format::bf16, 12 * kPageSize, 32 + 16);
+    const Value kv_b = noise(b, "kv_b", Format::bf16, 2 * (24 + 20), 32);
+    keep(b, "attended latents", mla_attention(b, q, cache, kv_b, paged, desc));
   }
 
   void experts(Builder& b) {
@@ -296,10 +311,14 @@ TEST(RegisterCudaTest, AttentionIsRefusedWithTheValuesThatItCannotDo) {
   EXPECT_EQ(of(128, Format::bf16), "");
   expect_refused(of(96, Format::bf16), "head_dim = 96");
   expect_refused(of(128, Format::f32), "format = f32");
-  const MlaDesc mla{
-      .num_heads = 2, .kv_lora_rank = 512, .nope_dim = 128, .rope_dim = 64, .v_head_dim = 128};
-  const Type any = type(Format::bf16, 3, 8), index = type(Format::i32, 3, 1);
-  expect_refused(refusal(mla, {any, index, index, index, any, any, any}), "no latent attention");
+  const auto latent = [](int32_t rank) {
+    const MlaDesc desc{
+        .num_heads = 2, .kv_lora_rank = rank, .nope_dim = 128, .rope_dim = 64, .v_head_dim = 128};
+    const Type any = type(Format::bf16, 3, 8), index = type(Format::i32, 3, 1);
+    return refusal(desc, {any, index, index, index, any, any, any});
+  };
+  EXPECT_EQ(latent(512), "");
+  expect_refused(latent(1024), "kv_lora_rank = 1024");
 }
 
 TEST(RegisterCudaTest, SizesAndFormatsThatNoKernelTakesAreRefused) {

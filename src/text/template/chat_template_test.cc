@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "text/model_dir_test_util.h"
+#include "base/temp_folder.h"
 
 namespace braid::text {
 namespace {
@@ -32,7 +32,7 @@ TEST(ChatTemplateTest, RendersTheBundledModelsChatsAsItsReference) {
 }
 
 TEST(ChatTemplateTest, TheFileGoesBeforeTheConfig) {
-  const ModelDir dir;
+  const TempFolder dir;
   dir.write("tokenizer_config.json", R"({"chat_template": "config", "bos_token": "<s>"})");
   EXPECT_EQ(*render_chat(*load_chat_template(dir.path()), {}), "config");
   dir.write("chat_template.jinja", "file {{ bos_token }}\n");
@@ -40,7 +40,7 @@ TEST(ChatTemplateTest, TheFileGoesBeforeTheConfig) {
 }
 
 TEST(ChatTemplateTest, ToolsChooseTheTemplateMadeForThem) {
-  const ModelDir dir;
+  const TempFolder dir;
   dir.write("tokenizer_config.json", R"({"chat_template": [
       {"name": "default", "template": "plain"}, {"name": "tool_use", "template": "{{ tools }}"}]})");
   const auto chat = load_chat_template(dir.path());
@@ -52,7 +52,7 @@ TEST(ChatTemplateTest, ToolsChooseTheTemplateMadeForThem) {
 }
 
 TEST(ChatTemplateTest, SpecialTokensAreTextsOrObjects) {
-  const ModelDir dir;
+  const TempFolder dir;
   dir.write("tokenizer_config.json", R"({"bos_token": {"content": "<b>", "lstrip": false},
       "eos_token": "<e>", "pad_token": null,
       "additional_special_tokens": ["<x>", {"content": "<y>"}]})");
@@ -68,7 +68,7 @@ TEST(ChatTemplateTest, SpecialTokensAreTextsOrObjects) {
 }
 
 TEST(ChatTemplateTest, NoTemplateIsNotFound) {
-  const ModelDir dir;
+  const TempFolder dir;
   for (const char* config : {"{}", R"({"chat_template": null})", R"({"chat_template": []})",
                              R"({"chat_template": [{"name": "rag", "template": "r"}]})"}) {
     dir.write("tokenizer_config.json", config);
@@ -81,7 +81,7 @@ TEST(ChatTemplateTest, NoTemplateIsNotFound) {
 }
 
 TEST(ChatTemplateTest, BrokenConfigsAreRefused) {
-  const ModelDir dir;
+  const TempFolder dir;
   for (const char* config : {"[]", "{", R"({"chat_template": 3})", R"({"chat_template": "{{"})",
                              R"({"unk_token": 3})", R"({"additional_special_tokens": [3]})"}) {
     dir.write("tokenizer_config.json", config);
