@@ -60,6 +60,7 @@ TEST(CliRanksTest, ExplainPrintsTheLayout) {
        {"4 ranks: attention tp 4; experts ep 2 x tp 2",
         "attention heads a rank: 1; of keys and values: 1", "each on 2 ranks",
         "experts a rank: 8; of their 64 columns: 32, stored as 32", "all lines: 4 ranks",
+        "tokens of the vocabulary a rank: 128, stored as 128",
         "chunk_collectives: 2 chunks (asked for 2: 256 rows in chunks of 128, 6 reductions)"}) {
     EXPECT_NE(ran.err.find(line), std::string::npos) << line << "\n" << ran.err;
   }
@@ -104,12 +105,14 @@ TEST(CliRanksTest, VerifyProvesRanksJointlyAndRunsThem) {
 }
 
 TEST(CliRanksTest, VerifyProvesGroupsOfRanks) {
-  const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", "2",
-                             "--chunked-prefill-size", "64", "--max-running-requests", "4",
-                             "--delays", "2", "--quiet", "--json"});
-  ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
-  EXPECT_EQ(ran.json()["equal_runs"], 2);
-  EXPECT_EQ(ran.json()["findings"].size(), 0u);
+  for (const char* dp : {"2", "4"}) {
+    const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--tp", "2", "--dp", dp,
+                               "--chunked-prefill-size", "64", "--max-running-requests", "4",
+                               "--delays", "2", "--quiet", "--json"});
+    ASSERT_EQ(ran.code, 0) << ran.err << ran.out;
+    EXPECT_EQ(ran.json()["equal_runs"], 2);
+    EXPECT_EQ(ran.json()["findings"].size(), 0u);
+  }
 }
 
 TEST(CliRanksTest, ExplainTellsOfGroups) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "support/models.h"
 #include "support/tap.h"
@@ -149,6 +150,22 @@ TEST_P(GoldenTest, GroupsOfRanksMatchTheReference) {
     SCOPED_TRACE(fmt::format("dp {} tp {} ep {}", dp, tp, ep));
     for (const int32_t others : {0, dp - 1}) {
       expect_reference(GetParam(), {.tp = tp, .ep = ep, .dp = dp}, others);
+    }
+  }
+}
+
+// Eight ranks, of which the last group idles and the others have rows of their own. BRAID_LONG:
+// with every way to spread the experts.
+TEST_P(GoldenTest, EightRanksMatchTheReference) {
+  const model::ModelConfig config = model::load_config(golden_folder(GetParam())).value();
+  const bool all = std::getenv("BRAID_LONG") != nullptr;
+  for (const auto& [dp, tp] : {std::pair{8, 1}, {4, 2}, {2, 4}}) {
+    for (const int32_t ep : {8, 4, 2, 1}) {
+      const layout::LayoutOptions layout{.tp = tp, .ep = ep, .dp = dp};
+      if (!layout::make_layout(model::layout_sizes(config), layout).ok()) continue;
+      if (!all && ep != dp) continue;
+      SCOPED_TRACE(fmt::format("dp {} tp {} ep {}", dp, tp, ep));
+      expect_reference(GetParam(), layout, dp - 2);
     }
   }
 }

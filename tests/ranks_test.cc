@@ -2,9 +2,11 @@
 // compute what one rank computes.
 #include <gtest/gtest.h>
 
-#include <cmath>
+#include <algorithm>
 
+#include "kernels/gemm/cpu/gemm.h"
 #include "model/checkpoint_source.h"
+#include "model/dummy_source.h"
 #include "support/prompt.h"
 
 namespace braid::testing {
@@ -15,30 +17,56 @@ using layout::Share;
 
 constexpr int64_t kLayer = 1;  // has experts
 
-// The bundled model on ranks: widths that don't divide into multiples of 16.
+// A golden with more heads, and widths and a vocabulary that nothing divides: made-up weights.
+constexpr const char* kOddSizes =
+    R"({"num_attention_heads": 8, "intermediate_size": 101, "moe_intermediate_size": 43,
+        "vocab_size": 523})";
+
+// The bundled model on ranks: widths that don't divide into multiples of 16; on eight ranks, for
+// which it has too few heads, the odd one.
 class SpreadWeightsTest : public ::testing::TestWithParam<LayoutOptions> {
  protected:
-  SpreadWeightsTest()
-      : config_(model::load_config(fairytale_folder()).value()),
-        source_(model::Checkpoint::open(fairytale_folder()).value(), {}),
-        engine_(open_engine(fairytale_folder(), {.layout = GetParam(), .context_length = 32})) {}
+  SpreadWeightsTest() : engine_(open({.layout = GetParam(), .context_length = 32})) {
+    config_ = engine_->config();
+    if (is_odd()) {
+      source_ = std::make_unique<model::DummySource>();
+    } else {
+      source_ = std::make_unique<model::CheckpointSource>(
+          model::Checkpoint::open(fairytale_folder()).value(), model::QuantScheme());
+    }
+  }
 
-  // A tensor of the layer, [rows, cols].
+  static bool is_odd() { return GetParam().tp * GetParam().dp == 8; }
+  static std::unique_ptr<engine::Engine> open(const engine::EngineOptions& options) {
+    if (is_odd()) return open_dummy(golden_folder("glm4_moe"), options, kOddSizes);
+    return open_engine(fairytale_folder(), options);
+  }
+
+  static std::string in_layer(const std::string& name) {
+    return fmt::format("model.layers.{}.{}", kLayer, name);
+  }
+
+  // A tensor of the layer, [rows, cols]; or any tensor, by its whole name.
   std::vector<float> tensor(const std::string& name, int64_t rows, int64_t cols) {
+    return whole_tensor(in_layer(name), rows, cols);
+  }
+  std::vector<float> whole_tensor(const std::string& name, int64_t rows, int64_t cols) {
     std::vector<float> values(static_cast<size_t>(rows * cols));
     const std::vector<int64_t> shape = {rows, cols};
-    const Status read =
-        source_.read(fmt::format("model.layers.{}.{}", kLayer, name), shape, values);
+    const Status read = source_->read(name, shape, values);
     BRAID_CHECK(read.ok(), "{}", read.to_string());
     return values;
   }
 
-  // A rank's buffer of the layer.
+  // A rank's buffer of the layer; or any buffer.
   const float* buffer(int32_t rank, const std::string& name) {
+    return whole_buffer(rank, in_layer(name));
+  }
+  const float* whole_buffer(int32_t rank, const std::string& name) {
     engine::Worker& worker = engine_->ranks()[rank];
     const flow::Residents& residents = worker.model().residents();
     for (int32_t index = 0; index < residents.size(); ++index) {
-      if (residents[index].name == fmt::format("model.layers.{}.{}", kLayer, name)) {
+      if (residents[index].name == name) {
         columns_ = residents[index].cols;
         return reinterpret_cast<const float*>(worker.data(index));
       }
@@ -89,7 +117,7 @@ class SpreadWeightsTest : public ::testing::TestWithParam<LayoutOptions> {
   }
 
   model::ModelConfig config_;
-  model::CheckpointSource source_;
+  std::unique_ptr<model::TensorSource> source_;
   std::unique_ptr<engine::Engine> engine_;
   int64_t columns_ = 0;  // of the buffer that buffer() found
 };
@@ -124,7 +152,7 @@ TEST_P(SpreadWeightsTest, TheSharedExpertIsSplitOverAllRanks) {
     }
     columns += share.count;
   }
-  EXPECT_EQ(columns, width);
+  EXPECT_EQ(columns, GetParam().dp * width);  // each group has one
 }
 
 TEST_P(SpreadWeightsTest, HeadsComeWithTheirRowsAndColumns) {
@@ -148,25 +176,65 @@ TEST_P(SpreadWeightsTest, HeadsComeWithTheirRowsAndColumns) {
   }
 }
 
+TEST_P(SpreadWeightsTest, TheVocabularyIsSplitOverTp) {
+  const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
+  for (const char* name : {"model.embed_tokens.weight", "lm_head.weight"}) {
+    const std::vector<float> whole = whole_tensor(name, vocab, hidden);
+    int64_t next = 0;
+    for (int32_t rank = 0; rank < engine_->ranks().size(); ++rank) {
+      const Share here = shards(rank).vocabulary(vocab);
+      ASSERT_EQ(here.first, next % vocab);  // each group has all of it
+      const float* part = whole_buffer(rank, name);
+      EXPECT_TRUE(
+          std::equal(part, part + here.count * hidden, whole.begin() + here.first * hidden));
+      EXPECT_EQ(std::count(part + here.count * hidden, part + here.padded * hidden, 0.0f),
+                (here.padded - here.count) * hidden);
+      next += here.count;
+    }
+    EXPECT_EQ(next, GetParam().dp * vocab);
+  }
+}
+
+// Each logit is the product that one rank would compute of the same row, bit for bit.
+TEST_P(SpreadWeightsTest, LogitsHaveTheBitsOfTheWholeHead) {
+  const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
+  const std::vector<float> head = whole_tensor("lm_head.weight", vocab, hidden);
+  const std::vector<int32_t> prompt = {7, 500, 33, 2, static_cast<int32_t>(vocab) - 1};
+  engine::EngineOptions options = prompt_options(prompt.size());
+  options.layout = GetParam();
+  const auto engine = open(options);
+  for (const TokenRecord& record : run_prompt(*engine, prompt)) {
+    std::vector<float> logits(static_cast<size_t>(vocab));
+    kernels::cpu::gemm<float, float, float>({}, 1, vocab, hidden,
+                                            {record.hidden.back().data(), hidden},
+                                            {head.data(), hidden}, nullptr, {logits.data(), vocab});
+    EXPECT_TRUE(same_bytes(record.logits, logits));
+  }
+}
+
 TEST_P(SpreadWeightsTest, RanksTogetherComputeWhatOneComputes) {
   std::vector<int32_t> prompt;
-  for (int32_t i = 0; i < 70; ++i) prompt.push_back((i * 131 + 7) % 4000);
+  for (int32_t i = 0; i < 70; ++i) prompt.push_back((i * 131 + 7) % 520);
   const auto logits = [&](const LayoutOptions& layout) {
     engine::EngineOptions options = prompt_options(prompt.size());
     options.layout = layout;
-    return logits_of(run_prompt(*open_engine(fairytale_folder(), options), prompt));
+    return logits_of(run_prompt(*open(options), prompt));
   };
   EXPECT_LT(relative_error(logits(GetParam()), logits({})), 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, SpreadWeightsTest,
-                         ::testing::Values(LayoutOptions{.tp = 2}, LayoutOptions{.tp = 4},
-                                           LayoutOptions{.tp = 2, .ep = 2},
-                                           LayoutOptions{.tp = 4, .ep = 2},
-                                           LayoutOptions{.tp = 4, .ep = 4}),
-                         [](const auto& info) {
-                           return fmt::format("tp{}ep{}", info.param.tp, info.param.ep);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Layouts, SpreadWeightsTest,
+    ::testing::Values(LayoutOptions{.tp = 2}, LayoutOptions{.tp = 4},
+                      LayoutOptions{.tp = 2, .ep = 2}, LayoutOptions{.tp = 4, .ep = 2},
+                      LayoutOptions{.tp = 4, .ep = 4}, LayoutOptions{.tp = 8},
+                      LayoutOptions{.tp = 8, .ep = 4}, LayoutOptions{.tp = 8, .ep = 8},
+                      LayoutOptions{.tp = 4, .ep = 4, .dp = 2},
+                      LayoutOptions{.tp = 2, .ep = 8, .dp = 4},
+                      LayoutOptions{.tp = 1, .ep = 2, .dp = 8}),
+    [](const auto& info) {
+      return fmt::format("tp{}ep{}dp{}", info.param.tp, info.param.ep, info.param.dp);
+    });
 
 // Batches, both kinds of rows in a step, preemption: the ranks stay together.
 TEST(RanksServingTest, ABusyEngineGivesWhatEachRequestAloneGives) {

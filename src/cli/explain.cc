@@ -78,7 +78,13 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
                                 shards.experts().count, config.moe->expert_width, width.count,
                                 width.padded));
   }
-  lines.emplace_back("embedding, router and head are whole on every rank");
+  const layout::Share ids = shards.vocabulary(config.vocab_size);
+  lines.push_back(
+      ids.count == config.vocab_size
+          ? "embedding, head and router are whole on every rank"
+          : fmt::format("tokens of the vocabulary a rank: {}, stored as {}, in embedding "
+                        "and head; the router is whole on every rank",
+                        ids.count, ids.padded));
   const auto [dp, tp] = layout.attention.sizes;
   if (dp > 1) {
     lines.push_back(
@@ -86,7 +92,10 @@ std::vector<std::string> describe_layout(const model::ModelConfig& config,
                     "gathered, their sums scattered behind them",
                     dp));
   }
-  if (tp > 1) lines.push_back(fmt::format("2 all-reduces a layer over {} ranks", tp));
+  if (tp > 1) {
+    lines.push_back(fmt::format(
+        "2 all-reduces a layer over {} ranks, one for the embedding; logits are gathered", tp));
+  }
   lines.emplace_back(
       "summed in the order of the ranks: the same bits in every run, other roundings than on one "
       "rank");

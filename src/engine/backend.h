@@ -51,7 +51,7 @@ class Backend {
 Result<std::unique_ptr<Backend>> make_cpu_backend(
     std::span<comm::Communicator* const> communicators = {}, const BackendOptions& options = {});
 
-// GPU `control.rank()` as a rank of `layout`, whose communicators must hold all ranks.
+// GPU `control.rank()` as a rank of `layout`.
 // `unsupported` where braid is built without CUDA.
 Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
                                                    comm::ControlPlane& control,

@@ -104,9 +104,13 @@ TEST(GroupsTest, SizesArePartsOfTheEngines) {
 }
 
 TEST(GroupsTest, AnswersAreTheSameOnLanesAndWhoeverElseIsThere) {
-  for (const layout::LayoutOptions layout :
-       {layout::LayoutOptions{.dp = 2}, {.tp = 2, .dp = 2}, {.ep = 2, .dp = 4}}) {
+  for (const layout::LayoutOptions layout : {layout::LayoutOptions{.dp = 2},
+                                             {.tp = 2, .dp = 2},
+                                             {.ep = 2, .dp = 4},
+                                             {.dp = 8},
+                                             {.tp = 2, .ep = 4, .dp = 4}}) {
     EngineOptions options = small_options(layout);
+    options.max_running = std::max(options.max_running, layout.dp);
     options.worker.model.dtype = layout.tp > 1 ? Format::bf16 : Format::f32;
     const auto busy = dummy_engine(options);
     const Answers together = answers_of(*busy, kRequests);

@@ -92,11 +92,18 @@ std::vector<StepShape> representative_shapes(const RowCounts& most) {
 std::vector<std::vector<StepShape>> unequal_shapes(const RowCounts& most, int32_t dp) {
   std::vector<std::vector<StepShape>> steps;
   if (dp == 1) return steps;
-  const std::array<RowCounts, 3> rows = {{layers::kIdleRows, {0, most.prefill}, {most.decode, 0}}};
-  for (size_t turn = 0; turn < rows.size(); ++turn) {
+  // Of those that do the same, each has about half as many rows as the one before.
+  const auto rows_of = [&](int32_t sort, int32_t halvings) -> RowCounts {
+    const auto some = [&](int32_t rows) {
+      return layers::bucket_of(std::max(rows >> halvings, 1));
+    };
+    if (sort == 0) return layers::kIdleRows;
+    return sort == 1 ? RowCounts{0, some(most.prefill)} : RowCounts{some(most.decode), 0};
+  };
+  for (int32_t turn = 0; turn < 3; ++turn) {
     std::vector<StepShape>& of_groups = steps.emplace_back();
-    for (size_t group = 0; group < static_cast<size_t>(dp); ++group) {
-      of_groups.push_back({.own = rows[(group + turn) % rows.size()], .group = most});
+    for (int32_t group = 0; group < dp; ++group) {
+      of_groups.push_back({.own = rows_of((group + turn) % 3, group / 3), .group = most});
     }
   }
   return steps;

@@ -10,8 +10,8 @@ namespace braid::engine {
 // Every decode bucket, every prefill bucket, and mixtures of both, up to the largest step.
 std::vector<layers::StepShape> representative_shapes(const layers::RowCounts& most);
 
-// Steps with different rows on the groups of ranks along dp, one shape a group: one idle, one in
-// prefill, the others decoding, in turns. None where dp is 1.
+// Steps with different rows on the groups of ranks along dp, one shape a group: every third one
+// idle, in prefill or decoding, in turns, and fewer rows from group to group. None where dp is 1.
 std::vector<std::vector<layers::StepShape>> unequal_shapes(const layers::RowCounts& most,
                                                            int32_t dp);
 

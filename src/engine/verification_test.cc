@@ -61,8 +61,8 @@ TEST_P(StepCompilerTest, EveryRankHasItsStepAndAllAgree) {
   ASSERT_EQ(std::ssize(steps), GetParam().tp);
   const auto report = compiler_.check_joint(steps);
   ASSERT_TRUE(report.ok()) << report.status().to_string();
-  // Attention and MLP of each of three layers are reduced once.
-  EXPECT_EQ(report->collectives, GetParam().tp > 1 ? 6 : 0);
+  // Attention and MLP of each of three layers and the embedding are reduced once, logits gathered.
+  EXPECT_EQ(report->collectives, GetParam().tp > 1 ? 6 + 2 : 0);
 }
 
 TEST_P(StepCompilerTest, WorkersLaunchesAreOrdered) {
@@ -106,6 +106,63 @@ TEST(VerificationTest, UnequalShapesHaveEveryGroupIdleOnce) {
       idle += of_groups[group].own == layers::kIdleRows ? 1 : 0;
     }
     EXPECT_EQ(idle, 1);
+  }
+}
+
+TEST(VerificationTest, UnequalShapesOfManyGroupsDiffer) {
+  for (const auto& of_groups : unequal_shapes({32, 256}, 8)) {
+    std::vector<RowCounts> busy;
+    for (const StepShape& shape : of_groups) {
+      EXPECT_EQ(shape.group, (RowCounts{32, 256}));
+      EXPECT_EQ(shape.own.decode, layers::bucket_of(shape.own.decode));
+      EXPECT_LE(shape.own.prefill, 256);
+      if (shape.own != layers::kIdleRows) busy.push_back(shape.own);
+    }
+    EXPECT_GE(busy.size(), 5u);
+    std::sort(busy.begin(), busy.end());
+    EXPECT_EQ(std::adjacent_find(busy.begin(), busy.end()), busy.end());
+  }
+}
+
+// Eight ranks in groups that are idle, in prefill and decoding at once, each with other rows.
+TEST(StepCompilerGroupsTest, EightRanksWithDifferentRowsAgree) {
+  const auto config = model::load_config(model::testing::golden_folder("glm4_moe")).value();
+  for (const auto& [dp, tp, ep] : {std::tuple{8, 1, 0}, {4, 2, 0}, {4, 2, 2}, {2, 4, 4}}) {
+    WorkerOptions options;
+    options.model = {.max_rows = {16, 64}, .num_blocks = 64, .max_blocks = 8};
+    options.model.layout =
+        layout::make_layout(model::layout_sizes(config), {.tp = tp, .ep = ep, .dp = dp}).value();
+    options.passes.dual_stream = {.mode = passes::Switch::on};
+    const StepCompiler compiler(config, options);
+    for (const auto& of_groups : unequal_shapes(options.model.max_rows, dp)) {
+      const auto steps = compiler.compile(of_groups);
+      ASSERT_TRUE(steps.ok()) << steps.status().to_string();
+      const auto joint = compiler.check_joint(*steps);
+      ASSERT_TRUE(joint.ok()) << joint.status().to_string();
+      // Along dp there and back in two MoE layers; along tp two sums in three layers, the
+      // embedding's, and the logits.
+      EXPECT_EQ(joint->collectives, 2 * 2 * tp + (tp > 1 ? (2 * 3 + 2) * dp : 0));
+    }
+  }
+}
+
+// Two collectives of one rank change places: it would wait for peers that wait for it.
+TEST(StepCompilerGroupsTest, CollectivesSwappedOnOneRankAreFound) {
+  const auto config = model::load_config(model::testing::golden_folder("glm4_moe")).value();
+  WorkerOptions options;
+  options.model = {.max_rows = {4, 16}, .num_blocks = 64, .max_blocks = 8};
+  options.model.layout =
+      layout::make_layout(model::layout_sizes(config), {.tp = 2, .dp = 4}).value();
+  const StepCompiler compiler(config, options);
+  const auto shapes = unequal_shapes(options.model.max_rows, 4).front();
+  const RankSteps right = compiler.compile(shapes).value();
+  const auto count = std::ssize(right[5]->schedule.lanes[flow::index_of(flow::Lane::comm)]);
+  ASSERT_EQ(count, 2 * 2 + 2 * 3 + 2);
+  for (int64_t first = 0; first + 1 < count; ++first) {
+    const RankSteps steps = compiler.compile(shapes).value();
+    auto& lane = steps[5]->schedule.lanes[flow::index_of(flow::Lane::comm)];
+    std::swap(lane[static_cast<size_t>(first)], lane[static_cast<size_t>(first) + 1]);
+    EXPECT_FALSE(compiler.check_joint(steps).ok()) << first;
   }
 }
 

@@ -41,12 +41,12 @@ Value decoder_layer(Builder& b, const DecoderWeights& w, const DecoderDesc& d, c
   return residual([&] { return ops::add(b, middle, out, "residual"); });
 }
 
-Value head(Builder& b, Value norm, const Linear& lm_head, float eps, const StepRows& rows,
-           Value x) {
+Value head(Builder& b, const HeadWeights& w, const HeadDesc& d, const StepRows& rows, Value x) {
   return ops::scope(b, Role::head, [&] {
     const Value last = ops::gather_rows(b, x, rows.logit_rows, "last_rows", rows.logit_count);
-    const Value normed = ops::rms_norm(b, last, norm, eps, "last_normed");
-    return ops::gemm(b, normed, lm_head, Format::f32, "logits");
+    const Value normed = ops::rms_norm(b, last, w.norm, d.eps, "last_normed");
+    const Value logits = ops::gemm(b, normed, w.lm_head, Format::f32, "logits");
+    return ops::gather_columns(b, logits, d.vocab_size, "all_logits");
   });
 }
 

@@ -22,7 +22,18 @@ struct DecoderDesc {
 Value decoder_layer(Builder& b, const DecoderWeights& w, const DecoderDesc& d, const StepRows& rows,
                     Value x, MoeProbe* probe = nullptr);
 
-// Logits f32 [R, V] of the rows that get some: lm_head(norm(x[logit_rows])).
-Value head(Builder& b, Value norm, const Linear& lm_head, float eps, const StepRows& rows, Value x);
+struct HeadWeights {
+  Value norm;      // [1, H]
+  Linear lm_head;  // [V, H], or this rank's rows of it, pads behind them
+};
+
+struct HeadDesc {
+  float eps = 1e-6f;
+  int64_t vocab_size = 0;  // V
+};
+
+// Logits f32 [R, V] of the rows that get some: lm_head(norm(x[logit_rows])), gathered from the
+// ranks that share the vocabulary.
+Value head(Builder& b, const HeadWeights& w, const HeadDesc& d, const StepRows& rows, Value x);
 
 }  // namespace braid::layers

@@ -40,6 +40,12 @@ Share Shards::mlp_width(int64_t width) const {
   return width_share(width, mesh.coordinates(rank_)[1], mesh.sizes[1]);
 }
 
+Share Shards::vocabulary(int64_t size) const {
+  const Mesh& mesh = layout_.attention;
+  if (mesh.sizes[1] == 1) return {0, size, size};  // nothing is cut, nor padded
+  return width_share(size, mesh.coordinates(rank_)[1], mesh.sizes[1]);
+}
+
 Share Shards::experts() const {
   const Mesh& mesh = layout_.moe;
   return share_of(model_.num_experts, mesh.coordinates(rank_)[0], mesh.sizes[0]);

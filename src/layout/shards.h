@@ -35,6 +35,8 @@ class Shards {
   Share kv_heads() const;
   // Rows of gate and up, columns of down, of a dense MLP or of the shared experts.
   Share mlp_width(int64_t width) const;
+  // Rows of the embedding and of the head: a part of the vocabulary where there is a tp.
+  Share vocabulary(int64_t size) const;
   // Routed experts, and the same of each one's width.
   Share experts() const;
   Share expert_width(int64_t width) const;

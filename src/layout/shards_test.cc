@@ -85,6 +85,22 @@ TEST(ShardsTest, ExpertsFollowTheMoeMeshAndDenseLayersTheAttentionMesh) {
   EXPECT_TRUE(Shards(model, make_layout(model, {.tp = 4}).value(), 0).holds_all_experts());
 }
 
+TEST(ShardsTest, TheVocabularyIsCutOverTp) {
+  const ModelSizes model{.num_heads = 8, .num_kv_heads = 8, .num_experts = 8};
+  const auto ids = [](int64_t size) {
+    return [size](const Shards& shards) { return shards.vocabulary(size); };
+  };
+  EXPECT_EQ(all(model, {}, ids(4099)), (std::vector<Share>{{0, 4099, 4099}}));
+  EXPECT_EQ(all(model, {.tp = 2, .ep = 2}, ids(4099)),
+            (std::vector<Share>{{0, 2050, 2064}, {2050, 2049, 2064}}));
+  EXPECT_EQ(all(model, {.tp = 2, .dp = 2}, ids(64)),  // each group has all of it
+            (std::vector<Share>{{0, 32, 32}, {32, 32, 32}, {0, 32, 32}, {32, 32, 32}}));
+  EXPECT_EQ(all(model, {.dp = 2}, ids(33)), (std::vector<Share>{{0, 33, 33}, {0, 33, 33}}));
+  const std::vector<Share> few = all(model, {.tp = 8}, ids(17));  // 3 each: the last ones have none
+  EXPECT_EQ(few[5], (Share{15, 2, 16}));
+  EXPECT_EQ(few[7], (Share{17, 0, 16}));
+}
+
 TEST(ShardsDeathTest, NoRankBeyondTheWorld) {
   const ModelSizes model{.num_heads = 4, .num_kv_heads = 2};
   EXPECT_DEATH(Shards(model, Layout{}, 1), "rank 1 of 1");

@@ -290,7 +290,12 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const 
       ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
                         cos_sin_multiplier(config_.rotary));
   Value x = ops::scope(b, Role::embedding, [&] {
-    return ops::gather_rows(b, b.resident(weights_.embedding), rows.ids, "residual");
+    const layout::Share here = shards_.vocabulary(config_.vocab_size);
+    const Value own = ops::look_up(
+        b, b.resident(weights_.embedding, kRows), rows.ids,
+        {.first = static_cast<int32_t>(here.first), .count = static_cast<int32_t>(here.count)},
+        "residual");
+    return ops::sum_to(b, {own}, b.placement(rows.ids), "residual");
   });
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   const Value final_norm = b.resident(weights_.norm);
@@ -306,8 +311,9 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape) const 
     }
   }
   b.set_layer(-1);
-  const Value logits =
-      layers::head(b, final_norm, {.weight = b.resident(weights_.lm_head)}, eps, rows, x);
+  const Value logits = layers::head(
+      b, {.norm = final_norm, .lm_head = {.weight = b.resident(weights_.lm_head, kRows)}},
+      {.eps = eps, .vocab_size = config_.vocab_size}, rows, x);
   if (state_.logits != kAbsent) {
     ops::copy(b, logits, b.rows(b.resident(state_.logits), 0, layout.num_logits));
   }

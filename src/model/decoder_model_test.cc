@@ -69,7 +69,7 @@ TEST_P(EveryModelTest, RanksDifferInTheirValuesAlone) {
       const auto report = flow::check_schedule(schedule);
       EXPECT_TRUE(report.ok()) << report.status().to_string();
       EXPECT_EQ(schedule.lanes[flow::index_of(flow::Lane::comm)].size(),
-                static_cast<size_t>(2 * model.config().num_layers));
+                static_cast<size_t>(2 * model.config().num_layers + 2));
     }
   }
 }
@@ -126,9 +126,10 @@ TEST_P(EveryModelTest, GroupsWithDifferentRowsMeet) {
     std::vector<flow::Schedule> schedules = schedules_of(GetParam(), layout, shapes);
     const auto report = joint_proof(layout, schedules);
     ASSERT_TRUE(report.ok()) << report.status().to_string();
-    // A gather and its way back a MoE layer, in each of tp groups; with tp two sums a layer.
+    // A gather and its way back a MoE layer, in each of tp groups; with tp two sums a layer, the
+    // embedding's and the gathered logits.
     EXPECT_EQ(report->collectives,
-              2 * moe_layers(config) * tp + (tp > 1 ? 2 * config.num_layers * dp : 0));
+              2 * moe_layers(config) * tp + (tp > 1 ? (2 * config.num_layers + 2) * dp : 0));
   }
 }
 

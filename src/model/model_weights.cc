@@ -26,8 +26,7 @@ class Planner {
 
   ModelBuffers run(bool with_ends) {
     ModelBuffers buffers;
-    const int64_t vocab = config_.vocab_size;
-    if (with_ends) buffers.embedding = matrix("model.embed_tokens.weight", vocab, hidden());
+    if (with_ends) buffers.embedding = vocabulary("model.embed_tokens.weight");
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
       prefix_ = fmt::format("model.layers.{}.", layer);
       buffers.layers.push_back({attention(), mlp(config_.is_moe(layer))});
@@ -35,8 +34,8 @@ class Planner {
     prefix_.clear();
     if (with_ends) {
       buffers.norm = vector("model.norm.weight", hidden());
-      buffers.lm_head = config_.tie_word_embeddings ? buffers.embedding
-                                                    : matrix("lm_head.weight", vocab, hidden());
+      buffers.lm_head =
+          config_.tie_word_embeddings ? buffers.embedding : vocabulary("lm_head.weight");
     }
     buffers.inverse_frequencies =
         plan_.add_computed(residents_, "inverse_frequencies", inverse_frequencies(config_.rotary));
@@ -79,8 +78,15 @@ class Planner {
   // This rank's rows, or columns, of one tensor as a weight of their own.
   int32_t row_shard(std::string_view name, int64_t rows, int64_t cols, const Share& share) {
     const std::string full = prefix_ + std::string(name);
-    return plan_.add(residents_, full, format_, share.padded, cols,
-                     {row_part(full, rows, cols, share, 0)});
+    Parts parts = {row_part(full, rows, cols, share, 0)};
+    const int64_t pads = share.padded - share.count;
+    if (pads > 0) parts.push_back(WeightPart::zeros(share.count, pads));
+    return plan_.add(residents_, full, format_, share.padded, cols, std::move(parts));
+  }
+  // A row for each of the vocabulary's tokens that this rank has.
+  int32_t vocabulary(std::string_view name) {
+    const int64_t all = config_.vocab_size;
+    return row_shard(name, all, hidden(), shards_.vocabulary(all));
   }
   int32_t column_shard(std::string_view name, int64_t rows, int64_t cols, const Share& share) {
     const std::string full = prefix_ + std::string(name);

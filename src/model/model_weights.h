@@ -45,8 +45,8 @@ struct ModelBuffers {
 
 // `with_ends`: embedding, final norm and head, too.
 // Declares all weights in `format` (the correction bias in f32) and plans their loading: this
-// rank's heads, widths and experts; embedding, head, norms, router and what makes an MLA latent are
-// whole.
+// rank's heads, widths, experts and part of the vocabulary; norms, router and what makes an MLA
+// latent are whole.
 ModelBuffers plan_weights(const ModelConfig& config, Format format, const layout::Shards& shards,
                           bool with_ends, flow::Residents& residents, WeightPlan& plan);
 

@@ -6,8 +6,10 @@ using braid::flow::Access;
 using braid::flow::Collective;
 using braid::flow::KindInfo;
 using braid::flow::OperandSpec;
+using braid::flow::Slicing;
 using braid::flow::Type;
 using braid::flow::Work;
+using braid::ops::AllGatherDesc;
 using braid::ops::AllReduceDesc;
 
 namespace {
@@ -38,7 +40,39 @@ constexpr KindInfo kAllReduce = {.name = "all_reduce",
                                  .work = all_reduce_work,
                                  .collective = all_reduce_collective};
 
+constexpr OperandSpec kAllGatherOperands[] = {{"in", Access::read, Slicing::whole},
+                                              {"out", Access::write, Slicing::whole}};
+
+// What a ring sends: every rank's rows once past each other rank.
+Work all_gather_work(const void* desc, std::span<const Type> types) {
+  const double ranks = static_cast<const AllGatherDesc*>(desc)->ranks;
+  return {.flop = 0,
+          .bytes = braid::ops::bytes(types),
+          .link_bytes = (ranks - 1) * braid::ops::bytes(types[0])};
+}
+
+std::optional<Collective> all_gather_collective(const void* desc, std::span<const Type> types) {
+  const auto& gather = *static_cast<const AllGatherDesc*>(desc);
+  const Type& in = types[0];
+  return Collective{.communicator = gather.communicator,
+                    .signature = braid::ops::signature_of({gather.communicator, gather.ranks,
+                                                           static_cast<int64_t>(in.format),
+                                                           in.first_row, in.rows, in.cols})};
+}
+
+constexpr KindInfo kAllGather = {.name = "all_gather",
+                                 .operands = kAllGatherOperands,
+                                 .row_invariant = false,
+                                 .home = braid::flow::Lane::comm,
+                                 .work = all_gather_work,
+                                 .collective = all_gather_collective};
+
 }  // namespace
+
+template <>
+const KindInfo& braid::flow::kind_of<AllGatherDesc>() {
+  return kAllGather;
+}
 
 template <>
 const KindInfo& braid::flow::kind_of<AllReduceDesc>() {
@@ -60,6 +94,24 @@ Value all_reduce(Builder& b, Value x, std::string_view label, ReduceMethod metho
   const Value out = b.step(label, b.format(x), b.num_rows(x), b.num_cols(x), placement);
   b.emit(AllReduceDesc{.communicator = sum.communicator, .ranks = sum.ranks, .method = method},
          {x, out});
+  return out;
+}
+
+Value all_gather(Builder& b, Value x, size_t axis, std::string_view label) {
+  Placement placement = b.placement(x);
+  Shard& shard = placement.axes[axis];
+  b.require(shard == Shard::row_sharded || shard == Shard::col_sharded,
+            "only what is split over the ranks is gathered from them", {x});
+  b.require(!placement.is_partial(), "what is gathered is fully reduced", {x});
+  b.require(!b.info(x).count.present(), "all ranks know how many rows a collective has", {x});
+  Placement along{.mesh = placement.mesh};
+  along.axes[axis] = Shard::partial;  // the group that would sum along this axis alone
+  const MeshSizes::Sum group = b.meshes().sum_over(along);
+  b.require(group.communicator >= 0, "a communicator joins the ranks along this axis", {x});
+  shard = Shard::replicated;
+  const Value out =
+      b.step(label, b.format(x), group.ranks * b.num_rows(x), b.num_cols(x), placement);
+  b.emit(AllGatherDesc{.communicator = group.communicator, .ranks = group.ranks}, {x, out});
   return out;
 }
 

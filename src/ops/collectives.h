@@ -17,12 +17,24 @@ struct AllReduceDesc {
   ReduceMethod method = ReduceMethod::direct;
 };
 
+// out [ranks · R, C] = the rows of all ranks' in [R, C], one rank behind the other.
+struct AllGatherDesc {
+  int32_t communicator = 0;
+  int32_t ranks = 1;
+};
+
 // Sums a Partial over all the ranks that hold a part of it: x [T, C] → [T, C], on whose Partial
 // axes every rank then has the whole.
 Value all_reduce(Builder& b, Value x, std::string_view label,
                  ReduceMethod method = ReduceMethod::direct);
 
+// The parts of all ranks along `axis` of x's mesh, on which x [R, C] is sharded, by rows or by
+// columns → [ranks · R, C], rows as AllGatherDesc lays them, the same on all ranks of the axis.
+Value all_gather(Builder& b, Value x, size_t axis, std::string_view label);
+
 }  // namespace braid::ops
 
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::ops::AllReduceDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::ops::AllGatherDesc>();

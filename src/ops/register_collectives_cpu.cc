@@ -96,6 +96,21 @@ flow::Launcher launcher_of(Communicators of_rank,
   return launcher;
 }
 
+void launch_all_gather(const AllGatherDesc& desc, flow::Args args,
+                       const Communicators& communicators, device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
+  const std::vector<int32_t> counts(static_cast<size_t>(desc.ranks),
+                                    static_cast<int32_t>(rows.in.rows));
+  if (communicator.all_gather_v({&rows, 1}, counts, queue).ok()) return;
+  clear(rows.out, 0, 0);
+}
+
+Status can_all_gather(const AllGatherDesc& desc, std::span<const flow::Type> /*types*/,
+                      const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
 Status can_gather(const AllGatherVDesc& desc, std::span<const flow::Type> /*types*/,
                   const Communicators& communicators) {
   return find_communicator(desc.communicator, desc.ranks, communicators);
@@ -113,6 +128,7 @@ void register_collectives_cpu(flow::LauncherTable& table,
                               std::span<comm::Communicator* const> communicators) {
   const Communicators of_rank(communicators.begin(), communicators.end());
   table.add<AllReduceDesc>(launcher_of<AllReduceDesc>(of_rank, can_reduce, launch_reduce));
+  table.add<AllGatherDesc>(launcher_of<AllGatherDesc>(of_rank, can_all_gather, launch_all_gather));
   table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, launch_gather));
   table.add<ReduceScatterVDesc>(
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, launch_scatter));

@@ -252,11 +252,23 @@ void register_rows(flow::LauncherTable& table) {
              return need_equal({types[0], types[2]});
            },
        .launch =
-           [](const kernels::GatherRowsDesc&, Args args, Workspace) {
+           [](const kernels::GatherRowsDesc& desc, Args args, Workspace) {
              with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::gather_rows<T>(args[2].live_rows(), args[2].cols,
+               kernels::cpu::gather_rows<T>(desc, args[2].live_rows(), args[2].cols,
                                             matrix<const T>(args[0]),
                                             pointer<const int32_t>(args[1]), matrix<T>(args[2]));
+             });
+           }});
+  table.add<kernels::JoinColumnsDesc>(
+      {.can_implement =
+           [](const kernels::JoinColumnsDesc&, std::span<const Type> types) {
+             return need_equal({types[0], types[1]});
+           },
+       .launch =
+           [](const kernels::JoinColumnsDesc& desc, Args args, Workspace) {
+             with_type(args[0].format, [&]<typename T>(T) {
+               kernels::cpu::join_columns<T>(desc, args[1].live_rows(), args[1].cols, args[1].rows,
+                                             matrix<const T>(args[0]), matrix<T>(args[1]));
              });
            }});
   table.add<kernels::AddDesc>(

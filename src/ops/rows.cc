@@ -13,6 +13,7 @@ using braid::flow::Slicing;
 using braid::kernels::AddDesc;
 using braid::kernels::CopyDesc;
 using braid::kernels::GatherRowsDesc;
+using braid::kernels::JoinColumnsDesc;
 using braid::kernels::ReadBackDesc;
 
 namespace {
@@ -24,11 +25,16 @@ braid::flow::Work gather_work(const void* /*desc*/, std::span<const braid::flow:
   return {.flop = 0, .bytes = 2 * braid::ops::bytes(types.back())};
 }
 
+constexpr OperandSpec kJoinOperands[] = {{"in", Access::read, Slicing::whole},
+                                         {"out", Access::write, Slicing::whole}};
+
 constexpr OperandSpec kAddOperands[] = {{"a"}, {"b"}, {"out", Access::write}};
 constexpr OperandSpec kCopyOperands[] = {{"in"}, {"out", Access::write}};
 
 constexpr KindInfo kGather = {
     .name = "gather_rows", .operands = kGatherOperands, .work = gather_work};
+constexpr KindInfo kJoin = {
+    .name = "join_columns", .operands = kJoinOperands, .work = braid::ops::moves_operands};
 constexpr KindInfo kAdd = {
     .name = "add", .operands = kAddOperands, .work = braid::ops::moves_operands};
 constexpr KindInfo kCopy = {
@@ -43,6 +49,11 @@ constexpr KindInfo kReadBack = {.name = "read_back",
 template <>
 const KindInfo& braid::flow::kind_of<GatherRowsDesc>() {
   return kGather;
+}
+
+template <>
+const KindInfo& braid::flow::kind_of<JoinColumnsDesc>() {
+  return kJoin;
 }
 
 template <>
@@ -67,6 +78,43 @@ Value gather_rows(Builder& b, Value table, Value index, std::string_view label, 
   const Value out = b.step(label, b.format(table), b.num_rows(index), b.num_cols(table),
                            b.placement(index), count);
   b.emit(kernels::GatherRowsDesc{}, {table, index, out});
+  return out;
+}
+
+Value look_up(Builder& b, Value table, Value index, const kernels::GatherRowsDesc& here,
+              std::string_view label) {
+  Placement placement = b.placement(index);
+  const Placement of_table = b.placement(table);
+  bool fits = !placement.is_partial();
+  for (size_t axis = 0; axis < 2; ++axis) {
+    if (of_table.axes[axis] == Shard::replicated) continue;
+    fits = fits && of_table.axes[axis] == Shard::row_sharded && of_table.mesh == placement.mesh &&
+           placement.axes[axis] == Shard::replicated;
+    placement.axes[axis] = Shard::partial;
+  }
+  b.require(fits, "whole rows are looked up, by all ranks that share the table alike",
+            {table, index});
+  b.require(here.first >= 0 && here.count <= b.num_rows(table), "a rank looks up rows that it has",
+            {table});
+  const Value out = b.step(label, b.format(table), b.num_rows(index), b.num_cols(table), placement);
+  b.emit(here, {table, index, out});
+  return out;
+}
+
+Value gather_columns(Builder& b, Value x, int64_t cols, std::string_view label) {
+  const Placement placement = b.placement(x);
+  const auto sharded = std::find(placement.axes.begin(), placement.axes.end(), Shard::col_sharded);
+  if (sharded == placement.axes.end()) {
+    b.require(b.num_cols(x) == cols, "a rank that has all columns has no pads", {x});
+    return x;
+  }
+  const auto axis = static_cast<size_t>(sharded - placement.axes.begin());
+  const int32_t ranks = b.meshes().of(placement.mesh)[axis];
+  b.require((cols + ranks - 1) / ranks <= b.num_cols(x), "every rank has its columns", {x});
+  const Value parts = all_gather(b, b.uncounted(x), axis, label);
+  const Value out =
+      b.step(label, b.format(x), b.num_rows(x), cols, b.placement(parts), b.info(x).count);
+  b.emit(kernels::JoinColumnsDesc{.parts = ranks}, {parts, out});
   return out;
 }
 

@@ -9,6 +9,16 @@ namespace braid::ops {
 // table [N, C], index i32 [R, 1] → [R, C]. `count`: how many rows are real.
 Value gather_rows(Builder& b, Value table, Value index, std::string_view label, Value count = {});
 
+// The same from a table of which this rank has rows [first, first + count) alone, and pads behind
+// them: zeros for the others, a Partial along the axes on which the table is row_sharded.
+Value look_up(Builder& b, Value table, Value index, const kernels::GatherRowsDesc& here,
+              std::string_view label);
+
+// x [R, C], split over the ranks by columns along one axis → [R, cols] on all of them: the first
+// ceil(cols / ranks) columns of each rank; what they have beyond are pads. Only renamed where x is
+// whole. Rows beyond x's count are gathered with the others, as ranks need not know it alike.
+Value gather_columns(Builder& b, Value x, int64_t cols, std::string_view label);
+
 // a + b, both [T, H] of one placement.
 Value add(Builder& b, Value a, Value other, std::string_view label);
 
@@ -30,6 +40,8 @@ template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::GatherRowsDesc>();
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::AddDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::JoinColumnsDesc>();
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::CopyDesc>();
 template <>

@@ -2,16 +2,13 @@
 
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <random>
 
 #include "base/float16.h"
 #include "comm/control/processes.h"
 #include "comm/cuda/copy_engine_group.h"
+#include "comm/cuda/gpu_test_util.h"
 #include "comm/nccl/nccl_group.h"
-#include "device/cuda/cuda_device.h"
-#include "device/cuda/cuda_error.h"
-#include "device/cuda/cuda_queue.h"
 #include "device/cuda/spin.h"
 
 namespace braid::comm {
@@ -20,33 +17,15 @@ namespace {
 constexpr int64_t kArenaBytes = int64_t{1} << 30;
 constexpr int64_t kIn = 0, kOut = kArenaBytes / 4, kScratch = kArenaBytes / 2;
 
-// Without asking CUDA: a process that has done so cannot fork ranks.
-int num_gpus() {
-  int count = 0;
-  while (std::filesystem::exists(fmt::format("/dev/nvidia{}", count))) ++count;
-  return count;
-}
-
 // One rank with a workspace, and both ways to add up.
-struct Rank {
-  std::unique_ptr<device::CudaDevice> device;
-  std::unique_ptr<device::CudaQueue> queue;
-  device::Memory arena;
+struct Rank : testing::GpuRank {
   std::unique_ptr<CopyEngineGroup> copy_engines;
   std::unique_ptr<NcclGroup> nccl;
-  int rank = 0;
-  int size = 0;
 
   static Result<Rank> open(ControlPlane& control) {
-    Rank rank;
-    rank.rank = control.rank();
-    rank.size = control.size();
-    rank.device = TRY(device::CudaDevice::open(control.rank()));
-    rank.queue = TRY(device::CudaQueue::create(/*high_priority=*/true));
-    rank.arena = TRY(rank.device->allocate(kArenaBytes));
-    rank.copy_engines =
-        TRY(CopyEngineGroup::create(*rank.device, rank.arena.data(), kArenaBytes, control));
-    rank.nccl = TRY(NcclGroup::create(control));
+    Rank rank{TRY(testing::GpuRank::open(control, kArenaBytes)), nullptr, nullptr};
+    rank.copy_engines = TRY(CopyEngineGroup::create(*rank.workspace, rank.all()));
+    rank.nccl = TRY(NcclGroup::create(control, rank.all()));
     return rank;
   }
 
@@ -80,13 +59,8 @@ std::vector<bf16> expected_sum(int ranks, int64_t elements, int round) {
   return rounded;
 }
 
-Status wait_for(const Rank& rank) {
-  CUDA_TRY(cudaStreamSynchronize(rank.queue->stream()));
-  return {};
-}
-
 Status expect_sum(const Rank& rank, int64_t elements, int round, std::string_view how) {
-  TRY(wait_for(rank));
+  TRY(rank.wait());
   std::vector<bf16> out(static_cast<size_t>(elements));
   rank.device->download(out.data(), rank.at(kOut), elements * 2);
   const auto expected = expected_sum(rank.size, elements, round);
@@ -111,7 +85,7 @@ Status fill(const Rank& rank, int64_t elements, int round) {
 }
 
 TEST(CudaAllReduceTest, BothWaysGiveTheSumInRankOrder) {
-  const int gpus = num_gpus();
+  const int gpus = testing::num_gpus();
   if (gpus < 2) GTEST_SKIP() << "fewer than two GPUs";
   const Status status = run_processes(2, [](ControlPlane& control) -> Status {
     Rank rank = TRY(Rank::open(control));
@@ -136,19 +110,15 @@ TEST(CudaAllReduceTest, BothWaysGiveTheSumInRankOrder) {
 
 // A graph of `sums` sums, one after the other.
 Result<cudaGraphExec_t> capture_sums(Rank& rank, bool by_copy_engines, int64_t elements, int sums) {
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t executable = nullptr;
-  CUDA_TRY(cudaStreamBeginCapture(rank.queue->stream(), cudaStreamCaptureModeThreadLocal));
-  for (int i = 0; i < sums; ++i) TRY(rank.sum(by_copy_engines, elements, Format::bf16));
-  CUDA_TRY(cudaStreamEndCapture(rank.queue->stream(), &graph));
-  CUDA_TRY(cudaGraphInstantiate(&executable, graph, 0));
-  CUDA_TRY(cudaGraphDestroy(graph));
-  return executable;
+  return rank.capture([&]() -> Status {
+    for (int i = 0; i < sums; ++i) TRY(rank.sum(by_copy_engines, elements, Format::bf16));
+    return {};
+  });
 }
 
 // A hundred replays on fresh inputs, one rank or the other late.
 TEST(CudaAllReduceTest, CapturedSumsAreThoseOfFreshInputs) {
-  if (num_gpus() < 2) GTEST_SKIP() << "fewer than two GPUs";
+  if (testing::num_gpus() < 2) GTEST_SKIP() << "fewer than two GPUs";
   const Status status = run_processes(2, [](ControlPlane& control) -> Status {
     Rank rank = TRY(Rank::open(control));
     const int64_t elements = 24 * 1024;
@@ -171,7 +141,7 @@ TEST(CudaAllReduceTest, CapturedSumsAreThoseOfFreshInputs) {
 
 // Prints microseconds a sum in a graph; no bound, since the link is whatever the machine has.
 TEST(CudaAllReduceTest, Times) {
-  if (num_gpus() < 2) GTEST_SKIP() << "fewer than two GPUs";
+  if (testing::num_gpus() < 2) GTEST_SKIP() << "fewer than two GPUs";
   const Status status = run_processes(2, [](ControlPlane& control) -> Status {
     Rank rank = TRY(Rank::open(control));
     constexpr int kSums = 10;
@@ -186,7 +156,7 @@ TEST(CudaAllReduceTest, Times) {
           for (int replay = 0; replay < 3; ++replay) {
             CUDA_TRY(cudaGraphLaunch(graph, rank.queue->stream()));
           }
-          TRY(wait_for(rank));
+          TRY(rank.wait());
           const std::chrono::duration<double, std::micro> took =
               std::chrono::steady_clock::now() - start;
           best = std::min(best, took.count() / (3 * kSums));

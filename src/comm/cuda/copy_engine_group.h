@@ -8,23 +8,21 @@
 #include <memory>
 
 #include "base/format.h"
-#include "comm/cuda/peer_memory.h"
-#include "device/device.h"
+#include "comm/cuda/peer_workspace.h"
 
 namespace braid::comm {
 
 class CopyEngineGroup {
  public:
-  // `arena`: this rank's workspace, of equal size on all ranks; operands of collectives lie in it,
-  // at equal offsets on all ranks. `device` and `arena` must outlive this.
-  static Result<std::unique_ptr<CopyEngineGroup>> create(device::Device& device, std::byte* arena,
-                                                         int64_t arena_bytes,
-                                                         ControlPlane& control);
+  // Operands of collectives lie in the workspace, at equal offsets on all members. Every member
+  // calls this at the same point.
+  static Result<std::unique_ptr<CopyEngineGroup>> create(PeerWorkspace& workspace,
+                                                         const Members& members);
 
   // Scratch bytes of an all_reduce of `elements`.
   static int64_t scratch_bytes(int64_t elements, Format format, int ranks);
 
-  // out = Σ_r in_r, in the order of ranks, in float32, rounded once. All ranks enqueue the same
+  // out = Σ_r in_r, in the order of members, in float32, rounded once. All of them enqueue the same
   // collectives in the same order, all of one rank on one stream. Can be captured.
   Status all_reduce(const void* in, void* out, void* scratch, int64_t elements, Format format,
                     cudaStream_t stream);
@@ -32,19 +30,23 @@ class CopyEngineGroup {
  private:
   enum Signal : int { ready, parts_are_here, sums_are_here, kNumSignals };
 
-  CopyEngineGroup(int rank, int size) : rank_(rank), size_(size) {}
-  // Word of `signal` that `from` writes and this rank awaits.
-  uint32_t* word(Signal signal, int from) const;
-  // Tells all peers, and waits until all have told this rank.
-  Status meet(Signal signal, cudaStream_t stream);
-  // The peers of this rank, each rank beginning with another one.
-  int peer(int turn) const { return (rank_ + turn) % size_; }
+  CopyEngineGroup(const PeerMemory& arena, PeerWords words)
+      : arena_(arena),
+        words_(std::move(words)),
+        rank_(words_.members().index),
+        size_(words_.members().size()) {}
+  // Where `mine` lies in a member's workspace.
+  std::byte* at(int member, const void* mine) const {
+    return arena_.at(words_.members().ranks[static_cast<size_t>(member)], mine);
+  }
+  // Whether all members have so many bytes there.
+  bool all_hold(const void* mine, int64_t bytes) const;
+  int peer(int turn) const { return words_.members().peer(turn); }
 
-  int rank_;
+  const PeerMemory& arena_;
+  PeerWords words_;
+  int rank_;  // among the members
   int size_;
-  PeerMemory arena_;
-  device::Memory words_;  // u32 [kNumSignals, ranks]: 1 when told; whoever awaits sets it back
-  PeerMemory shared_words_;
 };
 
 }  // namespace braid::comm

@@ -32,23 +32,18 @@ Status open(const Shared& shared, int rank, std::byte** base) {
 Result<PeerMemory> PeerMemory::share(std::byte* base, int64_t bytes, ControlPlane& control) {
   PeerMemory memory;
   memory.rank_ = control.rank();
-  memory.bytes_ = bytes;
   Shared mine{.bytes = bytes};
   if (control.size() > 1) CUDA_TRY(cudaIpcGetMemHandle(&mine.handle, base));
   const auto all = TRY(control.all_gather({reinterpret_cast<const char*>(&mine), sizeof(mine)}));
   memory.bases_.resize(all.size());
+  memory.bytes_.resize(all.size());
   for (size_t rank = 0; rank < all.size(); ++rank) {
     Shared other;
     if (all[rank].size() != sizeof(other)) {
       return Error(ErrorKind::internal, "ranks share memory in different ways");
     }
     std::memcpy(&other, all[rank].data(), sizeof(other));
-    if (other.bytes != bytes) {
-      return Error(ErrorKind::internal, "ranks share unequal pieces of memory")
-          .with("bytes", bytes)
-          .with("other rank", rank)
-          .with("its bytes", other.bytes);
-    }
+    memory.bytes_[rank] = other.bytes;
     if (static_cast<int>(rank) == memory.rank_) {
       memory.bases_[rank] = base;
     } else {

@@ -26,24 +26,28 @@ Result<ncclDataType_t> type_of(Format format) {
       .with("format", name_of(format));
 }
 
-Result<ncclComm_t> connect(ControlPlane& control, int max_blocks) {
+// Every group's first member makes up an id, which the others take: the control plane brings all
+// ids to all ranks, so that groups connect at the same time.
+Result<ncclComm_t> connect(ControlPlane& control, const Members& members, int max_blocks) {
   ncclUniqueId id{};
-  if (control.rank() == 0) NCCL_TRY(ncclGetUniqueId(&id));
+  if (members.index == 0) NCCL_TRY(ncclGetUniqueId(&id));
   const auto all = TRY(control.all_gather({id.internal, sizeof(id.internal)}));
-  std::memcpy(id.internal, all[0].data(), sizeof(id.internal));
+  const std::string& of_first = all[static_cast<size_t>(members.ranks.front())];
+  std::memcpy(id.internal, of_first.data(), sizeof(id.internal));
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   if (max_blocks > 0) config.maxCTAs = max_blocks;
   ncclComm_t communicator = nullptr;
-  NCCL_TRY(ncclCommInitRankConfig(&communicator, control.size(), id, control.rank(), &config));
+  NCCL_TRY(ncclCommInitRankConfig(&communicator, members.size(), id, members.index, &config));
   return communicator;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<NcclGroup>> NcclGroup::create(ControlPlane& control, int max_blocks) {
+Result<std::unique_ptr<NcclGroup>> NcclGroup::create(ControlPlane& control, const Members& members,
+                                                     int max_blocks) {
   std::unique_ptr<NcclGroup> group(new NcclGroup);
-  group->eager_ = TRY(connect(control, max_blocks));
-  group->captured_ = TRY(connect(control, max_blocks));
+  group->eager_ = TRY(connect(control, members, max_blocks));
+  group->captured_ = TRY(connect(control, members, max_blocks));
   return group;
 }
 

@@ -1,4 +1,4 @@
-// Collectives of NCCL over all ranks of a control plane.
+// Collectives of NCCL over a group of the ranks of a control plane.
 #pragma once
 
 #include <nccl.h>
@@ -7,15 +7,17 @@
 
 #include "base/format.h"
 #include "comm/control/control_plane.h"
+#include "comm/members.h"
 
 namespace braid::comm {
 
 // Captured and eager runs never share a communicator: this holds one for each.
 class NcclGroup {
  public:
-  // On the thread's current GPU. `max_blocks`: the SMs that a collective may take; 0: NCCL's
-  // choice.
-  static Result<std::unique_ptr<NcclGroup>> create(ControlPlane& control, int max_blocks = 0);
+  // On the thread's current GPU. All ranks of `control` call it at the same point, each with the
+  // group that it is in. `max_blocks`: the SMs that a collective may take; 0: NCCL's choice.
+  static Result<std::unique_ptr<NcclGroup>> create(ControlPlane& control, const Members& members,
+                                                   int max_blocks = 0);
   ~NcclGroup();
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;

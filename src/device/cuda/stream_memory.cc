@@ -25,10 +25,11 @@ Status word_ops(cudaStream_t stream, std::span<const WordOp> ops) {
                            .value = op.value,
                            .flags = CU_STREAM_WRITE_VALUE_DEFAULT};
     } else {
-      params.waitValue = {.operation = CU_STREAM_MEM_OP_WAIT_VALUE_32,
-                          .address = address,
-                          .value = op.value,
-                          .flags = CU_STREAM_WAIT_VALUE_EQ};
+      params.waitValue = {
+          .operation = CU_STREAM_MEM_OP_WAIT_VALUE_32,
+          .address = address,
+          .value = op.value,
+          .flags = op.kind == WordOp::await ? CU_STREAM_WAIT_VALUE_EQ : CU_STREAM_WAIT_VALUE_GEQ};
     }
     batch.push_back(params);
   }

@@ -12,8 +12,9 @@ namespace braid::device {
 
 struct WordOp {
   enum Kind : uint8_t {
-    write,  // *word = value, after all before it on the stream is visible to all GPUs
-    await,  // goes on once *word == value
+    write,        // *word = value, after all before it on the stream is visible to all GPUs
+    await,        // goes on once *word == value
+    await_least,  // goes on once *word >= value, both below 2³¹
   };
   Kind kind = write;
   uint32_t* word = nullptr;

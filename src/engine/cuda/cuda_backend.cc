@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "device/cuda/cuda_device.h"
 #include "engine/backend.h"
 #include "flow/cuda/cuda_executor.h"
@@ -6,6 +8,16 @@
 
 namespace braid::engine {
 namespace {
+
+// The group of a communicator that this rank is in.
+Result<comm::Members> members_of(const layout::Communicator& communicator, int32_t rank) {
+  for (const std::vector<int32_t>& ranks : communicator.groups) {
+    const auto found = std::find(ranks.begin(), ranks.end(), rank);
+    if (found == ranks.end()) continue;
+    return comm::Members{.ranks = ranks, .index = static_cast<int32_t>(found - ranks.begin())};
+  }
+  return Error(ErrorKind::internal, "a rank is in no group of a communicator").with("rank", rank);
+}
 
 class CudaBackend final : public Backend {
  public:
@@ -22,7 +34,9 @@ class CudaBackend final : public Backend {
     }));
     TRY(backend->connect(layout, options));
     ops::register_cuda(backend->table_);
-    ops::register_collectives_cuda(backend->table_, backend->communicators_);
+    std::vector<ops::CudaCommunicator*> ends;
+    for (const auto& communicator : backend->communicators_) ends.push_back(communicator.get());
+    ops::register_collectives_cuda(backend->table_, ends);
     return std::unique_ptr<Backend>(std::move(backend));
   }
 
@@ -32,8 +46,13 @@ class CudaBackend final : public Backend {
   flow::Executor& executor() override { return *executor_; }
 
   Status share_workspace(std::byte* arena, int64_t bytes) override {
-    if (world_.ranks == 1) return {};
-    world_.copy_engines = TRY(comm::CopyEngineGroup::create(*device_, arena, bytes, control_));
+    if (communicators_.empty()) return {};
+    shared_ = TRY(comm::PeerWorkspace::share(*device_, arena, bytes, control_));
+    for (const auto& communicator : communicators_) {
+      const comm::Members& members = communicator->members;
+      communicator->copy_engines = TRY(comm::CopyEngineGroup::create(*shared_, members));
+      communicator->ragged = TRY(comm::RaggedGroup::create(*shared_, members));
+    }
     return {};
   }
   Result<std::string> capture(const flow::BoundSchedule& bound) override {
@@ -49,27 +68,22 @@ class CudaBackend final : public Backend {
  private:
   explicit CudaBackend(comm::ControlPlane& control) : control_(control) {}
 
-  // All communicators hold all ranks so far: one group serves them.
+  // Every communicator of the layout, in their order on all ranks: NCCL's part of each, with this
+  // rank's group of it.
   Status connect(const layout::Layout& layout, const BackendOptions& options) {
-    world_.ranks = layout.world;
     for (const layout::Communicator& communicator : layout.communicators) {
-      if (communicator.groups.size() != 1) {
-        return Error(ErrorKind::unsupported, "on GPUs every sum is over all ranks so far")
-            .with("layout", layout.to_string())
-            .remedy("Use --tp N with --ep 1 or --ep N.");
-      }
-      communicators_.push_back(&world_);
-    }
-    if (layout.world > 1) {
-      world_.nccl = TRY(comm::NcclGroup::create(control_, options.nccl_blocks));
+      auto end = std::make_unique<ops::CudaCommunicator>();
+      end->members = TRY(members_of(communicator, control_.rank()));
+      end->nccl = TRY(comm::NcclGroup::create(control_, end->members, options.nccl_blocks));
+      communicators_.push_back(std::move(end));
     }
     return {};
   }
 
   comm::ControlPlane& control_;
   std::unique_ptr<device::CudaDevice> device_;
-  ops::CudaCommunicator world_;
-  std::vector<ops::CudaCommunicator*> communicators_;
+  std::unique_ptr<comm::PeerWorkspace> shared_;
+  std::vector<std::unique_ptr<ops::CudaCommunicator>> communicators_;  // by their ids
   flow::LauncherTable table_;
   std::unique_ptr<flow::CudaExecutor> executor_;  // last: its graphs end before communicators
 };

@@ -5,8 +5,19 @@
 
 namespace braid::kernels {
 
-// out[t] = table[index[t]]; an index of −1 gives zeros. (Embedding; the rows that get logits.)
-struct GatherRowsDesc {};
+// out[t] = table[index[t] − first] where index[t] is one of the `count` from `first` on; zeros for
+// any other index, −1 among them. (Embedding, of which a rank may hold a part; the rows that get
+// logits.)
+struct GatherRowsDesc {
+  int32_t first = 0;
+  int32_t count = INT32_MAX;
+};
+
+// in [parts · R, C] → out [R, N]: rows r of all parts, which are one behind the other, side by
+// side: ceil(N / parts) columns of each, as far as there are any. The others are pads.
+struct JoinColumnsDesc {
+  int32_t parts = 1;
+};
 
 // out = a + b, in float32, rounded once. out may be a.
 struct AddDesc {};

@@ -2,8 +2,10 @@
 
 #include <vector>
 
+#include "base/inline_vector.h"
 #include "device/cuda/cuda_queue.h"
 #include "ops/collectives.h"
+#include "ops/rank_rows.h"
 
 namespace braid::ops {
 namespace {
@@ -12,20 +14,44 @@ using Communicators = std::vector<CudaCommunicator*>;
 using flow::Args;
 using flow::Type;
 
-Status can_reduce(const AllReduceDesc& desc, std::span<const Type> types,
-                  const Communicators& communicators) {
-  if (types[0].format != Format::f32 && types[0].format != Format::bf16) {
-    return Error(ErrorKind::unsupported, "sums over GPUs are of f32 or bf16")
-        .with("format", name_of(types[0].format));
-  }
-  const auto id = static_cast<size_t>(desc.communicator);
+Status need_summable(Format format) {
+  if (format == Format::f32 || format == Format::bf16) return {};
+  return Error(ErrorKind::unsupported, "sums over GPUs are of f32 or bf16")
+      .with("format", name_of(format));
+}
+
+Status find_communicator(int32_t communicator, int32_t ranks, const Communicators& communicators) {
+  const auto id = static_cast<size_t>(communicator);
   if (id < communicators.size() && communicators[id] != nullptr &&
-      communicators[id]->ranks == desc.ranks) {
+      communicators[id]->members.size() == ranks) {
     return {};
   }
   return Error(ErrorKind::internal, "this rank has no such communicator")
-      .with("communicator", desc.communicator)
-      .with("ranks", desc.ranks);
+      .with("communicator", communicator)
+      .with("ranks", ranks);
+}
+
+const CudaCommunicator& communicator_of(int32_t id, const Communicators& communicators) {
+  return *communicators[static_cast<size_t>(id)];
+}
+
+cudaStream_t stream_of(device::Queue* queue) {
+  return static_cast<device::CudaQueue*>(queue)->stream();
+}
+
+comm::Rows rows_of(const flow::Arg& arg) {
+  return {arg.data, arg.stride, arg.rows, arg.cols, arg.format};
+}
+
+comm::DeviceCounts counts_of(const flow::Arg& arg) {
+  return {.data = arg.row<const int32_t>(0),
+          .stride = arg.stride / static_cast<int64_t>(sizeof(int32_t))};
+}
+
+Status can_reduce(const AllReduceDesc& desc, std::span<const Type> types,
+                  const Communicators& communicators) {
+  TRY(need_summable(types[0].format));
+  return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 
 int64_t scratch_bytes(const AllReduceDesc& desc, std::span<const Type> types) {
@@ -36,8 +62,8 @@ int64_t scratch_bytes(const AllReduceDesc& desc, std::span<const Type> types) {
 
 void reduce(const AllReduceDesc& desc, Args args, flow::Workspace scratch,
             const Communicators& communicators, device::Queue* queue) {
-  const CudaCommunicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
-  const cudaStream_t stream = static_cast<device::CudaQueue*>(queue)->stream();
+  const CudaCommunicator& communicator = communicator_of(desc.communicator, communicators);
+  const cudaStream_t stream = stream_of(queue);
   const flow::Arg &in = args[0], &out = args[1];
   const int64_t row_bytes = in.cols * bytes_of(in.format);
   BRAID_CHECK(in.stride == row_bytes && out.stride == row_bytes, "(whole rows are summed)");
@@ -50,23 +76,77 @@ void reduce(const AllReduceDesc& desc, Args args, flow::Workspace scratch,
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
+Status can_gather(const AllGatherVDesc& desc, std::span<const Type> /*types*/,
+                  const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+// Operands are the counts, all buffers of this rank, and all gathered ones.
+void gather(const AllGatherVDesc& desc, Args args, flow::Workspace /*scratch*/,
+            const Communicators& communicators, device::Queue* queue) {
+  const size_t count = (args.size() - 1) / 2;
+  InlineVector<comm::DeviceGather, comm::kMaxMoved> buffers;
+  for (size_t i = 0; i < count; ++i) {
+    const flow::Arg &in = args[1 + i], &out = args[1 + count + i];
+    // Of ids, what no rank has becomes −1.
+    buffers.push_back({.in = rows_of(in), .out = rows_of(out), .fill = out.format == Format::i32});
+  }
+  const Status status = communicator_of(desc.communicator, communicators)
+                            .ragged->all_gather_v({buffers.begin(), buffers.size()},
+                                                  counts_of(args[0]), stream_of(queue));
+  BRAID_CHECK(status.ok(), "{}", status.to_string());
+}
+
+Status can_scatter(const ReduceScatterVDesc& desc, std::span<const Type> types,
+                   const Communicators& communicators) {
+  TRY(need_summable(types[1].format));
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+template <typename Desc>
+int64_t no_scratch(const Desc& /*desc*/, std::span<const Type> /*types*/) {
+  return 0;
+}
+
+void scatter(const ReduceScatterVDesc& desc, Args args, flow::Workspace /*scratch*/,
+             const Communicators& communicators, device::Queue* queue) {
+  const Status status = communicator_of(desc.communicator, communicators)
+                            .ragged->reduce_scatter_v(rows_of(args[1]), rows_of(args[2]),
+                                                      counts_of(args[0]), stream_of(queue));
+  BRAID_CHECK(status.ok(), "{}", status.to_string());
+}
+
+// A launcher from functions that take the rank's communicators.
+template <typename Desc>
+flow::Launcher launcher_of(const Communicators& of_rank,
+                           Status (*check)(const Desc&, std::span<const Type>,
+                                           const Communicators&),
+                           int64_t (*scratch)(const Desc&, std::span<const Type>),
+                           void (*launch)(const Desc&, Args, flow::Workspace, const Communicators&,
+                                          device::Queue*)) {
+  flow::Launcher launcher;
+  launcher.can_implement = [of_rank, check](const void* desc, std::span<const Type> types) {
+    return check(*static_cast<const Desc*>(desc), types, of_rank);
+  };
+  launcher.workspace_bytes = [scratch](const void* desc, std::span<const Type> types) {
+    return scratch(*static_cast<const Desc*>(desc), types);
+  };
+  launcher.launch = [of_rank, launch](const void* desc, Args args, flow::Workspace workspace,
+                                      device::Queue* queue) {
+    launch(*static_cast<const Desc*>(desc), args, workspace, of_rank, queue);
+  };
+  return launcher;
+}
+
 }  // namespace
 
 void register_collectives_cuda(flow::LauncherTable& table,
                                std::span<CudaCommunicator* const> communicators) {
   const Communicators of_rank(communicators.begin(), communicators.end());
-  flow::Launcher launcher;
-  launcher.can_implement = [of_rank](const void* desc, std::span<const Type> types) {
-    return can_reduce(*static_cast<const AllReduceDesc*>(desc), types, of_rank);
-  };
-  launcher.workspace_bytes = [](const void* desc, std::span<const Type> types) {
-    return scratch_bytes(*static_cast<const AllReduceDesc*>(desc), types);
-  };
-  launcher.launch = [of_rank](const void* desc, Args args, flow::Workspace scratch,
-                              device::Queue* queue) {
-    reduce(*static_cast<const AllReduceDesc*>(desc), args, scratch, of_rank, queue);
-  };
-  table.add<AllReduceDesc>(std::move(launcher));
+  table.add<AllReduceDesc>(launcher_of<AllReduceDesc>(of_rank, can_reduce, scratch_bytes, reduce));
+  table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, no_scratch, gather));
+  table.add<ReduceScatterVDesc>(
+      launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, no_scratch, scatter));
 }
 
 }  // namespace braid::ops

@@ -261,13 +261,27 @@ void register_rows(flow::LauncherTable& table) {
             return need_equal({types[0], types[2]});
           },
       .launch =
-          [](const Gather&, Args args, Workspace, CudaQueue& queue) {
+          [](const Gather& desc, Args args, Workspace, CudaQueue& queue) {
             with_type(args[0].format, [&]<typename T>(T) {
-              kernels::cuda::gather_rows<T>(rows(args[2]), args[2].cols, matrix<const T>(args[0]),
-                                            pointer<const int32_t>(args[1]), matrix<T>(args[2]),
-                                            queue.stream());
+              kernels::cuda::gather_rows<T>(
+                  desc, rows(args[2]), args[2].cols, matrix<const T>(args[0]),
+                  pointer<const int32_t>(args[1]), matrix<T>(args[2]), queue.stream());
             });
           }});
+  using Join = kernels::JoinColumnsDesc;
+  table.add<Join>(Launcher<Join>{.can_implement =
+                                     [](const Join&, std::span<const Type> types) {
+                                       return need_equal({types[0], types[1]});
+                                     },
+                                 .launch =
+                                     [](const Join& desc, Args args, Workspace, CudaQueue& queue) {
+                                       with_type(args[0].format, [&]<typename T>(T) {
+                                         kernels::cuda::join_columns<T>(
+                                             desc, rows(args[1]), args[1].cols, args[1].rows,
+                                             matrix<const T>(args[0]), matrix<T>(args[1]),
+                                             queue.stream());
+                                       });
+                                     }});
   using Add = kernels::AddDesc;
   table.add<Add>(Launcher<Add>{
       .can_implement =

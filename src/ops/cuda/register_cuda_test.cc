@@ -120,6 +120,10 @@ class AllKinds {
       return i == 4 ? -1 : static_cast<double>(i * 7 % 20);
     });
     x_ = gather_rows(b, table, ids, "x");
+    keep(b, "kept part", look_up(b, table, ids, {.first = 5, .count = 9}, "part"));
+    const Value joined = b.step("joined", Format::bf16, 10, 2 * kHidden - 3);
+    b.emit(kernels::JoinColumnsDesc{.parts = 2}, {table, joined});
+    keep(b, "kept joined", joined);
     const Value weight = noise(b, "norm weight", Format::bf16, 1, kHidden);
     sum_ = add(b, x_, rms_norm(b, x_, weight, 1e-3f, "normed"), "sum");
     keep(b, "kept sum", sum_);

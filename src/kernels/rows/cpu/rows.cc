@@ -5,13 +5,26 @@
 namespace braid::kernels::cpu {
 
 template <typename T>
-void gather_rows(int64_t rows, int64_t cols, Matrix<const T> table, const int32_t* index,
-                 Matrix<T> out) {
+void gather_rows(const GatherRowsDesc& desc, int64_t rows, int64_t cols, Matrix<const T> table,
+                 const int32_t* index, Matrix<T> out) {
   for (int64_t row = 0; row < rows; ++row) {
-    if (index[row] < 0) {
+    const int64_t from = int64_t{index[row]} - desc.first;
+    if (from < 0 || from >= desc.count) {
       std::fill_n(out.row(row), cols, T{});
     } else {
-      std::copy_n(table.row(index[row]), cols, out.row(row));
+      std::copy_n(table.row(from), cols, out.row(row));
+    }
+  }
+}
+
+template <typename T>
+void join_columns(const JoinColumnsDesc& desc, int64_t rows, int64_t cols, int64_t part_rows,
+                  Matrix<const T> in, Matrix<T> out) {
+  const int64_t each = (cols + desc.parts - 1) / desc.parts;
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t part = 0; part * each < cols; ++part) {
+      std::copy_n(in.row(part * part_rows + row), std::min(each, cols - part * each),
+                  out.row(row) + part * each);
     }
   }
 }
@@ -28,8 +41,14 @@ void add(int64_t rows, int64_t cols, Matrix<const T> a, Matrix<const T> b, Matri
   }
 }
 
-template void gather_rows(int64_t, int64_t, Matrix<const float>, const int32_t*, Matrix<float>);
-template void gather_rows(int64_t, int64_t, Matrix<const bf16>, const int32_t*, Matrix<bf16>);
+template void gather_rows(const GatherRowsDesc&, int64_t, int64_t, Matrix<const float>,
+                          const int32_t*, Matrix<float>);
+template void gather_rows(const GatherRowsDesc&, int64_t, int64_t, Matrix<const bf16>,
+                          const int32_t*, Matrix<bf16>);
+template void join_columns(const JoinColumnsDesc&, int64_t, int64_t, int64_t, Matrix<const float>,
+                           Matrix<float>);
+template void join_columns(const JoinColumnsDesc&, int64_t, int64_t, int64_t, Matrix<const bf16>,
+                           Matrix<bf16>);
 template void add(int64_t, int64_t, Matrix<const float>, Matrix<const float>, Matrix<float>);
 template void add(int64_t, int64_t, Matrix<const bf16>, Matrix<const bf16>, Matrix<bf16>);
 

@@ -2,13 +2,20 @@
 #pragma once
 
 #include "kernels/gemm/cpu/gemm.h"
+#include "kernels/rows/rows_desc.h"
 
 namespace braid::kernels::cpu {
 
 // table [·, cols], index [rows], out [rows, cols].
 template <typename T>
-void gather_rows(int64_t rows, int64_t cols, Matrix<const T> table, const int32_t* index,
-                 Matrix<T> out);
+void gather_rows(const GatherRowsDesc& desc, int64_t rows, int64_t cols, Matrix<const T> table,
+                 const int32_t* index, Matrix<T> out);
+
+// The first `rows` of out [R, cols]; row r of a part lies part_rows rows behind that of the part
+// before it.
+template <typename T>
+void join_columns(const JoinColumnsDesc& desc, int64_t rows, int64_t cols, int64_t part_rows,
+                  Matrix<const T> in, Matrix<T> out);
 
 // a, b, out [rows, cols]; out may be a or b.
 template <typename T>

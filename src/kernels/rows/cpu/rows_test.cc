@@ -16,13 +16,49 @@ TYPED_TEST(RowsTest, GatherTakesTheIndexedRowsAndZerosForMinusOne) {
     const Grid<TypeParam> table(random, 7, cols, 2);
     const std::vector<int32_t> index{6, -1, 0, 0, 3, -1};
     Grid<TypeParam> out(6, cols, 1);
-    gather_rows<TypeParam>(6, cols, table.input(), index.data(), out.matrix());
+    gather_rows<TypeParam>({}, 6, cols, table.input(), index.data(), out.matrix());
     for (int64_t r = 0; r < 6; ++r) {
       const int32_t from = index[static_cast<size_t>(r)];
       for (int64_t c = 0; c < cols; ++c) {
         EXPECT_EQ(out.value(r, c), from < 0 ? 0.0 : table.value(from, c));
       }
     }
+    out.expect_padding_kept();
+  }
+}
+
+// Ids 10 … 13 of a table that holds nothing else, and a pad behind them.
+TYPED_TEST(RowsTest, GatherGivesZerosForRowsThatAreElsewhere) {
+  Random random(5);
+  const Grid<TypeParam> table(random, 5, 9, 2);
+  const std::vector<int32_t> index{9, 10, 13, 14, -1, INT32_MAX, 12, 0, INT32_MIN};
+  const auto rows = std::ssize(index);
+  Grid<TypeParam> out(rows, 9, 1);
+  gather_rows<TypeParam>({.first = 10, .count = 4}, rows, 9, table.input(), index.data(),
+                         out.matrix());
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t from = int64_t{index[static_cast<size_t>(r)]} - 10;
+    const bool here = from >= 0 && from < 4;
+    for (int64_t c = 0; c < 9; ++c) {
+      EXPECT_EQ(out.value(r, c), here ? table.value(from, c) : 0.0) << r;
+    }
+  }
+  out.expect_padding_kept();
+}
+
+// 7 columns of 3 parts: 3, 3 and 1; of 5 parts: 2, 2, 2, 1 and none.
+TYPED_TEST(RowsTest, ColumnsOfAllPartsAreJoinedWithoutTheirPads) {
+  Random random(6);
+  for (const auto& [parts, each] : {std::pair<int64_t, int64_t>{1, 7}, {3, 3}, {5, 2}}) {
+    const Grid<TypeParam> in(random, parts * 4, each + 2, 1);
+    Grid<TypeParam> out(4, 7, 3);
+    join_columns<TypeParam>({static_cast<int32_t>(parts)}, 3, 7, 4, in.input(), out.matrix());
+    for (int64_t r = 0; r < 3; ++r) {
+      for (int64_t c = 0; c < 7; ++c) {
+        EXPECT_EQ(out.value(r, c), in.value(c / each * 4 + r, c % each)) << parts << " " << c;
+      }
+    }
+    EXPECT_TRUE(out.same_row(3, Grid<TypeParam>(4, 7, 3), 3));  // beyond the rows that there are
     out.expect_padding_kept();
   }
 }
@@ -64,12 +100,13 @@ TYPED_TEST(RowsTest, BothAreRowInvariant) {
   std::vector<int32_t> index;
   for (int32_t i = 0; i < 67; ++i) index.push_back(i * 5 % 68 - 1);
   expect_row_invariant<TypeParam>(21, [&](int64_t first, int64_t count, Grid<TypeParam>& out) {
-    gather_rows<TypeParam>(count, 21, a.input(), index.data() + first, out.matrix());
+    gather_rows<TypeParam>({}, count, 21, a.input(), index.data() + first, out.matrix());
   });
 }
 
 TYPED_TEST(RowsTest, NoRows) {
-  gather_rows<TypeParam>(0, 4, {}, nullptr, {});
+  gather_rows<TypeParam>({}, 0, 4, {}, nullptr, {});
+  join_columns<TypeParam>({2}, 0, 4, 0, {}, {});
   add<TypeParam>(0, 4, {}, {}, {});
 }
 

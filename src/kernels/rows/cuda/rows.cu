@@ -9,14 +9,34 @@ namespace {
 // One block a row.
 template <bool kPacked, typename T>
 __global__ void __launch_bounds__(1024)
-    gather(Rows rows, int64_t cols, Matrix<const T> table, const int32_t* index, Matrix<T> out) {
+    gather(GatherRowsDesc desc, Rows rows, int64_t cols, Matrix<const T> table,
+           const int32_t* index, Matrix<T> out) {
   const int64_t row = blockIdx.x;
   if (row >= rows.live()) return;
-  const int32_t from = index[row];
+  const int64_t from = int64_t{index[row]} - desc.first;
+  const bool here = from >= 0 && from < desc.count;
   for (int64_t i = threadIdx.x * kPack; i < cols; i += blockDim.x * kPack) {
     Pack<T> pack{};
-    if (from >= 0) pack = load_pack<kPacked>(table.row(from) + i, cols - i);
+    if (here) pack = load_pack<kPacked>(table.row(from) + i, cols - i);
     store_pack<kPacked>(out.row(row) + i, cols - i, pack);
+  }
+}
+
+constexpr int kJoinThreads = 256;
+constexpr int kJoinColumns = 8 * kJoinThreads;  // of a block
+
+// blockIdx.x is the row. A part may begin at any column, so that elements are moved one by one.
+template <typename T>
+__global__ void __launch_bounds__(kJoinThreads)
+    join(Rows rows, int32_t cols, int32_t each, int64_t part_rows, Matrix<const T> in,
+         Matrix<T> out) {
+  const int64_t row = blockIdx.x;
+  if (row >= rows.live()) return;
+  const auto first = static_cast<int32_t>(blockIdx.y) * kJoinColumns;
+  const int32_t last = min(first + kJoinColumns, cols);
+  for (int32_t col = first + static_cast<int32_t>(threadIdx.x); col < last; col += kJoinThreads) {
+    const int32_t part = col / each;
+    out.row(row)[col] = in.row(part * part_rows + row)[col - part * each];
   }
 }
 
@@ -44,15 +64,26 @@ unsigned threads_of(int64_t cols) {
 }  // namespace
 
 template <typename T>
-void gather_rows(const Rows& rows, int64_t cols, Matrix<const T> table, const int32_t* index,
-                 Matrix<T> out, cudaStream_t stream) {
+void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Matrix<const T> table,
+                 const int32_t* index, Matrix<T> out, cudaStream_t stream) {
   const auto blocks = static_cast<unsigned>(rows.capacity);
   if (blocks == 0 || cols == 0) return;
   if (is_packed(cols, table) && is_packed(cols, out)) {
-    gather<true><<<blocks, threads_of(cols), 0, stream>>>(rows, cols, table, index, out);
+    gather<true><<<blocks, threads_of(cols), 0, stream>>>(desc, rows, cols, table, index, out);
   } else {
-    gather<false><<<blocks, threads_of(cols), 0, stream>>>(rows, cols, table, index, out);
+    gather<false><<<blocks, threads_of(cols), 0, stream>>>(desc, rows, cols, table, index, out);
   }
+}
+
+template <typename T>
+void join_columns(const JoinColumnsDesc& desc, const Rows& rows, int64_t cols, int64_t part_rows,
+                  Matrix<const T> in, Matrix<T> out, cudaStream_t stream) {
+  if (rows.capacity == 0 || cols == 0) return;
+  const dim3 blocks(static_cast<unsigned>(rows.capacity),
+                    static_cast<unsigned>(ceil_div(cols, kJoinColumns)));
+  join<<<blocks, kJoinThreads, 0, stream>>>(rows, static_cast<int32_t>(cols),
+                                            static_cast<int32_t>(ceil_div(cols, desc.parts)),
+                                            part_rows, in, out);
 }
 
 template <typename T>
@@ -80,10 +111,14 @@ void copy_rows(int64_t rows, int64_t row_bytes, const std::byte* from, int64_t f
   }
 }
 
-template void gather_rows(const Rows&, int64_t, Matrix<const float>, const int32_t*, Matrix<float>,
-                          cudaStream_t);
-template void gather_rows(const Rows&, int64_t, Matrix<const bf16>, const int32_t*, Matrix<bf16>,
-                          cudaStream_t);
+template void gather_rows(const GatherRowsDesc&, const Rows&, int64_t, Matrix<const float>,
+                          const int32_t*, Matrix<float>, cudaStream_t);
+template void gather_rows(const GatherRowsDesc&, const Rows&, int64_t, Matrix<const bf16>,
+                          const int32_t*, Matrix<bf16>, cudaStream_t);
+template void join_columns(const JoinColumnsDesc&, const Rows&, int64_t, int64_t,
+                           Matrix<const float>, Matrix<float>, cudaStream_t);
+template void join_columns(const JoinColumnsDesc&, const Rows&, int64_t, int64_t,
+                           Matrix<const bf16>, Matrix<bf16>, cudaStream_t);
 template void add(const Rows&, int64_t, Matrix<const float>, Matrix<const float>, Matrix<float>,
                   cudaStream_t);
 template void add(const Rows&, int64_t, Matrix<const bf16>, Matrix<const bf16>, Matrix<bf16>,

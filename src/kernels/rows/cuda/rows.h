@@ -6,13 +6,19 @@
 #include <cstddef>
 
 #include "kernels/cuda/matrix.h"
+#include "kernels/rows/rows_desc.h"
 
 namespace braid::kernels::cuda {
 
 // table [·, cols], index [rows], out [rows, cols].
 template <typename T>
-void gather_rows(const Rows& rows, int64_t cols, Matrix<const T> table, const int32_t* index,
-                 Matrix<T> out, cudaStream_t stream);
+void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Matrix<const T> table,
+                 const int32_t* index, Matrix<T> out, cudaStream_t stream);
+
+// out [rows, cols]; row r of a part lies part_rows rows behind that of the part before it.
+template <typename T>
+void join_columns(const JoinColumnsDesc& desc, const Rows& rows, int64_t cols, int64_t part_rows,
+                  Matrix<const T> in, Matrix<T> out, cudaStream_t stream);
 
 // a, b, out [rows, cols]; out may be a or b.
 template <typename T>

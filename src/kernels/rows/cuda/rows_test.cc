@@ -30,16 +30,37 @@ TYPED_TEST(CudaRowsTest, GatheredRowsAreCopies) {
     const Grid<TypeParam> table(random, 50, first_col + cols, padding);
     std::vector<int32_t> index(static_cast<size_t>(rows));
     for (int32_t& i : index) i = static_cast<int32_t>(cpu::random_below(random, 51)) - 1;
-    index[0] = 49;
+    index[0] = 42;
     Grid<TypeParam> want(rows, cols);
-    cpu::gather_rows<TypeParam>(rows, cols, on_cpu(table, 0, first_col), index.data(),
+    const GatherRowsDesc desc{.first = 3, .count = 40};  // ids 3 … 42, and zeros for the others
+    cpu::gather_rows<TypeParam>(desc, rows, cols, on_cpu(table, 0, first_col), index.data(),
                                 want.matrix());
     const DeviceGrid<TypeParam> device_table(table), out(rows, cols, padding);
     const DeviceArray<int32_t> device_index(index);
-    gather_rows<TypeParam>({rows}, cols, device_table.input(0, first_col), device_index.data(),
-                           out.matrix(), nullptr);
+    gather_rows<TypeParam>(desc, {rows}, cols, device_table.input(0, first_col),
+                           device_index.data(), out.matrix(), nullptr);
     Grid<TypeParam> got = out.fetch();
     expect_same(got, want, rows);
+  }
+}
+
+TYPED_TEST(CudaRowsTest, JoinedColumnsAreCopies) {
+  BRAID_NEEDS_GPU();
+  Random random(5);
+  const DeviceArray<int32_t> count(std::vector<int32_t>{4});
+  for (const auto& [parts, cols] : {std::pair<int32_t, int64_t>{2, 4096}, {3, 10007}, {8, 5}}) {
+    const int64_t each = ceil_div(cols, parts);
+    const Grid<TypeParam> in(random, parts * 5, each + 3, 1);
+    Grid<TypeParam> want(5, cols);
+    cpu::join_columns<TypeParam>({parts}, 5, cols, 5, on_cpu(in), want.matrix());
+    const DeviceGrid<TypeParam> device_in(in);
+    for (const int64_t live : {5, 4}) {
+      const DeviceGrid<TypeParam> out(5, cols, 7);
+      join_columns<TypeParam>({parts}, {5, 0, live == 5 ? nullptr : count.data()}, cols, 5,
+                              device_in.input(), out.matrix(), nullptr);
+      Grid<TypeParam> got = out.fetch();
+      expect_same(got, want, live);
+    }
   }
 }
 
@@ -74,15 +95,15 @@ TYPED_TEST(CudaRowsTest, TheCountLimitsTheRows) {
   const std::vector<int32_t> index{5, 4, 3, 2, 1, 0};
   Grid<TypeParam> sums(6, 40), rows(6, 40);
   cpu::add<TypeParam>(6, 40, a.input(), b.input(), sums.matrix());
-  cpu::gather_rows<TypeParam>(6, 40, a.input(), index.data(), rows.matrix());
+  cpu::gather_rows<TypeParam>({}, 6, 40, a.input(), index.data(), rows.matrix());
   const DeviceGrid<TypeParam> device_a(a), device_b(b);
   const DeviceArray<int32_t> device_index(index), count(std::vector<int32_t>{5});
   for (const auto& [first, live] : {std::pair<int64_t, int64_t>{0, 5}, {2, 3}, {5, 0}, {9, 0}}) {
     const DeviceGrid<TypeParam> summed(6, 40), gathered(6, 40);
     const Rows limited{6, first, count.data()};
     add<TypeParam>(limited, 40, device_a.input(), device_b.input(), summed.matrix(), nullptr);
-    gather_rows<TypeParam>(limited, 40, device_a.input(), device_index.data(), gathered.matrix(),
-                           nullptr);
+    gather_rows<TypeParam>({}, limited, 40, device_a.input(), device_index.data(),
+                           gathered.matrix(), nullptr);
     Grid<TypeParam> got_sums = summed.fetch(), got_rows = gathered.fetch();
     expect_same(got_sums, sums, live);
     expect_same(got_rows, rows, live);

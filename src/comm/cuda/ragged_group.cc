@@ -1,0 +1,112 @@
+#include "comm/cuda/ragged_group.h"
+
+#include <array>
+#include <limits>
+
+#include "device/cuda/cuda_error.h"
+
+namespace braid::comm {
+namespace {
+
+int64_t row_bytes(const Rows& rows) { return rows.cols * bytes_of(rows.format); }
+
+Result<SumFormat> sum_format(Format format) {
+  if (format == Format::f32) return SumFormat::f32;
+  if (format == Format::bf16) return SumFormat::bf16;
+  return Error(ErrorKind::unsupported, "sums over ranks are of f32 or bf16")
+      .with("format", name_of(format));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RaggedGroup>> RaggedGroup::create(PeerWorkspace& workspace,
+                                                         const Members& members) {
+  static_assert(kMostPeers <= kMaxMembers);
+  PeerWords words = TRY(PeerWords::create(workspace, members, kNumSignals));
+  return std::unique_ptr<RaggedGroup>(new RaggedGroup(workspace.arena(), std::move(words)));
+}
+
+Result<uint32_t> RaggedGroup::place_of(const Rows& rows) const {
+  const int64_t bytes = rows.rows == 0 ? 0 : (rows.rows - 1) * rows.stride + row_bytes(rows);
+  if (!arena_.holds(rows.data, bytes)) {
+    return Error(ErrorKind::internal, "operands of a collective lie outside the shared workspace");
+  }
+  const int64_t offset = arena_.offset_of(rows.data);
+  if (offset % kPlaceBytes != 0 || offset / kPlaceBytes >= std::numeric_limits<int32_t>::max()) {
+    return Error(ErrorKind::internal, "an operand of a collective can't be told to peers")
+        .with("byte", offset)
+        .with("a multiple of", kPlaceBytes);
+  }
+  return static_cast<uint32_t>(offset / kPlaceBytes + 1);
+}
+
+PeerView RaggedGroup::view(const DeviceCounts& counts) const {
+  const Members& members = words_.members();
+  PeerView view{.arenas = {},
+                .places = words_.word(0, 0),
+                .counts = counts.data,
+                .counts_stride = counts.stride,
+                .size = members.size(),
+                .index = members.index};
+  for (size_t i = 0; i < members.ranks.size(); ++i) view.arenas[i] = arena_.base(members.ranks[i]);
+  return view;
+}
+
+// A member's places tell its peers that they may write there. Its stream comes to them behind all
+// that the collective depends on, so that nobody there still reads what is overwritten. It goes on
+// when all have told that they have written: each behind its kernel, on its stream.
+Status RaggedGroup::all_gather_v(std::span<const DeviceGather> buffers, const DeviceCounts& counts,
+                                 cudaStream_t stream) const {
+  if (buffers.empty() || buffers.size() > kMaxMoved) {
+    return Error(ErrorKind::internal, "a gather moves from 1 to 8 buffers")
+        .with("buffers", buffers.size());
+  }
+  Pushed pushed{.buffers = {}, .count = static_cast<int>(buffers.size())};
+  std::array<uint32_t, kMaxMoved> places{};
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    const Rows &in = buffers[i].in, &out = buffers[i].out;
+    if (in.cols != out.cols || in.format != out.format) {
+      return Error(ErrorKind::internal, "rows are gathered as they are").with("buffer", i);
+    }
+    places[i] = TRY(place_of(out));
+    PushedRows& rows = pushed.buffers[i];
+    rows = {.in = in.data,
+            .in_stride = in.stride,
+            .in_rows = in.rows,
+            .out = out.data,
+            .out_stride = out.stride,
+            .out_rows = out.rows,
+            .row_bytes = row_bytes(in),
+            .fill = buffers[i].fill};
+    rows.unit = unit_of(rows);
+  }
+  TRY(words_.exchange({places.data(), buffers.size()}, stream));
+  push_rows(pushed, view(counts), stream);
+  CUDA_TRY(cudaGetLastError());
+  return words_.clear_and_meet(pushed.count, kDone, stream);
+}
+
+// A member's place tells its peers that its part is there: behind what computed it. It goes on, and
+// may overwrite its part, when all have told that they have read it.
+Status RaggedGroup::reduce_scatter_v(const Rows& in, const Rows& out, const DeviceCounts& counts,
+                                     cudaStream_t stream) const {
+  if (in.cols != out.cols || in.format != out.format) {
+    return Error(ErrorKind::internal, "rows are summed as they are");
+  }
+  const uint32_t place = TRY(place_of(in));
+  SummedRows rows{.in = in.data,
+                  .in_stride = in.stride,
+                  .in_rows = in.rows,
+                  .out = out.data,
+                  .out_stride = out.stride,
+                  .out_rows = out.rows,
+                  .cols = in.cols,
+                  .format = TRY(sum_format(in.format))};
+  rows.packed = can_pack(rows);
+  TRY(words_.exchange({&place, 1}, stream));
+  sum_rows(rows, view(counts), stream);
+  CUDA_TRY(cudaGetLastError());
+  return words_.clear_and_meet(1, kDone, stream);
+}
+
+}  // namespace braid::comm
