@@ -116,20 +116,18 @@ TEST(RanksTest, FaultsOfOneRankEndTheStepOnAll) {
     flow::FaultKind kind;
     std::vector<std::string> words;
   };
+  EngineOptions options = small_options({.tp = 2});
+  options.worker.step_timeout = std::chrono::milliseconds(200);
+  const auto healthy = dummy_engine(options);
+  const CompiledStep* step_of = healthy->worker().schedules().get({{1, 0}, {1, 0}}).value();
+  const int32_t last = step_of->schedule.lanes[flow::index_of(flow::Lane::comm)].back();
   for (const Case& fault :
-       {Case{flow::FaultKind::fail, {"an op could not be run", "op = 3: ", "step = 2", "rank = 1"}},
-        Case{flow::FaultKind::hang, {"missing rank = 1", "op = ", "all_reduce", "step = 2"}},
-        Case{flow::FaultKind::skip, {"missing rank = 1", "op = ", "all_reduce", "step = 2"}}}) {
-    EngineOptions options = small_options({.tp = 2});
-    options.worker.step_timeout = std::chrono::milliseconds(200);
-    const auto healthy = dummy_engine(options);
-    const CompiledStep* step_of = healthy->worker().schedules().get({{1, 0}, {1, 0}}).value();
-    const auto& ops = step_of->schedule.program.ops;
-    int32_t reduce = 0;
-    while (ops[static_cast<size_t>(reduce)].lane != flow::Lane::comm) ++reduce;
+       {Case{flow::FaultKind::fail,
+             {"an op could not be run", fmt::format("op = {}: ", last), "step = 2", "rank = 1"}},
+        Case{flow::FaultKind::hang, {"missing rank = 1", "op = ", "step = 2"}},
+        Case{flow::FaultKind::skip, {"missing rank = 1", "op = ", "step = 2"}}}) {
     options.worker.fault_rank = 1;
-    options.worker.fault = {.kind = fault.kind, .step = 2, .op = 3};
-    if (fault.kind == flow::FaultKind::skip) options.worker.fault.op = reduce;
+    options.worker.fault = {.kind = fault.kind, .step = 2, .op = last};
     const auto engine = dummy_engine(options);
     ASSERT_TRUE(engine->submit({.prompt = {1, 2, 3}, .max_tokens = 3}).ok());
     ASSERT_TRUE(engine->step().ok());

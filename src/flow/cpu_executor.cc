@@ -117,6 +117,7 @@ void CpuExecutor::run_op(const Run& run, int32_t op, Lane lane) {
   if (fault == FaultKind::kill) std::raise(SIGKILL);
   if (fault == FaultKind::hang) hang();
   if (fault == FaultKind::skip) return;
+  if (lane == Lane::comm && failed()) return;  // or others would take it for a healthy rank
   const int64_t start = run.trace == nullptr ? 0 : Trace::now_ns();
   try {
     if (fault == FaultKind::fail) throw std::runtime_error("asked for by a test");
@@ -129,6 +130,11 @@ void CpuExecutor::run_op(const Run& run, int32_t op, Lane lane) {
     if (!met.ok()) fail(run, op, met.error());
   }
   if (run.trace != nullptr) run.trace->record(run.step, op, lane, start, Trace::now_ns());
+}
+
+bool CpuExecutor::failed() {
+  const std::lock_guard lock(failure_mutex_);
+  return !failure_.ok();
 }
 
 void CpuExecutor::fail(const Run& run, int32_t op, const Error& why) {

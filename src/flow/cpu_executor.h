@@ -41,6 +41,7 @@ class CpuExecutor final : public Executor {
   void run_lane(Run& run, Lane lane);
   void run_op(const Run& run, int32_t op, Lane lane);
   void hang() const;
+  bool failed();
   void fail(const Run& run, int32_t op, const Error& why);
 
   CpuExecutorOptions options_;

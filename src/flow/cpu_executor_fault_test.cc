@@ -45,6 +45,16 @@ TEST(CpuFaultTest, AFailingOpIsNamedWithItsStepAndTheLanesEnd) {
   EXPECT_EQ(chain.run(executor, 6).to_string(), failed.to_string());  // later ones tell it, too
 }
 
+TEST(CpuFaultTest, AfterAFailureNoCollectiveRuns) {
+  Chain chain;
+  for (const size_t op : {0, 1, 4}) launch(chain.bound, op, 1);  // neither 2 nor what is on comm
+  const auto expected = chain.memory.contents();
+  chain.memory.fill();
+  CpuExecutor executor({.fault = {.kind = FaultKind::fail, .step = 1, .op = 2}});
+  EXPECT_FALSE(chain.run(executor, 1).ok());
+  EXPECT_EQ(chain.memory.contents(), expected);
+}
+
 TEST(CpuFaultTest, ASkippedOpIsLeftOut) {
   Chain chain;
   CpuExecutor executor({.fault = {.kind = FaultKind::skip, .step = 1, .op = 4}});
@@ -68,8 +78,7 @@ TEST(CpuFaultTest, AHangingOpEndsWhenACollectiveHasFailed) {
   EXPECT_FALSE(executor.done(run));
   lost = true;
   const Status status = executor.wait(run);  // told by the op that met with it
-  EXPECT_NE(status.to_string().find("gave up (op = 3: "), std::string::npos)
-      << status.to_string();
+  EXPECT_NE(status.to_string().find("gave up (op = 3: "), std::string::npos) << status.to_string();
   EXPECT_NE(status.to_string().find("step = 1"), std::string::npos);
 }
 
