@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "cli/explain_layout.h"
 #include "engine/verification.h"
 
 namespace braid::cli {
@@ -49,57 +50,6 @@ std::string describe_quantization(const model::QuantScheme& scheme, Format dtype
     kind += fmt::format(" {}x{}", scheme.block_rows, scheme.block_columns);
   }
   return fmt::format("quantized weights ({}) are dequantized to {}", kind, dtype_name(dtype));
-}
-
-// What every rank holds, and what its ranks do together.
-std::vector<std::string> describe_layout(const model::ModelConfig& config,
-                                         const layout::Layout& layout, bool cuda,
-                                         const std::string& ranks) {
-  if (layout.world == 1) {
-    return {fmt::format("one rank on {}: every tensor whole, no collectives",
-                        cuda ? "a GPU" : "the CPU")};
-  }
-  const layout::Shards shards(model::layout_sizes(config), layout, 0);
-  std::vector<std::string> lines = {layout.to_string() + ", " + ranks};
-  std::string heads = fmt::format("attention heads a rank: {}", shards.heads().count);
-  if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention)) {
-    heads += fmt::format("; of keys and values: {}", shards.kv_heads().count);
-    const int32_t tp = layout.attention.sizes[1];
-    if (gqa->num_kv_heads < tp) {
-      heads += fmt::format(", each on {} ranks", tp / gqa->num_kv_heads);
-    }
-  } else {
-    heads += "; the latent and its cache are on every rank";
-  }
-  lines.push_back(std::move(heads));
-  if (config.moe) {
-    const layout::Share width = shards.expert_width(config.moe->expert_width);
-    lines.push_back(fmt::format("experts a rank: {}; of their {} columns: {}, stored as {}",
-                                shards.experts().count, config.moe->expert_width, width.count,
-                                width.padded));
-  }
-  const layout::Share ids = shards.vocabulary(config.vocab_size);
-  lines.push_back(
-      ids.count == config.vocab_size
-          ? "embedding, head and router are whole on every rank"
-          : fmt::format("tokens of the vocabulary a rank: {}, stored as {}, in embedding "
-                        "and head; the router is whole on every rank",
-                        ids.count, ids.padded));
-  const auto [dp, tp] = layout.attention.sizes;
-  if (dp > 1) {
-    lines.push_back(
-        fmt::format("{} groups with requests of their own; before the experts the rows of all are "
-                    "gathered, their sums scattered behind them",
-                    dp));
-  }
-  if (tp > 1) {
-    lines.push_back(fmt::format(
-        "2 all-reduces a layer over {} ranks, one for the embedding; logits are gathered", tp));
-  }
-  lines.emplace_back(
-      "summed in the order of the ranks: the same bits in every run, other roundings than on one "
-      "rank");
-  return lines;
 }
 
 std::string describe_link(const LinkSpeed& link, const layout::Layout& layout) {
@@ -176,7 +126,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
       automatic ? (cuda ? " (auto: bfloat16 on GPUs)" : " (auto: float32 on the CPU)") : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  for (const std::string& said : describe_layout(config, model.layout, cuda, ranks)) line(said);
+  text += explain_layout(config, model, options, ranks);
   if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
   text += "kernels\n";
   line(cuda ? "GPU kernels, run one by one: whole models are not captured as graphs"

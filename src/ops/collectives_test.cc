@@ -107,6 +107,36 @@ TEST_F(CollectivesTest, ASumThatStaysPartialIsNotReduced) {
   EXPECT_EQ(ops(), "add ");
 }
 
+// It would count as often as there are ranks.
+TEST_F(CollectivesTest, AReplicatedTermInsideASumIsRefused) {
+  sum_to(b_, {step(kPartialTp), step({})}, kPartialTp, "sum");
+  EXPECT_NE(ops().find("can be reduced to the sum's placement"), std::string::npos);
+}
+
+TEST_F(CollectivesTest, AReplicatedTermAddedToAPartialIsRefused) {
+  add(b_, step(kPartialExperts), step({}), "sum");
+  EXPECT_NE(ops().find("a sum takes terms of one placement"), std::string::npos);
+}
+
+TEST_F(CollectivesTest, AProductOfAPartialIsRefused) {
+  gemm(b_, step(kPartialTp), {.weight = weight(4, 8, {})}, Format::f32, "y");
+  EXPECT_NE(ops().find("never a Partial"), std::string::npos);
+}
+
+TEST_F(CollectivesTest, ABiasOfAPartialIsRefused) {
+  const Value x = step({.axes = {Shard::replicated, Shard::col_sharded}});
+  gemm(b_, x,
+       {.weight = weight(4, 8, {.axes = {Shard::replicated, Shard::col_sharded}}),
+        .bias = weight(1, 4, {})},
+       Format::f32, "y");
+  EXPECT_NE(ops().find("a bias is added once"), std::string::npos);
+}
+
+TEST_F(CollectivesTest, RoutingOfAPartialIsRefused) {
+  route(b_, step(kPartialTp), b_.step("slots", Format::i32, 6, 1), {.num_experts = 8, .top_k = 2});
+  EXPECT_NE(ops().find("routing takes whole, fully reduced scores"), std::string::npos);
+}
+
 TEST_F(CollectivesTest, UnlikeTermsAreRefused) {
   sum_to(b_, {step({.axes = {Shard::replicated, Shard::col_sharded}})}, {}, "sum");
   EXPECT_NE(ops().find("can be reduced to the sum's placement"), std::string::npos);

@@ -108,6 +108,42 @@ TEST(CudaAllReduceTest, BothWaysGiveTheSumInRankOrder) {
   EXPECT_TRUE(status.ok()) << status.to_string();
 }
 
+// Eager, and as a graph that is replayed on fresh inputs.
+TEST(CudaAllGatherTest, EveryRankHasTheRowsOfAll) {
+  if (testing::num_gpus() < 2) GTEST_SKIP() << "fewer than two GPUs";
+  const Status status = run_processes(2, [](ControlPlane& control) -> Status {
+    Rank rank = TRY(Rank::open(control));
+    for (const int64_t elements : {3, 4096, 303 * 1024}) {
+      const auto gather = [&] {
+        return rank.nccl->all_gather(rank.at(kIn), rank.at(kOut), elements * 2,
+                                     rank.queue->stream());
+      };
+      const cudaGraphExec_t graph = TRY(rank.capture(gather));
+      for (int round = 0; round < 8; ++round) {
+        TRY(fill(rank, rank.size * elements, round));
+        TRY(control.barrier());
+        device::spin(rank.queue->stream(), control.rank() * round * 50'000);
+        if (round % 2 == 0) TRY(gather());
+        if (round % 2 == 1) CUDA_TRY(cudaGraphLaunch(graph, rank.queue->stream()));
+        TRY(rank.wait());
+        std::vector<bf16> out(static_cast<size_t>(rank.size * elements));
+        rank.device->download(out.data(), rank.at(kOut), std::ssize(out) * 2);
+        for (int from = 0; from < rank.size; ++from) {
+          const auto part = part_of(from, elements, round);
+          if (std::memcmp(&out[static_cast<size_t>(from * elements)], part.data(),
+                          part.size() * 2) == 0) {
+            continue;
+          }
+          return Error(ErrorKind::internal, "wrong rows").with("from", from).with("round", round);
+        }
+      }
+      CUDA_TRY(cudaGraphExecDestroy(graph));
+    }
+    return control.barrier();
+  });
+  EXPECT_TRUE(status.ok()) << status.to_string();
+}
+
 // A graph of `sums` sums, one after the other.
 Result<cudaGraphExec_t> capture_sums(Rank& rank, bool by_copy_engines, int64_t elements, int sums) {
   return rank.capture([&]() -> Status {

@@ -71,4 +71,10 @@ Status NcclGroup::all_reduce(const void* in, void* out, int64_t elements, Format
   return {};
 }
 
+Status NcclGroup::all_gather(const void* in, void* out, int64_t bytes, cudaStream_t stream) {
+  const ncclComm_t communicator = TRY(communicator_for(stream));
+  NCCL_TRY(ncclAllGather(in, out, static_cast<size_t>(bytes), ncclUint8, communicator, stream));
+  return {};
+}
+
 }  // namespace braid::comm

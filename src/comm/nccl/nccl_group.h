@@ -25,6 +25,8 @@ class NcclGroup {
   // out = Σ_r in_r. All calls come from one thread, in the same order on all ranks.
   Status all_reduce(const void* in, void* out, int64_t elements, Format format,
                     cudaStream_t stream);
+  // `bytes` of every rank, one behind the other in all ranks' out.
+  Status all_gather(const void* in, void* out, int64_t bytes, cudaStream_t stream);
 
  private:
   NcclGroup() = default;

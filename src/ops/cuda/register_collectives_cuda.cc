@@ -76,6 +76,22 @@ void reduce(const AllReduceDesc& desc, Args args, flow::Workspace scratch,
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
+Status can_all_gather(const AllGatherDesc& desc, std::span<const Type> /*types*/,
+                      const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+void all_gather(const AllGatherDesc& desc, Args args, flow::Workspace /*scratch*/,
+                const Communicators& communicators, device::Queue* queue) {
+  const flow::Arg &in = args[0], &out = args[1];
+  const int64_t row_bytes = in.cols * bytes_of(in.format);
+  BRAID_CHECK(in.stride == row_bytes && out.stride == row_bytes, "(whole rows are gathered)");
+  const Status status =
+      communicator_of(desc.communicator, communicators)
+          .nccl->all_gather(in.data, out.data, in.rows * row_bytes, stream_of(queue));
+  BRAID_CHECK(status.ok(), "{}", status.to_string());
+}
+
 Status can_gather(const AllGatherVDesc& desc, std::span<const Type> /*types*/,
                   const Communicators& communicators) {
   return find_communicator(desc.communicator, desc.ranks, communicators);
@@ -144,6 +160,8 @@ void register_collectives_cuda(flow::LauncherTable& table,
                                std::span<CudaCommunicator* const> communicators) {
   const Communicators of_rank(communicators.begin(), communicators.end());
   table.add<AllReduceDesc>(launcher_of<AllReduceDesc>(of_rank, can_reduce, scratch_bytes, reduce));
+  table.add<AllGatherDesc>(
+      launcher_of<AllGatherDesc>(of_rank, can_all_gather, no_scratch, all_gather));
   table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, no_scratch, gather));
   table.add<ReduceScatterVDesc>(
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, no_scratch, scatter));
