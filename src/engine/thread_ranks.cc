@@ -82,6 +82,16 @@ ThreadRanks::Ran ThreadRanks::run_rank(int32_t rank, const layers::StepShape& sh
   return by_others ? Ran{.status = ran, .by_others = true} : Ran{.status = why};
 }
 
+// What follows from another rank's error comes behind it; where an op met with it, it is told.
+int ThreadRanks::Ran::tells() const {
+  if (!by_others) return 2;
+  const auto& values = status.error().values();
+  return std::any_of(values.begin(), values.end(),
+                     [](const auto& value) { return value.first == "op"; })
+             ? 1
+             : 0;
+}
+
 Status ThreadRanks::run(std::span<const layers::StepShape> shapes, int64_t step) {
   BRAID_CHECK(std::ssize(shapes) == num_groups(), "({} shapes, {} groups)", shapes.size(),
               num_groups());
@@ -97,12 +107,12 @@ Status ThreadRanks::run(std::span<const layers::StepShape> shapes, int64_t step)
   }
   ran[0] = run_rank(0, shape_of(0), step);
   others.wait();
-  for (const bool by_others : {false, true}) {  // what follows from an error comes behind it
-    for (const Ran& of_rank : ran) {
-      if (of_rank.by_others == by_others) TRY(Status(of_rank.status));
-    }
+  const Ran* worst = nullptr;
+  for (const Ran& of_rank : ran) {
+    if (of_rank.status.ok()) continue;
+    if (worst == nullptr || of_rank.tells() > worst->tells()) worst = &of_rank;
   }
-  return {};
+  return worst == nullptr ? Status() : worst->status;
 }
 
 void ThreadRanks::set_execution(bool serial, flow::Delays delays) {

@@ -33,6 +33,7 @@ class ThreadRanks final : public Ranks {
   struct Ran {
     Status status;
     bool by_others = false;  // whose fault a collective has told
+    int tells() const;       // more: rather to be told
   };
   Ran run_rank(int32_t rank, const layers::StepShape& shape, int64_t step);
 

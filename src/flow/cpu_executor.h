@@ -30,7 +30,7 @@ class CpuExecutor final : public Executor {
 
   Ticket submit(const BoundSchedule& bound, const RunOptions& options) override;
   bool done(Ticket ticket) const override;
-  // `fault` when an op has failed, in this run or an earlier one; the others have run all the same.
+  // `fault` when an op has failed, in this run or an earlier one: none has run since.
   Status wait(Ticket ticket) override;
 
   void set_delays(Delays delays) { delays_ = delays; }
@@ -41,12 +41,12 @@ class CpuExecutor final : public Executor {
   void run_lane(Run& run, Lane lane);
   void run_op(const Run& run, int32_t op, Lane lane);
   void hang() const;
-  bool failed();
   void fail(const Run& run, int32_t op, const Error& why);
 
   CpuExecutorOptions options_;
   std::mutex failure_mutex_;
   Status failure_;  // the first one
+  std::atomic<bool> failed_ = false;
   Delays delays_;
   Ticket last_ = 0;
   std::map<Ticket, std::shared_ptr<Run>> running_;  // runs that may not be done yet

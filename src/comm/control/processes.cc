@@ -28,6 +28,7 @@ std::chrono::milliseconds connect_time(const Node& node) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no rank outlives who started it
   if (::getppid() != parent) ::_exit(1);
   if (rank == 0) std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGPIPE, SIG_IGN);  // a closed connection is an error of the write
   const Result<int> socket = connect();
   if (!socket.ok()) {
     std::fprintf(stderr, "braid: rank %d: %s\n", rank, socket.error().to_string().c_str());
