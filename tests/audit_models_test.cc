@@ -180,6 +180,7 @@ TEST_P(AuditModelsTest, InBfloat16WithAllProbes) {
   Rig rig(GetParam(),
           {.dtype = Format::bf16,
            .probes = {.all_logits = true, .hidden = true, .routing = true, .force_routing = true},
+           .expert_heat = GetParam() != "qwen2",
            .mla_form = kernels::MlaForm::expanded});
   print(GetParam(), audit_steps(rig, GetParam()));
 }
@@ -199,6 +200,7 @@ void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& lay
     model::ModelOptions options;
     options.layout = layout::make_layout(model::layout_sizes(config), layout).value();
     options.rank = rank;
+    options.expert_heat = layout.dp > 1;
     Rig rig(golden, options, {&group.member(rank)});
     const std::string name = fmt::format("{} rank {}", golden, rank);
     print(name, audit_steps(rig, name));
@@ -221,7 +223,7 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,
                          ::testing::Values("glm4_moe", "deepseek_v2", "qwen2"), test_name);
 
 TEST(AuditModelsTest, ExpertsChosenByPopularity) {
-  Rig rig("mixtral", {.choice = kernels::Choice::zipf});
+  Rig rig("mixtral", {.choice = kernels::Choice::zipf, .expert_heat = true});
   print("zipf", audit_steps(rig, "zipf"));
 }
 

@@ -49,6 +49,32 @@ TEST(CliLayerTest, ComparesChunksWithOnePieceOnSeveralRanks) {
                                       "sums alone, direct", "2 chunks, direct"}));
 }
 
+TEST(CliLayerTest, ChecksGroupsWithRowsOfTheirOwn) {
+  const Ran ran = run_braid(layer({"--dp", "2", "--tokens", "5", "--check"}));
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  for (const std::string_view said : {
+           "\n5 of 5 + 2 rows, balanced: relative error",
+           "\n2 of 5 + 2 rows, one expert empty: relative error",
+           "\n5 of 5 + 0 rows, balanced: relative error",
+           "\n5 + 2 rows: 40 runs of 2 variants under random delays, bitwise equal",
+           "\n5 + 0 rows: 200 replays on fresh inputs, bitwise equal to eager runs",
+           "\n5 + 2 prefill rows",
+       }) {
+    EXPECT_NE(ran.out.find(said), std::string::npos) << said << ran.out;
+  }
+  EXPECT_EQ(ran.out.find("\n5 + 0 prefill rows"), std::string::npos);  // checked, not timed
+  EXPECT_EQ(ran.out.find("\n0 of"), std::string::npos);
+}
+
+TEST(CliLayerTest, ChecksGroupsOfSeveralRanks) {
+  const Ran ran =
+      run_braid(layer({"--dp", "2", "--tp", "2", "--tokens", "300", "--chunks", "2", "--check"}));
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.out.find("\n300 + 150 rows: 60 runs of 3 variants"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("2 chunks, direct"), std::string::npos);
+  EXPECT_EQ(ran.out.find("compute alone"), std::string::npos);  // on rows that nobody gathered
+}
+
 TEST(CliLayerTest, ChecksProjectionsOnSeveralRanks) {
   const Ran ran =
       run_braid({"bench", "layer", golden_folder("qwen2"), "--load-format", "dummy", "--part",
@@ -69,6 +95,7 @@ TEST(CliLayerTest, RefusesWhatCannotBe) {
   refused({"--tokens", "1,,2"}, "a list of numbers");
   refused({"--tokens", "0"}, "a list of numbers");
   refused({"--part", "down"}, "the first layer has experts");
+  refused({"--dp", "2", "--part", "o_proj"}, "rows of several groups");
   refused({"--inject-fault", "melt:0:0:0"}, "a fault is KIND:RANK:STEP:OP");
   refused({"--emulate-link", "20GB/s"}, "as in 20GB/s,10us");
   refused({"--emulate-link", "20GB/s,1us", "--device", "cuda"}, "GPUs have links of their own");

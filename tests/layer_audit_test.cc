@@ -76,7 +76,7 @@ TEST(LayerAuditTest, RunsEveryOpTwiceAndLeavesTheResult) {
   Layer layer;
   LayerRank* const ranks[] = {&layer.rank};
   const size_t variants[] = {0, 0};
-  const auto said = engine::audit_variants(ranks, variants);
+  const auto said = engine::audit_variants(ranks, variants, ranks[0]->audit_bytes());
   ASSERT_TRUE(said.ok()) << said.status().to_string();
   const size_t ops = layer.program().ops.size();
   EXPECT_EQ(*said,
@@ -108,7 +108,8 @@ TEST(LayerAuditTest, StatesTooLargeAreNotAudited) {
   LayerRank large(layer.rank.model().config(), {.part = model::Part::layer}, {&kMany, 1}, backend);
   LayerRank* const ranks[] = {&large};
   const size_t variants[] = {0};
-  const auto said = engine::audit_variants(ranks, variants);  // nothing is allocated or run
+  const auto said = engine::audit_variants(ranks, variants,
+                                           ranks[0]->audit_bytes());  // nothing is allocated or run
   ASSERT_TRUE(said.ok());
   EXPECT_NE(said->find("declarations not audited: "), std::string::npos) << *said;
   EXPECT_EQ(backend.ops_run, 0u);

@@ -35,11 +35,12 @@ tests() {  # tests PROGRAM FILTER
   "$build/$1" --gtest_filter="$2" --gtest_brief=1
 }
 
-# ends_with_fault FAULT WORDS...: all ranks end within 10 seconds, with these words.
+# ends_with_fault AXIS FAULT WORDS...: two ranks along tp or dp end within 10 seconds, with these
+# words.
 ends_with_fault() {
-  local fault=$1 start=$SECONDS output word
-  shift
-  if output=$(small --tp 2 --tokens 300 --check --inject-fault "$fault" 2>&1); then
+  local axis=$1 fault=$2 start=$SECONDS output word
+  shift 2
+  if output=$(small "--$axis" 2 --tokens 300 --check --inject-fault "$fault" 2>&1); then
     echo "the run did not fail"
     return 1
   fi
@@ -83,15 +84,26 @@ if [[ $gpus -ge 2 ]]; then
   for test in BothWays Captured Times; do
     run "sums over GPUs" tests comm_test "CudaAllReduceTest.$test*"
   done
+  for test in Bitwise Captured ManyInARow GroupsAlong Times; do
+    run "rows of different counts" tests comm_test "CudaRaggedTest.$test*"
+  done
+  run "two ranks, dp" glm --dp 2 --tokens 1,127 --check --trace "$folder/dp.json"
+  run "two ranks, dp, decode" glm --dp 2 --tokens 8,127 --context 1024 --check --rounds 10
+  run "two ranks, dp, experts by width" glm --dp 2 --ep 1 --tokens 127 --check --rounds 10
+  run "two ranks, dp, many rows" glm --dp 2 --tokens 1000,4096 --rounds 10
+  run "two ranks, dp, declarations" layer tests/goldens/glm4_moe --json-model-override-args \
+    "$audited" --dp 2 --tokens 127,300 --check --rounds 2
   run "two ranks, tp" glm --tp 2 --tokens 1,127 --check --trace "$folder/tp.json"
   run "two ranks, ep" glm --tp 2 --ep 2 --tokens 127 --check --rounds 10
   for part in down o_proj; do
     run "share hidden" qwen --tp 2 --part "$part" --tokens 4096,16384 --rounds 40 \
       --trace "$folder/$part.json"
   done
-  run "a killed rank" ends_with_fault kill:1:20:9 "rank 1 died by signal 9" "step = 20" "op 10"
-  run "a hung kernel" ends_with_fault hang:0:20:9 "step = 20" "op 9: layer 0"
-  run "a skipped collective" ends_with_fault skip:1:20:10 "rank" "step = 20" "all_reduce"
+  run "a killed rank" ends_with_fault tp kill:1:20:9 "rank 1 died by signal 9" "step = 20" "op 10"
+  run "a hung kernel" ends_with_fault tp hang:0:20:9 "step = 20" "op 9: layer 0"
+  run "a skipped collective" ends_with_fault tp skip:1:20:10 "rank" "step = 20" "all_reduce"
+  run "a killed rank, dp" ends_with_fault dp kill:1:20:9 "rank 1 died by signal 9" "step = 20"
+  run "a hung kernel, dp" ends_with_fault dp hang:0:20:9 "step = 20" "op 9: layer 0"
   run "a fresh run" small --tp 2 --tokens 300 --check --rounds 5
 fi
 exit "$failed"

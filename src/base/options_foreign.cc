@@ -25,6 +25,8 @@ constexpr std::string_view kNoLora = "braid has no LoRA adapters: merge them int
 constexpr std::string_view kNoRadix = "braid keeps no prefix cache yet.";
 constexpr std::string_view kRandomOnly =
     "braid bench makes its own requests: use --num-prompts, --input-len and --output-len.";
+constexpr std::string_view kHeat =
+    "braid eval balance counts which experts are chosen; its windows are --heat-window N steps.";
 constexpr std::string_view kOverlap =
     "Overlap across batches is not built yet; --dual-stream and --overlap-chunks are.";
 
@@ -139,6 +141,9 @@ std::vector<ForeignOption> server_and_bench() {
       {"tool-call-parser", kValue, {}, kNoServer},
       {"reasoning-parser", kValue, {}, kNoServer},
       {"enable-metrics", kFlag, {}, kNoServer},
+      {"enable-expert-distribution-metrics", kFlag, {}, kHeat},
+      {"expert-distribution-recorder-mode", kValue, {}, kHeat},
+      {"expert-distribution-recorder-buffer-size", kValue, {}, kHeat},
       {"disable-log-requests", kFlag, {}, "--quiet silences messages."},
       {"disable-log-stats", kFlag, {}, "--quiet silences messages."},
       {"log-level", kValue, {}, "--quiet silences messages; warnings always stay."},
@@ -148,7 +153,7 @@ std::vector<ForeignOption> server_and_bench() {
       {"num-iters-warmup", kValue, {}, "braid bench warms up with one run.", {"1"}},
       {"output-json", kValue, {}, one_line},
       {"result-filename", kValue, {}, one_line},
-      {"profile", kFlag, {}, "Use --trace FILE."},
+      {"profile", kFlag, {}, "Use braid profile, or --trace FILE."},
   };
 }
 

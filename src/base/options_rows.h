@@ -13,20 +13,32 @@ using Names = std::vector<std::string_view>;
 // Commands that take the same options.
 inline const Names kGenerating = {"generate", "chat"};
 inline const Names kBench = {"bench throughput", "bench latency"};
+inline const Names kBalance = {"eval balance"};
 inline const Names kVerify = {"verify"};
 inline const Names kLayer = {"bench layer"};
-inline const Names kAll = {"generate",         "chat",          "eval logits", "eval perplexity",
-                           "bench throughput", "bench latency", "verify"};
+inline const Names kProfile = {"profile"};
+
+// The same names, and one more.
+inline Names plus(Names names, std::string_view more) {
+  names.push_back(more);
+  return names;
+}
+
+// What runs an engine, and writes a trace where it is asked for; profile always writes one.
+inline const Names kEngines = {"generate",        "chat",         "eval logits",
+                               "eval perplexity", "eval balance", "bench throughput",
+                               "bench latency",   "verify"};
+inline const Names kAll = plus(kEngines, "profile");
+inline const Names kTraced = plus(kEngines, "bench layer");
 // What has a model and ranks, whether it runs an engine or not.
-inline const Names kModels = {"generate",         "chat",          "eval logits", "eval perplexity",
-                              "bench throughput", "bench latency", "verify",      "bench layer"};
+inline const Names kModels = plus(kAll, "bench layer");
 // What runs on any device.
 inline const Names kDevices = {
     "generate",         "chat",          "eval logits", "eval perplexity",
     "bench throughput", "bench latency", "bench layer"};
 // What has an engine on any device: its ranks may be processes.
-inline const Names kRanked = {"generate",        "chat",             "eval logits",
-                              "eval perplexity", "bench throughput", "bench latency"};
+inline const Names kRanked = {"generate",         "chat",         "eval logits", "eval perplexity",
+                              "bench throughput", "bench latency"};
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
@@ -35,8 +47,10 @@ std::vector<OptionSpec> rank_options();
 std::vector<OptionSpec> node_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();
+std::vector<OptionSpec> heat_options();
 std::vector<OptionSpec> bench_options();
 std::vector<OptionSpec> layer_options();
+std::vector<OptionSpec> profile_options();
 std::vector<OptionSpec> report_options();
 
 }  // namespace braid::rows

@@ -25,7 +25,7 @@ std::vector<OptionSpec> sampling_options() {
        .group = group,
        .help = "most tokens of an answer, or of the text to score; if not given, as many as the "
                "context holds (generate: at most 256), or the whole text",
-       .commands = {"generate", "chat", "eval perplexity"},
+       .commands = {"generate", "chat", "eval perplexity", "eval balance"},
        .minimum = 1,
        .maximum = 16 * kMillion},
       {.name = "temperature",
@@ -90,15 +90,15 @@ std::vector<OptionSpec> eval_options() {
       {.name = "text",
        .type = OptionType::path,
        .group = group,
-       .help = "text file to score",
-       .commands = {"eval perplexity"},
+       .help = "text file to score, or to run",
+       .commands = {"eval perplexity", "eval balance"},
        .value_name = "FILE",
        .required = true},
       {.name = "window",
        .type = OptionType::integer,
        .group = group,
        .help = "tokens of each independent piece of the text",
-       .commands = {"eval perplexity"},
+       .commands = {"eval perplexity", "eval balance"},
        .standard = "512",
        .minimum = 2,
        .maximum = kMillion},
@@ -111,6 +111,41 @@ std::vector<OptionSpec> eval_options() {
        .standard = "0",
        .minimum = 0,
        .maximum = kMillion},
+  };
+}
+
+std::vector<OptionSpec> heat_options() {
+  const auto group = "Expert heat";
+  return {
+      {.name = "expert-heat",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "count how often experts are chosen; auto: where something reads it",
+       .commands = kAll,
+       .standard = "auto",
+       .choices = {"auto", "on", "off"}},
+      {.name = "heat-window",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "steps of a window, whose heat is shown apart",
+       .commands = kBalance,
+       .standard = "32",
+       .minimum = 1,
+       .maximum = kMillion},
+      {.name = "heat-half-life",
+       .type = OptionType::number,
+       .group = group,
+       .help = "windows after which heat counts for half in what is called recent",
+       .commands = kBalance,
+       .standard = "4",
+       .minimum = 0.01,
+       .maximum = kMillion},
+      {.name = "heat-output",
+       .type = OptionType::path,
+       .group = group,
+       .help = "JSON file for the counts of all windows (docs/heat.md)",
+       .commands = kBalance,
+       .value_name = "FILE"},
   };
 }
 
@@ -144,8 +179,8 @@ std::vector<OptionSpec> bench_options() {
       {.name = "output-len",
        .type = OptionType::integer,
        .group = group,
-       .help = "tokens of each answer",
-       .commands = kBench,
+       .help = "tokens of each answer; eval balance: after each piece of the text",
+       .commands = {"bench throughput", "bench latency", "eval balance"},
        .standard = "128",
        .minimum = 1,
        .maximum = 16 * kMillion},
@@ -220,6 +255,45 @@ std::vector<OptionSpec> layer_options() {
   };
 }
 
+std::vector<OptionSpec> profile_options() {
+  const auto group = "Profile";
+  return {
+      {.name = "prefill",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "tokens of prompts in a prefill step, dealt out to the groups of ranks; decode rows "
+               "have as long a prompt behind them",
+       .commands = kProfile,
+       .standard = "512",
+       .minimum = 1,
+       .maximum = kMillion},
+      {.name = "decode",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "requests in a decode step, dealt out likewise",
+       .commands = kProfile,
+       .standard = "8",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "steps",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "steps of each sort, after one to warm up",
+       .commands = kProfile,
+       .standard = "5",
+       .minimum = 1,
+       .maximum = 1000},
+      {.name = "output-dir",
+       .type = OptionType::path,
+       .group = group,
+       .help = "folder for timeline.html and trace.json; only files of an earlier profile are "
+               "written over",
+       .commands = kProfile,
+       .value_name = "DIR",
+       .standard = "braid-profile"},
+  };
+}
+
 std::vector<OptionSpec> report_options() {
   const auto group = "Reports";
   return {
@@ -227,7 +301,7 @@ std::vector<OptionSpec> report_options() {
        .type = OptionType::path,
        .group = group,
        .help = "write what ran when on which lane, for chrome://tracing or Perfetto",
-       .commands = kModels,
+       .commands = kTraced,
        .value_name = "FILE"},
       {.name = "explain",
        .type = OptionType::flag,

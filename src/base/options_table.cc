@@ -12,9 +12,11 @@ std::vector<CommandSpec> commands() {
       {"chat", "talk with a model through its chat template"},
       {"eval logits", "write the logits of given token ids"},
       {"eval perplexity", "perplexity of a text"},
+      {"eval balance", "how often a text's tokens choose which experts, and what ranks have to do"},
       {"bench throughput", "tokens a second of many requests at once"},
       {"bench latency", "seconds of one batch: median and spread"},
       {"bench layer", "one decoder layer, or a projection and its sum, with and without passes"},
+      {"profile", "what ran where: a page with the timeline of all ranks, a trace, a table"},
       {"verify", "check schedules for races and deadlocks, and compare with serial execution"},
   };
 }
@@ -24,9 +26,10 @@ std::vector<CommandSpec> commands() {
 const OptionTable& braid_options() {
   static const OptionTable table = [] {
     std::vector<OptionSpec> all;
-    for (auto group : {rows::model_options, rows::engine_options, rows::rank_options,
-                       rows::node_options, rows::sampling_options, rows::eval_options,
-                       rows::bench_options, rows::layer_options, rows::report_options}) {
+    for (auto group :
+         {rows::model_options, rows::engine_options, rows::rank_options, rows::node_options,
+          rows::sampling_options, rows::eval_options, rows::heat_options, rows::bench_options,
+          rows::layer_options, rows::profile_options, rows::report_options}) {
       for (OptionSpec& row : group()) all.push_back(std::move(row));
     }
     return OptionTable(commands(), std::move(all), foreign_options());

@@ -21,15 +21,15 @@ std::string host_name() {
 
 std::string to_text(const EngineNeeds& needs) {
   const model::Probes& probes = needs.probes;
-  return fmt::format("{}:{}:{}:{:d}:{:d}:{:d}:{:d}", needs.context_length, needs.max_running,
+  return fmt::format("{}:{}:{}:{:d}:{:d}:{:d}:{:d}:{:d}", needs.context_length, needs.max_running,
                      needs.prefill_rows, probes.all_logits, probes.hidden, probes.routing,
-                     probes.force_routing);
+                     probes.force_routing, needs.expert_heat);
 }
 
 Result<EngineNeeds> parse_needs(const std::string& text) {
   std::vector<int64_t> numbers;
   for (const std::string_view part : split(text, ':')) numbers.push_back(TRY(parse_number(part)));
-  if (numbers.size() != 7) {
+  if (numbers.size() != 8) {
     return Error(ErrorKind::fault, "the control plane brought no needs").with("text", text);
   }
   return EngineNeeds{.context_length = numbers[0],
@@ -38,7 +38,8 @@ Result<EngineNeeds> parse_needs(const std::string& text) {
                      .probes = {.all_logits = numbers[3] != 0,
                                 .hidden = numbers[4] != 0,
                                 .routing = numbers[5] != 0,
-                                .force_routing = numbers[6] != 0}};
+                                .force_routing = numbers[6] != 0},
+                     .expert_heat = numbers[7] != 0};
 }
 
 // The first line of `text` that `other` has not at the same place.

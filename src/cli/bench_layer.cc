@@ -48,7 +48,7 @@ class Bench {
   Status run() {
     TRY(open());
     std::vector<std::vector<engine::TimedVariant>> of_steps;
-    for (const LayerRows& step : setting_.steps) of_steps.push_back(TRY(add_variants(step)));
+    for (const LayerRows& step : all_steps()) of_steps.push_back(TRY(add_variants(step)));
     TRY(line(fmt::format("{} pairs of accesses proven ordered, {} meetings of ranks agreed",
                          proven_.pairs, proven_.collectives)));
     for (LayerRank* rank : local_) TRY(rank->allocate(source_));
@@ -60,6 +60,8 @@ class Bench {
     for (size_t i = 0; i < of_steps.size(); ++i) {
       set_rows(rows_of(of_steps[i]));
       if (setting_.check) TRY(check_captured(of_steps[i], recorded[i]));
+      if (i >= setting_.steps.size()) continue;
+      set_rows(rows_of(of_steps[i]));  // all of them again
       if (!setting_.dump.empty()) TRY(dump(of_steps[i].front().index));
       TRY(time(of_steps[i]));
       if (!setting_.trace.empty()) TRY(trace(of_steps[i]));
@@ -70,6 +72,18 @@ class Bench {
 
  private:
   bool first() const { return control_.rank() == 0; }
+  int32_t num_groups() const { return setting_.layout.attention.sizes[0]; }
+  // The one rank of each group that is compared with the reference.
+  bool leads(const LayerRank& rank) const {
+    const model::ModelOptions& options = rank.model().options();
+    return options.layout.attention.coordinates(options.rank)[1] == 0;
+  }
+  // Those to be timed, and behind them those that are only checked.
+  std::vector<LayerRows> all_steps() const {
+    std::vector<LayerRows> steps = setting_.steps;
+    steps.insert(steps.end(), setting_.checked_steps.begin(), setting_.checked_steps.end());
+    return steps;
+  }
 
   Status line(const std::string& text) {
     return first() && !setting_.json ? streams_.out.line(text) : Status();
@@ -109,7 +123,7 @@ class Bench {
       const bool local = !setting_.cuda || rank == control_.rank();
       engine::Backend& backend = *backends_[setting_.cuda ? 0 : static_cast<size_t>(rank)];
       ranks_.push_back(std::make_unique<LayerRank>(
-          setting_.config, model_options(setting_.dtype, layout, rank), setting_.steps, backend));
+          setting_.config, model_options(setting_.dtype, layout, rank), all_steps(), backend));
       if (!local) continue;
       local_.push_back(ranks_.back().get());
       traces_.push_back(std::make_unique<flow::Trace>(rank));
@@ -123,7 +137,7 @@ class Bench {
              std::vector<engine::TimedVariant>& variants) {
     size_t index = 0;
     for (const auto& rank : ranks_) {
-      flow::Program serial = TRY(rank->model().build(rows.shape()));
+      flow::Program serial = TRY(rank->model().build(rows.shape(rank->group())));
       index = TRY(rank->add(name, rows, TRY(make(*rank, std::move(serial)))));
     }
     variants.push_back({index, role});
@@ -152,7 +166,7 @@ class Bench {
     const auto plain = [](LayerRank&, Program program) -> Result<Program> { return program; };
     TRY(add("serial", VariantRole::serial, rows, plain, variants));
     TRY(add("serial again", VariantRole::again, rows, plain, variants));
-    const flow::Program serial = TRY(ranks_.front()->model().build(rows.shape()));
+    const flow::Program serial = TRY(ranks_.front()->model().build(rows.shape(0)));
     if (!serial.scopes(flow::Role::shared_expert).empty()) {
       const auto two_lanes = [&](LayerRank&, Program program) -> Result<Program> {
         passes::Decisions why;
@@ -165,7 +179,8 @@ class Bench {
     const auto without = [](LayerRank&, const Program& program) {
       return engine::without_collectives(program);
     };
-    TRY(add("compute alone", VariantRole::compute, rows, without, variants));
+    // Without the gather of other groups' rows there is nothing to compute on.
+    if (num_groups() == 1) TRY(add("compute alone", VariantRole::compute, rows, without, variants));
     for (const ReduceMethod method : methods()) TRY(add_method(rows, method, variants));
     return variants;
   }
@@ -182,8 +197,10 @@ class Bench {
       return engine::collectives_alone(engine::with_method(program, method),
                                        rank.model().residents(), rank.model().state().part_sums);
     };
-    TRY(add(fmt::format("sums alone, {}", name_of(method)), VariantRole::collectives, rows, alone,
-            variants));
+    if (num_groups() == 1) {
+      TRY(add(fmt::format("sums alone, {}", name_of(method)), VariantRole::collectives, rows, alone,
+              variants));
+    }
     if (method != ReduceMethod::direct) {
       const auto whole = [&](LayerRank&, Program program) -> Result<Program> {
         return engine::with_method(std::move(program), method);
@@ -234,58 +251,72 @@ class Bench {
     const std::vector<size_t> same = equals(variants);
     const int64_t runs = TRY(engine::check_variants(locals(), same, kDelayedRuns));
     TRY(line(fmt::format("{} rows: {} runs of {} variants under random delays, bitwise equal",
-                         rows.rows, runs, same.size())));
+                         rows.to_string(), runs, same.size())));
     TRY(audit(rows, same));
     return engine::record_inputs(locals(), same.front(), kReplays);
   }
 
   // Whether ops touch only what they declare.
   Status audit(const LayerRows& rows, std::span<const size_t> variants) {
-    const std::string said = TRY(engine::audit_variants(locals(), variants));
-    return line(fmt::format("{} rows: {}", rows.rows, said));
+    int64_t bytes = 0;
+    for (const auto& rank : ranks_) bytes = std::max(bytes, rank->audit_bytes());
+    const std::string said = TRY(engine::audit_variants(locals(), variants, bytes));
+    return line(fmt::format("{} rows: {}", rows.to_string(), said));
   }
 
   Status check_captured(const std::vector<engine::TimedVariant>& variants,
                         const engine::Recorded& recorded) {
     const int64_t runs = TRY(engine::check_replays(locals(), equals(variants), recorded));
     return line(fmt::format("{} rows: {} replays on fresh inputs, bitwise equal to eager runs",
-                            rows_of(variants).rows, runs));
+                            rows_of(variants).to_string(), runs));
   }
 
-  // With a single rank on the CPU in float32.
+  // Each group's rows with a single rank on the CPU in float32.
   Status compare(const LayerRows& rows, engine::ExpertPattern pattern, std::string_view what) {
-    if (reference_ == nullptr) TRY(open_reference());
+    const bool leader = std::any_of(local_.begin(), local_.end(),
+                                    [this](const LayerRank* rank) { return leads(*rank); });
+    if (leader && reference_ == nullptr) TRY(open_reference());
     for (LayerRank* rank : locals()) fill(*rank, pattern);
-    engine::LayerError found;
-    if (first()) {
-      reference_->set_rows(rows);
-      fill(*reference_, pattern);
+    TRY(engine::run_poisoned(locals(), serial_of(rows)));
+    for (LayerRank* rank : locals()) {
+      if (leads(*rank) && rank->count() > 0) TRY(compare(*rank, pattern, what));
     }
-    const size_t serial = serial_of(rows);
-    if (first()) {
-      found = TRY(engine::compare_with(locals(), serial, *reference_, reference_variant(rows)));
-    } else {
-      TRY(engine::run_poisoned(locals(), serial));
-    }
+    return {};
+  }
+
+  Status compare(const LayerRank& rank, engine::ExpertPattern pattern, std::string_view what) {
+    const LayerRows rows = rank.rows().of(rank.group());
+    reference_->set_rows(rows);
+    fill(*reference_, pattern, rank.group());
+    const engine::LayerError found =
+        TRY(engine::compare_with(rank, *reference_, reference_variant(rows)));
     const engine::RelativeError& error = found.error;
-    TRY(line(fmt::format("{} rows, {}: relative error {:.2e}, worst row {:.2e}, against float32",
-                         rows.rows, what, error.all, error.worst_row)));
+    const std::string of_group =
+        num_groups() == 1 ? "" : fmt::format(" of {}", rank.rows().to_string());
+    TRY(line(fmt::format("{}{} rows, {}: relative error {:.2e}, worst row {:.2e}, against float32",
+                         rows.rows, of_group, what, error.all, error.worst_row)));
     const double bound = kErrorBound + kResidualRounding * found.residual;
     const bool close = error.all <= bound && error.worst_row <= 3 * bound;
     if (close) return {};
     return Error(ErrorKind::internal, "the layer is not what the CPU computes in float32")
-        .with("rows", rows.rows)
+        .with("group", rank.group())
+        .with("rows", rank.rows().to_string())
         .with("experts", what)
         .with("relative error", error.all)
         .with("worst row", error.worst_row)
         .with("bound", bound);
   }
 
+  // It runs the rows of any group.
   Status open_reference() {
-    if (!first()) return {};
     std::vector<LayerRows> steps;
-    for (const LayerRows& rows : setting_.steps) {
-      if (rows.rows <= kMostReferenceRows) steps.push_back(rows);
+    for (const LayerRows& all : all_steps()) {
+      if (all.rows > kMostReferenceRows) continue;
+      for (int32_t group = 0; group < num_groups(); ++group) {
+        const LayerRows rows = all.of(group);
+        const auto same = [&](const LayerRows& step) { return step.rows == rows.rows; };
+        if (rows.rows > 0 && std::none_of(steps.begin(), steps.end(), same)) steps.push_back(rows);
+      }
     }
     reference_backend_ = TRY(engine::make_cpu_backend());
     reference_ = std::make_unique<LayerRank>(setting_.config, model_options(Format::f32, {}, 0),
@@ -302,7 +333,8 @@ class Bench {
   // The first variant of these rows.
   static size_t find_rows(const LayerRank& rank, const LayerRows& rows) {
     for (size_t i = 0;; ++i) {
-      if (rank.variant(i).rows.rows == rows.rows) return i;
+      const LayerRows& of_variant = rank.variant(i).rows;
+      if (of_variant.rows == rows.rows && of_variant.groups == rows.groups) return i;
     }
   }
   size_t serial_of(const LayerRows& rows) const { return find_rows(*local_.front(), rows); }
@@ -314,22 +346,24 @@ class Bench {
         locals(), variants, control_, {.rounds = setting_.rounds, .seed = setting_.seed}));
     if (!first()) return {};
     if (setting_.json) {
-      return streams_.out.json_line({{"part", setting_.config.moe ? "moe" : "dense"},
-                                     {"rows", rows.rows},
-                                     {"context", rows.context},
-                                     {"ranks", setting_.layout.world},
-                                     {"rounds", setting_.rounds},
-                                     {"variants", layer_json(timings)}});
+      return streams_.out.json_line(
+          {{"part", setting_.config.moe ? "moe" : "dense"},
+           {"rows", rows.rows},
+           {"groups", Json(std::vector<int32_t>(rows.groups.begin(), rows.groups.end()))},
+           {"context", rows.context},
+           {"ranks", setting_.layout.world},
+           {"rounds", setting_.rounds},
+           {"variants", layer_json(timings)}});
     }
-    TRY(line(fmt::format("\n{} {} rows, {} rounds", rows.rows, rows.decode() ? "decode" : "prefill",
-                         setting_.rounds)));
+    TRY(line(fmt::format("\n{} {} rows, {} rounds", rows.to_string(),
+                         rows.decode() ? "decode" : "prefill", setting_.rounds)));
     return streams_.out.write(layer_table(timings));
   }
 
   // The input and the experts that comparisons are made with.
-  void fill(LayerRank& rank,
-            engine::ExpertPattern pattern = engine::ExpertPattern::balanced) const {
-    rank.fill_input(1);
+  void fill(LayerRank& rank, engine::ExpertPattern pattern = engine::ExpertPattern::balanced,
+            int32_t group = -1) const {
+    rank.fill_input(1, group < 0 ? rank.group() : group);
     if (forces()) rank.force_experts(pattern);
   }
 
@@ -340,7 +374,7 @@ class Bench {
     if (!first()) return {};
     const LayerRank& rank = *local_.front();
     const std::vector<float> in = rank.input(), out = rank.output();
-    const int64_t rows = rank.rows().rows, width = setting_.config.hidden_size;
+    const int64_t rows = rank.count(), width = setting_.config.hidden_size;
     const auto bytes_of = [](const auto& values) { return std::as_bytes(std::span(values)); };
     std::vector<model::TensorView> tensors = {
         {"in", model::StorageType::f32, {rows, width}, bytes_of(in)},
@@ -355,9 +389,9 @@ class Bench {
     std::vector<float> reference;
     if (reference_ != nullptr && rank.rows().rows <= kMostReferenceRows) {
       LayerRank* const alone[] = {reference_.get()};
-      reference_->set_rows(rank.rows());
+      reference_->set_rows(rank.rows().of(0));
       fill(*reference_);
-      TRY(engine::run_poisoned(alone, reference_variant(rank.rows())));
+      TRY(engine::run_poisoned(alone, reference_variant(rank.rows().of(0))));
       reference = reference_->output();
       tensors.push_back({"cpu_out", model::StorageType::f32, {rows, width}, bytes_of(reference)});
     }
@@ -411,49 +445,6 @@ class Bench {
 };
 
 }  // namespace
-
-namespace {
-
-std::string microseconds(const engine::Estimate& seconds) {
-  return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 1e6 * seconds.median, 1e6 * seconds.low,
-                     1e6 * seconds.high);
-}
-
-std::string percent(const engine::Estimate& share) {
-  return fmt::format("{:.0f} % [{:.0f}, {:.0f}]", 100 * share.median, 100 * share.low,
-                     100 * share.high);
-}
-
-Json to_json(const engine::Estimate& estimate) {
-  return {{"median", estimate.median}, {"low", estimate.low}, {"high", estimate.high}};
-}
-
-}  // namespace
-
-std::string layer_table(const std::vector<engine::LayerTiming>& timings) {
-  std::string text = fmt::format("{:<28} {:>27} {:>27} {:>7} {:>18}  {}\n", "variant", "us [95 %]",
-                                 "less than serial, us", "ratio", "hidden", "replay");
-  const double serial = timings.front().seconds.median;
-  for (const engine::LayerTiming& timing : timings) {
-    text += fmt::format("{:<28} {:>27} {:>27} {:>7.3f} {:>18}  {}\n", timing.name,
-                        microseconds(timing.seconds), microseconds(timing.gain),
-                        serial / timing.seconds.median,
-                        timing.hidden ? percent(*timing.hidden) : "", timing.captured);
-  }
-  return text;
-}
-
-Json layer_json(const std::vector<engine::LayerTiming>& timings) {
-  Json list = Json::array();
-  for (const engine::LayerTiming& timing : timings) {
-    list.push_back({{"name", timing.name},
-                    {"seconds", to_json(timing.seconds)},
-                    {"gain_seconds", to_json(timing.gain)},
-                    {"hidden", timing.hidden ? to_json(*timing.hidden) : Json()},
-                    {"replay", timing.captured}});
-  }
-  return list;
-}
 
 Result<Outcome> bench_layer(const Context& context) {
   const LayerSetting setting = TRY(read_layer_setting(context));

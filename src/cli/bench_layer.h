@@ -23,7 +23,8 @@ struct LayerSetting {
   kernels::Choice choice = kernels::Choice::balanced;
   double zipf_exponent = 1.0;
   std::vector<engine::LayerRows> steps;
-  std::vector<int32_t> chunks;  // counts to compare
+  std::vector<engine::LayerRows> checked_steps;  // more of them, which are not timed
+  std::vector<int32_t> chunks;                   // counts to compare
   bool check = false;
   bool json = false;
   std::string trace;  // file; empty: none

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cli/bench_layer.h"
 #include "cli/explain.h"
 #include "cli/rank_setting.h"
@@ -15,6 +17,20 @@ double zipf_exponent(const std::string& routing) {
 model::Part part_of(const std::string& name) {
   if (name == "o_proj") return model::Part::o_proj;
   return name == "down" ? model::Part::down : model::Part::layer;
+}
+
+// Groups of ranks have the more rows the earlier they come, down to a part of the first one's; in
+// another step, which is checked alone, the last one has none.
+void add_steps(engine::LayerRows rows, LayerSetting& setting) {
+  const int32_t dp = setting.layout.attention.sizes[0];
+  for (int32_t group = 0; dp > 1 && group < dp; ++group) {
+    const auto part = static_cast<int32_t>(int64_t{rows.rows} * (dp - group) / dp);
+    rows.groups.push_back(std::max(part, 1));
+  }
+  setting.steps.push_back(rows);
+  if (dp == 1 || !setting.check) return;
+  rows.groups[static_cast<size_t>(dp - 1)] = 0;
+  setting.checked_steps.push_back(rows);
 }
 
 }  // namespace
@@ -47,7 +63,8 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.layout = TRY(layout::make_layout(
       model::layout_sizes(setting.config),
       {.tp = static_cast<int32_t>(options.integer("tp")),
-       .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 1}));
+       .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 0,
+       .dp = static_cast<int32_t>(options.integer("dp"))}));
   setting.json = options.flag("json");
   setting.cuda = device_of(options) == engine::DeviceKind::cuda;
   setting.dtype = TRY(dtype_of(options));
@@ -58,12 +75,12 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   }
   if (options.has("dump")) setting.dump = options.text("dump");
   if (options.has("trace")) setting.trace = options.text("trace");
+  setting.check = options.flag("check");
+  const auto context_tokens = static_cast<int32_t>(options.integer("context"));
   for (const int32_t rows : TRY(parse_counts("--tokens", options.text("tokens")))) {
-    setting.steps.push_back(
-        {.rows = rows, .context = static_cast<int32_t>(options.integer("context"))});
+    add_steps({.rows = rows, .context = context_tokens}, setting);
   }
   setting.chunks = TRY(parse_counts("--chunks", options.text("chunks")));
-  setting.check = options.flag("check");
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
   setting.backend.step_timeout = static_cast<double>(step_timeout_of(options).count());
@@ -77,6 +94,12 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
     return Error(ErrorKind::usage, "the first layer has experts, no dense MLP")
         .with("part", "down")
         .remedy("Give a dense model, or --part layer.");
+  }
+  if (setting.layout.attention.sizes[0] > 1 && setting.part != model::Part::layer) {
+    return Error(ErrorKind::usage, "only a whole layer has rows of several groups")
+        .with("dp", setting.layout.attention.sizes[0])
+        .with("part", options.text("part"))
+        .remedy("Add --part layer, or leave --dp out.");
   }
   if (!setting.dump.empty() && setting.part != model::Part::layer) {
     return Error(ErrorKind::usage, "only a whole layer has rows to dump")

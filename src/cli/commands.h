@@ -20,9 +20,11 @@ Result<Outcome> generate(const Context& context);
 Result<Outcome> chat(const Context& context);
 Result<Outcome> eval_logits(const Context& context);
 Result<Outcome> eval_perplexity(const Context& context);
+Result<Outcome> eval_balance(const Context& context);
 Result<Outcome> bench_throughput(const Context& context);
 Result<Outcome> bench_latency(const Context& context);
 Result<Outcome> bench_layer(const Context& context);
+Result<Outcome> profile(const Context& context);
 Result<Outcome> verify(const Context& context);
 
 }  // namespace braid::cli

@@ -22,9 +22,11 @@ constexpr std::array kCommands = {
     Command{"chat", chat},
     Command{"eval logits", eval_logits},
     Command{"eval perplexity", eval_perplexity},
+    Command{"eval balance", eval_balance},
     Command{"bench throughput", bench_throughput},
     Command{"bench latency", bench_latency},
     Command{"bench layer", bench_layer},
+    Command{"profile", profile},
     Command{"verify", verify},
 };
 

@@ -46,6 +46,7 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
       .max_tokens = options.integer("dual-stream-max-tokens")};
   worker.passes.chunks =
       TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
+  worker.passes.heat.mode = TRY(passes::parse_switch("--expert-heat", options.text("expert-heat")));
   if (options.has("routing")) {
     const std::string& routing = options.text("routing");
     const bool balanced = routing == "balanced";
@@ -108,6 +109,7 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   lower(options.chunked_prefill_size, needs.prefill_rows);
   options.max_running = static_cast<int32_t>(needs.max_running);
   options.worker.model.probes = needs.probes;
+  options.worker.passes.heat.wanted = needs.expert_heat;
   return engine::resolve(config_, options);
 }
 

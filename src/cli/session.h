@@ -19,6 +19,7 @@ struct EngineNeeds {
   int64_t max_running = 1;     // requests in a step
   int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
   model::Probes probes;
+  bool expert_heat = false;  // whether the command reads it
 };
 
 class Session {

@@ -16,6 +16,7 @@ Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions op
   }
   model::ModelOptions& sizes = options.worker.model;
   sizes.layout = TRY(layout::make_layout(model::layout_sizes(config), options.layout));
+  sizes.expert_heat = passes::counts_heat(options.worker.passes.heat, config.has_moe_layer());
   sizes.page_size = options.page_size;
   sizes.num_blocks = options.num_blocks;
   sizes.max_blocks = blocks_for(options.context_length, options.page_size);

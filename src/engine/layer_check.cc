@@ -6,6 +6,8 @@
 #include <cmath>
 #include <set>
 
+#include "kernels/hash.h"
+
 namespace braid::engine {
 
 RelativeError relative_error(const std::vector<float>& y, const std::vector<float>& reference,
@@ -44,13 +46,28 @@ Status expect_equal(const LayerRank& rank, size_t variant, int64_t round,
   const auto first = std::mismatch(found.begin(), found.end(), expected.begin());
   return Error(ErrorKind::internal, "a variant gives another result than serial execution")
       .with("variant", rank.variant(variant).name)
-      .with("rows", rank.rows().rows)
+      .with("rows", rank.rows().to_string())
       .with("round", round)
       .with("first byte", first.first - found.begin());
 }
 
+// Real rows of each group: all of them first, then any number down to none.
+std::vector<int32_t> counts_of(const LayerRows& rows, uint64_t seed) {
+  std::vector<int32_t> counts;
+  for (const int32_t most : rows.groups) {
+    const uint64_t random = kernels::hash(seed, counts.size());
+    counts.push_back(
+        static_cast<int32_t>(seed % 4 == 0 ? most : random % static_cast<uint64_t>(most + 1)));
+  }
+  return counts;
+}
+
 void fill_inputs(LayerRanks ranks, uint64_t seed) {
-  for (LayerRank* rank : ranks) rank->fill_input(seed);
+  const std::vector<int32_t> counts = counts_of(ranks.front()->rows(), seed);
+  for (LayerRank* rank : ranks) {
+    rank->fill_input(seed);
+    if (!counts.empty()) rank->set_counts(counts);
+  }
 }
 
 void set_delays(LayerRanks ranks, flow::Delays delays) {
@@ -81,7 +98,12 @@ Result<std::vector<std::byte>> run_poisoned(LayerRanks ranks, size_t variant) {
   for (LayerRank* rank : ranks) rank->poison(kNaN);
   for (LayerRank* rank : ranks) rank->submit(variant);
   for (LayerRank* rank : ranks) TRY(rank->wait());
-  return ranks.front()->output_bytes();
+  std::vector<std::byte> all;
+  for (const LayerRank* rank : ranks) {
+    const std::vector<std::byte> of_rank = rank->output_bytes();
+    all.insert(all.end(), of_rank.begin(), of_rank.end());
+  }
+  return all;
 }
 
 Result<int64_t> check_variants(LayerRanks ranks, std::span<const size_t> variants, int64_t rounds) {
@@ -125,12 +147,12 @@ Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants
   return runs;
 }
 
-Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants) {
+Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants,
+                                   int64_t bytes) {
   LayerRank& rank = *ranks.front();
-  // Alike on all ranks, so that all of them audit or none does.
-  if (rank.audit_bytes() > kMostAuditedBytes) {
+  if (bytes > kMostAuditedBytes) {
     return fmt::format("declarations not audited: {} MiB of workspace and state, {} at most",
-                       rank.audit_bytes() >> 20, kMostAuditedBytes >> 20);
+                       bytes >> 20, kMostAuditedBytes >> 20);
   }
   if (ranks.size() > 1) return std::string("declarations not audited: ranks share this process");
   const std::vector<std::byte> expected = TRY(run_poisoned(ranks, variants.front()));
@@ -151,15 +173,13 @@ Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> var
   return text;
 }
 
-Result<LayerError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
+Result<LayerError> compare_with(const LayerRank& rank, LayerRank& reference,
                                 size_t reference_variant) {
   LayerRank* const alone[] = {&reference};
-  TRY(run_poisoned(ranks, variant));
   TRY(run_poisoned(alone, reference_variant));
-  const LayerRank& first = *ranks.front();
   const std::vector<float> expected = change(reference);
-  const int64_t columns = first.model().config().hidden_size;
-  return LayerError{.error = relative_error(change(first), expected, columns),
+  const int64_t columns = rank.model().config().hidden_size;
+  return LayerError{.error = relative_error(change(rank), expected, columns),
                     .residual = norm(reference.output()) / norm(expected)};
 }
 

@@ -17,11 +17,11 @@ struct RelativeError {
 RelativeError relative_error(const std::vector<float>& y, const std::vector<float>& reference,
                              int64_t columns);
 
-// All take the ranks of this process, of which they run every one, and look at the first one's
-// output.
+// All take the ranks of this process, of which they run every one. Every input comes with other
+// row counts, where groups of ranks have rows of their own.
 using LayerRanks = std::span<LayerRank* const>;
 
-// Runs a variant on poisoned memory; the output's bytes.
+// Runs a variant on poisoned memory; the output's bytes of one rank behind the other.
 Result<std::vector<std::byte>> run_poisoned(LayerRanks ranks, size_t variant);
 
 // Error unless every variant gives the bytes of the first one, for `rounds` inputs, eagerly under
@@ -37,8 +37,10 @@ Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants
 
 // Audits the declarations of all variants, op by op, and compares what each audit leaves with the
 // first variant's bytes. Says what was audited, or why nothing was: too much memory, or several
-// ranks in this process with collectives, of which none can end alone.
-Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants);
+// ranks in this process with collectives, of which none can end alone. `bytes`: audit_bytes() of
+// the largest rank, so that those of all processes audit or none does.
+Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants,
+                                   int64_t bytes);
 
 // How far output − input is from that of `reference`, a float32 rank on the CPU.
 struct LayerError {
@@ -47,7 +49,8 @@ struct LayerError {
   // more than rounding what is added to it.
   double residual = 0;
 };
-Result<LayerError> compare_with(LayerRanks ranks, size_t variant, LayerRank& reference,
+// `rank` has run; `reference` runs here, with as many real rows.
+Result<LayerError> compare_with(const LayerRank& rank, LayerRank& reference,
                                 size_t reference_variant);
 
 }  // namespace braid::engine

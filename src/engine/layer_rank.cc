@@ -1,5 +1,7 @@
 #include "engine/layer_rank.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -22,9 +24,14 @@ float random_value(uint64_t seed, uint64_t index) {
   return static_cast<float>((unit * 2 - 1) * std::sqrt(3.0));
 }
 
+int32_t group_of(const model::ModelOptions& options) {
+  return options.layout.attention.coordinates(options.rank)[0];
+}
+
 model::ModelOptions sized(model::ModelOptions options, std::span<const LayerRows> steps) {
   int32_t sequences = 0;
-  for (const LayerRows& step : steps) {
+  for (const LayerRows& all : steps) {
+    const LayerRows step = all.of(group_of(options));
     const layers::RowCounts rows = step.shape().own;
     options.max_rows.decode = std::max(options.max_rows.decode, rows.decode);
     options.max_rows.prefill = std::max(options.max_rows.prefill, rows.prefill);
@@ -38,24 +45,48 @@ model::ModelOptions sized(model::ModelOptions options, std::span<const LayerRows
 
 }  // namespace
 
+LayerRows LayerRows::of(int32_t group) const {
+  if (groups.empty()) return *this;
+  return {.rows = groups[static_cast<size_t>(group)], .context = context};
+}
+
 int32_t LayerRows::sequences() const {
-  return decode() ? rows : std::clamp(rows / kRowsOfASequence, 1, kMostSequences);
+  if (decode()) return std::max(rows, 1);
+  return std::clamp(rows / kRowsOfASequence, 1, kMostSequences);
 }
 
 int32_t LayerRows::tokens_of_a_sequence() const {
-  return decode() ? context + 1 : (rows + sequences() - 1) / sequences();
+  return decode() ? context + 1 : std::max((rows + sequences() - 1) / sequences(), 1);
 }
 
-layers::StepShape LayerRows::shape() const {
-  const int32_t bucket = layers::bucket_of(rows);
-  const layers::RowCounts counts = decode() ? layers::RowCounts{.decode = bucket, .prefill = 0}
-                                            : layers::RowCounts{.decode = 0, .prefill = bucket};
-  return {counts, counts};
+layers::StepShape LayerRows::shape(int32_t group) const {
+  if (groups.empty()) {
+    if (rows == 0) return {layers::kIdleRows, layers::kIdleRows};
+    const int32_t bucket = layers::bucket_of(rows);
+    const layers::RowCounts counts = decode() ? layers::RowCounts{.decode = bucket, .prefill = 0}
+                                              : layers::RowCounts{.decode = 0, .prefill = bucket};
+    return {counts, counts};
+  }
+  layers::StepShape shape{.own = of(group).shape().own, .group = {}};
+  for (int32_t other = 0; other < static_cast<int32_t>(groups.size()); ++other) {
+    const layers::RowCounts counts = of(other).shape().own;
+    shape.group.decode = std::max(shape.group.decode, counts.decode);
+    shape.group.prefill = std::max(shape.group.prefill, counts.prefill);
+  }
+  return shape;
+}
+
+std::string LayerRows::to_string() const {
+  if (groups.empty()) return fmt::format("{}", rows);
+  return fmt::format("{}", fmt::join(groups.begin(), groups.end(), " + "));
 }
 
 LayerRank::LayerRank(const model::ModelConfig& config, model::ModelOptions options,
                      std::span<const LayerRows> steps, Backend& backend)
-    : backend_(backend), rows_(steps.front()), model_(config, sized(std::move(options), steps)) {}
+    : backend_(backend),
+      rows_(steps.front()),
+      group_(group_of(options)),
+      model_(config, sized(std::move(options), steps)) {}
 
 LayerRank::~LayerRank() {
   for (const auto& variant : variants_) backend_.release(variant->bound);
@@ -84,12 +115,8 @@ Status LayerRank::allocate(const model::TensorSource& source) {
       residents.set_data(index, copy, memory_.back().data());
     }
   }
-  int64_t workspace = 0;
-  for (const auto& variant : variants_) {
-    workspace = std::max(workspace, variant->schedule.workspace_bytes);
-  }
-  arena_ = TRY(backend_.device().allocate(workspace));
-  TRY(backend_.share_workspace(arena_.data(), workspace));
+  arena_ = TRY(backend_.device().allocate(workspace_bytes()));
+  TRY(backend_.share_workspace(arena_.data(), arena_.bytes()));
   for (const auto& variant : variants_) {
     variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));
   }
@@ -106,15 +133,32 @@ Status LayerRank::capture() {
   return {};
 }
 
+int64_t LayerRank::workspace_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& variant : variants_) {
+    bytes = std::max(bytes, variant->schedule.workspace_bytes);
+  }
+  return bytes;
+}
+
 void LayerRank::set_rows(const LayerRows& rows) {
   rows_ = rows;
+  counts_.assign(rows.groups.begin(), rows.groups.end());
+  if (rows.groups.empty()) counts_ = {rows.rows};
+  fill_words();
+}
+
+void LayerRank::set_counts(std::span<const int32_t> counts) {
+  BRAID_CHECK(counts.size() == counts_.size(), "(counts of {} groups)", counts.size());
+  counts_.assign(counts.begin(), counts.end());
+  BRAID_CHECK(count() <= rows_.of(group_).rows, "({} rows)", count());
   fill_words();
 }
 
 void LayerRank::submit(size_t variant, flow::Trace* trace) {
   const LayerVariant& run = *variants_[variant];
   if (trace != nullptr) {
-    trace->begin_step(step_, run.schedule, run.name + ", " + run.rows.shape().to_string());
+    trace->begin_step(step_, run.schedule, run.name + ", " + run.rows.shape(group_).to_string());
   }
   last_ =
       backend_.executor().submit(run.bound, {.step = step_, .after = {&last_, 1}, .trace = trace});
@@ -138,14 +182,14 @@ Result<flow::FillAudit> LayerRank::audit(size_t variant) {
   if (audit.findings.empty()) return audit;
   return Error(ErrorKind::internal, "an op touches what it doesn't declare")
       .with("variant", run.name)
-      .with("rows", rows_.rows)
+      .with("rows", rows_.to_string())
       .with("found", audit.findings.front().text)
       .with("findings", audit.findings.size());
 }
 
 int64_t LayerRank::audit_bytes() const {
   const flow::Residents& residents = model_.residents();
-  int64_t bytes = arena_.bytes();
+  int64_t bytes = workspace_bytes();
   for (int32_t i = 0; i < residents.size(); ++i) {
     if (residents[i].lifetime != flow::Lifetime::weight) {
       bytes += residents[i].copies * residents[i].bytes();
@@ -157,22 +201,26 @@ int64_t LayerRank::audit_bytes() const {
 // Sequence s has blocks s · max_blocks and on; prefill rows are dealt out in equal runs.
 void LayerRank::fill_words() {
   const model::ModelOptions& options = model_.options();
-  const layers::InputLayout layout(rows_.shape().own, model_.limits());
+  const LayerRows own = rows_.of(group_);
+  const layers::InputLayout layout(own.shape().own, model_.limits());
   std::vector<int32_t> words(static_cast<size_t>(layout.total), 0);
   const auto at = [&](int64_t field, int64_t index) -> int32_t& {
     return words[static_cast<size_t>(field + index)];
   };
-  const int32_t run = rows_.tokens_of_a_sequence();
+  const int32_t run = own.tokens_of_a_sequence();
   for (int64_t row = 0; row < layout.num_rows; ++row) {
-    const bool real = row < rows_.rows;
-    const auto sequence = static_cast<int32_t>(rows_.decode() ? row : row / run);
-    const auto position = static_cast<int32_t>(rows_.decode() ? rows_.context : row % run);
+    const bool real = row < count();
+    const auto sequence = static_cast<int32_t>(own.decode() ? row : row / run);
+    const auto position = static_cast<int32_t>(own.decode() ? own.context : row % run);
     const int32_t block = sequence * options.max_blocks + position / options.page_size;
     at(layout.positions, row) = real ? position : 0;
     at(layout.sequences, row) = real ? sequence : -1;
     at(layout.kv_slots, row) = real ? block * options.page_size + position % options.page_size : -1;
   }
-  const int64_t sequences = rows_.sequences();
+  for (size_t group = 0; group < rows_.groups.size(); ++group) {
+    at(layout.rank_rows, static_cast<int64_t>(group)) = counts_[group];
+  }
+  const int64_t sequences = own.sequences();
   for (int64_t entry = 0; entry < layout.num_sequences * options.max_blocks; ++entry) {
     at(layout.block_table, entry) =
         entry < sequences * options.max_blocks ? static_cast<int32_t>(entry) : 0;
@@ -200,7 +248,8 @@ void LayerRank::fill_caches() {
 }
 
 // A projection's input is split by columns: each rank fills its own of the whole model's.
-void LayerRank::fill_input(uint64_t seed) {
+void LayerRank::fill_input(uint64_t seed, int32_t group) {
+  if (group > 0) seed = kernels::hash(seed, static_cast<uint64_t>(group));
   const int32_t in = model_.state().part_in;
   const flow::Resident& resident = model_.residents()[in];
   const model::PartColumns columns = model_.part_columns();
@@ -254,14 +303,14 @@ std::vector<std::byte> LayerRank::bytes_of(int32_t resident) const {
 std::vector<std::byte> LayerRank::output_bytes() const {
   const int32_t out = model_.state().part_out;
   std::vector<std::byte> bytes = bytes_of(out);
-  bytes.resize(static_cast<size_t>(rows_.rows * model_.residents()[out].row_bytes()));
+  bytes.resize(static_cast<size_t>(count() * model_.residents()[out].row_bytes()));
   return bytes;
 }
 
 std::vector<float> LayerRank::read(int32_t resident) const {
   const flow::Resident& from = model_.residents()[resident];
   const std::vector<std::byte> bytes = bytes_of(resident);
-  std::vector<float> values(static_cast<size_t>(rows_.rows * from.cols));
+  std::vector<float> values(static_cast<size_t>(count() * from.cols));
   if (from.format == Format::f32) {
     std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
     return values;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/inline_vector.h"
 #include "engine/backend.h"
 #include "flow/audit_fill.h"
 #include "flow/check.h"
@@ -19,12 +20,20 @@ namespace braid::engine {
 
 // The rows of a step, all in one phase.
 struct LayerRows {
-  int32_t rows = 1;     // tokens
+  int32_t rows = 1;     // tokens; of the group that has the most, where there are several
   int32_t context = 0;  // > 0: decode rows, one a sequence, with so many tokens in the cache
+  // Tokens of each group of ranks along dp; empty: there is one group.
+  InlineVector<int32_t, 64> groups = {};
 
   bool decode() const { return context > 0; }
-  layers::StepShape shape() const;
-  // Prefill rows make up sequences of 2048 where they can, but at most 8.
+  // What one group has of them, as if it were alone.
+  LayerRows of(int32_t group) const;
+  layers::StepShape shape(int32_t group = 0) const;
+  // "300", or "300 + 150" of groups.
+  std::string to_string() const;
+
+  // Of a group alone:
+  // prefill rows make up sequences of 2048 where they can, but at most 8.
   int32_t sequences() const;
   // Of the longest one.
   int32_t tokens_of_a_sequence() const;
@@ -68,6 +77,11 @@ class LayerRank {
   // What the next runs are steps of.
   void set_rows(const LayerRows& rows);
   const LayerRows& rows() const { return rows_; }
+  // Real rows of each group from now on, at most those of the step; alike on all ranks.
+  void set_counts(std::span<const int32_t> counts);
+  // The group of ranks that this one is in, and its real rows.
+  int32_t group() const { return group_; }
+  int32_t count() const { return counts_[static_cast<size_t>(group_)]; }
 
   const LayerVariant& variant(size_t index) const { return *variants_[index]; }
 
@@ -82,13 +96,15 @@ class LayerRank {
   // too large for it. `internal` with the first op that touches what it doesn't declare. Ranks with
   // collectives among them audit at the same time, each in a process or thread of its own.
   Result<flow::FillAudit> audit(size_t variant);
-  // Bytes that an audit fills for every op: the workspace and all carried memory.
+  // Bytes that an audit fills for every op: the workspace and all carried memory. Known before
+  // allocate(), and on ranks that are elsewhere.
   int64_t audit_bytes() const;
 
   // What every row chooses from now on; needs probes.force_routing.
   void force_experts(ExpertPattern pattern);
-  // Fresh random input rows.
-  void fill_input(uint64_t seed);
+  // Fresh random input rows, other ones in each group; `group`: those of another one.
+  void fill_input(uint64_t seed) { fill_input(seed, group_); }
+  void fill_input(uint64_t seed, int32_t group);
   // Bytes of any pattern over the output and the workspace, so that nothing is left from a run.
   void poison(uint8_t byte);
   // The input or the output in float32, real rows only; needs probes.hidden for the output.
@@ -105,8 +121,12 @@ class LayerRank {
   std::vector<float> read(int32_t resident) const;
   void write(int32_t resident, const std::vector<float>& values);
 
+  int64_t workspace_bytes() const;
+
   Backend& backend_;
   LayerRows rows_;  // of the next runs
+  int32_t group_;
+  std::vector<int32_t> counts_;  // real rows of each group
   model::DecoderModel model_;
   std::vector<std::unique_ptr<LayerVariant>> variants_;
   std::vector<device::Memory> memory_;

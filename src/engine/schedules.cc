@@ -54,6 +54,9 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
                                     step->decisions));
   program = TRY(passes::chunk_collectives(std::move(program), passes_.chunks, step->decisions));
+  const passes::HeatBuffers& heat = model_.state().heat;
+  program = TRY(passes::count_heat(std::move(program), model_.residents(), heat, shape.own,
+                                   passes_.heat, step->decisions));
   const auto scratch = [this](const flow::Op& op, std::span<const flow::Type> types) {
     return table_.scratch_bytes(op, types);
   };
@@ -63,7 +66,9 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   step->compile_us = static_cast<double>(compiled - start) / 1e3;
   step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
   const layers::InputLayout layout(shape.own, model_.limits());
-  step->readback = TRY(flow::compile(TRY(model_.build_readback(layout.num_logits)), scratch));
+  flow::Program readback = passes::read_back_heat(TRY(model_.build_readback(layout.num_logits)),
+                                                  model_.residents(), heat);
+  step->readback = TRY(flow::compile(std::move(readback), scratch));
   TRY(flow::check_schedule(step->readback));
   return step;
 }

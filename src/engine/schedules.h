@@ -10,12 +10,14 @@
 #include "model/decoder_model.h"
 #include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
+#include "passes/heat.h"
 
 namespace braid::engine {
 
 struct PassOptions {
   passes::DualStreamOptions dual_stream;
   passes::ChunkOptions chunks;
+  passes::HeatOptions heat;
 };
 
 // A Schedule, what the passes decided for it, the proof that it has no race, and its binding to

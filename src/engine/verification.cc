@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/step_order.h"
 #include "ops/register_cpu.h"
 
 namespace braid::engine {
@@ -161,19 +162,29 @@ Result<flow::CheckReport> StepCompiler::check_launches(const RankSteps& first,
   std::vector<std::vector<flow::Launch>> launches(first.size());
   flow::CheckReport report;
   for (size_t rank = 0; rank < first.size(); ++rank) {
-    int64_t number = 0;
-    for (const CompiledStep* step : {first[rank].get(), second[rank].get(), first[rank].get()}) {
-      ++number;
-      for (const flow::Schedule* schedule : {&step->schedule, &step->readback}) {
-        const auto before = static_cast<int32_t>(launches[rank].size()) - 1;
-        launches[rank].push_back({.schedule = schedule, .step = number, .after = {}});
-        if (before >= 0) launches[rank].back().after.push_back(before);
-      }
-    }
+    const std::array steps = {first[rank].get(), second[rank].get(), first[rank].get()};
+    launches[rank] = launches_of(std::vector<const CompiledStep*>(steps.begin(), steps.end()));
     report = TRY(flow::check_launches(launches[rank]));
   }
   if (first.size() == 1) return report;
   return flow::check_joint_launches(launches, groups_);
+}
+
+std::vector<flow::Launch> launches_of(std::span<const CompiledStep* const> steps) {
+  constexpr int32_t kNone = -1;
+  std::vector<flow::Launch> launches;
+  StepOrder<int32_t> order(kNone);
+  for (int64_t number = 1; number <= std::ssize(steps); ++number) {
+    const CompiledStep& step = *steps[static_cast<size_t>(number) - 1];
+    const auto at = static_cast<int32_t>(launches.size());
+    launches.push_back({.schedule = &step.schedule, .step = number, .after = {}});
+    for (const int32_t named : order.before(number)) {
+      if (named != kNone) launches.back().after.push_back(named);
+    }
+    launches.push_back({.schedule = &step.readback, .step = number, .after = {at}});
+    order.submitted(number, at, at + 1);
+  }
+  return launches;
 }
 
 double compile_bound_us(int64_t num_layers) {

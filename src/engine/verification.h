@@ -34,7 +34,7 @@ class StepCompiler {
   // The joint proof of the ranks' steps: collectives meet, nothing waits in a circle.
   Result<flow::CheckReport> check_joint(const RankSteps& steps) const;
   // Proves the order across steps for the launches that Workers make: first, second, first again,
-  // each followed by its read-back, each naming the launch before it; on every rank, and jointly.
+  // each followed by its read-back, each naming what StepOrder says; on every rank, and jointly.
   Result<flow::CheckReport> check_launches(const RankSteps& first, const RankSteps& second) const;
 
  private:
@@ -43,6 +43,9 @@ class StepCompiler {
   std::vector<flow::CommunicatorGroup> groups_;
   std::vector<std::unique_ptr<Rank>> ranks_;
 };
+
+// The launches of one rank that runs these steps, each followed by its read-back.
+std::vector<flow::Launch> launches_of(std::span<const CompiledStep* const> steps);
 
 // Microseconds that compiling and checking a step of this many layers may take: 5 ms for up to 64
 // layers, in proportion beyond.

@@ -1,5 +1,7 @@
 #include "engine/worker.h"
 
+#include <cstring>
+
 namespace braid::engine {
 
 Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options,
@@ -30,7 +32,8 @@ Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
 
 device::Device& Worker::device_of(int32_t resident) {
   const model::StateBuffers& state = model_.state();
-  const bool of_host = resident == state.inputs_host || resident == state.sampled_host;
+  const bool of_host = resident == state.inputs_host || resident == state.sampled_host ||
+                       resident == state.heat.host;
   return of_host ? backend_->host() : backend_->device();
 }
 
@@ -50,6 +53,13 @@ Status Worker::allocate() {
     if (index == model::kAbsent) continue;
     const std::vector<int32_t> none(static_cast<size_t>(residents[index].bytes()) / 4, -1);
     device().upload(residents.data(index), none.data(), residents[index].bytes());
+  }
+  if (const passes::HeatBuffers& heat = model_.state().heat; heat.present()) {
+    const std::vector<std::byte> zeros(static_cast<size_t>(residents[heat.counters].bytes()));
+    device().upload(residents.data(heat.counters), zeros.data(), std::ssize(zeros));
+    for (const int32_t copy : {0, 1}) {  // what was counted before the first step
+      std::memset(residents.data(heat.host, copy), 0, zeros.size());
+    }
   }
   const layers::RowCounts most = model_.options().max_rows;
   for (const layers::RowCounts rows : {layers::RowCounts{most.decode, 0}, {0, most.prefill}}) {
@@ -82,6 +92,15 @@ std::span<const int32_t> Worker::sampled(int64_t step) const {
           static_cast<size_t>(model_.residents()[index].rows)};
 }
 
+std::span<const uint64_t> Worker::heat(int64_t step) const {
+  const int32_t index = model_.state().heat.host;
+  if (index < 0) return {};
+  const flow::Resident& resident = model_.residents()[index];
+  return {reinterpret_cast<const uint64_t*>(
+              model_.residents().data(index, static_cast<int32_t>(step & 1))),
+          static_cast<size_t>(resident.rows * resident.cols)};
+}
+
 Status Worker::run(const layers::StepShape& shape, int64_t step) {
   TRY(launch(shape, step));
   return backend_->collectives();
@@ -102,9 +121,11 @@ Status Worker::launch(const layers::StepShape& shape, int64_t step) {
   }
   if (trace_ != nullptr) trace_->begin_step(step, compiled->schedule, shape.to_string());
   flow::Executor& executor = backend_->executor();
+  const auto before = order_.before(step);
   const flow::Ticket ran =
-      executor.submit(compiled->bound, {.step = step, .after = {&last_run_, 1}, .trace = trace_});
+      executor.submit(compiled->bound, {.step = step, .after = before, .trace = trace_});
   last_run_ = executor.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
+  order_.submitted(step, ran, last_run_);
   return executor.wait(last_run_);
 }
 

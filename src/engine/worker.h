@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/engine_options.h"
+#include "engine/step_order.h"
 #include "flow/trace.h"
 #include "model/tensor_source.h"
 
@@ -36,6 +37,9 @@ class Worker {
   Status run(const layers::StepShape& shape, int64_t step);
   // Sampled ids of a step that has run, one a logits row.
   std::span<const int32_t> sampled(int64_t step) const;
+  // How often experts have been chosen up to a step that has run, for the last two steps: see
+  // passes::HeatBuffers. Nothing where heat isn't counted.
+  std::span<const uint64_t> heat(int64_t step) const;
   // Start of a resident buffer on the device.
   std::byte* data(int32_t resident) const { return model_.residents().data(resident); }
 
@@ -57,6 +61,7 @@ class Worker {
   Schedules schedules_;
   std::vector<device::Memory> memory_;
   flow::Trace* trace_ = nullptr;
+  StepOrder<flow::Ticket> order_{0};
   flow::Ticket last_run_ = 0;
 };
 

@@ -59,7 +59,8 @@ struct KindInfo {
   Work (*work)(const void* desc, std::span<const Type> types) = nullptr;
   std::optional<Collective> (*collective)(const void* desc, std::span<const Type> types) = nullptr;
 
-  // All that is written follows the rows of the output: the op can be split by rows.
+  // All that is written follows the rows of the output, optional operands aside: an op without
+  // those can be split by rows.
   bool row_wise() const;
 };
 

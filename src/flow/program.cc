@@ -8,7 +8,7 @@ namespace braid::flow {
 
 bool KindInfo::row_wise() const {
   return std::all_of(operands.begin(), operands.end(), [](const OperandSpec& spec) {
-    return !writes(spec.access) || spec.slicing == Slicing::rows;
+    return !writes(spec.access) || spec.slicing == Slicing::rows || spec.optional;
   });
 }
 
@@ -22,6 +22,12 @@ OpTypes Program::types_of(const Op& op) const {
   OpTypes types;
   for (const Value operand : op.operands) types.push_back(type_of(operand));
   return types;
+}
+
+Work Program::work_of(const Op& op) const {
+  if (op.kind().work == nullptr) return {};
+  const OpTypes types = types_of(op);
+  return op.kind().work(op.desc.data(), {types.begin(), types.size()});
 }
 
 std::optional<Collective> Program::collective_of(const Op& op) const {

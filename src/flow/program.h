@@ -101,6 +101,8 @@ class Program {
   // Format and shape of a Value; zeros for an absent operand.
   Type type_of(Value value) const;
   OpTypes types_of(const Op& op) const;
+  // What it costs, from its kind's declaration; zeros where there is none.
+  Work work_of(const Op& op) const;
   // What all ranks of a communicator do together in this op; nothing for other kinds.
   std::optional<Collective> collective_of(const Op& op) const;
   // "gate_up [128, 256] f32"

@@ -18,6 +18,26 @@ int64_t Residents::bytes(Lifetime lifetime) const {
   return total;
 }
 
+Buffer Residents::buffer_of(int32_t index) const {
+  const Resident& resident = (*this)[index];
+  return {.label = resident.name,
+          .lifetime = resident.lifetime,
+          .resident = index,
+          .copies = resident.copies,
+          .rows = resident.rows,
+          .row_bytes = resident.row_bytes()};
+}
+
+ValueInfo Residents::whole(int32_t index, int32_t buffer) const {
+  const Resident& resident = (*this)[index];
+  return {.buffer = buffer,
+          .format = resident.format,
+          .rows = resident.rows,
+          .cols = resident.cols,
+          .region_rows = resident.rows,
+          .stride = resident.row_bytes()};
+}
+
 std::byte* Residents::data(int32_t index, int32_t copy) const {
   return data_[static_cast<size_t>(index)][static_cast<size_t>(copy)];
 }

@@ -32,6 +32,10 @@ class Residents {
   int32_t size() const { return static_cast<int32_t>(list_.size()); }
   int64_t bytes(Lifetime lifetime) const;
 
+  // A resident as Programs name it: its buffer, and all of it as a Value of the buffer `buffer`.
+  Buffer buffer_of(int32_t index) const;
+  ValueInfo whole(int32_t index, int32_t buffer) const;
+
   // Start of copy `copy` of a resident; null until allocated.
   std::byte* data(int32_t index, int32_t copy = 0) const;
   void set_data(int32_t index, int32_t copy, std::byte* data);

@@ -9,7 +9,12 @@ std::optional<int64_t> splittable_rows(const Program& program, const Op& op) {
   if (!op.kind().row_invariant || !op.kind().row_wise()) return std::nullopt;
   std::optional<int64_t> rows;
   for (size_t i = 0; i < op.operands.size(); ++i) {
-    if (!op.operands[i].present() || op.kind().operands[i].slicing == Slicing::whole) continue;
+    const OperandSpec& spec = op.kind().operands[i];
+    if (!op.operands[i].present()) continue;
+    if (spec.slicing == Slicing::whole) {
+      if (writes(spec.access)) return std::nullopt;  // its parts would write the same
+      continue;
+    }
     const ValueInfo& value = program.info(op.operands[i]);
     if (value.count.present() || value.rows != rows.value_or(value.rows)) return std::nullopt;
     rows = value.rows;

@@ -11,11 +11,81 @@
 namespace braid::flow {
 namespace {
 
-// What a Program's op costs, from its kind's declaration.
-Work work_of(const Program& program, const Op& op) {
-  if (op.kind().work == nullptr) return {};
-  const OpTypes types = program.types_of(op);
-  return op.kind().work(op.desc.data(), {types.begin(), types.size()});
+Json to_microseconds(int64_t ns) { return static_cast<double>(ns) / 1e3; }
+
+void add_names(int32_t rank, Json& events) {
+  events.push_back({{"ph", "M"},
+                    {"name", "process_name"},
+                    {"pid", rank},
+                    {"args", {{"name", fmt::format("rank {}", rank)}}}});
+  for (const Lane lane : kLanes) {
+    events.push_back({{"ph", "M"},
+                      {"name", "thread_name"},
+                      {"pid", rank},
+                      {"tid", index_of(lane)},
+                      {"args", {{"name", fmt::format("lane {}", name_of(lane))}}}});
+  }
+}
+
+// What the op works on: every operand by its name in the kind.
+Json shapes_of(const Program& program, const Op& op) {
+  Json shapes = Json::object();
+  for (size_t i = 0; i < op.operands.size(); ++i) {
+    if (!op.operands[i].present()) continue;
+    shapes[std::string(op.kind().operands[i].name)] = program.describe(op.operands[i]);
+  }
+  return shapes;
+}
+
+void add_events(const Timeline& timeline, int64_t origin, Json& events) {
+  add_names(timeline.rank, events);
+  for (const TimelineEvent& event : timeline.events) {
+    const Program& program = timeline.program_of(event);
+    const Op& op = timeline.op_of(event);
+    const Work work = program.work_of(op);
+    events.push_back({{"ph", "X"},
+                      {"name", op.kind().name},
+                      {"cat", op.scope.to_string()},
+                      {"pid", timeline.rank},
+                      {"tid", index_of(event.lane)},
+                      {"ts", to_microseconds(event.start_ns - origin)},
+                      {"dur", to_microseconds(event.end_ns - event.start_ns)},
+                      {"args",
+                       {{"step", event.step},
+                        {"rows", timeline.steps.at(event.step).label},
+                        {"op", program.describe(op)},
+                        {"shapes", shapes_of(program, op)},
+                        {"flop", work.flop},
+                        {"bytes", work.bytes},
+                        {"link_bytes", work.link_bytes}}}});
+  }
+}
+
+// From the start of who came last to the ends of the others, whom it let go.
+void add_arrows(std::span<const Timeline> timelines, std::span<const CommunicatorGroup> groups,
+                int64_t origin, Json& events) {
+  int64_t id = 0;
+  const auto add = [&](const Meeting::Member& member, const char* phase, bool at_start) {
+    const Timeline& timeline = timelines[member.timeline];
+    const TimelineEvent& event = timeline.events[member.event];
+    const int64_t ns = at_start ? event.start_ns : std::max(event.end_ns - 1, event.start_ns);
+    events.push_back({{"ph", phase},
+                      {"bp", "e"},
+                      {"name", "meets"},
+                      {"cat", "collective"},
+                      {"id", id},
+                      {"pid", timeline.rank},
+                      {"tid", index_of(event.lane)},
+                      {"ts", to_microseconds(ns - origin)}});
+  };
+  for (const Meeting& meeting : meetings(timelines, groups)) {
+    for (size_t i = 0; i < meeting.members.size(); ++i) {
+      if (i == meeting.last) continue;
+      add(meeting.members[meeting.last], "s", /*at_start=*/true);
+      add(meeting.members[i], "f", /*at_start=*/false);
+      ++id;
+    }
+  }
 }
 
 }  // namespace
@@ -36,50 +106,27 @@ void Trace::record(int64_t step, int32_t op, Lane lane, int64_t start_ns, int64_
   events_.push_back({step, op, lane, start_ns, end_ns});
 }
 
-// Events come in the order of their ends.
-int64_t Trace::first_ns() const {
+Timeline Trace::timeline() const {
   const std::lock_guard lock(mutex_);
-  int64_t first = std::numeric_limits<int64_t>::max();
-  for (const Event& event : events_) first = std::min(first, event.start_ns);
-  return first;
+  Timeline timeline{.rank = rank_, .steps = steps_, .events = events_};
+  std::stable_sort(timeline.events.begin(), timeline.events.end(),
+                   [](const auto& a, const auto& b) { return a.start_ns < b.start_ns; });
+  return timeline;
 }
 
-void Trace::add_events(int64_t origin, Json& events) const {
-  const std::lock_guard lock(mutex_);
-  events.push_back({{"ph", "M"},
-                    {"name", "process_name"},
-                    {"pid", rank_},
-                    {"args", {{"name", fmt::format("rank {}", rank_)}}}});
-  for (const Lane lane : kLanes) {
-    events.push_back({{"ph", "M"},
-                      {"name", "thread_name"},
-                      {"pid", rank_},
-                      {"tid", index_of(lane)},
-                      {"args", {{"name", fmt::format("lane {}", name_of(lane))}}}});
-  }
-  for (const Event& event : events_) {
-    const Step& step = steps_.at(event.step);
-    const Op& op = step.schedule->program.ops[static_cast<size_t>(event.op)];
-    events.push_back({{"ph", "X"},
-                      {"name", op.kind().name},
-                      {"cat", op.scope.to_string()},
-                      {"pid", rank_},
-                      {"tid", index_of(event.lane)},
-                      {"ts", static_cast<double>(event.start_ns - origin) / 1e3},
-                      {"dur", static_cast<double>(event.end_ns - event.start_ns) / 1e3},
-                      {"args",
-                       {{"step", event.step},
-                        {"rows", step.label},
-                        {"op", step.schedule->program.describe(op)}}}});
-  }
-}
-
-std::string Trace::to_perfetto(std::span<const Trace* const> ranks) {
+std::string Trace::to_perfetto(std::span<const Trace* const> ranks,
+                               std::span<const CommunicatorGroup> groups) {
+  std::vector<Timeline> timelines;
   int64_t origin = std::numeric_limits<int64_t>::max();
-  for (const Trace* trace : ranks) origin = std::min(origin, trace->first_ns());
+  for (const Trace* trace : ranks) {
+    timelines.push_back(trace->timeline());
+    const auto& events = timelines.back().events;
+    if (!events.empty()) origin = std::min(origin, events.front().start_ns);
+  }
   Json events = Json::array();
-  for (const Trace* trace : ranks) trace->add_events(origin, events);
-  return Json{{"traceEvents", events}, {"displayTimeUnit", "ms"}}.dump();
+  for (const Timeline& timeline : timelines) add_events(timeline, origin, events);
+  add_arrows(timelines, groups, origin, events);
+  return Json{{"displayTimeUnit", "ms"}, {"made_by", "braid"}, {"traceEvents", events}}.dump();
 }
 
 std::string Trace::to_perfetto() const {
@@ -95,10 +142,10 @@ struct Trace::Row {
 
 void Trace::add_rows(std::map<Role, Row>& rows) const {
   const std::lock_guard lock(mutex_);
-  for (const Event& event : events_) {
+  for (const TimelineEvent& event : events_) {
     const Program& program = steps_.at(event.step).schedule->program;
     const Op& op = program.ops[static_cast<size_t>(event.op)];
-    const Work work = work_of(program, op);
+    const Work work = program.work_of(op);
     Row& row = rows[op.scope.role];
     ++row.ops;
     row.ns += static_cast<double>(event.end_ns - event.start_ns);
@@ -110,9 +157,9 @@ void Trace::add_rows(std::map<Role, Row>& rows) const {
 int64_t Trace::overlap_ns(int64_t step, Lane a, Lane b) const {
   const std::scoped_lock lock(mutex_);
   int64_t overlap = 0;
-  for (const Event& one : events_) {
+  for (const TimelineEvent& one : events_) {
     if (one.step != step || one.lane != a) continue;
-    for (const Event& other : events_) {
+    for (const TimelineEvent& other : events_) {
       if (other.step != step || other.lane != b) continue;
       overlap += std::max<int64_t>(
           0, std::min(one.end_ns, other.end_ns) - std::max(one.start_ns, other.start_ns));

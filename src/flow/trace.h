@@ -1,5 +1,5 @@
 // Trace: when each op of each run started and ended. Written as Perfetto JSON (ui.perfetto.dev or
-// chrome://tracing) and summed into a table per module.
+// chrome://tracing) and summed into a table per module; timeline.h tells what else is read off it.
 #pragma once
 
 #include <map>
@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json_fwd.h"
-#include "flow/schedule.h"
+#include "flow/timeline.h"
 
 namespace braid::flow {
 
@@ -30,8 +29,13 @@ class Trace {
   // Nanoseconds of a step in which an op of `a` and an op of `b` ran at once.
   int64_t overlap_ns(int64_t step, Lane a, Lane b) const;
 
-  // A JSON array of complete events, times in microseconds, one process a rank, one track a lane.
-  static std::string to_perfetto(std::span<const Trace* const> ranks);
+  // All of it so far, in order.
+  Timeline timeline() const;
+
+  // A JSON object whose events are complete, times in microseconds, one process a rank, one track a
+  // lane; arrows lead from the last member of every collective of `groups` to the others.
+  static std::string to_perfetto(std::span<const Trace* const> ranks,
+                                 std::span<const CommunicatorGroup> groups = {});
   std::string to_perfetto() const;
 
   // Per module (role of the scope), all ranks together: ops, milliseconds, share, GFLOP/s, GB/s.
@@ -39,27 +43,13 @@ class Trace {
   std::string module_table() const;
 
  private:
-  struct Event {
-    int64_t step;
-    int32_t op;
-    Lane lane;
-    int64_t start_ns;
-    int64_t end_ns;
-  };
-  struct Step {
-    const Schedule* schedule;
-    std::string label;
-  };
-
   struct Row;
-  int64_t first_ns() const;
-  void add_events(int64_t origin, Json& events) const;
   void add_rows(std::map<Role, Row>& rows) const;
 
   const int32_t rank_;
   mutable std::mutex mutex_;
-  std::map<int64_t, Step> steps_;  // guarded by mutex_
-  std::vector<Event> events_;      // guarded by mutex_
+  std::map<int64_t, TimelineStep> steps_;  // guarded by mutex_
+  std::vector<TimelineEvent> events_;      // guarded by mutex_, in the order of their ends
 };
 
 }  // namespace braid::flow

@@ -38,7 +38,7 @@ TEST_F(TraceTest, IsValidJsonWithOneTrackALane) {
   ASSERT_EQ(events.size(), kNumLanes + 3u);
   EXPECT_EQ(events[0]["args"]["name"], "rank 0");
   EXPECT_EQ(events[2]["args"]["name"], "lane aux");
-  const Json& aux = events[5];
+  const Json& aux = events[6];
   EXPECT_EQ(aux["ph"], "X");
   EXPECT_EQ(aux["name"], "mix");
   EXPECT_EQ(aux["cat"], "layer 0 shared_expert");
@@ -47,7 +47,8 @@ TEST_F(TraceTest, IsValidJsonWithOneTrackALane) {
   EXPECT_DOUBLE_EQ(aux["dur"], 1.5);
   EXPECT_EQ(aux["args"]["step"], 5);
   EXPECT_EQ(aux["args"]["rows"], "decode 4, \"prefill\" 0");
-  EXPECT_DOUBLE_EQ(events[6]["ts"], 0.0);
+  EXPECT_EQ(aux["args"]["shapes"]["in0"], "x [4, 4] i32");
+  EXPECT_DOUBLE_EQ(events[5]["ts"], 0.0);
 }
 
 TEST_F(TraceTest, RanksAreProcessesOnOneClock) {
@@ -65,6 +66,31 @@ TEST_F(TraceTest, RanksAreProcessesOnOneClock) {
   EXPECT_DOUBLE_EQ(events.back()["ts"], 0.0);
   const std::string table = Trace::module_table(ranks);
   EXPECT_NE(table.find("router                2      0.003"), std::string::npos) << table;
+}
+
+TEST(TraceArrowsTest, LeadFromTheLastMemberOfACollective) {
+  Draft draft;
+  const Value x = draft.step("x");
+  draft.op(Lane::compute, {.out = {x}});
+  draft.meet(0, 7, {.inout = {x}});
+  const Schedule schedule = *compile(draft.program);
+  Trace first(0), second(1);
+  for (Trace* trace : {&first, &second}) trace->begin_step(1, schedule, "");
+  first.record(1, 1, Lane::comm, 1'000, 5'000);
+  second.record(1, 1, Lane::comm, 4'000, 5'500);
+  const std::array<const Trace*, 2> ranks = {&first, &second};
+  const std::array<CommunicatorGroup, 1> groups = {{{0, {0, 1}}}};
+  const Json all = (*parse_json(Trace::to_perfetto(ranks, groups), "trace"))["traceEvents"];
+  const Json& from = all[all.size() - 2];
+  const Json& to = all.back();
+  EXPECT_EQ(from["ph"], "s");
+  EXPECT_EQ(from["pid"], 1);  // rank 1 came last
+  EXPECT_DOUBLE_EQ(from["ts"], 3.0);
+  EXPECT_EQ(to["ph"], "f");
+  EXPECT_EQ(to["pid"], 0);
+  EXPECT_EQ(to["id"], from["id"]);
+  EXPECT_DOUBLE_EQ(to["ts"], 3.999);  // inside of what it ends in
+  EXPECT_EQ(to["tid"], static_cast<int>(Lane::comm));
 }
 
 TEST_F(TraceTest, OverlapIsWhenBothLanesAreBusy) {

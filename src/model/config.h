@@ -2,6 +2,7 @@
 // is in a range whose products fit in 63 bits, and every combination can be built.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -45,6 +46,9 @@ struct ModelConfig {
   SamplingDefaults sampling;
 
   bool is_moe(int64_t layer) const { return moe_layers[static_cast<size_t>(layer)]; }
+  bool has_moe_layer() const {
+    return std::find(moe_layers.begin(), moe_layers.end(), true) != moe_layers.end();
+  }
 };
 
 // `generation_config` (may be null) gives sampling defaults and overrides eos_token_id;

@@ -75,6 +75,7 @@ DecoderModel::DecoderModel(ModelConfig config, ModelOptions options)
                            zipf_popularity(config_.moe->num_experts, options_.zipf_exponent));
   }
   declare_state();
+  if (options_.expert_heat) declare_heat();
 }
 
 layers::StepLimits DecoderModel::limits() const {
@@ -138,6 +139,23 @@ void DecoderModel::declare_state() {
     state_.forced_ids.push_back(
         per_moe_layer(probes.force_routing, "forced_experts", Format::i32, top_k));
   }
+}
+
+void DecoderModel::declare_heat() {
+  BRAID_CHECK(config_.has_moe_layer() && options_.part == Part::model, "(heat of a model with experts)");
+  int64_t layers = 0;
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) layers += config_.is_moe(layer);
+  const auto counters = [&](std::string name, int32_t copies) {
+    return residents_.declare({.name = std::move(name),
+                               .format = Format::u64,
+                               .rows = 2 * layers,
+                               .cols = config_.moe->num_experts,
+                               .lifetime = Lifetime::carried,
+                               .copies = copies});
+  };
+  state_.heat = {.counters = counters("heat", 1),
+                 .snapshot = counters("heat.snapshot", 2),
+                 .host = counters("heat.host", 2)};
 }
 
 layers::DecoderDesc DecoderModel::desc(int64_t layer) const {

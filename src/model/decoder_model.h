@@ -6,6 +6,7 @@
 
 #include "layers/decoder.h"
 #include "model/model_weights.h"
+#include "passes/heat.h"
 
 namespace braid::model {
 
@@ -37,6 +38,7 @@ struct ModelOptions {
   Probes probes;
   kernels::Choice choice = kernels::Choice::router;  // who chooses experts (dummy weights)
   double zipf_exponent = 1.0;                        // for Choice::zipf
+  bool expert_heat = false;                          // buffers for it; of a model with experts
   kernels::MlaForm mla_form = kernels::MlaForm::absorbed;
   layout::Layout layout;  // legal for the model (make_layout); the default: one rank
   int32_t rank = 0;
@@ -53,6 +55,7 @@ struct StateBuffers {
   std::vector<int32_t> hidden;                                     // per layer [T, H]
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
   std::vector<int32_t> forced_ids;  // per layer i32 [T, K]; rows of −1 are not forced
+  passes::HeatBuffers heat;
   int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
   int32_t part_sums = kAbsent;  // rows for its sums over ranks, where they run without it
 };
@@ -93,8 +96,10 @@ class DecoderModel {
  private:
   void declare_state();
   void declare_part(int64_t rows);
+  void declare_heat();
   Result<flow::Program> build_part(const layers::StepShape& shape) const;
-  Value run_layer(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
+  Value run_layer(ops::Builder& b, const layers::StepShape& shape,
+                  const layers::InputLayout& layout, Value x) const;
   Value run_linear(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
   ops::Builder builder() const;
   layers::DecoderWeights weights(ops::Builder& b, int64_t layer,

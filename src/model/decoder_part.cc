@@ -9,6 +9,8 @@ using layers::InputLayout;
 
 namespace {
 
+// Rows that differ along dp.
+constexpr ops::Placement kOwnRows = {.axes = {ops::Shard::row_sharded, ops::Shard::replicated}};
 // Columns split over the ranks of the attention mesh.
 constexpr ops::Placement kSplitColumns = {
     .axes = {ops::Shard::replicated, ops::Shard::col_sharded}};
@@ -49,9 +51,11 @@ PartColumns DecoderModel::part_columns() const {
   return {0, config_.hidden_size, config_.hidden_size};
 }
 
-Value DecoderModel::run_layer(ops::Builder& b, const InputLayout& layout, Value x) const {
-  layers::StepRows rows = layers::step_inputs(b, b.resident(state_.inputs_host),
-                                              b.resident(state_.inputs), layout, limits());
+Value DecoderModel::run_layer(ops::Builder& b, const layers::StepShape& shape,
+                              const InputLayout& layout, Value x) const {
+  layers::StepRows rows = layers::step_inputs(
+      b, b.resident(state_.inputs_host), b.resident(state_.inputs, kOwnRows), layout, limits());
+  rows.ranks.group = shape.group.total();
   rows.rotary_table =
       ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
                         cos_sin_multiplier(config_.rotary));
@@ -79,9 +83,9 @@ Result<flow::Program> DecoderModel::build_part(const layers::StepShape& shape) c
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   const bool layer = options_.part == Part::layer;
-  const Value in = b.resident(state_.part_in, layer ? ops::Placement{} : kSplitColumns);
+  const Value in = b.resident(state_.part_in, layer ? kOwnRows : kSplitColumns);
   const Value x = b.rows(in, 0, layout.num_rows);
-  const Value out = layer ? run_layer(b, layout, x) : run_linear(b, layout, x);
+  const Value out = layer ? run_layer(b, shape, layout, x) : run_linear(b, layout, x);
   b.set_layer(-1);
   b.set_role(Role::head);
   if (state_.part_out != kAbsent) {

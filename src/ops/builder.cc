@@ -20,24 +20,12 @@ Builder::Builder(const flow::Residents& residents, MeshSizes meshes)
     : residents_(residents), meshes_(meshes) {}
 
 Value Builder::resident(int32_t index, Placement placement) {
-  const flow::Resident& resident = residents_[index];
   const auto [entry, added] =
       resident_buffers_.try_emplace(index, static_cast<int32_t>(program_.buffers.size()));
-  if (added) {
-    program_.buffers.push_back({.label = resident.name,
-                                .lifetime = resident.lifetime,
-                                .resident = index,
-                                .copies = resident.copies,
-                                .rows = resident.rows,
-                                .row_bytes = resident.row_bytes()});
-  }
-  return add_value({.buffer = entry->second,
-                    .format = resident.format,
-                    .rows = resident.rows,
-                    .cols = resident.cols,
-                    .region_rows = resident.rows,
-                    .stride = resident.row_bytes(),
-                    .placement = placement});
+  if (added) program_.buffers.push_back(residents_.buffer_of(index));
+  flow::ValueInfo view = residents_.whole(index, entry->second);
+  view.placement = placement;
+  return add_value(view);
 }
 
 Value Builder::step(std::string_view label, Format format, int64_t rows, int64_t cols,

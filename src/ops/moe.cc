@@ -23,6 +23,7 @@ constexpr OperandSpec kRouteOperands[] = {
     {"popularity", Access::read, Slicing::whole, true},
     {"ids", Access::write},
     {"weights", Access::write},
+    {"heat", Access::read_write, Slicing::whole, true},
 };
 constexpr OperandSpec kPermuteOperands[] = {
     {"ids", Access::read, Slicing::whole},
@@ -69,8 +70,8 @@ Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
     out.ids = b.step("expert_ids", Format::i32, rows, desc.top_k, b.placement(logits));
     out.weights = b.step("expert_weights", Format::f32, rows, desc.top_k, b.placement(logits));
   }
-  b.emit(desc,
-         {logits, inputs.bias, kv_slots, inputs.forced, inputs.popularity, out.ids, out.weights});
+  b.emit(desc, {logits, inputs.bias, kv_slots, inputs.forced, inputs.popularity, out.ids,
+                out.weights, Value{}});
   return out;
 }
 

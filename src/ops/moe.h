@@ -23,6 +23,10 @@ struct RouteInputs {
   Routing into;
 };
 
+// Place of the counters among the operands of a route op: u64 [2, E], or absent. route() leaves
+// them out; passes::count_heat puts them in.
+inline constexpr size_t kRouteHeat = 7;
+
 // logits f32 [T, E], kv_slots i32 [T, 1] (a row is real iff its slot ≥ 0) → Routing.
 Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
               const RouteInputs& inputs = {});

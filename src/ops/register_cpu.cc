@@ -206,7 +206,8 @@ void launch_route(const kernels::RouteDesc& desc, Args args, Workspace workspace
                        .popularity = pointer<const float>(args[4]),
                        .first_row = args[0].first_row,
                        .ids = matrix<int32_t>(args[5]),
-                       .weights = matrix<float>(args[6])},
+                       .weights = matrix<float>(args[6]),
+                       .heat = matrix<uint64_t>(args[kRouteHeat])},
                       workspace.data);
 }
 

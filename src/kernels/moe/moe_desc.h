@@ -25,6 +25,8 @@ enum class Choice : int32_t {
 // beyond the best topk_group are dropped (−inf). Ties go to the lower expert id. Padding rows
 // (slot < 0) get ids −1 and weights 0. `forced` [T, K] i32, where given: a row whose first id is −1
 // is not forced; any other row goes to those experts, its weights being its own scores at them.
+// `heat` [2, E] u64, where given: each choice of a row that isn't padding adds 1 to its expert's
+// counter, of decode (row 0) or of prefill (row 1).
 struct RouteDesc {
   int32_t num_experts = 0;
   int32_t top_k = 0;
@@ -36,6 +38,7 @@ struct RouteDesc {
   float scaling_factor = 1.0f;
   Choice choice = Choice::router;
   int32_t layer = 0;
+  int32_t decode_rows = 0;  // the step's rows before this one are in decode, the others in prefill
 };
 
 // ids [T, K] → rows ordered by slot, then by token: offsets [num_slots + 1], source (the token of

@@ -92,8 +92,12 @@ void all_gather(const AllGatherDesc& desc, Args args, flow::Workspace /*scratch*
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
-Status can_gather(const AllGatherVDesc& desc, std::span<const Type> /*types*/,
+Status can_gather(const AllGatherVDesc& desc, std::span<const Type> types,
                   const Communicators& communicators) {
+  if ((types.size() - 1) / 2 > comm::kMaxMoved) {
+    return Error(ErrorKind::unsupported, "GPUs gather at most 8 buffers at once")
+        .with("buffers", (types.size() - 1) / 2);
+  }
   return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 

@@ -16,6 +16,7 @@ struct RouteArgs {
   int64_t first_row = 0;              // index of row 0 in the step (for the replacements)
   Matrix<int32_t> ids;                // [rows, K]
   Matrix<float> weights;              // [rows, K]
+  Matrix<uint64_t> heat;              // [2, E], counters of decode and prefill; or data null
 };
 
 int64_t route_scratch_bytes(const RouteDesc& desc);

@@ -154,6 +154,11 @@ void weigh(const RouteDesc& desc, const float* scores, const int32_t* ids, float
   for (int64_t k = 0; k < count; ++k) weights[k] *= desc.scaling_factor;
 }
 
+void count(const RouteDesc& desc, const RouteArgs& args, int64_t t, const int32_t* ids) {
+  uint64_t* heat = args.heat.row(args.first_row + t < desc.decode_rows ? 0 : 1);
+  for (int64_t k = 0; k < desc.top_k; ++k) ++heat[ids[k]];
+}
+
 void check(const RouteDesc& desc, const RouteArgs& args) {
   BRAID_CHECK(desc.top_k >= 1 && desc.top_k <= desc.num_experts, "top_k {} num_experts {}",
               desc.top_k, desc.num_experts);
@@ -183,6 +188,7 @@ void route(const RouteDesc& desc, const RouteArgs& args, std::byte* scratch) {
     }
     score(desc, args.logits.row(t), row.scores);
     choose(desc, args, t, row, ids);
+    if (args.heat.data != nullptr) count(desc, args, t, ids);
     weigh(desc, row.scores, ids, weights);
   }
 }

@@ -21,6 +21,7 @@ struct Inputs {
   std::vector<int32_t> forced;  // [rows, K] or empty
   std::vector<float> popularity;
   int64_t first_row = 0;
+  Matrix<uint64_t> heat;
 
   explicit Inputs(Grid<float> all) : logits(std::move(all)) {
     slots.resize(static_cast<size_t>(logits.rows()), 5);
@@ -40,6 +41,7 @@ Routed run(const RouteDesc& desc, const Inputs& in, int64_t first, int64_t rows)
   args.first_row = in.first_row + first;
   args.ids = out.ids.matrix();
   args.weights = out.weights.matrix();
+  args.heat = in.heat;
   route(desc, args, scratch.data());
   out.weights.expect_padding_kept();
   return out;
@@ -392,6 +394,44 @@ TEST(RouteTest, LogitsThatAreNoNumbersStillGiveDistinctExperts) {
       EXPECT_EQ(ids.size(), 4u);
       EXPECT_TRUE(*ids.begin() >= 0 && *ids.rbegin() < 6);
     }
+  }
+}
+
+// Rows of both phases, padding among them and forced ones, counted in a step's second half.
+TEST(RouteTest, CountsEachChoiceInItsPhaseAndNoPadding) {
+  Random random(15);
+  for (const Choice choice : {Choice::router, Choice::balanced, Choice::zipf}) {
+    RouteDesc desc = glm(12, 3);
+    desc.choice = choice;
+    desc.decode_rows = 120;
+    Inputs in = random_inputs(random, desc, 50, true);
+    in.popularity = zipf(12);
+    in.first_row = 100;
+    for (const size_t padding : {0, 7, 19, 20, 49}) in.slots[padding] = -1;
+    in.forced.assign(50 * 3, -1);
+    for (const size_t row : {3, 7, 30}) in.forced[row * 3] = 11;
+    for (const size_t row : {3, 7, 30}) in.forced[row * 3 + 1] = 2, in.forced[row * 3 + 2] = 5;
+    constexpr int64_t kStride = 15;
+    std::vector<uint64_t> counters(2 * kStride);
+    std::iota(counters.begin(), counters.end(), uint64_t{1} << 40);
+    std::vector<uint64_t> expected = counters;
+    in.heat = {counters.data(), kStride};
+    Routed got = run(desc, in);
+    for (int64_t row = 0; row < 50; ++row) {
+      if (in.slots[static_cast<size_t>(row)] < 0) continue;
+      const int64_t phase = row < 20 ? 0 : 1;
+      for (int64_t k = 0; k < 3; ++k) {
+        ++expected[static_cast<size_t>(phase * kStride + got.ids.at(row, k))];
+      }
+    }
+    EXPECT_EQ(counters, expected);
+    in.heat = {};
+    const Routed uncounted = run(desc, in);
+    for (int64_t row = 0; row < 50; ++row) {
+      EXPECT_TRUE(uncounted.ids.same_row(row, got.ids, row));
+      EXPECT_TRUE(uncounted.weights.same_row(row, got.weights, row));
+    }
+    EXPECT_EQ(counters, expected);
   }
 }
 

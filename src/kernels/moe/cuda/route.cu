@@ -248,6 +248,14 @@ __device__ float weigh(const RouteDesc& desc, const float* scores, int id) {
   return __fmul_rn(weight, desc.scaling_factor);
 }
 
+// One more choice of the expert of place `lane`. Sums of integers: their order makes no difference.
+__device__ void count(const RouteDesc& desc, const RouteArgs& args, int64_t t, int id) {
+  static_assert(sizeof(unsigned long long) == sizeof(uint64_t));
+  if (lane_of_warp() >= desc.top_k) return;
+  uint64_t* heat = args.heat.row(args.first_row + t < desc.decode_rows ? 0 : 1);
+  atomicAdd(reinterpret_cast<unsigned long long*>(heat + id), 1ull);
+}
+
 __global__ void __launch_bounds__(kWarps* kWarp) route_rows(RouteDesc desc, RouteArgs args) {
   extern __shared__ float shared[];
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -263,6 +271,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) route_rows(RouteDesc desc, Rout
     row.groups = row.selection + desc.num_experts;
     score(desc, args.logits.row(t), row.scores);
     id = choose(desc, args, t, row);
+    if (args.heat.data != nullptr) count(desc, args, t, id);
     weight = weigh(desc, row.scores, id);
   }
   if (lane < desc.top_k) {

@@ -19,6 +19,7 @@ struct Inputs {
   Grid<int32_t> forced{0, 0};     // [rows, K] or empty
   std::vector<float> popularity;  // [E] or empty
   int64_t first_row = 0;
+  std::vector<uint64_t> heat;  // [2, E + 1], or empty
 };
 
 // Logits in [−4, 4), a tenth of them the same few values; about one row of six is padding.
@@ -45,11 +46,14 @@ Inputs random_inputs(Random& random, const RouteDesc& desc, int64_t rows, bool w
 struct Routed {
   Grid<int32_t> ids;
   Grid<float> weights;
+  std::vector<uint64_t> heat;
 };
+
+int64_t heat_stride(const RouteDesc& desc) { return desc.num_experts + 1; }
 
 Routed on_cpu(const RouteDesc& desc, const Inputs& in) {
   const int64_t rows = in.logits.rows();
-  Routed out{Grid<int32_t>(rows, desc.top_k), Grid<float>(rows, desc.top_k)};
+  Routed out{Grid<int32_t>(rows, desc.top_k), Grid<float>(rows, desc.top_k), in.heat};
   std::vector<std::byte> scratch(static_cast<size_t>(cpu::route_scratch_bytes(desc)));
   cpu::RouteArgs args;
   args.rows = rows;
@@ -61,6 +65,7 @@ Routed on_cpu(const RouteDesc& desc, const Inputs& in) {
   args.first_row = in.first_row;
   args.ids = out.ids.matrix();
   args.weights = out.weights.matrix();
+  if (!out.heat.empty()) args.heat = {out.heat.data(), heat_stride(desc)};
   cpu::route(desc, args, scratch.data());
   return out;
 }
@@ -70,6 +75,7 @@ Routed on_gpu(const RouteDesc& desc, const Inputs& in, int64_t first, int64_t ro
   const DeviceGrid<int32_t> forced(in.forced), ids(rows, desc.top_k, 2);
   const DeviceArray<float> bias(in.bias), popularity(in.popularity);
   const DeviceArray<int32_t> slots(in.slots);
+  const DeviceArray<uint64_t> heat(in.heat);
   RouteArgs args;
   args.rows = rows;
   args.logits = logits.input(first);
@@ -80,8 +86,9 @@ Routed on_gpu(const RouteDesc& desc, const Inputs& in, int64_t first, int64_t ro
   args.first_row = in.first_row + first;
   args.ids = ids.matrix();
   args.weights = weights.matrix();
+  if (!in.heat.empty()) args.heat = {heat.data(), heat_stride(desc)};
   route(desc, args, nullptr);
-  return {ids.fetch(), weights.fetch()};
+  return {ids.fetch(), weights.fetch(), heat.fetch()};
 }
 
 void expect_cpus_bits(const RouteDesc& desc, const Inputs& in) {
@@ -89,6 +96,7 @@ void expect_cpus_bits(const RouteDesc& desc, const Inputs& in) {
   Routed got = on_gpu(desc, in, 0, in.logits.rows());
   expect_same(got.ids, want.ids, in.logits.rows());
   expect_same(got.weights, want.weights, in.logits.rows());
+  EXPECT_EQ(got.heat, want.heat);
 }
 
 RouteDesc desc_of(int32_t experts, int32_t top_k, Score score) {
@@ -169,6 +177,29 @@ TEST(CudaRouteTest, ForcedIdsReplaceTheChoice) {
       for (int32_t k = 0; k < 5; ++k) in.forced.at(r, k) = r % 3 == 0 ? -1 : (r * 7 + 8 * k) % 40;
     }
     expect_cpus_bits(desc, in);
+  }
+}
+
+TEST(CudaRouteTest, CountsWhatTheCpuCounts) {
+  BRAID_NEEDS_GPU();
+  Random random(7);
+  for (const Choice choice : {Choice::router, Choice::balanced, Choice::zipf}) {
+    for (const int64_t rows : {1, 5, 127, 2000}) {
+      RouteDesc desc = desc_of(160, 8, Score::sigmoid);
+      desc.choice = choice;
+      Inputs in = random_inputs(random, desc, rows, true);
+      in.first_row = 1000;
+      in.forced = Grid<int32_t>(rows, 8);
+      for (int32_t r = 0; r < rows; ++r) {
+        for (int32_t k = 0; k < 8; ++k) in.forced.at(r, k) = r % 4 == 0 ? 20 * k + r % 20 : -1;
+      }
+      in.heat.resize(static_cast<size_t>(2 * heat_stride(desc)));
+      for (uint64_t& count : in.heat) count = (uint64_t{1} << 32) - 3;  // beyond 32 bits soon
+      for (const int32_t decode_rows : {0, 1001, 1003, 5000}) {
+        desc.decode_rows = decode_rows;
+        expect_cpus_bits(desc, in);
+      }
+    }
   }
 }
 

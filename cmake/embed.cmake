@@ -1,0 +1,20 @@
+# braid_embed(FLOOR HEADER NAMESPACE NAME=file…): writes HEADER with one std::string_view a file,
+# for the sources of a floor. Configuring runs again when a file changes.
+function(braid_embed FLOOR HEADER NAMESPACE)
+  set(text "// Made by CMake from files of src/${FLOOR}.\n#pragma once\n\n#include <string_view>\n")
+  string(APPEND text "\nnamespace ${NAMESPACE} {\n")
+  foreach(item ${ARGN})
+    string(REGEX MATCH "^([^=]+)=(.+)$" matched ${item})
+    set(name ${CMAKE_MATCH_1})
+    set(file ${CMAKE_SOURCE_DIR}/src/${FLOOR}/${CMAKE_MATCH_2})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    file(READ ${file} content)
+    string(APPEND text
+      "\ninline constexpr std::string_view ${name} = R\"embedded(${content})embedded\";\n")
+  endforeach()
+  string(APPEND text "\n}  // namespace ${NAMESPACE}\n")
+  set(generated ${CMAKE_BINARY_DIR}/generated)
+  file(WRITE ${generated}/${FLOOR}/${HEADER}.new "${text}")
+  configure_file(${generated}/${FLOOR}/${HEADER}.new ${generated}/${FLOOR}/${HEADER} COPYONLY)
+  target_include_directories(braid_${FLOOR} PRIVATE ${generated})
+endfunction()

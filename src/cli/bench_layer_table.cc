@@ -1,0 +1,50 @@
+// How the times of a layer's variants are told.
+#include "base/json.h"
+#include "cli/bench_layer.h"
+
+namespace braid::cli {
+
+namespace {
+
+std::string microseconds(const engine::Estimate& seconds) {
+  return fmt::format("{:.1f} [{:.1f}, {:.1f}]", 1e6 * seconds.median, 1e6 * seconds.low,
+                     1e6 * seconds.high);
+}
+
+std::string percent(const engine::Estimate& share) {
+  return fmt::format("{:.0f} % [{:.0f}, {:.0f}]", 100 * share.median, 100 * share.low,
+                     100 * share.high);
+}
+
+Json to_json(const engine::Estimate& estimate) {
+  return {{"median", estimate.median}, {"low", estimate.low}, {"high", estimate.high}};
+}
+
+}  // namespace
+
+std::string layer_table(const std::vector<engine::LayerTiming>& timings) {
+  std::string text = fmt::format("{:<28} {:>27} {:>27} {:>7} {:>18}  {}\n", "variant", "us [95 %]",
+                                 "less than serial, us", "ratio", "hidden", "replay");
+  const double serial = timings.front().seconds.median;
+  for (const engine::LayerTiming& timing : timings) {
+    text += fmt::format("{:<28} {:>27} {:>27} {:>7.3f} {:>18}  {}\n", timing.name,
+                        microseconds(timing.seconds), microseconds(timing.gain),
+                        serial / timing.seconds.median,
+                        timing.hidden ? percent(*timing.hidden) : "", timing.captured);
+  }
+  return text;
+}
+
+Json layer_json(const std::vector<engine::LayerTiming>& timings) {
+  Json list = Json::array();
+  for (const engine::LayerTiming& timing : timings) {
+    list.push_back({{"name", timing.name},
+                    {"seconds", to_json(timing.seconds)},
+                    {"gain_seconds", to_json(timing.gain)},
+                    {"hidden", timing.hidden ? to_json(*timing.hidden) : Json()},
+                    {"replay", timing.captured}});
+  }
+  return list;
+}
+
+}  // namespace braid::cli

@@ -1,0 +1,123 @@
+// braid eval balance: which experts a text's tokens choose, and how evenly ranks share that work.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/json.h"
+#include "cli/commands.h"
+#include "cli/heat_report.h"
+#include "cli/session.h"
+
+namespace braid::cli {
+namespace {
+
+// The text as independent prompts of --window tokens, each with an answer of --output-len tokens.
+Result<std::vector<engine::Request>> read_requests(const ParsedOptions& options,
+                                                   const text::Tokenizer& tokenizer) {
+  const std::string& path = options.text("text");
+  std::vector<int32_t> ids =
+      TRY(tokenizer.encode(TRY(read_file(path)), /*add_special_tokens=*/false));
+  if (ids.empty()) {
+    return Error(ErrorKind::usage, "the text is empty").with("--text", path);
+  }
+  if (options.has("max-tokens")) {
+    ids.resize(std::min(ids.size(), static_cast<size_t>(options.integer("max-tokens"))));
+  }
+  const auto window = static_cast<size_t>(options.integer("window"));
+  std::vector<engine::Request> requests;
+  for (size_t first = 0; first < ids.size(); first += window) {
+    const size_t last = std::min(first + window, ids.size());
+    requests.push_back({.prompt = {ids.data() + first, ids.data() + last},
+                        .max_tokens = static_cast<int32_t>(options.integer("output-len"))});
+  }
+  return requests;
+}
+
+Status check_options(const ParsedOptions& options, const Session& session) {
+  if (!session.config().has_moe_layer()) {
+    return Error(ErrorKind::usage, "the model has no experts to balance")
+        .with("--model", session.folder());
+  }
+  if (options.text("expert-heat") == "off") {
+    return Error(ErrorKind::usage, "without counting there is nothing to evaluate")
+        .with("--expert-heat", "off")
+        .remedy("Leave --expert-heat out.");
+  }
+  const int64_t tokens = options.integer("window") + options.integer("output-len");
+  if (tokens <= session.context_length()) return {};
+  return Error(ErrorKind::usage, "a piece of the text and its answer do not fit into the context")
+      .with("window", options.integer("window"))
+      .with("output-len", options.integer("output-len"))
+      .with("context-length", session.context_length())
+      .remedy("Lower --window or --output-len.");
+}
+
+Result<engine::HeatRecord> collect(const Context& context, Session& session,
+                                   std::vector<engine::Request> requests) {
+  int64_t tokens = 0;
+  for (const engine::Request& request : requests) {  // an answer's last token is not computed
+    tokens += std::ssize(request.prompt) + request.max_tokens - 1;
+  }
+  Stage stage("running the text", context.streams.console);
+  int64_t computed = 0;
+  const auto progress = [&](int64_t rows) {
+    computed += rows;
+    context.streams.console.transient(
+        fmt::format("running the text: {} of {} tokens", computed, tokens));
+  };
+  engine::HeatRecord record = TRY(engine::collect_heat(
+      session.engine(), std::move(requests), context.options.integer("heat-window"), progress));
+  stage.done(fmt::format("{} tokens, {} windows", computed, record.windows.size()));
+  return record;
+}
+
+// Opens --heat-output before anything is computed for it; no file where it isn't given.
+Result<std::optional<std::ofstream>> open_heat_output(const ParsedOptions& options) {
+  if (!options.has("heat-output")) return std::optional<std::ofstream>();
+  const std::string& path = options.text("heat-output");
+  std::optional<std::ofstream> file(std::in_place, path, std::ios::binary | std::ios::trunc);
+  if (*file) return file;
+  return Error(ErrorKind::usage, "the heat cannot be written")
+      .with("--heat-output", path)
+      .with("reason", std::strerror(errno));
+}
+
+Status write_heat(std::ofstream file, const std::string& path, const Json& heat) {
+  file << heat.dump() << '\n';
+  file.close();
+  if (file) return {};
+  return Error(ErrorKind::fault, "the heat could not be written whole").with("--heat-output", path);
+}
+
+}  // namespace
+
+Result<Outcome> eval_balance(const Context& context) {
+  const ParsedOptions& options = context.options;
+  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  TRY(check_options(options, session));
+  std::vector<engine::Request> requests = TRY(read_requests(options, session.tokenizer()));
+  std::optional<std::ofstream> heat_file = TRY(open_heat_output(options));
+  const int64_t window = options.integer("window");
+  const auto count = static_cast<int64_t>(requests.size());
+  TRY(session.start({.context_length = window + options.integer("output-len"),
+                     .max_running = std::min(options.integer("max-running-requests"), count),
+                     .prefill_rows = window * count,
+                     .expert_heat = true}));
+  const engine::HeatRecord record = TRY(collect(context, session, std::move(requests)));
+  TRY(session.finish());
+
+  const experts::ExpertPlacement placement =
+      engine::placement_in(session.config(), session.engine().options().worker.model.layout);
+  const double half_life = options.number("heat-half-life");
+  if (heat_file) {
+    TRY(write_heat(std::move(*heat_file), options.text("heat-output"), heat_export(record)));
+  }
+  if (options.flag("json")) {
+    TRY(context.streams.out.json_line(heat_summary(record, placement, half_life)));
+  } else {
+    TRY(context.streams.out.line(heat_table(record, placement, half_life)));
+  }
+  return Outcome::success;
+}
+
+}  // namespace braid::cli
