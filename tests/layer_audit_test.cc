@@ -32,6 +32,7 @@ class BuggyBackend final : public Backend {
   }
   void release(const flow::BoundSchedule& bound) override { cpu_->release(bound); }
   void set_delays(flow::Delays delays) override { cpu_->set_delays(delays); }
+  Status collectives() const override { return cpu_->collectives(); }
   Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) override {
     TRY(cpu_->run_op(bound, op, step));
     ++ops_run;

@@ -250,6 +250,10 @@ bool ParsedOptions::flag(std::string_view name) const {
   return has(name) && value(name).texts[0] == "true";
 }
 
+std::vector<std::string> ParsedOptions::values(std::string_view name) const {
+  return has(name) ? value(name).texts : std::vector<std::string>();
+}
+
 int64_t ParsedOptions::integer(std::string_view name) const {
   BRAID_CHECK(spec(name).type == OptionType::integer, "(--{} is no integer)", name);
   return *parse_number<int64_t>(value(name).texts[0]);

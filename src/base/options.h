@@ -113,6 +113,7 @@ class ParsedOptions {
   double number(std::string_view name) const;
   const std::string& text(std::string_view name) const;  // text, choice or path
   std::vector<std::string> texts(std::string_view name) const;
+  std::vector<std::string> values(std::string_view name) const;  // of any type, as written
   Origin origin(std::string_view name) const;
 
   // The table "option, value, origin" of every option that the command takes.

@@ -8,7 +8,8 @@ constexpr bool kFlag = false;
 
 constexpr std::string_view kTp =
     "braid spreads a model over ranks with --tp, --ep and --dp so far.";
-constexpr std::string_view kOneProcess = "braid runs all ranks in one process so far: use --tp N.";
+constexpr std::string_view kOwnRanks =
+    "braid starts its ranks itself: see --cpu-ranks and --nnodes.";
 constexpr std::string_view kEp = "Give the number of parts: --ep N.";
 constexpr std::string_view kNoDispatch =
     "With --dp every rank gathers all rows in their own type; nothing else is dispatched yet.";
@@ -60,10 +61,7 @@ std::vector<ForeignOption> parallelism() {
       ranks("pp"),
       ranks("pp-size"),
       ranks("pipeline-parallel-size"),
-      {"nnodes", kValue, {}, kOneProcess, {"1"}},
-      {"node-rank", kValue, {}, kOneProcess, {"0"}},
-      {"dist-init-addr", kValue, {}, kOneProcess},
-      {"distributed-executor-backend", kValue, {}, kOneProcess},
+      {"distributed-executor-backend", kValue, {}, kOwnRanks},
       {"disable-custom-all-reduce", kFlag, {}, kKernels},
       {"enable-ep-moe", kFlag, {}, kEp},
       {"enable-expert-parallel", kFlag, {}, kEp},

@@ -32,11 +32,19 @@ inline const Names kAll = plus(kEngines, "profile");
 inline const Names kTraced = plus(kEngines, "bench layer");
 // What has a model and ranks, whether it runs an engine or not.
 inline const Names kModels = plus(kAll, "bench layer");
+// What runs on any device.
+inline const Names kDevices = {
+    "generate",         "chat",          "eval logits", "eval perplexity",
+    "bench throughput", "bench latency", "bench layer"};
+// What has an engine on any device: its ranks may be processes.
+inline const Names kRanked = {"generate",         "chat",         "eval logits", "eval perplexity",
+                              "bench throughput", "bench latency"};
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
 std::vector<OptionSpec> engine_options();
 std::vector<OptionSpec> rank_options();
+std::vector<OptionSpec> node_options();
 std::vector<OptionSpec> overlap_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();

@@ -204,13 +204,6 @@ std::vector<OptionSpec> bench_options() {
 std::vector<OptionSpec> layer_options() {
   const auto group = "Benchmark of a layer";
   return {
-      {.name = "device",
-       .type = OptionType::choice,
-       .group = group,
-       .help = "what runs it",
-       .commands = kLayer,
-       .standard = "cpu",
-       .choices = {"cpu", "cuda"}},
       {.name = "part",
        .type = OptionType::choice,
        .group = group,
@@ -262,8 +255,8 @@ std::vector<OptionSpec> layer_options() {
        .value_name = "DIR"},
       {.name = "inject-fault",
        .group = group,
-       .help = "let a rank die (kill), an op hang or be skipped: how the others end",
-       .commands = kLayer,
+       .help = "let a rank die (kill), an op hang, be skipped or fail: how the others end",
+       .commands = kDevices,
        .value_name = "KIND:RANK:STEP:OP"},
   };
 }

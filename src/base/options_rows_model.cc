@@ -50,7 +50,8 @@ std::vector<OptionSpec> model_options() {
       {.name = "dtype",
        .type = OptionType::choice,
        .group = group,
-       .help = "type of the residual stream and of the weights; auto: float32 on the CPU",
+       .help = "type of the residual stream and of the weights; auto: float32 on the CPU, "
+               "bfloat16 on GPUs",
        .commands = kModels,
        .standard = "auto",
        .choices = {"auto", "float32", "bfloat16"}},
@@ -154,6 +155,13 @@ std::vector<OptionSpec> engine_options() {
 std::vector<OptionSpec> rank_options() {
   const auto group = "Ranks";
   return {
+      {.name = "device",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "what a rank runs on; auto: the CPU",
+       .commands = kDevices,
+       .standard = "auto",
+       .choices = {"auto", "cpu", "cuda"}},
       {.name = "tp",
        .type = OptionType::integer,
        .group = group,
@@ -224,9 +232,9 @@ std::vector<OptionSpec> rank_options() {
       {.name = "step-timeout",
        .type = OptionType::integer,
        .group = group,
-       .help = "seconds that a rank waits for another one before the step fails",
+       .help = "seconds that a rank waits for another one before the step fails; if not given 300, "
+               "on GPUs 30",
        .commands = kModels,
-       .standard = "300",
        .minimum = 1,
        .maximum = 86400},
   };
@@ -266,6 +274,41 @@ std::vector<OptionSpec> overlap_options() {
                "compiled in",
        .commands = kModels,
        .value_name = "FILE"},
+  };
+}
+
+std::vector<OptionSpec> node_options() {
+  const auto group = "Ranks";
+  return {
+      {.name = "cpu-ranks",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "what the ranks of one host are on the CPU; on GPUs and several hosts processes",
+       .commands = kRanked,
+       .standard = "thread",
+       .choices = {"thread", "process"}},
+      {.name = "nnodes",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "hosts that the ranks are dealt out to; braid is started on each, with the same "
+               "options",
+       .commands = kRanked,
+       .standard = "1",
+       .minimum = 1,
+       .maximum = 1024},
+      {.name = "node-rank",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "which of the --nnodes this is; 0 runs the command",
+       .commands = kRanked,
+       .standard = "0",
+       .minimum = 0,
+       .maximum = 1023},
+      {.name = "dist-init-addr",
+       .group = group,
+       .help = "where the ranks of several hosts meet, on the host of rank 0",
+       .commands = kRanked,
+       .value_name = "HOST:PORT"},
   };
 }
 

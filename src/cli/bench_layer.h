@@ -40,13 +40,6 @@ struct LayerSetting {
 
 Result<LayerSetting> read_layer_setting(const Context& context);
 
-// "kill:1:5:12": kind (kill, hang, skip), rank, step, op.
-struct FaultRequest {
-  flow::Fault fault;
-  int32_t rank = -1;
-};
-Result<FaultRequest> parse_fault(std::string_view text);
-
 // "1, 8,128": positive numbers.
 Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_view text);
 

@@ -1,32 +1,14 @@
 #include <algorithm>
-#include <charconv>
 
 #include "cli/bench_layer.h"
 #include "cli/explain.h"
+#include "cli/rank_setting.h"
 #include "cli/session.h"
+#include "cli/words.h"
 #include "model/model_weights.h"
 
 namespace braid::cli {
 namespace {
-
-Result<int64_t> parse_number(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (code != std::errc() || end != text.data() + text.size()) {
-    return Error(ErrorKind::usage, "not a whole number").with("text", text);
-  }
-  return number;
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
 
 // The part behind "zipf:", which the options table has checked.
 double zipf_exponent(const std::string& routing) {
@@ -68,28 +50,6 @@ Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_v
   return counts;
 }
 
-Result<FaultRequest> parse_fault(std::string_view text) {
-  const auto parts = split(text, ':');
-  const Error wrong = Error(ErrorKind::usage, "a fault is KIND:RANK:STEP:OP")
-                          .with("--inject-fault", text)
-                          .remedy("KIND is kill, hang or skip; the others are numbers.");
-  if (parts.size() != 4) return wrong;
-  FaultRequest request;
-  if (parts[0] == "kill") request.fault.kind = flow::FaultKind::kill;
-  if (parts[0] == "hang") request.fault.kind = flow::FaultKind::hang;
-  if (parts[0] == "skip") request.fault.kind = flow::FaultKind::skip;
-  const auto rank = parse_number(parts[1]);
-  const auto step = parse_number(parts[2]);
-  const auto op = parse_number(parts[3]);
-  const bool right =
-      request.fault.kind != flow::FaultKind::none && rank.ok() && step.ok() && op.ok();
-  if (!right) return wrong;
-  request.rank = static_cast<int32_t>(*rank);
-  request.fault.step = *step;
-  request.fault.op = static_cast<int32_t>(*op);
-  return request;
-}
-
 Result<LayerSetting> read_layer_setting(const Context& context) {
   const ParsedOptions& options = context.options;
   if (options.text("load-format") != "dummy") {
@@ -107,10 +67,8 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
        .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 0,
        .dp = static_cast<int32_t>(options.integer("dp"))}));
   setting.json = options.flag("json");
-  setting.cuda = options.text("device") == "cuda";
-  const std::string& dtype = options.text("dtype");
-  setting.dtype = setting.cuda ? Format::bf16 : Format::f32;
-  if (dtype != "auto") setting.dtype = TRY(parse_dtype(dtype));
+  setting.cuda = device_of(options) == engine::DeviceKind::cuda;
+  setting.dtype = TRY(dtype_of(options));
   setting.part = part_of(options.text("part"));
   if (options.has("routing") && options.text("routing") != "balanced") {
     setting.choice = kernels::Choice::zipf;
@@ -126,15 +84,8 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.chunks = TRY(parse_counts("--chunks", options.text("chunks")));
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
-  setting.backend.step_timeout = static_cast<double>(options.integer("step-timeout"));
-  if (options.has("emulate-link")) {
-    if (setting.cuda) {
-      return Error(ErrorKind::usage, "GPUs have links of their own: none is emulated there")
-          .with("--emulate-link", options.text("emulate-link"))
-          .remedy("Add --device cpu, or leave --emulate-link out.");
-    }
-    setting.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
-  }
+  setting.backend.step_timeout = static_cast<double>(step_timeout_of(options).count());
+  setting.link = TRY(link_of(options));
   setting.profile = TRY(
       profile_of(options, setting.cuda ? cost::h100_profile() : cost::cpu_profile(), setting.link));
   if (options.has("inject-fault")) {

@@ -2,12 +2,15 @@
 #pragma once
 
 #include "cli/streams.h"
+#include "comm/control/control_plane.h"
 
 namespace braid::cli {
 
 struct Context {
   const ParsedOptions& options;
   Streams& streams;
+  comm::ControlPlane* control = nullptr;  // where ranks are processes: this one's end
+  std::string ranks = {};                 // how they were started, for --explain
 };
 
 // How a command ended that did what it could.

@@ -131,10 +131,11 @@ std::string explain_options(const ParsedOptions& options) {
 }
 
 std::string explain_model(const model::ModelConfig& config, const engine::EngineOptions& engine,
-                          const ParsedOptions& options) {
+                          const ParsedOptions& options, const std::string& ranks) {
   const auto moe_layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true);
   const model::ModelOptions& model = engine.worker.model;
   const bool automatic = options.text("dtype") == "auto";
+  const bool cuda = engine.worker.device == engine::DeviceKind::cuda;
   std::string text = "model\n";
   const auto line = [&text](const std::string& content) { text += "  " + content + "\n"; };
   line(fmt::format("{}: {} layers, {} of them with experts, hidden size {}, vocabulary {}",
@@ -144,11 +145,12 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   line(describe_experts(config));
   line(fmt::format("context of {} tokens, the model has positions for {}", engine.context_length,
                    config.max_positions));
-  line(fmt::format("dtype {}{}", dtype_name(model.dtype),
-                   automatic ? " (auto: float32 on the CPU)" : ""));
+  line(fmt::format(
+      "dtype {}{}", dtype_name(model.dtype),
+      automatic ? (cuda ? " (auto: bfloat16 on GPUs)" : " (auto: float32 on the CPU)") : ""));
   line(describe_quantization(config.quantization, model.dtype));
   text += "layout\n";
-  text += explain_layout(config, model, options);
+  text += explain_layout(config, model, options, ranks);
   if (model.placement != nullptr) {
     for (const std::string& said : describe_placement(*model.placement, options)) line(said);
   }
@@ -157,7 +159,8 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   line(fmt::format("predictions for: {} (tuning {}, {})", profile.name, cost::hash_of(profile),
                    options.has("tuning") ? options.text("tuning") : "compiled in"));
   text += "kernels\n";
-  line("CPU kernels, the only ones there are for this device");
+  line(cuda ? "GPU kernels, run one by one: whole models are not captured as graphs"
+            : "CPU kernels, the only ones there are for this device");
   if (std::holds_alternative<model::MlaConfig>(config.attention)) {
     const bool absorbed = model.mla_form == kernels::MlaForm::absorbed;
     line(fmt::format("MLA {}", absorbed ? "absorbed for every row: bitwise the same result in "

@@ -13,7 +13,7 @@ std::string explain_options(const ParsedOptions& options);
 
 // The model, how its weights are kept, its layout, and which kernels were chosen why.
 std::string explain_model(const model::ModelConfig& config, const engine::EngineOptions& engine,
-                          const ParsedOptions& options);
+                          const ParsedOptions& options, const std::string& ranks);
 
 // What the passes decided for a decode step and a prefill step, and how long compiling, checking
 // and finding these took.

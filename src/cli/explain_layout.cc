@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "cli/rank_setting.h"
 #include "layout/expert_reads.h"
 #include "model/weight_bytes.h"
 
@@ -243,12 +244,16 @@ std::string balance_lines(const model::MoeConfig& moe, int32_t ep) {
 }  // namespace
 
 std::string explain_layout(const model::ModelConfig& config, const model::ModelOptions& model,
-                           const ParsedOptions& options) {
+                           const ParsedOptions& options, const std::string& ranks) {
   const Layout& layout = model.layout;
-  if (layout.world == 1) return "  one rank on the CPU: every tensor whole, no collectives\n";
+  if (layout.world == 1) {
+    const bool cuda = device_of(options) == engine::DeviceKind::cuda;
+    return fmt::format("  one rank on {}: every tensor whole, no collectives\n",
+                       cuda ? "a GPU" : "the CPU");
+  }
   const layout::Shards shards(model::layout_sizes(config), layout, 0);
   const auto [dp, tp] = layout.attention.sizes;
-  std::string text = fmt::format("  {}, threads of one process\n", layout.to_string());
+  std::string text = fmt::format("  {}, {}\n", layout.to_string(), ranks);
   if (options.flag("enable-dp-attention")) {
     text += fmt::format(
         "  --enable-dp-attention: --tp {} counts the ranks of all {} groups; without it the same "

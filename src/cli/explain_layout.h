@@ -9,7 +9,8 @@
 namespace braid::cli {
 
 // Lines of the section "layout". Of `model` dtype and layout count; nothing is allocated or read.
+// `ranks`: what the ranks are, where there are several.
 std::string explain_layout(const model::ModelConfig& config, const model::ModelOptions& model,
-                           const ParsedOptions& options);
+                           const ParsedOptions& options, const std::string& ranks);
 
 }  // namespace braid::cli

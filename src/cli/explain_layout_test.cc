@@ -18,7 +18,8 @@ std::string explained(const std::string& golden, const layout::LayoutOptions& wa
   arguments.insert(arguments.end(), more.begin(), more.end());
   OptionSources sources = process_sources();
   sources.environment = [](const std::string&) { return std::nullopt; };
-  return explain_layout(config, model, parse(braid_options(), arguments, sources).value());
+  return explain_layout(config, model, parse(braid_options(), arguments, sources).value(),
+                        "threads of one process");
 }
 
 void expect_lines(const std::string& text, std::initializer_list<const char*> lines) {

@@ -4,6 +4,8 @@
 
 #include "base/options_table.h"
 #include "cli/commands.h"
+#include "cli/rank_setting.h"
+#include "cli/session.h"
 
 namespace braid::cli {
 namespace {
@@ -28,6 +30,39 @@ constexpr std::array kCommands = {
     Command{"verify", verify},
 };
 
+// What rank 0's process concludes with, and what that was.
+std::string name_of(Outcome outcome) {
+  return outcome == Outcome::interrupted ? "interrupted" : "success";
+}
+
+// The command on ranks that are processes: rank 0's runs it, the others follow.
+Result<Outcome> run_on_processes(const Command& command, const ParsedOptions& options,
+                                 Streams& streams, const RankSetting& setting) {
+  const std::string said =
+      TRY(comm::run_node(setting.node, [&](comm::ControlPlane& control) -> Status {
+        const Context context{options, streams, &control, setting.why};
+        if (control.rank() > 0) {
+          streams.console.set_quiet(true);
+          return Session::follow(context);
+        }
+        const Result<Outcome> outcome = command.run(context);
+        if (!outcome.ok() && !streams.out.closed()) return outcome.status();
+        // Who reads no more has read enough.
+        control.conclude(name_of(outcome.ok() ? *outcome : Outcome::success));
+        return {};
+      }));
+  return said == name_of(Outcome::interrupted) ? Outcome::interrupted : Outcome::success;
+}
+
+Result<Outcome> run_command(const Command& command, const ParsedOptions& options,
+                            Streams& streams) {
+  const bool ranked = takes(*braid_options().find("cpu-ranks"), options.command());
+  if (!ranked) return command.run({options, streams, nullptr, "threads of one process"});
+  const RankSetting setting = TRY(rank_setting(options, streams.sources.environment));
+  if (setting.processes) return run_on_processes(command, options, streams, setting);
+  return command.run({options, streams, nullptr, setting.why});
+}
+
 Result<Outcome> dispatch(const ParsedOptions& options, Streams& streams) {
   if (options.version()) {
     TRY(streams.out.line(fmt::format("braid {}", kVersion)));
@@ -39,7 +74,7 @@ Result<Outcome> dispatch(const ParsedOptions& options, Streams& streams) {
   }
   streams.console.set_quiet(options.flag("quiet"));
   for (const Command& command : kCommands) {
-    if (command.name == options.command()) return command.run({options, streams});
+    if (command.name == options.command()) return run_command(command, options, streams);
   }
   return Error(ErrorKind::internal, "the command is in the table of options only")
       .with("command", options.command());

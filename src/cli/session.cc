@@ -6,9 +6,12 @@
 
 #include "base/json.h"
 #include "base/progress.h"
+#include "cli/agreement.h"
 #include "cli/explain.h"
+#include "cli/rank_setting.h"
 #include "engine/dispatch_error.h"
 #include "engine/memory_budget.h"
+#include "engine/process_ranks.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
 
@@ -18,24 +21,6 @@ namespace {
 // The part behind "zipf:", which the options table has checked.
 double zipf_exponent(const std::string& routing) {
   return std::strtod(routing.c_str() + routing.find(':') + 1, nullptr);
-}
-
-// With --enable-dp-attention tp counts the ranks of all groups.
-Result<layout::LayoutOptions> layout_of(const ParsedOptions& options) {
-  const auto small = [&](std::string_view name) {
-    return static_cast<int32_t>(options.integer(name));
-  };
-  layout::LayoutOptions layout{
-      .tp = small("tp"), .ep = options.has("ep") ? small("ep") : 0, .dp = small("dp")};
-  if (!options.flag("enable-dp-attention")) return layout;
-  if (layout.tp % layout.dp != 0) {
-    return Error(ErrorKind::usage, "the ranks can't be dealt out to groups of one size")
-        .with("tp", layout.tp)
-        .with("dp", layout.dp)
-        .remedy("With --enable-dp-attention --tp counts all ranks: --dp must divide it.");
-  }
-  layout.tp /= layout.dp;
-  return layout;
 }
 
 Result<passes::ChunkOptions> chunk_options(const ParsedOptions& options,
@@ -65,15 +50,18 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
     worker.model.placement = std::make_shared<const experts::ExpertPlacement>(
         TRY(experts::ExpertPlacement::load(options.text("expert-placement"))));
   }
-  worker.step_timeout = std::chrono::seconds(options.integer("step-timeout"));
-  if (options.has("emulate-link")) {
-    worker.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
+  worker.device = device_of(options);
+  worker.step_timeout = step_timeout_of(options);
+  worker.model.dtype = TRY(dtype_of(options));
+  worker.link = TRY(link_of(options));
+  if (options.has("inject-fault")) {
+    const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
+    worker.fault = request.fault;
+    worker.fault_rank = request.rank;
   }
   if (worker.link) {
     worker.passes.quantize_dispatch.prices = passes::cpu_prices(worker.link->bytes_per_second);
   }
-  const std::string& dtype = options.text("dtype");
-  worker.model.dtype = dtype == "auto" ? Format::f32 : TRY(parse_dtype(dtype));
   worker.passes.dual_stream =
       TRY(passes::parse_dual_stream("--dual-stream", options.text("dual-stream")));
   worker.passes.dual_stream.max_tokens = options.integer("dual-stream-max-tokens");
@@ -120,15 +108,17 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
     stage.done(fmt::format("{} tokens", session.tokenizer_->vocab_size()));
   }
   TRY(session.open_trace());
-  if (options.flag("explain")) {
+  if (options.flag("explain") && (context.control == nullptr || context.control->rank() == 0)) {
     console.report(explain_options(options));
-    console.report(explain_model(session.config_, session.limits_, options));
+    console.report(explain_model(session.config_, session.limits_, options, context.ranks));
   }
   return session;
 }
 
+// Of the ranks in this process; a process that follows keeps none.
 Status Session::open_trace() {
-  if (!context_.options.has("trace")) return {};
+  const bool apart = context_.control != nullptr;
+  if (!context_.options.has("trace") || (apart && context_.control->rank() > 0)) return {};
   const std::string& path = context_.options.text("trace");
   trace_file_.open(path, std::ios::binary | std::ios::trunc);
   if (!trace_file_) {
@@ -136,7 +126,7 @@ Status Session::open_trace() {
         .with("--trace", path)
         .with("reason", std::strerror(errno));
   }
-  for (int32_t rank = 0; rank < limits_.worker.model.layout.world; ++rank) {
+  for (int32_t rank = 0; rank < (apart ? 1 : limits_.worker.model.layout.world); ++rank) {
     traces_.push_back(std::make_unique<flow::Trace>(rank));
   }
   return {};
@@ -155,21 +145,43 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   return engine::resolve(config_, options);
 }
 
-Result<engine::EngineOptions> Session::plan(engine::EngineOptions options) const {
+Result<engine::MemoryShare> Session::memory(const engine::WorkerOptions& options,
+                                            int32_t here) const {
+  if (context_.control == nullptr) return engine::memory_of_ranks(options);
+  const bool one_host = here == context_.control->size();
+  if (options.device == engine::DeviceKind::cuda && !one_host) {
+    return Error(ErrorKind::unsupported, "GPUs of several hosts don't work together yet")
+        .with("ranks", context_.control->size())
+        .with("on this host", here)
+        .remedy("Use the GPUs of one host, or --device cpu.");
+  }
+  return engine::memory_of_ranks(options, here, context_.control->local_rank());
+}
+
+// All ranks that are processes plan together.
+Result<engine::EngineOptions> Session::plan(const EngineNeeds& own_needs) const {
   Console& console = context_.streams.console;
+  Agreed agreed{.needs = own_needs};
+  if (context_.control != nullptr) {
+    agreed = TRY(agree(*context_.control, setting_of(context_.options, config_), own_needs));
+  }
+  engine::EngineOptions options = TRY(engine_options(agreed.needs));
   Stage stage("planning the memory", console);
-  const engine::MemoryBudget budget =
-      TRY(engine::plan_memory(config_, options, engine::available_memory()));
+  engine::MemoryBudget budget =
+      TRY(engine::plan_memory(config_, options, TRY(memory(options.worker, agreed.ranks_here))));
   stage.done();
   const std::string table = fmt::format("memory\n{}", budget.table());
   const Status fits = budget.check();
   if (fits.ok() && !context_.options.flag("explain")) {
     console.line(table);
-  } else {
+  } else if (context_.control == nullptr || context_.control->rank() == 0) {
     console.report(table);
   }
   TRY(fits);
   options.num_blocks = budget.num_blocks;
+  if (context_.control != nullptr) {
+    options.num_blocks = TRY(agree_on_blocks(*context_.control, budget.num_blocks));
+  }
   return engine::resolve(config_, options);
 }
 
@@ -200,9 +212,9 @@ Status Session::load(const model::TensorSource& source) {
 Status Session::start(const EngineNeeds& needs) {
   Console& console = context_.streams.console;
   const std::unique_ptr<model::TensorSource> source = TRY(open_weights());
-  const engine::EngineOptions options = TRY(plan(TRY(engine_options(needs))));
+  const engine::EngineOptions options = TRY(plan(needs));
   Stage allocating("allocating the memory", console);
-  engine_ = TRY(engine::Engine::create(config_, options));
+  engine_ = TRY(engine::Engine::create(config_, options, context_.control));
   allocating.done();
   TRY(load(*source));
   for (size_t rank = 0; rank < traces_.size(); ++rank) {
@@ -210,6 +222,16 @@ Status Session::start(const EngineNeeds& needs) {
   }
   if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
+}
+
+Status Session::follow(const Context& context) {
+  Session session = TRY(open(context, /*with_tokenizer=*/false));
+  const std::unique_ptr<model::TensorSource> source = TRY(session.open_weights());
+  const engine::EngineOptions options = TRY(session.plan({}));
+  const auto rank =
+      TRY(engine::RankProcess::create(session.config_, options.worker, *context.control));
+  TRY(rank->load(*source, nullptr));
+  return rank->follow();
 }
 
 Status Session::finish() {
@@ -227,7 +249,8 @@ Status Session::finish() {
   std::string table = flow::Trace::module_table(traces);
   table.pop_back();  // the console ends the line
   context_.streams.console.report(table);
-  context_.streams.console.line(fmt::format("trace written to {}", path));
+  context_.streams.console.line(
+      fmt::format("trace {}written to {}", context_.control == nullptr ? "" : "of rank 0 ", path));
   return {};
 }
 

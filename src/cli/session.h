@@ -7,6 +7,7 @@
 
 #include "cli/commands.h"
 #include "engine/engine.h"
+#include "engine/memory_budget.h"
 #include "model/tensor_source.h"
 #include "text/tokenizer.h"
 
@@ -30,8 +31,12 @@ class Session {
   // Reads configuration and, where wanted, tokenizer. Prints the first part of --explain.
   static Result<Session> open(const Context& context, bool with_tokenizer);
 
-  // Plans and allocates the memory, loads the weights, and prints the rest of --explain.
+  // Plans and allocates the memory, loads the weights, and prints the rest of --explain. Where
+  // ranks are processes this is rank 0's.
   Status start(const EngineNeeds& needs);
+
+  // What the processes of the other ranks do instead, until rank 0's engine has ended.
+  static Status follow(const Context& context);
 
   // Tells the error of quantized rows, and writes --trace. To be called when all steps have run.
   Status finish();
@@ -49,7 +54,8 @@ class Session {
  private:
   explicit Session(const Context& context) : context_(context) {}
   Result<std::unique_ptr<model::TensorSource>> open_weights() const;
-  Result<engine::EngineOptions> plan(engine::EngineOptions options) const;
+  Result<engine::EngineOptions> plan(const EngineNeeds& needs) const;
+  Result<engine::MemoryShare> memory(const engine::WorkerOptions& options, int32_t here) const;
   Status load(const model::TensorSource& source);
   Status open_trace();
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/memory_budget.h"
+#include "engine/process_ranks.h"
 
 namespace braid::engine {
 namespace {
@@ -27,15 +28,18 @@ Status check_sampling(const SamplingParams& sampling) {
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
-                                               EngineOptions options) {
+                                               EngineOptions options, comm::ControlPlane* control) {
   options = TRY(resolve(config, options));
   if (options.num_blocks == 0) {
-    const MemoryBudget budget = TRY(plan_memory(config, options, available_memory()));
+    BRAID_CHECK(control == nullptr, "(processes agree on KV blocks)");
+    const MemoryBudget budget =
+        TRY(plan_memory(config, options, TRY(memory_of_ranks(options.worker))));
     TRY(budget.check());
     options.num_blocks = budget.num_blocks;
     options = TRY(resolve(config, options));
   }
-  auto ranks = TRY(Ranks::create(config, options.worker));
+  auto ranks = TRY(control == nullptr ? Ranks::create(config, options.worker)
+                                      : ProcessRanks::create(config, options.worker, *control));
   return std::unique_ptr<Engine>(new Engine(options, std::move(ranks)));
 }
 
@@ -135,7 +139,7 @@ void Engine::fill_inputs(std::span<GroupStep> steps) {
   for (int32_t group = 0; group < std::ssize(steps); ++group) {
     GroupStep& step = steps[static_cast<size_t>(group)];
     step.logit_rows = fill_words(step.plan, step.shape.own, limits, options_.page_size,
-                                 ranks_->leader(group).host_words(step_), rank_rows);
+                                 ranks_->words(group, step_), rank_rows);
     ranks_->share_inputs(step_, group, layers::InputLayout(step.shape.own, limits).total);
     for (const auto* part : {&step.plan.decode, &step.plan.prefill}) {
       for (const PlannedRows& planned : *part) {
@@ -176,7 +180,7 @@ Result<std::vector<TokenEvent>> Engine::step() {
 void Engine::deliver(int32_t group, const std::vector<LogitRow>& logit_rows,
                      std::vector<TokenEvent>& events) {
   Scheduler& scheduler = groups_[static_cast<size_t>(group)]->scheduler;
-  const std::span<const int32_t> sampled = ranks_->leader(group).sampled(step_);
+  const std::span<const int32_t> sampled = ranks_->sampled(group, step_);
   for (size_t row = 0; row < logit_rows.size(); ++row) {
     if (!logit_rows[row].samples) continue;
     Sequence* sequence = logit_rows[row].sequence;

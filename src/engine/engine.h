@@ -3,6 +3,7 @@
 // KV blocks of its own, and one without requests runs the others' collectives all the same.
 #pragma once
 
+#include "comm/control/control_plane.h"
 #include "engine/ranks.h"
 #include "engine/scheduler.h"
 #include "engine/step_words.h"
@@ -24,8 +25,11 @@ class Engine {
  public:
   // Plans and allocates; weights are not read yet. `exhausted` with the memory budget when the
   // machine cannot give it.
+  // The ranks are in this process; with `control`, which must outlive the engine, processes of
+  // which this is rank 0's (process_ranks.h): the number of KV blocks must be given then.
   static Result<std::unique_ptr<Engine>> create(const model::ModelConfig& config,
-                                                EngineOptions options);
+                                                EngineOptions options,
+                                                comm::ControlPlane* control = nullptr);
 
   // Reads the weights of all ranks; progress as in WeightPlan::load.
   Status load(const model::TensorSource& source,

@@ -90,6 +90,14 @@ class StepRows {
   int64_t first_;
 };
 
+// Probes don't travel between processes: they are no small messages.
+Status need_here(const Ranks& ranks, int32_t rank) {
+  if (ranks.here(rank)) return {};
+  return Error(ErrorKind::unsupported, "a rank of another process can't be looked into")
+      .with("rank", rank)
+      .remedy("Use --cpu-ranks thread, or one group (--dp 1) and no --force-routing.");
+}
+
 // The logits of one row of the probe.
 void fetch_logits(Worker& worker, size_t row, std::span<float> out) {
   const auto bytes = static_cast<int64_t>(out.size_bytes());
@@ -158,6 +166,9 @@ Result<Logits> evaluate_logits(Engine& engine, std::span<const int32_t> ids,
   const model::StateBuffers& state = engine.worker().model().state();
   const model::Probes& probes = engine.worker().model().options().probes;
   BRAID_CHECK(probes.all_logits && probes.force_routing == (forced != nullptr), "(probes)");
+  for (int32_t rank = 0; forced != nullptr && rank < ranks.size(); ++rank) {
+    TRY(need_here(ranks, rank));
+  }
   const int64_t columns = top_k(engine.config());
   Logits out{.num_tokens = std::ssize(ids), .vocab_size = engine.config().vocab_size};
   out.values.resize(ids.size() * static_cast<size_t>(out.vocab_size));
@@ -191,7 +202,8 @@ Result<Logits> evaluate_logits(Engine& engine, std::span<const int32_t> ids,
   };
   const auto observe = [&](int64_t, std::span<const GroupStep> groups) {
     for (int32_t group = 0; group < std::ssize(groups); ++group) {
-      observe_group(ranks.leader(group), groups[static_cast<size_t>(group)]);
+      const GroupStep& step = groups[static_cast<size_t>(group)];
+      if (!step.plan.empty()) observe_group(ranks.leader(group), step);
     }
   };
   const Hooks hooks(engine, prepare, observe);
@@ -218,6 +230,9 @@ double Likelihood::perplexity() const { return std::exp(mean_nll()); }
 Result<Likelihood> evaluate_likelihood(Engine& engine, std::span<const int32_t> ids, int64_t window,
                                        const std::function<void(int64_t)>& progress) {
   BRAID_CHECK(window > 0 && ids.size() >= 2, "({} ids in windows of {})", ids.size(), window);
+  for (int32_t group = 0; group < engine.ranks().num_groups(); ++group) {
+    TRY(need_here(engine.ranks(), engine.ranks().leader_of(group)));
+  }
   Likelihood likelihood;
   std::map<RequestId, int64_t> first_of;  // the first id of each request's window
   std::vector<float> logits(static_cast<size_t>(engine.config().vocab_size));

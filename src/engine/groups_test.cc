@@ -166,7 +166,7 @@ TEST(GroupsTest, AnErrorOfOneRankEndsTheStepOfAllGroups) {
   ASSERT_TRUE(engine->submit(request(3, 2)).ok());
   const auto step = engine->step();
   ASSERT_FALSE(step.ok());
-  EXPECT_NE(step.error().to_string().find("rank = 3, step = 1)"), std::string::npos)
+  EXPECT_NE(step.error().to_string().find("step = 1, rank = 3)"), std::string::npos)
       << step.error().to_string();
   EXPECT_FALSE(engine->step().ok());
 }

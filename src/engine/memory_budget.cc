@@ -6,7 +6,6 @@
 #include <iterator>
 
 #include "base/log.h"
-#include "ops/register_cpu.h"
 
 namespace braid::engine {
 namespace {
@@ -90,14 +89,15 @@ Status MemoryBudget::check() const {
 }
 
 Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
-                                 int64_t available) {
+                                 MemoryShare memory) {
+  const int64_t available = memory.available;
   WorkerOptions planned = options.worker;
   planned.model.num_blocks = 1;  // the rest does not depend on how many there are
   model::DecoderModel model(config, planned.model);
   flow::LauncherTable table;
-  ops::register_cpu(table);
-  // All ranks have buffers of the same sizes, and lie in one memory.
-  const int64_t ranks = planned.model.layout.world;
+  TRY(register_kernels(table, planned.device));
+  // All ranks have buffers of the same sizes.
+  const int64_t ranks = memory.ranks;
   const int64_t workspace = ranks * TRY(Schedules(model, table, planned.passes).workspace_bytes());
 
   const int64_t block_bytes =
@@ -139,6 +139,15 @@ std::optional<int64_t> parse_available(std::string_view meminfo) {
     return std::nullopt;
   }
   return kibibytes * 1024;
+}
+
+Result<MemoryShare> memory_of_ranks(const WorkerOptions& options) {
+  return memory_of_ranks(options, options.model.layout.world, 0);
+}
+
+Result<MemoryShare> memory_of_ranks(const WorkerOptions& options, int32_t here, int32_t gpu) {
+  if (options.device == DeviceKind::cuda) return MemoryShare{TRY(free_gpu_memory(gpu)), 1};
+  return MemoryShare{available_memory(), here};
 }
 
 int64_t available_memory() {

@@ -31,10 +31,21 @@ struct MemoryBudget {
   Status check() const;
 };
 
+// A memory, and how many of the ranks lie in it.
+struct MemoryShare {
+  int64_t available = 0;  // bytes; 0: unknown
+  int32_t ranks = 1;
+};
+
+// That of an engine whose ranks are all in this process.
+Result<MemoryShare> memory_of_ranks(const WorkerOptions& options);
+// That of a rank which is one of `here` processes on this host, on GPU `gpu` if on any.
+Result<MemoryShare> memory_of_ranks(const WorkerOptions& options, int32_t here, int32_t gpu);
+
 // The budget of an engine with these (resolved) options. Without num_blocks the KV cache gets what
 // max_running full contexts need, but no more than what is left beside all the rest.
 Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
-                                 int64_t available);
+                                 MemoryShare memory);
 
 // Bytes that this machine can give without swapping: MemAvailable of /proc/meminfo; 0: unknown.
 int64_t available_memory();

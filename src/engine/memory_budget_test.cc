@@ -53,7 +53,8 @@ void expect_what_the_engine_declares(const std::string& name, const layout::Layo
   const model::ModelConfig config = golden_config(name);
   EngineOptions options =
       resolved(config, {.layout = layout, .context_length = 64, .max_running = 3});
-  const MemoryBudget budget = plan_memory(config, options, kGigabyte).value();
+  const MemoryBudget budget =
+      plan_memory(config, options, {kGigabyte, options.worker.model.layout.world}).value();
   EXPECT_EQ(budget.num_blocks, 3 * 4);  // full contexts fit
   options.num_blocks = budget.num_blocks;
   const auto engine = Engine::create(config, options);
@@ -80,15 +81,15 @@ TEST(MemoryBudgetTest, AgreesWithWhatTheEngineDeclares) {
 TEST(MemoryBudgetTest, TheCacheTakesWhatIsLeft) {
   const model::ModelConfig config = golden_config("glm4_moe");
   const EngineOptions options = resolved(config, {.context_length = 64, .max_running = 64});
-  const MemoryBudget all = plan_memory(config, options, 100 * kGigabyte).value();
+  const MemoryBudget all = plan_memory(config, options, {100 * kGigabyte}).value();
   EXPECT_EQ(all.num_blocks, 64 * 4);
   const int64_t cache = bytes_of_line(all, "KV cache");
   const int64_t tight = (all.total() - cache / 2) * 10 / 9;  // a tenth is kept free
-  const MemoryBudget half = plan_memory(config, options, tight).value();
+  const MemoryBudget half = plan_memory(config, options, {tight}).value();
   EXPECT_NEAR(half.num_blocks, 32 * 4, 1);
   EXPECT_TRUE(half.check().ok());
   EXPECT_NE(half.table().find("of 64 full contexts"), std::string::npos) << half.table();
-  EXPECT_EQ(plan_memory(config, options, 0).value().num_blocks, 64 * 4);  // unknown: no bound
+  EXPECT_EQ(plan_memory(config, options, {0}).value().num_blocks, 64 * 4);  // unknown: no bound
 }
 
 struct Refusal {
@@ -101,7 +102,7 @@ TEST(MemoryBudgetTest, TooLittleMemoryNamesTheOptionToChange) {
   const model::ModelConfig config = golden_config("glm4_moe");
   const EngineOptions options =
       resolved(config, {.context_length = 64, .max_running = 1, .chunked_prefill_size = 4096});
-  const MemoryBudget fits = plan_memory(config, options, kGigabyte).value();
+  const MemoryBudget fits = plan_memory(config, options, {kGigabyte}).value();
   const int64_t weights = bytes_of_line(fits, "weights");
   EngineOptions many_blocks = options;
   many_blocks.num_blocks = 1'000'000;
@@ -110,7 +111,7 @@ TEST(MemoryBudgetTest, TooLittleMemoryNamesTheOptionToChange) {
         Refusal{weights + 1000, options, "--chunked-prefill-size"},
         Refusal{weights - 1000, options, "--dtype bfloat16"},
         Refusal{weights / 3, options, "smaller model"}}) {
-    const MemoryBudget budget = plan_memory(config, refusal.options, refusal.available).value();
+    const MemoryBudget budget = plan_memory(config, refusal.options, {refusal.available}).value();
     const Status status = budget.check();
     ASSERT_FALSE(status.ok()) << refusal.remedy;
     EXPECT_EQ(status.error().kind(), ErrorKind::exhausted);
@@ -124,14 +125,14 @@ TEST(MemoryBudgetTest, TooLittleMemoryNamesTheOptionToChange) {
 TEST(MemoryBudgetTest, TheNamedNumberOfBlocksFits) {
   const model::ModelConfig config = golden_config("qwen2");
   EngineOptions options = resolved(config, {.context_length = 64, .num_blocks = 1'000'000});
-  const MemoryBudget refused = plan_memory(config, options, kGigabyte / 10).value();
+  const MemoryBudget refused = plan_memory(config, options, {kGigabyte / 10}).value();
   const std::string remedy = refused.check().error().remedy();
   options.num_blocks = std::stoi(remedy.substr(remedy.find_first_of("0123456789")));
   options = resolved(config, options);
-  EXPECT_TRUE(plan_memory(config, options, kGigabyte / 10).value().check().ok());
+  EXPECT_TRUE(plan_memory(config, options, {kGigabyte / 10}).value().check().ok());
   ++options.num_blocks;
   options = resolved(config, options);
-  EXPECT_FALSE(plan_memory(config, options, kGigabyte / 10).value().check().ok());
+  EXPECT_FALSE(plan_memory(config, options, {kGigabyte / 10}).value().check().ok());
 }
 
 }  // namespace

@@ -110,5 +110,37 @@ TEST(RanksTest, ARankThatStaysAwayIsNamed) {
   EXPECT_NE(status.to_string().find("missing rank = 1"), std::string::npos);
 }
 
+// A rank whose launcher fails, that hangs, or leaves out an op: all end, soon, with its name.
+TEST(RanksTest, FaultsOfOneRankEndTheStepOnAll) {
+  struct Case {
+    flow::FaultKind kind;
+    std::vector<std::string> words;
+  };
+  EngineOptions options = small_options({.tp = 2});
+  options.worker.step_timeout = std::chrono::milliseconds(200);
+  const auto healthy = dummy_engine(options);
+  const CompiledStep* step_of = healthy->worker().schedules().get({{1, 0}, {1, 0}}).value();
+  const int32_t last = step_of->schedule.lanes[flow::index_of(flow::Lane::comm)].back();
+  for (const Case& fault :
+       {Case{flow::FaultKind::fail,
+             {"an op could not be run", fmt::format("op = {}: ", last), "step = 2", "rank = 1"}},
+        Case{flow::FaultKind::hang, {"missing rank = 1", "op = ", "step = 2"}},
+        Case{flow::FaultKind::skip, {"missing rank = 1", "op = ", "step = 2"}}}) {
+    options.worker.fault_rank = 1;
+    options.worker.fault = {.kind = fault.kind, .step = 2, .op = last};
+    const auto engine = dummy_engine(options);
+    ASSERT_TRUE(engine->submit({.prompt = {1, 2, 3}, .max_tokens = 3}).ok());
+    ASSERT_TRUE(engine->step().ok());
+    const auto start = std::chrono::steady_clock::now();
+    const auto step = engine->step();
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+    ASSERT_FALSE(step.ok());
+    for (const std::string& word : fault.words) {
+      EXPECT_NE(step.error().to_string().find(word), std::string::npos) << word << "\n"
+                                                                        << step.error().to_string();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace braid::engine

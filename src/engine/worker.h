@@ -4,8 +4,6 @@
 #include <memory>
 #include <string>
 
-#include "comm/comm.h"
-#include "device/cpu/cpu_device.h"
 #include "engine/engine_options.h"
 #include "engine/step_order.h"
 #include "flow/trace.h"
@@ -15,19 +13,22 @@ namespace braid::engine {
 
 class Worker {
  public:
-  // Declares, plans and allocates everything; weights are not read yet. `communicators`: this
-  // rank's ends, by their ids in the layout; they must outlive the Worker. `exhausted` when memory
-  // does not suffice.
-  static Result<std::unique_ptr<Worker>> create(
-      const model::ModelConfig& config, const WorkerOptions& options,
-      std::vector<comm::Communicator*> communicators = {});
+  // Declares, plans and allocates everything, and compiles the largest steps; weights are not read
+  // yet. `exhausted` when memory does not suffice, `unsupported` when the device has no kernel for
+  // an op.
+  static Result<std::unique_ptr<Worker>> create(const model::ModelConfig& config,
+                                                const WorkerOptions& options,
+                                                std::unique_ptr<Backend> backend);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
 
   // Reads the weights; progress as in WeightPlan::load.
   Status load(const model::TensorSource& source,
               const std::function<void(int64_t)>& progress = nullptr);
 
   const model::DecoderModel& model() const { return model_; }
-  device::Device& device() { return device_; }
+  device::Device& device() { return backend_->device(); }
   Schedules& schedules() { return schedules_; }
 
   // The host's words of step inputs, to be filled before run(step). Steps use two sets in turn.
@@ -48,20 +49,20 @@ class Worker {
 
  private:
   Worker(const model::ModelConfig& config, const WorkerOptions& options,
-         std::vector<comm::Communicator*> communicators);
+         std::unique_ptr<Backend> backend);
+  device::Device& device_of(int32_t resident);
   Status allocate();
   Status launch(const layers::StepShape& shape, int64_t step);
+  Status run_serial(const flow::BoundSchedule& bound, int64_t step);
 
   WorkerOptions options_;
-  std::vector<comm::Communicator*> communicators_;
-  device::CpuDevice device_;
-  flow::LauncherTable table_;
+  std::unique_ptr<Backend> backend_;
   model::DecoderModel model_;
   Schedules schedules_;
   std::vector<device::Memory> memory_;
   flow::Trace* trace_ = nullptr;
   StepOrder<flow::Ticket> order_{0};
-  flow::CpuExecutor executor_;  // last: its threads end before what they use
+  flow::Ticket last_run_ = 0;
 };
 
 }  // namespace braid::engine

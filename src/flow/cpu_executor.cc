@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <csignal>
+#include <exception>
 
 #include "flow/trace.h"
 
@@ -29,7 +31,7 @@ struct CpuExecutor::Run {
   }
 };
 
-CpuExecutor::CpuExecutor(std::string name) : name_(std::move(name)) {}
+CpuExecutor::CpuExecutor(CpuExecutorOptions options) : options_(std::move(options)) {}
 
 CpuExecutor::~CpuExecutor() {
   for (const auto& [ticket, run] : running_) run->wait();
@@ -64,9 +66,10 @@ Ticket CpuExecutor::submit(const BoundSchedule& bound, const RunOptions& options
     if (schedule.lanes[index_of(lane)].empty() && !(empty && lane == Lane::compute)) continue;
     auto& thread = lanes_[index_of(lane)];
     if (thread == nullptr) {
-      thread = std::make_unique<device::LaneThread>(fmt::format("{}.{}", name_, name_of(lane)));
+      thread =
+          std::make_unique<device::LaneThread>(fmt::format("{}.{}", options_.name, name_of(lane)));
     }
-    tasks[index_of(lane)] = [run, lane] { run_lane(*run, lane); };
+    tasks[index_of(lane)] = [this, run, lane] { run_lane(*run, lane); };
   }
   for (size_t lane = 0; lane < kNumLanes; ++lane) {
     if (tasks[lane]) lanes_[lane]->enqueue(std::move(tasks[lane]));
@@ -100,15 +103,50 @@ void CpuExecutor::run_lane(Run& run, Lane lane) {
       const auto bound = static_cast<uint64_t>(run.delays.longest) + 1;
       std::this_thread::sleep_for(std::chrono::microseconds(random() % bound));
     }
-    const int64_t start = run.trace == nullptr ? 0 : Trace::now_ns();
-    launch(*run.bound, i, run.step);
-    if (run.trace != nullptr) run.trace->record(run.step, index, lane, start, Trace::now_ns());
+    run_op(run, index, lane);
     ended.store(++position, std::memory_order_release);
     ended.notify_all();
   }
   if (run.lanes_left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
   run.after.clear();  // or each run would keep all the runs before it alive
   run.lanes_left.notify_all();
+}
+
+void CpuExecutor::run_op(const Run& run, int32_t op, Lane lane) {
+  const FaultKind fault = options_.fault.hits(run.step, op) ? options_.fault.kind : FaultKind::none;
+  if (fault == FaultKind::kill) std::raise(SIGKILL);
+  if (fault == FaultKind::hang) hang();
+  if (fault == FaultKind::skip) return;
+  // What follows a failure would read what was never written, and meet others as a healthy rank.
+  if (failed_.load(std::memory_order_acquire)) return;
+  const int64_t start = run.trace == nullptr ? 0 : Trace::now_ns();
+  try {
+    if (fault == FaultKind::fail) throw std::runtime_error("asked for by a test");
+    launch(*run.bound, static_cast<size_t>(op), run.step);
+  } catch (const std::exception& thrown) {  // no memory, most likely
+    fail(run, op, Error(ErrorKind::fault, "an op could not be run").with("reason", thrown.what()));
+  }
+  if (lane == Lane::comm && options_.collectives) {
+    const Status met = options_.collectives();
+    if (!met.ok()) fail(run, op, met.error());
+  }
+  if (run.trace != nullptr) run.trace->record(run.step, op, lane, start, Trace::now_ns());
+}
+
+void CpuExecutor::fail(const Run& run, int32_t op, const Error& why) {
+  const Program& program = run.bound->schedule->program;
+  const std::string described = program.describe(program.ops[static_cast<size_t>(op)]);
+  const std::lock_guard lock(failure_mutex_);
+  if (!failure_.ok()) return;
+  failed_.store(true, std::memory_order_release);
+  failure_ = Error(why).with("op", fmt::format("{}: {}", op, described)).with("step", run.step);
+}
+
+// Until somebody gives up: then the lane goes on, so that it can be joined.
+void CpuExecutor::hang() const {
+  while (!options_.collectives || options_.collectives().ok()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
 }
 
 bool CpuExecutor::done(Ticket ticket) const {
@@ -118,7 +156,8 @@ bool CpuExecutor::done(Ticket ticket) const {
 
 Status CpuExecutor::wait(Ticket ticket) {
   if (const auto run = find(ticket)) run->wait();
-  return {};
+  const std::lock_guard lock(failure_mutex_);
+  return failure_;
 }
 
 }  // namespace braid::flow

@@ -3,23 +3,34 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <random>
 
 #include "device/cpu/lane_thread.h"
 #include "flow/delays.h"
 #include "flow/executor.h"
+#include "flow/fault.h"
 
 namespace braid::flow {
 
+struct CpuExecutorOptions {
+  std::string name = "rank0";  // prefix of the threads' names
+  Fault fault;
+  // The state of the rank's collectives: an error ends an op that a fault lets hang, and is what
+  // wait() tells, with the op that met with it.
+  std::function<Status()> collectives;
+};
+
 class CpuExecutor final : public Executor {
  public:
-  // `name` prefixes the threads' names.
-  explicit CpuExecutor(std::string name = "rank0");
+  explicit CpuExecutor(CpuExecutorOptions options = {});
   ~CpuExecutor() override;
 
   Ticket submit(const BoundSchedule& bound, const RunOptions& options) override;
   bool done(Ticket ticket) const override;
+  // `fault` when an op has failed, in this run or an earlier one: none has run since.
   Status wait(Ticket ticket) override;
 
   void set_delays(Delays delays) { delays_ = delays; }
@@ -27,9 +38,15 @@ class CpuExecutor final : public Executor {
  private:
   struct Run;
   std::shared_ptr<Run> find(Ticket ticket) const;
-  static void run_lane(Run& run, Lane lane);
+  void run_lane(Run& run, Lane lane);
+  void run_op(const Run& run, int32_t op, Lane lane);
+  void hang() const;
+  void fail(const Run& run, int32_t op, const Error& why);
 
-  std::string name_;
+  CpuExecutorOptions options_;
+  std::mutex failure_mutex_;
+  Status failure_;  // the first one
+  std::atomic<bool> failed_ = false;
   Delays delays_;
   Ticket last_ = 0;
   std::map<Ticket, std::shared_ptr<Run>> running_;  // runs that may not be done yet

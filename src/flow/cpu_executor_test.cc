@@ -51,7 +51,7 @@ Op gate_op(Lane lane, Gate gate) { return {AnyDesc(gate), {}, {}, lane}; }
 // Every run under random delays leaves the same bytes everywhere as the serial run.
 TEST(CpuExecutorTest, EqualsSerialUnderRandomDelays) {
   const LauncherTable& table = testing::mix_table();
-  CpuExecutor executor("fuzz");
+  CpuExecutor executor({.name = "fuzz"});
   int lanes = 0;
   for (uint64_t seed = 0; seed < 50; ++seed) {
     const Schedule schedule =
@@ -105,7 +105,7 @@ TEST(CpuExecutorTest, RunsInFlightKeepTheOrderOfTheirNames) {
     const auto serial = memory.contents();
 
     memory.fill();
-    CpuExecutor executor("flight");
+    CpuExecutor executor({.name = "flight"});
     executor.set_delays({seed, 20});
     Ticket last = 0;
     for (int64_t i = 0; i < 6; ++i) {

@@ -14,6 +14,7 @@ enum class FaultKind : uint8_t {
   kill,  // the process kills itself when it is about to launch the op
   hang,  // the op never ends
   skip,  // the op is left out
+  fail,  // the op's launcher fails
 };
 
 struct Fault {

@@ -4,39 +4,52 @@
 #include <unistd.h>
 
 #include "comm/control/message.h"
+#include "comm/control/tcp.h"
 
 namespace braid::comm {
-namespace {
 
-Error lost_rank(const Message& message) {
-  return Error(ErrorKind::fault, "another rank is lost").with("what", message.bytes);
+Error lost_rank(std::string_view what) {
+  return Error(ErrorKind::fault, "another rank is lost").with("what", what);
 }
-
-}  // namespace
 
 ControlPlane::~ControlPlane() {
   if (socket_ >= 0) ::close(socket_);
 }
 
-Result<std::vector<std::string>> ControlPlane::all_gather(std::string_view bytes) {
+Result<std::vector<std::string>> ControlPlane::all_gather(std::string_view bytes,
+                                                          std::chrono::milliseconds timeout) {
   if (size_ == 1) return std::vector<std::string>{std::string(bytes)};
-  TRY(send_message(socket_, MessageKind::gather, bytes));
+  TRY(Status(lost_));
+  const auto milliseconds = static_cast<uint32_t>(timeout.count());
+  TRY(send_message(socket_, MessageKind::gather, bytes, milliseconds));
   const Message answer = TRY(receive_message(socket_));
-  if (answer.kind != MessageKind::gather) return lost_rank(answer);
-  return unpack(answer.bytes);
+  if (answer.kind == MessageKind::gather) return unpack(answer.bytes);
+  lost_ = lost_rank(answer.bytes);
+  return lost_;
 }
 
 Status ControlPlane::barrier() { return all_gather("").status(); }
 
 Status ControlPlane::poll() {
-  if (size_ == 1) return {};
+  if (size_ == 1 || !lost_.ok()) return lost_;
   pollfd waiting{.fd = socket_, .events = POLLIN, .revents = 0};
   if (::poll(&waiting, 1, 0) <= 0) return {};
-  return lost_rank(TRY(receive_message(socket_)));
+  lost_ = lost_rank(TRY(receive_message(socket_)).bytes);
+  return lost_;
+}
+
+Result<std::string> ControlPlane::address() const {
+  if (socket_ < 0) return std::string(kLoopback);
+  return local_address(socket_);
+}
+
+Status ControlPlane::succeed() {
+  if (socket_ < 0) return {};
+  return send_message(socket_, MessageKind::success, outcome_);
 }
 
 void ControlPlane::fail(const Error& error) {
-  if (socket_ >= 0) (void)send_message(socket_, MessageKind::fault, error.to_string());
+  if (socket_ >= 0) (void)send_message(socket_, MessageKind::fault, pack_error(error));
   ::_exit(1);
 }
 

@@ -2,6 +2,7 @@
 // messages between a rank and whoever started it, never tensors.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,27 +11,45 @@
 
 namespace braid::comm {
 
+// What a rank is told, or finds out, that had to stop because another one is lost: a consequence,
+// whose cause is told elsewhere.
+Error lost_rank(std::string_view what);
+
 // A rank's end of a socket to the process that started the ranks (processes.h). Not thread-safe.
 class ControlPlane {
  public:
-  // Takes over `socket`. Without peers (size 1) there may be none: -1.
-  ControlPlane(int socket, int rank, int size) : socket_(socket), rank_(rank), size_(size) {}
+  // Takes over `socket`. Without peers (size 1) there may be none: -1. `local_rank`: the rank among
+  // those of its host.
+  ControlPlane(int socket, int rank, int size, int local_rank = 0)
+      : socket_(socket), rank_(rank), size_(size), local_rank_(local_rank) {}
   ~ControlPlane();
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;
 
   int rank() const { return rank_; }
   int size() const { return size_; }
+  int local_rank() const { return local_rank_; }
 
   // Every rank gives its bytes and gets those of all, in the order of ranks. Ranks call it equally
-  // often. `fault` when a rank is lost.
-  Result<std::vector<std::string>> all_gather(std::string_view bytes);
+  // often. `fault` when a rank is lost, or stays away for longer than `timeout`; 0: however long.
+  Result<std::vector<std::string>> all_gather(
+      std::string_view bytes, std::chrono::milliseconds timeout = std::chrono::milliseconds(0));
   // Returns when all ranks have called it.
   Status barrier();
 
   // Ok, or `fault` as soon as another rank is known to be lost. Never blocks.
   Status poll();
 
+  // The address of this host on the way to the host of rank 0, as other hosts can reach it;
+  // 127.0.0.1 where all ranks are on one host.
+  Result<std::string> address() const;
+
+  // What run_node() returns when all ranks have ended well; rank 0's counts.
+  void conclude(std::string outcome) { outcome_ = std::move(outcome); }
+  const std::string& outcome() const { return outcome_; }
+
+  // Says goodbye: all work is done.
+  Status succeed();
   // Tells what went wrong here and ends this process at once, without running destructors: a GPU
   // that hangs would never let them return.
   [[noreturn]] void fail(const Error& error);
@@ -39,6 +58,9 @@ class ControlPlane {
   int socket_;
   int rank_;
   int size_;
+  int local_rank_;
+  Status lost_;  // what was told: nothing else comes behind it
+  std::string outcome_;
 };
 
 }  // namespace braid::comm

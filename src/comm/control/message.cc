@@ -3,14 +3,17 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+
+#include "comm/control/control_plane.h"
 
 namespace braid::comm {
 namespace {
 
 struct Header {
   uint32_t kind = 0;
-  uint32_t unused = 0;
+  uint32_t milliseconds = 0;
   uint64_t bytes = 0;
 };
 
@@ -47,12 +50,13 @@ Status receive_all(int socket, void* data, size_t bytes) {
 
 }  // namespace
 
-Status send_message(int socket, MessageKind kind, std::string_view bytes) {
+Status send_message(int socket, MessageKind kind, std::string_view bytes, uint32_t milliseconds) {
   if (bytes.size() > kMaxMessageBytes) {
     return Error(ErrorKind::internal, "a message of the control plane is too long")
         .with("bytes", bytes.size());
   }
-  const Header header{.kind = static_cast<uint32_t>(kind), .bytes = bytes.size()};
+  const Header header{
+      .kind = static_cast<uint32_t>(kind), .milliseconds = milliseconds, .bytes = bytes.size()};
   TRY(send_all(socket, &header, sizeof(header)));
   return send_all(socket, bytes.data(), bytes.size());
 }
@@ -60,16 +64,32 @@ Status send_message(int socket, MessageKind kind, std::string_view bytes) {
 Result<Message> receive_message(int socket) {
   Header header;
   TRY(receive_all(socket, &header, sizeof(header)));
-  if (header.bytes > kMaxMessageBytes ||
-      header.kind > static_cast<uint32_t>(MessageKind::success)) {
+  if (header.bytes > kMaxMessageBytes || header.kind > static_cast<uint32_t>(MessageKind::hello)) {
     return Error(ErrorKind::fault, "the control plane brought nonsense")
         .with("kind", header.kind)
         .with("bytes", header.bytes);
   }
-  Message message{.kind = static_cast<MessageKind>(header.kind)};
+  Message message{.kind = static_cast<MessageKind>(header.kind),
+                  .bytes = {},
+                  .milliseconds = header.milliseconds};
   message.bytes.resize(header.bytes);
   TRY(receive_all(socket, message.bytes.data(), message.bytes.size()));
   return message;
+}
+
+std::string pack_error(const Error& error) {
+  const bool consequence = error.message() == lost_rank("").message();
+  return pack({fmt::format("{}", static_cast<int>(error.kind())), consequence ? "1" : "0",
+               error.to_string()});
+}
+
+Result<ToldError> unpack_error(std::string_view bytes) {
+  const std::vector<std::string> parts = TRY(unpack(bytes));
+  const int kind = parts.size() == 3 ? std::atoi(parts[0].c_str()) : -1;
+  if (kind < 0 || kind > static_cast<int>(ErrorKind::internal)) {
+    return Error(ErrorKind::fault, "the control plane brought an error that is none");
+  }
+  return ToldError{static_cast<ErrorKind>(kind), parts[1] == "1", parts[2]};
 }
 
 std::string pack(const std::vector<std::string>& parts) {

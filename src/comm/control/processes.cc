@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,18 +11,129 @@
 #include <cstdio>
 #include <cstring>
 
-#include "comm/control/message.h"
+#include "comm/control/supervisor.h"
+#include "comm/control/tcp.h"
 
 namespace braid::comm {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Error system_error(std::string_view call) {
-  return Error(ErrorKind::exhausted, "the ranks' processes could not be started")
-      .with("call", call)
-      .with("error", std::strerror(errno));
+std::chrono::milliseconds connect_time(const Node& node) {
+  return std::chrono::milliseconds(static_cast<int64_t>(1e3 * node.connect));
 }
+
+[[noreturn]] void run_rank(int rank, const std::function<Result<int>()>& connect, const Node& node,
+                           pid_t parent, const RankBody& body) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no rank outlives who started it
+  if (::getppid() != parent) ::_exit(1);
+  if (rank == 0) std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGPIPE, SIG_IGN);  // a closed connection is an error of the write
+  const Result<int> socket = connect();
+  if (!socket.ok()) {
+    std::fprintf(stderr, "braid: rank %d: %s\n", rank, socket.error().to_string().c_str());
+    ::_exit(1);
+  }
+  int code = 0;
+  {
+    ControlPlane control(*socket, rank, node.world, node.first_local + rank - node.first_rank);
+    if (!node.address.empty()) {
+      (void)send_message(*socket, MessageKind::hello,
+                         pack({fmt::format("{}", rank), fmt::format("{}", node.world)}));
+    }
+    const Status status = body(control);
+    if (!status.ok()) control.fail(status.error());
+    code = control.succeed().ok() ? 0 : 1;
+  }
+  std::fflush(nullptr);
+  ::_exit(code);
+}
+
+// The children of a node that has not rank 0: they speak with that of rank 0 themselves.
+class Outpost {
+ public:
+  explicit Outpost(const Node& node) : node_(node) {}
+  ~Outpost() {
+    for (const Child& child : children_) {
+      ::kill(child.pid, SIGKILL);
+      ::waitpid(child.pid, nullptr, 0);
+    }
+    if (socket_ >= 0) ::close(socket_);
+  }
+
+  Status start(const RankBody& body) {
+    const HostPort address = TRY(parse_host_port(node_.address));
+    for (int rank = node_.first_rank; rank < node_.first_rank + node_.ranks; ++rank) {
+      const auto connect = [&] { return connect_to(address, connect_time(node_)); };
+      children_.push_back(TRY(start_child(rank, connect, node_, body)));
+    }
+    socket_ = TRY(connect_to(address, connect_time(node_)));
+    return send_message(socket_, MessageKind::hello, pack({"-1", fmt::format("{}", node_.world)}));
+  }
+
+  // Until all children have ended, or the grace after a fault is over.
+  Status watch() {
+    while (!children_.empty() && !(fault_ && Clock::now() > deadline_)) {
+      pollfd waiting{.fd = socket_, .events = POLLIN, .revents = 0};
+      ::poll(&waiting, 1, 20);
+      if (socket_ >= 0 && waiting.revents != 0) hear();
+      std::erase_if(children_, [this](const Child& child) { return has_ended(child); });
+    }
+    if (!worst_.ok()) return worst_;
+    if (children_.empty()) return {};
+    return Error(ErrorKind::fault, "the node of rank 0 is gone")
+        .with("first rank", node_.first_rank);
+  }
+
+ private:
+  void hear() {
+    const Result<Message> message = receive_message(socket_);
+    if (message.ok() && message->kind == MessageKind::fault) fail(lost_rank(message->bytes));
+    ::close(socket_);
+    socket_ = -1;
+    end_soon();
+  }
+  bool has_ended(const Child& child) {
+    int status = 0;
+    if (::waitpid(child.pid, &status, WNOHANG) <= 0) return false;
+    if (status != 0) {
+      fail(Error(ErrorKind::fault, fmt::format("rank {} {}", child.rank, how_it_ended(status)))
+               .remedy("The node of rank 0 says why."));
+    }
+    return true;
+  }
+  void fail(const Error& why) {
+    if (worst_.ok()) worst_ = why;
+    end_soon();
+  }
+  void end_soon() {
+    if (!fault_) {
+      deadline_ = Clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1e3 * node_.grace));
+    }
+    fault_ = true;
+  }
+
+  const Node node_;
+  int socket_ = -1;
+  std::vector<Child> children_;
+  bool fault_ = false;
+  Status worst_;
+  Clock::time_point deadline_;
+};
+
+// While ranks run, Ctrl-C is rank 0's to deal with.
+class WithoutInterrupts {
+ public:
+  WithoutInterrupts() : before_(std::signal(SIGINT, SIG_IGN)) {}
+  ~WithoutInterrupts() { std::signal(SIGINT, before_); }
+  WithoutInterrupts(const WithoutInterrupts&) = delete;
+  WithoutInterrupts& operator=(const WithoutInterrupts&) = delete;
+
+ private:
+  void (*before_)(int);
+};
+
+}  // namespace
 
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status)) {
@@ -32,174 +142,35 @@ std::string how_it_ended(int status) {
   return fmt::format("ended with exit code {} before its work was done", WEXITSTATUS(status));
 }
 
-[[noreturn]] void run_rank(int socket, int rank, int size, pid_t parent,
-                           const std::function<Status(ControlPlane&)>& body) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no rank outlives who started it
-  if (::getppid() != parent) ::_exit(1);
-  int code = 0;
-  {
-    ControlPlane control(socket, rank, size);
-    const Status status = body(control);
-    if (!status.ok()) control.fail(status.error());
-    code = send_message(socket, MessageKind::success, "").ok() ? 0 : 1;
+Result<Child> start_child(int rank, const std::function<Result<int>()>& connect, const Node& node,
+                          const RankBody& body) {
+  std::fflush(nullptr);  // or each child would write what is buffered once more
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    return Error(ErrorKind::exhausted, "the ranks' processes could not be started")
+        .with("call", "fork")
+        .with("error", std::strerror(errno));
   }
-  std::fflush(nullptr);
-  ::_exit(code);
+  if (pid == 0) run_rank(rank, connect, node, parent, body);
+  return Child{rank, pid};
 }
 
-// The launcher's side.
-class Supervisor {
- public:
-  explicit Supervisor(double grace) : grace_(grace) {}
-  ~Supervisor() {
-    for (Rank& rank : ranks_) {
-      if (rank.pid > 0) {
-        ::kill(rank.pid, SIGKILL);
-        ::waitpid(rank.pid, nullptr, 0);
-      }
-      if (rank.socket >= 0) ::close(rank.socket);
-    }
+Result<std::string> run_node(const Node& node, const RankBody& body) {
+  const WithoutInterrupts without;
+  if (node.first_rank > 0) {
+    Outpost outpost(node);
+    TRY(outpost.start(body));
+    TRY(outpost.watch());
+    return std::string();
   }
-
-  Status start(int size, const std::function<Status(ControlPlane&)>& body) {
-    std::fflush(nullptr);  // or each child would write what is buffered once more
-    const pid_t parent = ::getpid();
-    for (int rank = 0; rank < size; ++rank) {
-      int ends[2];
-      if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-        return system_error("socketpair");
-      }
-      const pid_t pid = ::fork();
-      if (pid < 0) return system_error("fork");
-      if (pid == 0) {
-        ::close(ends[0]);
-        for (const Rank& other : ranks_) ::close(other.socket);
-        run_rank(ends[1], rank, size, parent, body);
-      }
-      ::close(ends[1]);
-      ranks_.push_back({.pid = pid, .socket = ends[0]});
-    }
-    return {};
-  }
-
-  Status serve() {
-    while (open_ranks() > 0) {
-      if (!fault_.empty() && Clock::now() > deadline_) break;
-      std::vector<pollfd> waiting;
-      for (const Rank& rank : ranks_) {
-        waiting.push_back({.fd = rank.socket, .events = POLLIN, .revents = 0});
-      }
-      ::poll(waiting.data(), waiting.size(), fault_.empty() ? -1 : 50);
-      for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-        if (ranks_[rank].socket >= 0 && waiting[rank].revents != 0) hear(rank);
-      }
-    }
-    if (fault_.empty()) return {};
-    Error error(ErrorKind::fault, fault_);
-    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-      if (ranks_[rank].said.empty()) continue;
-      error = std::move(error).with(fmt::format("rank {}", rank), ranks_[rank].said);
-    }
-    return error;
-  }
-
- private:
-  struct Rank {
-    pid_t pid = -1;
-    int socket = -1;
-    bool succeeded = false;
-    bool waiting = false;  // its part of a gather has come
-    std::string part;
-    std::string said;
-  };
-
-  int open_ranks() const {
-    int count = 0;
-    for (const Rank& rank : ranks_) count += rank.socket >= 0 ? 1 : 0;
-    return count;
-  }
-
-  void hear(size_t index) {
-    Rank& rank = ranks_[index];
-    Result<Message> message = receive_message(rank.socket);
-    if (!message.ok()) return bury(index);
-    switch (message->kind) {
-      case MessageKind::success: rank.succeeded = true; break;
-      case MessageKind::fault:
-        rank.said = std::move(message->bytes);
-        declare_fault(fmt::format("rank {} failed", index));
-        break;
-      case MessageKind::gather:
-        rank.waiting = true;
-        rank.part = std::move(message->bytes);
-        answer_gather();
-    }
-  }
-
-  void answer_gather() {
-    std::vector<std::string> parts;
-    for (size_t index = 0; index < ranks_.size(); ++index) {
-      const Rank& rank = ranks_[index];
-      if (rank.socket < 0) return left_early(index);
-      if (!rank.waiting) return;
-      parts.push_back(rank.part);
-    }
-    const std::string packed = pack(parts);
-    for (Rank& rank : ranks_) {
-      rank.waiting = false;
-      (void)send_message(rank.socket, MessageKind::gather, packed);  // a dead rank is met elsewhere
-    }
-  }
-
-  // The rank has closed its end: it is gone, or about to be.
-  void bury(size_t index) {
-    Rank& rank = ranks_[index];
-    ::close(rank.socket);
-    rank.socket = -1;
-    int status = 0;
-    ::waitpid(rank.pid, &status, 0);
-    rank.pid = -1;
-    if (rank.succeeded) {
-      if (gathering()) left_early(index);
-      return;
-    }
-    if (rank.said.empty()) rank.said = how_it_ended(status);
-    declare_fault(fmt::format("rank {} {}", index, how_it_ended(status)));
-  }
-
-  void left_early(size_t index) {
-    declare_fault(fmt::format("rank {} ended while others wait for it", index));
-  }
-
-  bool gathering() const {
-    for (const Rank& rank : ranks_) {
-      if (rank.waiting) return true;
-    }
-    return false;
-  }
-
-  void declare_fault(std::string what) {
-    if (!fault_.empty()) return;
-    fault_ = std::move(what);
-    deadline_ = Clock::now() +
-                std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(grace_));
-    for (const Rank& rank : ranks_) {
-      if (rank.socket >= 0) (void)send_message(rank.socket, MessageKind::fault, fault_);
-    }
-  }
-
-  double grace_;
-  std::vector<Rank> ranks_;
-  std::string fault_;
-  Clock::time_point deadline_;
-};
-
-}  // namespace
-
-Status run_processes(int ranks, const std::function<Status(ControlPlane&)>& body, double grace) {
-  Supervisor supervisor(grace);
-  TRY(supervisor.start(ranks, body));
+  Supervisor supervisor(node);
+  TRY(supervisor.start(body));
   return supervisor.serve();
+}
+
+Status run_processes(int ranks, const RankBody& body, double grace) {
+  return run_node({.ranks = ranks, .world = ranks, .grace = grace}, body).status();
 }
 
 }  // namespace braid::comm

@@ -3,19 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/float16.h"
+#include "comm/row_sums.h"
 
 namespace braid::comm {
-namespace {
-
-bool can_sum(Format format) { return format == Format::f32 || format == Format::bf16; }
-
-Error cannot_sum(Format format) {
-  return Error(ErrorKind::unsupported, "threads sum rows of f32 and bf16 only")
-      .with("format", name_of(format));
-}
-
-}  // namespace
 
 class LocalGroup::Member final : public Communicator {
  public:
@@ -65,9 +55,10 @@ Communicator& LocalGroup::member(int32_t index) { return *members_[static_cast<s
 Status LocalGroup::all_reduce(size_t index, const Rows& in, const Rows& out) {
   BRAID_CHECK(in.rows == out.rows && in.cols == out.cols && in.format == out.format,
               "([{}, {}] into [{}, {}])", in.rows, in.cols, out.rows, out.cols);
-  if (!can_sum(in.format)) return cannot_sum(in.format);
   const Gather rows{in, out};
-  TRY(meet(index, {Kind::all_reduce, {&rows, 1}, {}}));
+  const Call call{CallKind::all_reduce, {&rows, 1}, {}};
+  TRY(check_format(call));
+  TRY(meet(index, call));
   sum_columns(index);
   part(index);
   return {};
@@ -75,8 +66,8 @@ Status LocalGroup::all_reduce(size_t index, const Rows& in, const Rows& out) {
 
 Status LocalGroup::all_gather_v(size_t index, std::span<const Gather> buffers,
                                 std::span<const int32_t> counts) {
-  const Call call{Kind::all_gather_v, buffers, counts};
-  if (const Status room = check_room(index, call); !room.ok()) {
+  const Call call{CallKind::all_gather_v, buffers, counts};
+  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
@@ -88,10 +79,10 @@ Status LocalGroup::all_gather_v(size_t index, std::span<const Gather> buffers,
 
 Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& out,
                                     std::span<const int32_t> counts) {
-  if (!can_sum(in.format)) return cannot_sum(in.format);
   const Gather rows{in, out};
-  const Call call{Kind::reduce_scatter_v, {&rows, 1}, counts};
-  if (const Status room = check_room(index, call); !room.ok()) {
+  const Call call{CallKind::reduce_scatter_v, {&rows, 1}, counts};
+  TRY(check_format(call));
+  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
@@ -103,8 +94,8 @@ Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& ou
 
 Status LocalGroup::all_to_all_v(size_t index, std::span<const Gather> buffers,
                                 std::span<const int32_t> counts, std::span<int32_t> received) {
-  const Call call{Kind::all_to_all_v, buffers, counts};
-  if (const Status room = check_room(index, call); !room.ok()) {
+  const Call call{CallKind::all_to_all_v, buffers, counts};
+  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
@@ -150,10 +141,10 @@ LinkLoad LocalGroup::load_of(size_t index) const {
   for (const Gather& buffer : call.buffers) {
     const double row_bytes = static_cast<double>(buffer.in.cols * bytes_of(buffer.in.format));
     LinkLoad more;
-    if (call.kind == Kind::all_reduce) {
+    if (call.kind == CallKind::all_reduce) {
       more = load_of_all_reduce(static_cast<double>(buffer.in.rows) * row_bytes,
                                 static_cast<int64_t>(size()));
-    } else if (call.kind == Kind::all_to_all_v) {  // both ways at once
+    } else if (call.kind == CallKind::all_to_all_v) {  // both ways at once
       std::vector<int32_t> received;
       for (size_t from = 0; from < size(); ++from) {
         received.push_back(static_cast<int32_t>(sent(from, index)));
@@ -191,46 +182,6 @@ void LocalGroup::part(size_t index) {
   }
   changed_.wait(lock, [this, before = partings_] { return partings_ != before; });
 }
-
-namespace {
-
-// Sums of columns [first_col, first_col + cols) of `ins`, in their order.
-template <typename T>
-class RowSums {
- public:
-  RowSums(std::vector<Rows> ins, int64_t first_col, int64_t cols)
-      : ins_(std::move(ins)), first_(first_col), sums_(static_cast<size_t>(cols)) {}
-
-  void add(int64_t row) {
-    std::fill(sums_.begin(), sums_.end(), -0.0f);  // −0 + x is x, whatever the sign of x
-    for (const Rows& rows : ins_) {
-      const T* in = at(rows, row);
-      for (size_t i = 0; i < sums_.size(); ++i) sums_[i] += to_float(in[i]);
-    }
-  }
-  void write(const Rows& rows, int64_t row) const {
-    T* out = at(rows, row);
-    for (size_t i = 0; i < sums_.size(); ++i) out[i] = from_float<T>(sums_[i]);
-  }
-
- private:
-  T* at(const Rows& rows, int64_t row) const {
-    return reinterpret_cast<T*>(rows.data + row * rows.stride) + first_;
-  }
-
-  std::vector<Rows> ins_;
-  int64_t first_;
-  std::vector<float> sums_;
-};
-
-// Calls visit(T()) with the type of a format that can be summed.
-template <typename Visit>
-void with_type(Format format, Visit visit) {
-  if (format == Format::f32) return visit(float{});
-  visit(bf16{});
-}
-
-}  // namespace
 
 // The `buffer`-th buffer that each member gives.
 std::vector<Rows> LocalGroup::ins_of(size_t buffer) const {
@@ -311,7 +262,7 @@ bool LocalGroup::alike(const Call& a, const Call& b) {
     return x.in.cols == y.in.cols && x.in.format == y.in.format &&
            (!a.counts.empty() || x.in.rows == y.in.rows);
   };
-  const bool own_counts = a.kind == Kind::all_to_all_v;
+  const bool own_counts = a.kind == CallKind::all_to_all_v;
   return a.kind == b.kind &&
          (own_counts ||
           std::equal(a.counts.begin(), a.counts.end(), b.counts.begin(), b.counts.end())) &&
@@ -319,59 +270,18 @@ bool LocalGroup::alike(const Call& a, const Call& b) {
                     one_shape);
 }
 
-// "[3, 8] f32", or with the members' counts as rows: "[1 + 0 + 2, 8] f32, [1 + 0 + 2, 2] i32".
-std::string LocalGroup::text_of(const Call& call) {
-  std::vector<std::string> texts;
-  for (const Gather& buffer : call.buffers) {
-    const std::string rows = call.counts.empty() ? fmt::format("{}", buffer.in.rows)
-                                                 : fmt::format("{}", fmt::join(call.counts, " + "));
-    texts.push_back(fmt::format("[{}, {}] {}", rows, buffer.in.cols, name_of(buffer.in.format)));
-  }
-  const std::string_view verb = call.kind == Kind::all_reduce     ? ""
-                                : call.kind == Kind::all_gather_v ? "gather "
-                                : call.kind == Kind::all_to_all_v ? "send "
-                                                                  : "reduce and scatter ";
-  return fmt::format("{}{}", verb, fmt::join(texts, ", "));
-}
-
-// Whether a member's buffers hold what the counts say, and are of one shape each.
-Status LocalGroup::check_room(size_t index, const Call& call) const {
-  bool fits = call.counts.size() == size() &&
-              std::all_of(call.counts.begin(), call.counts.end(), [](int32_t n) { return n >= 0; });
-  for (const Gather& buffer : call.buffers) {
-    if (!fits) break;
-    if (call.kind == Kind::all_to_all_v) {  // check_received() looks at what it gets
-      fits = buffer.in.cols == buffer.out.cols && buffer.in.format == buffer.out.format &&
-             buffer.in.rows >= total_of(call.counts);
-      continue;
-    }
-    const Rows& own = call.kind == Kind::all_gather_v ? buffer.in : buffer.out;
-    const Rows& all = call.kind == Kind::all_gather_v ? buffer.out : buffer.in;
-    fits = own.cols == all.cols && own.format == all.format && own.rows >= call.counts[index] &&
-           all.rows >= total_of(call.counts);
-  }
-  if (fits) return {};
-  return Error(ErrorKind::fault, "a rank's rows are not those that a collective's counts say")
-      .with("rank", ranks_[index])
-      .with("ranks", size())
-      .with("rows", text_of(call));
-}
-
 Status LocalGroup::check_alike() const {
   for (size_t index = 1; index < size(); ++index) {
     if (alike(posted_[0].call, posted_[index].call)) continue;
-    return Error(ErrorKind::fault, "ranks meet in a collective with different rows")
-        .with("rank", ranks_[0])
-        .with("rows", text_of(posted_[0].call))
-        .with("other rank", ranks_[index])
-        .with("its rows", text_of(posted_[index].call));
+    return not_alike(ranks_[0], text_of(posted_[0].call), ranks_[index],
+                     text_of(posted_[index].call));
   }
   return {};
 }
 
 // Whether what all members send to one fits where it is to lie.
 Status LocalGroup::check_received() const {
-  if (posted_.front().call.kind != Kind::all_to_all_v) return {};
+  if (posted_.front().call.kind != CallKind::all_to_all_v) return {};
   for (size_t index = 0; index < size(); ++index) {
     int64_t rows = 0;
     for (size_t from = 0; from < size(); ++from) rows += sent(from, index);

@@ -5,10 +5,9 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
-#include "comm/comm.h"
+#include "comm/call.h"
 #include "comm/local/emulated_link.h"
 
 namespace braid::comm {
@@ -33,15 +32,8 @@ class LocalGroup {
 
  private:
   class Member;
-  enum class Kind { all_reduce, all_gather_v, reduce_scatter_v, all_to_all_v };
-  // What a member came with. The spans are the caller's: they live until it parts.
-  struct Call {
-    Kind kind = Kind::all_reduce;
-    std::span<const Gather> buffers;
-    std::span<const int32_t> counts;  // none for an all_reduce; of all_to_all_v, what it sends
-  };
   struct Posted {
-    Call call;
+    Call call;          // its spans live until the member parts
     bool here = false;  // has come to the meeting that is being waited for
   };
 
@@ -64,8 +56,6 @@ class LocalGroup {
   int64_t sent(size_t from, size_t to) const;
   void fetch_sent_rows(size_t index) const;
   static bool alike(const Call& a, const Call& b);
-  static std::string text_of(const Call& call);
-  Status check_room(size_t index, const Call& call) const;
   Status check_alike() const;
   Status check_received() const;
   Error late(size_t waiting) const;

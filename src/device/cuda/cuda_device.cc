@@ -35,6 +35,13 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::open(int index) {
       new CudaDevice(index, properties.name, properties.multiProcessorCount));
 }
 
+Result<int64_t> CudaDevice::free_bytes(int index) {
+  TRY(open(index));
+  size_t free = 0, total = 0;
+  CUDA_TRY(cudaMemGetInfo(&free, &total));
+  return static_cast<int64_t>(free);
+}
+
 Result<Memory> CudaDevice::allocate(int64_t bytes) {
   void* data = nullptr;
   CUDA_TRY(cudaMalloc(&data, static_cast<size_t>(std::max<int64_t>(bytes, 1))));

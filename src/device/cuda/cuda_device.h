@@ -15,6 +15,9 @@ class CudaDevice final : public Device {
   // Makes GPU `index` the current one of the calling thread. `not_found` when there is none.
   static Result<std::unique_ptr<CudaDevice>> open(int index);
 
+  // Bytes of its memory that nobody uses. Makes it the thread's current one, too.
+  static Result<int64_t> free_bytes(int index);
+
   std::string_view name() const override { return name_; }
   int index() const { return index_; }
   int num_sms() const { return num_sms_; }

@@ -25,7 +25,7 @@ class CudaBackend final : public Backend {
                                                  comm::ControlPlane& control,
                                                  const BackendOptions& options) {
     std::unique_ptr<CudaBackend> backend(new CudaBackend(control));
-    backend->device_ = TRY(device::CudaDevice::open(control.rank()));
+    backend->device_ = TRY(device::CudaDevice::open(control.local_rank()));
     backend->executor_ = TRY(flow::CudaExecutor::create({
         .step_timeout = options.step_timeout,
         .delays = {},
@@ -60,6 +60,7 @@ class CudaBackend final : public Backend {
   }
   void release(const flow::BoundSchedule& bound) override { executor_->release(bound); }
   void set_delays(flow::Delays delays) override { executor_->set_delays(delays); }
+  Status collectives() const override { return {}; }  // their runs don't end
   Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) override {
     return executor_->run_op(bound, op, step);
   }
@@ -94,5 +95,7 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
                                                    const BackendOptions& options) {
   return CudaBackend::create(layout, control, options);
 }
+
+Result<int64_t> free_gpu_memory(int32_t index) { return device::CudaDevice::free_bytes(index); }
 
 }  // namespace braid::engine

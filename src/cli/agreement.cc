@@ -1,0 +1,98 @@
+#include "cli/agreement.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/options_table.h"
+#include "cli/words.h"
+#include "comm/control/message.h"
+
+namespace braid::cli {
+namespace {
+
+// The same for all ranks of a host, whatever namespaces they are in.
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+std::string to_text(const EngineNeeds& needs) {
+  const model::Probes& probes = needs.probes;
+  return fmt::format("{}:{}:{}:{:d}:{:d}:{:d}:{:d}:{:d}", needs.context_length, needs.max_running,
+                     needs.prefill_rows, probes.all_logits, probes.hidden, probes.routing,
+                     probes.force_routing, needs.expert_heat);
+}
+
+Result<EngineNeeds> parse_needs(const std::string& text) {
+  std::vector<int64_t> numbers;
+  for (const std::string_view part : split(text, ':')) numbers.push_back(TRY(parse_number(part)));
+  if (numbers.size() != 8) {
+    return Error(ErrorKind::fault, "the control plane brought no needs").with("text", text);
+  }
+  return EngineNeeds{.context_length = numbers[0],
+                     .max_running = numbers[1],
+                     .prefill_rows = numbers[2],
+                     .probes = {.all_logits = numbers[3] != 0,
+                                .hidden = numbers[4] != 0,
+                                .routing = numbers[5] != 0,
+                                .force_routing = numbers[6] != 0},
+                     .expert_heat = numbers[7] != 0};
+}
+
+// The first line of `text` that `other` has not at the same place.
+std::string first_difference(std::string_view text, std::string_view other) {
+  const auto at = std::mismatch(text.begin(), text.end(), other.begin(), other.end()).first;
+  const auto place = static_cast<size_t>(at - text.begin());
+  const size_t begin = place == 0 ? 0 : text.rfind('\n', place - 1) + 1;
+  return std::string(text.substr(begin, text.find('\n', begin) - begin));
+}
+
+}  // namespace
+
+std::string setting_of(const ParsedOptions& options, const model::ModelConfig& config) {
+  std::string text =
+      fmt::format("model {}, {} layers, {} columns, vocabulary {}\n", name_of(config.architecture),
+                  config.num_layers, config.hidden_size, config.vocab_size);
+  for (const OptionSpec& spec : braid_options().options()) {
+    const bool of_a_host = spec.name == "model" || spec.name == "node-rank";
+    const bool decides = spec.group == "Model" || spec.group == "Engine" || spec.group == "Ranks";
+    if (!decides || of_a_host || !options.has(spec.name)) continue;
+    const std::vector<std::string> values = options.values(spec.name);
+    text += fmt::format("--{} {}\n", spec.name, values.empty() ? "" : values.front());
+  }
+  return text;
+}
+
+Result<Agreed> agree(comm::ControlPlane& control, const std::string& setting,
+                     const EngineNeeds& needs) {
+  const std::string host = host_name();
+  const std::vector<std::string> all =
+      TRY(control.all_gather(comm::pack({setting, host, to_text(needs)})));
+  Agreed agreed;
+  agreed.ranks_here = 0;
+  std::string first;
+  for (size_t rank = 0; rank < all.size(); ++rank) {
+    const std::vector<std::string> parts = TRY(comm::unpack(all[rank]));
+    BRAID_CHECK(parts.size() == 3, "({} parts)", parts.size());
+    if (rank == 0) first = parts[0];
+    if (rank == 0) agreed.needs = TRY(parse_needs(parts[2]));
+    agreed.ranks_here += parts[1] == host ? 1 : 0;
+    if (parts[0] == first) continue;
+    return Error(ErrorKind::usage, "ranks are started with different options")
+        .with("rank 0", first_difference(first, parts[0]))
+        .with(fmt::format("rank {}", rank), first_difference(parts[0], first))
+        .remedy("Give all of them the same model and options.");
+  }
+  return agreed;
+}
+
+Result<int32_t> agree_on_blocks(comm::ControlPlane& control, int32_t blocks) {
+  const std::vector<std::string> all = TRY(control.all_gather(fmt::format("{}", blocks)));
+  for (const std::string& text : all) blocks = std::min(blocks, std::atoi(text.c_str()));
+  return blocks;
+}
+
+}  // namespace braid::cli

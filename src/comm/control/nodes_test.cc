@@ -1,0 +1,155 @@
+// Several nodes, on one host: who meets, who is missed, and what nodes that don't fit are told.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+#include "comm/control/message.h"
+#include "comm/control/processes.h"
+#include "comm/control/tcp.h"
+
+namespace braid::comm {
+namespace {
+
+// An address of this host that nobody else listens at.
+std::string free_address() {
+  const int socket = listen_at({std::string(kLoopback), "0"}).value();
+  const int port = port_of(socket).value();
+  ::close(socket);
+  return fmt::format("{}:{}", kLoopback, port);
+}
+
+// A node in a process of its own, as another host would start it.
+pid_t start_node(const Node& node, const RankBody& body) {
+  const pid_t pid = ::fork();
+  if (pid == 0) ::_exit(run_node(node, body).ok() ? 0 : 1);
+  return pid;
+}
+
+int exit_code_of(pid_t pid) {
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Node node_of_two(const std::string& address, int index) {
+  return {.first_rank = 2 * index, .ranks = 2, .world = 4, .address = address, .connect = 20};
+}
+
+TEST(NodesTest, AllRanksMeetAndRankZerosWordCounts) {
+  const std::string address = free_address();
+  const RankBody body = [](ControlPlane& control) -> Status {
+    for (int round = 0; round < 10; ++round) {
+      const auto all = TRY(control.all_gather(fmt::format("{}", control.rank() * round)));
+      for (int rank = 0; rank < 4; ++rank) {
+        if (all[static_cast<size_t>(rank)] != fmt::format("{}", rank * round)) {
+          return Error(ErrorKind::internal, "wrong bytes").with("rank", rank);
+        }
+      }
+    }
+    if (TRY(control.address()) != kLoopback) return Error(ErrorKind::internal, "address");
+    if (control.local_rank() != control.rank() % 2) return Error(ErrorKind::internal, "local");
+    control.conclude(fmt::format("said by {}", control.rank()));
+    return {};
+  };
+  const pid_t other = start_node(node_of_two(address, 1), body);
+  const auto said = run_node(node_of_two(address, 0), body);
+  ASSERT_TRUE(said.ok()) << said.status().to_string();
+  EXPECT_EQ(*said, "said by 0");
+  EXPECT_EQ(exit_code_of(other), 0);
+}
+
+TEST(NodesTest, ARankOfAnotherNodeThatDiesEndsAll) {
+  const std::string address = free_address();
+  const RankBody body = [](ControlPlane& control) -> Status {
+    TRY(control.barrier());
+    if (control.rank() == 3) std::raise(SIGKILL);
+    if (control.rank() == 2) {
+      for (;;) ::pause();  // killed by its own node, which is told
+    }
+    return control.barrier();
+  };
+  const auto start = std::chrono::steady_clock::now();
+  const pid_t other = start_node(node_of_two(address, 1), body);
+  const auto said = run_node(node_of_two(address, 0), body);
+  ASSERT_FALSE(said.ok());
+  EXPECT_NE(said.error().to_string().find("rank 3 is gone"), std::string::npos)
+      << said.error().to_string();
+  EXPECT_EQ(exit_code_of(other), 1);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+}
+
+TEST(NodesTest, ANodeThatDoesNotComeIsMissed) {
+  Node node = node_of_two(free_address(), 0);
+  node.connect = 0.5;
+  const auto said = run_node(node, [](ControlPlane& control) { return control.barrier(); });
+  ASSERT_FALSE(said.ok());
+  EXPECT_NE(said.error().to_string().find("rank 2, 3 has not come"), std::string::npos)
+      << said.error().to_string();
+}
+
+TEST(NodesTest, WithoutTheFirstNodeTheOthersEnd) {
+  Node node = node_of_two(free_address(), 1);
+  node.connect = 0.3;
+  const auto said = run_node(node, [](ControlPlane& control) { return control.barrier(); });
+  ASSERT_FALSE(said.ok());
+  EXPECT_NE(said.error().to_string().find("does not answer"), std::string::npos)
+      << said.error().to_string();
+}
+
+TEST(NodesTest, ANodeThatCountsOtherRanksIsRefused) {
+  const std::string address = free_address();
+  Node wrong = node_of_two(address, 1);
+  wrong.world = 6;
+  const RankBody body = [](ControlPlane& control) { return control.barrier(); };
+  const pid_t other = start_node(wrong, body);
+  const auto said = run_node(node_of_two(address, 0), body);
+  ASSERT_FALSE(said.ok());
+  EXPECT_NE(said.error().to_string().find("counts 6 ranks, the first node 4"), std::string::npos)
+      << said.error().to_string();
+  EXPECT_EQ(exit_code_of(other), 1);
+}
+
+TEST(NodesTest, StrangersAreSentAway) {
+  const std::string address = free_address();
+  const RankBody body = [](ControlPlane& control) { return control.barrier(); };
+  const pid_t other = start_node(node_of_two(address, 1), [&](ControlPlane& control) -> Status {
+    const int stranger = TRY(connect_to(TRY(parse_host_port(address)), std::chrono::seconds(5)));
+    TRY(send_message(stranger, MessageKind::gather, "GET / HTTP/1.1"));
+    const Result<Message> answer = receive_message(stranger);
+    ::close(stranger);
+    if (answer.ok()) return Error(ErrorKind::internal, "a stranger was let in");
+    return control.barrier();
+  });
+  const auto said = run_node(node_of_two(address, 0), body);
+  EXPECT_TRUE(said.ok()) << said.status().to_string();
+  EXPECT_EQ(exit_code_of(other), 0);
+}
+
+TEST(TimeoutTest, WhoStaysAwayFromAGatherIsNamed) {
+  const Status status = run_processes(
+      3,
+      [](ControlPlane& control) -> Status {
+        if (control.rank() == 1) {
+          for (;;) ::pause();
+        }
+        const auto patience = std::chrono::milliseconds(control.rank() == 0 ? 200 : 0);
+        return control.all_gather("", patience).status();
+      },
+      /*grace=*/0.5);
+  EXPECT_NE(status.to_string().find("rank 1 stays away"), std::string::npos) << status.to_string();
+}
+
+TEST(HostPortTest, IsTakenApart) {
+  EXPECT_EQ(parse_host_port("gpu1:29500")->host, "gpu1");
+  EXPECT_EQ(parse_host_port("gpu1:29500")->port, "29500");
+  EXPECT_EQ(parse_host_port("[fe80::1]:5")->host, "fe80::1");
+  for (const char* bad : {"", "gpu1", ":5", "gpu1:", "gpu1:x", "gpu1:65536", "gpu1:-1", "[]:1"}) {
+    EXPECT_FALSE(parse_host_port(bad).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace braid::comm

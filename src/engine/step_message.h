@@ -1,0 +1,27 @@
+// A step as rank 0 tells it to the processes of the other ranks.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "layers/step_shape.h"
+
+namespace braid::engine {
+
+struct StepMessage {
+  int64_t step = 0;                         // 0: no more steps
+  std::vector<layers::StepShape> shapes;    // one a group of ranks
+  std::vector<std::vector<int32_t>> words;  // likewise: its step inputs
+
+  std::string to_bytes() const;
+  // `fault` when the bytes are no message for so many groups.
+  static Result<StepMessage> from_bytes(std::string_view bytes, int32_t groups);
+};
+
+// Numbers as bytes, and back; `fault` when they are not whole.
+std::string bytes_of_words(std::span<const int32_t> words);
+Result<std::vector<int32_t>> words_of_bytes(std::string_view bytes);
+
+}  // namespace braid::engine

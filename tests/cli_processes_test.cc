@@ -1,0 +1,148 @@
+// The program itself on ranks that are processes, of one host and of two nodes.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+
+#include "comm/control/tcp.h"
+#include "support/command.h"
+#include "support/models.h"
+
+namespace braid::testing {
+namespace {
+
+struct Shell {
+  int code = -1;
+  std::string out;  // and what it said on stderr, if asked to with 2>&1
+};
+
+Shell shell(const std::string& command) {
+  std::fflush(nullptr);
+  FILE* pipe = ::popen(command.c_str(), "r");
+  Shell ran;
+  std::array<char, 4096> bytes{};
+  for (size_t read = 0; (read = std::fread(bytes.data(), 1, bytes.size(), pipe)) > 0;) {
+    ran.out.append(bytes.data(), read);
+  }
+  const int status = ::pclose(pipe);
+  if (WIFEXITED(status)) ran.code = WEXITSTATUS(status);
+  return ran;
+}
+
+std::string braid(const std::string& words) { return fmt::format("{} {}", BRAID_PROGRAM, words); }
+
+std::string generate(const std::string& more) {
+  return braid(
+      fmt::format("generate {} --prompt 'Once upon a time' --max-tokens 12 "
+                  "--temperature 0 --quiet {}",
+                  fairytale_folder(), more));
+}
+
+std::string free_port() {
+  const int socket = comm::listen_at({std::string(comm::kLoopback), "0"}).value();
+  const int port = comm::port_of(socket).value();
+  ::close(socket);
+  return fmt::format("{}", port);
+}
+
+TEST(CliProcessesTest, SayWhatThreadsSay) {
+  const Shell threads = shell(generate("--tp 2"));
+  ASSERT_EQ(threads.code, 0) << threads.out;
+  EXPECT_GT(threads.out.size(), 20u);
+  for (const char* layout :
+       {"--tp 2", "--tp 2 --ep 2", "--dp 2", "--tp 4 --dp 2 --ep 2 --enable-dp-attention"}) {
+    const Shell processes = shell(generate(fmt::format("{} --cpu-ranks process", layout)));
+    EXPECT_EQ(processes.code, 0) << layout;
+    EXPECT_EQ(processes.out, threads.out) << layout;
+  }
+}
+
+TEST(CliProcessesTest, ExplainSaysHowRanksAreStartedAndErrorsComeAsTheyAre) {
+  const Shell explained = shell(generate("--tp 2 --cpu-ranks process --explain 2>&1"));
+  EXPECT_EQ(explained.code, 0);
+  EXPECT_NE(explained.out.find("2 processes of this host"), std::string::npos) << explained.out;
+  EXPECT_NE(explained.out.find("all lines: 2 ranks"), std::string::npos) << explained.out;
+  const Shell refused = shell(generate("--tp 2 --cpu-ranks process --context-length 5 2>&1"));
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_TRUE(refused.out.starts_with("braid: error: ")) << refused.out;
+  EXPECT_EQ(refused.out.find("rank"), std::string::npos) << refused.out;
+  const Shell closed = shell(generate("--tp 2 --cpu-ranks process 2>&1 | head -c 1"));
+  EXPECT_EQ(closed.out.size(), 1u);
+}
+
+TEST(CliProcessesTest, AFaultIsToldWithRankOpAndStep) {
+  const Shell killed =
+      shell(generate("--tp 2 --cpu-ranks process --inject-fault kill:1:3:9 2>&1 >/dev/null"));
+  EXPECT_EQ(killed.code, 1);
+  for (const char* word : {"rank 1 died by signal 9", "all_reduce", "step = 3"}) {
+    EXPECT_NE(killed.out.find(word), std::string::npos) << killed.out;
+  }
+}
+
+// Both nodes of a command, started by two shells; what the first one said.
+Shell two_nodes(const std::string& words, const std::string& address,
+                const std::array<std::string, 2>& prefixes) {
+  const auto node = [&](int index) {
+    return fmt::format("{} {} --nnodes 2 --node-rank {} --dist-init-addr {}",
+                       prefixes[static_cast<size_t>(index)], generate(words), index, address);
+  };
+  return shell(fmt::format("{} >/dev/null 2>&1 & {}; code=$?; wait $! || code=9; exit $code",
+                           node(1), node(0)));
+}
+
+TEST(CliNodesTest, TwoNodesSayWhatOneHostSays) {
+  const Shell one = shell(generate("--tp 2"));
+  for (const char* layout : {"--tp 2", "--tp 2 --dp 2 --ep 4"}) {
+    const Shell two = two_nodes(layout, "127.0.0.1:" + free_port(), {});
+    EXPECT_EQ(two.code, 0) << two.out;
+    EXPECT_EQ(two.out, one.out) << layout;
+  }
+}
+
+TEST(CliNodesTest, LaunchersStartOneProcessARank) {
+  const Shell one = shell(generate("--tp 2"));
+  const std::string port = free_port();
+  const auto process = [&](int rank) {
+    return fmt::format("RANK={} LOCAL_RANK={} WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT={} {}",
+                       rank, rank, port, generate("--tp 2"));
+  };
+  const Shell two = shell(process(1) + " & " + process(0) + "; wait");
+  EXPECT_EQ(two.out, one.out);
+}
+
+TEST(CliNodesTest, DifferentOptionsAreRefused) {
+  const std::string address = "127.0.0.1:" + free_port();
+  const std::string node = "--tp 2 --nnodes 2 --dist-init-addr " + address;
+  const Shell refused =
+      shell(generate(node + " --node-rank 1 --page-size 8") + " >/dev/null 2>&1 & " +
+            generate(node + " --node-rank 0") + " 2>&1; code=$?; wait; exit $code");
+  EXPECT_EQ(refused.code, 2) << refused.out;
+  EXPECT_NE(refused.out.find("--page-size 16"), std::string::npos) << refused.out;
+  EXPECT_NE(refused.out.find("--page-size 8"), std::string::npos) << refused.out;
+}
+
+// Two hosts with a wire between them, as far as the network is concerned.
+TEST(CliNodesTest, TwoNetworkNamespaces) {
+  const std::string setup =
+      "ip netns add braid_a && ip netns add braid_b && "
+      "ip link add braid_va netns braid_a type veth peer name braid_vb netns braid_b && "
+      "ip -n braid_a addr add 10.99.0.1/24 dev braid_va && ip -n braid_a link set braid_va up && "
+      "ip -n braid_b addr add 10.99.0.2/24 dev braid_vb && ip -n braid_b link set braid_vb up && "
+      "ip -n braid_a link set lo up && ip -n braid_b link set lo up";
+  const std::string remove = "(ip netns del braid_a; ip netns del braid_b) >/dev/null 2>&1";
+  const Shell made = shell("(" + setup + ") 2>&1");
+  if (made.code != 0) {
+    shell(remove);
+    GTEST_SKIP() << "no network namespaces here: " << made.out;
+  }
+  const Shell two =
+      two_nodes("--tp 2", "10.99.0.1:29571", {"ip netns exec braid_a", "ip netns exec braid_b"});
+  shell(remove);
+  EXPECT_EQ(two.code, 0);
+  EXPECT_EQ(two.out, shell(generate("--tp 2")).out);
+}
+
+}  // namespace
+}  // namespace braid::testing
