@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 
 #include "engine/verification.h"
 #include "flow/compile.h"
@@ -23,6 +25,9 @@ struct World {
   layout::LayoutOptions layout;
   int32_t chunks = 1;
   Switch dual_stream = Switch::off;
+  bool continued = false;
+  cost::DeviceProfile profile = cost::cpu_profile();
+  int64_t min_tokens = 0;
 };
 
 StepCompiler compiler_of(const std::string& name, const World& world) {
@@ -32,6 +37,9 @@ StepCompiler compiler_of(const std::string& name, const World& world) {
       .max_rows = {.decode = 4, .prefill = 512}, .page_size = 16, .num_blocks = 8, .max_blocks = 4};
   options.model.layout = layout::make_layout(model::layout_sizes(config), world.layout).value();
   options.passes.chunks.chunks = world.chunks;
+  options.passes.chunks.continued = world.continued;
+  options.passes.chunks.profile = world.profile;
+  options.passes.chunks.min_tokens = world.min_tokens;
   options.passes.dual_stream.mode = world.dual_stream;
   return StepCompiler(config, options);
 }
@@ -102,8 +110,34 @@ TEST(ChunkCollectivesTest, LeavesAloneWhatHasNothingToCut) {
     return decision_of(steps).reason;
   };
   EXPECT_EQ(choice({{}, 4}, 512), "no reduction in the step");
-  EXPECT_EQ(choice({{.tp = 2}, 1}, 512), "not asked for; no measured prices to choose by yet");
+  EXPECT_EQ(choice({{.tp = 2}, 1}, 512), "not asked for");
   EXPECT_EQ(choice({{.tp = 2}, 4}, 192), "192 rows: fewer than two chunks of 128");
+}
+
+// By the predicted time, the same on all ranks.
+TEST(ChunkCollectivesTest, AutomaticTakesWhatIsPredictedToBeFastest) {
+  const auto decide = [](const LinkSpeed& link, int32_t rows, int64_t min_tokens) {
+    World world{.layout = {.tp = 4, .ep = 2}, .chunks = 0, .continued = true};
+    world.profile = cost::with_link(cost::cpu_profile(), link);
+    world.min_tokens = min_tokens;
+    const StepCompiler compiler = compiler_of("glm4_moe", world);
+    const RankSteps steps = steps_of(compiler, rows);
+    EXPECT_TRUE(compiler.check_joint(steps).ok());
+    for (const auto& step : steps) {
+      EXPECT_EQ(step->decisions.back().reason, decision_of(steps).reason);
+    }
+    return decision_of(steps);
+  };
+  const passes::Decision slow = decide({.bytes_per_second = 1e8, .latency_us = 1}, 512, 0);
+  EXPECT_EQ(slow.choice, "4 chunks, continued, sums and norms once a row");
+  EXPECT_TRUE(slow.reason.starts_with("auto, predicted for CPU core, link of 0.1 GB/s, 1 us: 1: "))
+      << slow.reason;
+  for (const char* price : {", 2: ", ", 4: ", " us; 512 rows in chunks of 128, 6 reductions"}) {
+    EXPECT_NE(slow.reason.find(price), std::string::npos) << slow.reason;
+  }
+  EXPECT_EQ(decide({.bytes_per_second = 1e12, .latency_us = 1e5}, 512, 0).choice, "off");
+  EXPECT_EQ(decide({.bytes_per_second = 1e8, .latency_us = 1}, 512, 513).reason,
+            "auto: 512 rows, below the limit of 513");
 }
 
 // The reduction of chunk 0 can run while chunk 1 is computed, and nothing reads it before the end.
@@ -161,6 +195,7 @@ std::vector<float> logits_with(const std::string& folder, const World& world, in
   options.layout = world.layout;
   options.worker.model.dtype = dtype;
   options.worker.passes.chunks.chunks = world.chunks;
+  options.worker.passes.chunks.continued = world.continued;
   options.worker.passes.dual_stream.mode = world.dual_stream;
   options.worker.delays = {.seed = 5, .longest = delay};
   const auto engine = open_engine(folder, options);
@@ -170,7 +205,8 @@ std::vector<float> logits_with(const std::string& folder, const World& world, in
 class ChunkedModelTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(ChunkedModelTest, OnAndOffAreBitwiseEqual) {
-  const std::string folder = golden_folder(GetParam());
+  const bool bundled = GetParam() == "fairytale";
+  const std::string folder = bundled ? fairytale_folder() : golden_folder(GetParam());
   const bool two_heads = GetParam().starts_with("deepseek");
   for (const int32_t tp : {2, 4}) {
     if (tp == 4 && two_heads) continue;
@@ -179,11 +215,14 @@ TEST_P(ChunkedModelTest, OnAndOffAreBitwiseEqual) {
       const World whole{.layout = {.tp = tp, .ep = ep}};
       const std::vector<float> off = logits_with(folder, whole, 0, dtype);
       for (const int32_t chunks : {2, 3}) {  // 384 rows: 256 + 128, and three of 128
-        World cut = whole;
-        cut.chunks = chunks;
-        cut.dual_stream = chunks == 2 ? Switch::on : Switch::off;
-        EXPECT_TRUE(same_bytes(logits_with(folder, cut, 30 * (chunks - 2), dtype), off))
-            << tp << " ranks, " << chunks << " chunks";
+        for (const bool continued : {false, true}) {
+          World cut = whole;
+          cut.chunks = chunks;
+          cut.continued = continued;
+          cut.dual_stream = chunks == 2 ? Switch::on : Switch::off;
+          EXPECT_TRUE(same_bytes(logits_with(folder, cut, 30 * (chunks - 2), dtype), off))
+              << tp << " ranks, " << chunks << " chunks" << (continued ? ", continued" : "");
+        }
       }
     }
   }
@@ -191,8 +230,121 @@ TEST_P(ChunkedModelTest, OnAndOffAreBitwiseEqual) {
 
 INSTANTIATE_TEST_SUITE_P(Goldens, ChunkedModelTest,
                          ::testing::Values("glm4_moe", "deepseek_v2", "deepseek_v3", "qwen2",
-                                           "qwen3_moe", "mixtral"),
+                                           "qwen3_moe", "mixtral", "fairytale"),
                          [](const auto& info) { return std::string(info.param); });
+
+// Two groups of two ranks; the rows of one group are cut, the other one runs along.
+TEST(ContinuedModelTest, GroupsOfRanksAreBitwiseEqual) {
+  for (const char* name : {"glm4_moe", "qwen3_moe"}) {
+    const World whole{.layout = {.tp = 2, .dp = 2}};
+    World cut = whole;
+    cut.chunks = 2;
+    cut.continued = true;
+    const std::vector<float> off = logits_with(golden_folder(name), whole, 0, Format::f32);
+    EXPECT_TRUE(same_bytes(logits_with(golden_folder(name), cut, 20, Format::f32), off)) << name;
+  }
+}
+
+// Tokens of a request that decodes while another one's prompt is prefilled: 385 rows, of which the
+// last chunk has one, and one of the ranks no part.
+std::vector<int32_t> tokens_with(const World& world) {
+  engine::EngineOptions options{
+      .context_length = 400, .max_running = 2, .chunked_prefill_size = 384, .page_size = 16};
+  options.layout = world.layout;
+  options.worker.passes.chunks.chunks = world.chunks;
+  options.worker.passes.chunks.continued = world.continued;
+  const auto engine = open_engine(golden_folder("glm4_moe"), options);
+  const auto prompt = [](int32_t length) {
+    std::vector<int32_t> ids;
+    for (int32_t i = 0; i < length; ++i) ids.push_back((i * 53 + 7) % 512);
+    return ids;
+  };
+  EXPECT_TRUE(engine->submit({.prompt = prompt(5), .max_tokens = 12}).ok());
+  EXPECT_TRUE(engine->step().ok());
+  EXPECT_TRUE(engine->submit({.prompt = prompt(370), .max_tokens = 12}).ok());
+  std::vector<int32_t> all;
+  for (const auto& [request, tokens] : run_to_end(*engine)) {
+    all.insert(all.end(), tokens.begin(), tokens.end());
+  }
+  return all;
+}
+
+TEST(ContinuedModelTest, AnUnevenTailChangesNothing) {
+  const World whole{.layout = {.tp = 2}};
+  World cut = whole;
+  cut.chunks = 8;
+  cut.continued = true;
+  const std::vector<int32_t> tokens = tokens_with(cut);
+  EXPECT_GE(tokens.size(), 23u);
+  EXPECT_EQ(tokens, tokens_with(whole));
+}
+
+// While a link is waited for, the rows of other chunks are computed.
+TEST(ContinuedModelTest, ComputationRunsWhileTheLinkIsWaitedFor) {
+  std::vector<int32_t> prompt(384, 3);
+  std::array<int64_t, 2> together{};
+  for (const bool cut : {false, true}) {
+    engine::EngineOptions options = prompt_options(prompt.size());
+    options.layout = {.tp = 2};
+    options.worker.link = LinkSpeed{.bytes_per_second = 1e9, .latency_us = 10e3};
+    options.worker.passes.dual_stream.mode = Switch::off;
+    options.worker.passes.chunks.chunks = cut ? 3 : 1;
+    options.worker.passes.chunks.continued = true;
+    const auto engine = open_engine(golden_folder("qwen2"), options);
+    flow::Trace trace;
+    engine->worker().set_trace(&trace);
+    run_prompt(*engine, prompt);
+    together[cut ? 1 : 0] = trace.overlap_ns(1, flow::Lane::compute, flow::Lane::comm);
+  }
+  EXPECT_GT(together[1], 0);
+  EXPECT_GT(together[1], 4 * together[0]);
+}
+
+// Every row count of a step, with and without dual_stream, on layouts whose ranks' own rows differ.
+TEST(ContinuedModelTest, RanksMeetInEveryCollective) {
+  const std::vector<std::pair<const char*, layout::LayoutOptions>> worlds = {
+      {"glm4_moe", {.tp = 4, .ep = 2}},
+      {"glm4_moe", {.tp = 2, .dp = 2}},
+      {"deepseek_v2", {.tp = 2}},
+      {"qwen2", {.tp = 4}}};
+  for (const auto& [name, layout] : worlds) {
+    for (const Switch dual_stream : {Switch::on, Switch::off}) {
+      const StepCompiler compiler = compiler_of(name, {layout, 4, dual_stream, true});
+      for (const layers::RowCounts rows :
+           {layers::RowCounts{3, 384}, layers::RowCounts{1, 256}, layers::RowCounts{0, 512}}) {
+        const RankSteps steps = std::move(compiler.compile({rows, rows})).value();
+        const auto joint = compiler.check_joint(steps);
+        EXPECT_TRUE(joint.ok()) << name << ": " << joint.status().to_string();
+        EXPECT_TRUE(compiler.check_launches(steps, steps).ok());
+        EXPECT_NE(decision_of(steps).choice.find(" chunks, continued, sums and norms"),
+                  std::string::npos)
+            << decision_of(steps).choice;
+      }
+    }
+  }
+}
+
+// A MoE layer's pipelines start at combine and end at the KV cache: what depends on the data stays
+// whole, all else is cut.
+TEST(ContinuedModelTest, OnlyWhatDependsOnDataStaysWhole) {
+  const RankSteps steps = steps_of(compiler_of("glm4_moe", {{.tp = 2}, 2, Switch::off, true}), 512);
+  std::map<std::string_view, std::pair<int, int>> counts;  // kind: whole, cut
+  for (const flow::Op& op : steps.front()->schedule.program.ops) {
+    if (op.scope.layer != 1) continue;
+    const flow::ValueInfo& out =
+        steps.front()->schedule.program.info(op.operands[op.operands.size() - 1]);
+    ++(out.rows < 512 ? counts[op.kind().name].second : counts[op.kind().name].first);
+  }
+  for (const char* cut : {"gemm", "add", "rms_norm", "route", "combine", "reduce_scatter"}) {
+    EXPECT_EQ(counts[cut].first, 0) << cut;
+    EXPECT_GE(counts[cut].second, 2) << cut;
+  }
+  for (const char* whole : {"attention", "permute", "grouped_gemm"}) {
+    EXPECT_EQ(counts[whole].second, 0) << whole;
+    EXPECT_GE(counts[whole].first, 1) << whole;
+  }
+  EXPECT_EQ(counts.count("all_reduce"), 0u);
+}
 
 }  // namespace
 }  // namespace braid::testing

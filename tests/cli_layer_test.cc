@@ -44,9 +44,10 @@ TEST(CliLayerTest, ComparesChunksWithOnePieceOnSeveralRanks) {
     names.push_back(variant["name"]);
     EXPECT_GT(variant["seconds"]["median"], 0) << names.back();
   }
-  EXPECT_EQ(names,
-            (std::vector<std::string>{"serial", "serial again", "dual_stream", "compute alone",
-                                      "sums alone, direct", "2 chunks, direct"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"serial", "serial again", "dual_stream",
+                                             "compute alone", "sums alone, direct",
+                                             "2 chunks, direct", "2 chunks continued, direct",
+                                             "auto, direct", "auto continued, direct"}));
 }
 
 TEST(CliLayerTest, ChecksGroupsWithRowsOfTheirOwn) {

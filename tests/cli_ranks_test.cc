@@ -60,7 +60,8 @@ TEST(CliRanksTest, ExplainPrintsTheLayout) {
        {"4 ranks: attention tp 4; experts ep 2 x tp 2", "each KV head on 2 ranks",
         "all lines: 4 ranks", "weights of each rank, alike on all",
         "why is EP slower than TP in decode?",
-        "chunk_collectives: 2 chunks (asked for 2: 256 rows in chunks of 128, 6 reductions)"}) {
+        "chunk_collectives: 2 chunks, continued, sums and norms once a row (asked for 2; 256 rows "
+        "in chunks of 128, 6 reductions)"}) {
     EXPECT_NE(ran.err.find(line), std::string::npos) << line << "\n" << ran.err;
   }
 }
@@ -179,7 +180,7 @@ TEST(CliRanksTest, RefusesLayoutsAndNamesWithTheirRemedy) {
   };
   EXPECT_NE(refused({"--tp", "3"}).find("--tp 4 --ep 1"), std::string::npos);
   EXPECT_NE(refused({"--tp", "2", "--ep", "2"}).find("model without experts"), std::string::npos);
-  EXPECT_NE(refused({"--overlap-chunks", "auto"}).find("off, or a number"), std::string::npos);
+  EXPECT_NE(refused({"--overlap-chunks", "1"}).find("auto, off, or a number"), std::string::npos);
   EXPECT_NE(refused({"--enable-ep-moe"}).find("--ep N"), std::string::npos);
   EXPECT_NE(refused({"--dp", "2"}).find("dp is 1 for a model without experts"), std::string::npos);
   EXPECT_NE(refused({"--dp", "2", "--tp", "3", "--enable-dp-attention"}).find("must divide it"),

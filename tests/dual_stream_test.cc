@@ -200,5 +200,33 @@ TEST(DualStreamTest, OnAndOffAreBitwiseEqual) {
   }
 }
 
+// With groups of ranks along dp the experts' rows are gathered first. The shared expert has no
+// order with that either, and runs while the gather waits for its link.
+TEST(DualStreamTest, TheSharedExpertRunsWhileRowsAreGathered) {
+  engine::EngineOptions options{
+      .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
+  options.layout = {.tp = 1, .dp = 2};
+  options.worker.link = LinkSpeed{.bytes_per_second = 1e9, .latency_us = 30e3};
+  for (const Switch mode : {Switch::on, Switch::off}) {
+    options.worker.passes.dual_stream.mode = mode;
+    const auto engine = open_engine(golden_folder("glm4_moe"), options);
+    flow::Trace trace;
+    engine->worker().set_trace(&trace);
+    ASSERT_TRUE(engine->submit({.prompt = {1, 2, 3, 4}, .max_tokens = 1}).ok());
+    run_to_end(*engine);
+    const int64_t together = trace.overlap_ns(1, flow::Lane::comm, flow::Lane::aux);
+    EXPECT_EQ(together > 0, mode == Switch::on) << together;
+    const auto& [shape, step] = *engine->worker().schedules().all().begin();
+    for (const int32_t gather : ops_of(step->schedule, 1, Role::experts)) {
+      const flow::Op& op = step->schedule.program.ops[static_cast<size_t>(gather)];
+      if (op.kind().name != "all_gather_v") continue;
+      for (const int32_t shared : ops_of(step->schedule, 1, Role::shared_expert)) {
+        EXPECT_FALSE(ordered(step->schedule, gather, shared));
+        EXPECT_FALSE(ordered(step->schedule, shared, gather));
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace braid::testing

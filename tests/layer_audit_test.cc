@@ -2,8 +2,12 @@
 // does more than it declares is named, and the audit leaves what a run leaves.
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "engine/layer_check.h"
+#include "engine/local_world.h"
 #include "model/dummy_source.h"
+#include "passes/chunk_collectives.h"
 #include "support/models.h"
 
 namespace braid::testing {
@@ -97,6 +101,37 @@ TEST(LayerAuditTest, NamesAnOpThatChangesWhatItReads) {
             std::string::npos)
       << audit.status().to_string();
   EXPECT_NE(audit.status().to_string().find("variant = serial"), std::string::npos);
+}
+
+// Two ranks with a prefill in chunks, continued, each audited by a thread of its own.
+TEST(LayerAuditTest, RanksInChunksTouchWhatTheyDeclare) {
+  const model::ModelConfig config = model::load_config(golden_folder("qwen2")).value();
+  const layout::Layout layout = layout::make_layout(model::layout_sizes(config), {.tp = 2}).value();
+  engine::LocalWorld world(layout, std::chrono::seconds(60));
+  constexpr LayerRows kRows{.rows = 300};
+  std::vector<std::unique_ptr<Backend>> backends;
+  std::vector<std::unique_ptr<LayerRank>> ranks;
+  for (int32_t rank = 0; rank < 2; ++rank) {
+    backends.push_back(engine::make_cpu_backend(world.communicators_of(rank)).value());
+    model::ModelOptions options{.part = model::Part::layer, .probes = {.hidden = true}};
+    options.layout = layout;
+    options.rank = rank;
+    ranks.push_back(
+        std::make_unique<LayerRank>(config, options, std::span(&kRows, 1), *backends.back()));
+    passes::Decisions why;
+    auto program =
+        passes::chunk_collectives(ranks.back()->model().build(kRows.shape()).value(),
+                                  {.chunks = 3, .continued = true, .members = {2, rank}}, why);
+    ASSERT_EQ(why.front().choice, "3 chunks, continued, sums and norms once a row");
+    ASSERT_TRUE(ranks.back()->add("chunks", kRows, std::move(program).value()).ok());
+    ASSERT_TRUE(ranks.back()->allocate(model::DummySource(3)).ok());
+  }
+  std::array<Status, 2> found;
+  std::thread other([&] { found[1] = ranks[1]->audit(0).status(); });
+  found[0] = ranks[0]->audit(0).status();
+  other.join();
+  EXPECT_EQ(found[0].to_string(), "ok");
+  EXPECT_EQ(found[1].to_string(), "ok");
 }
 
 TEST(LayerAuditTest, StatesTooLargeAreNotAudited) {

@@ -23,9 +23,9 @@ bool is_routing(std::string_view text) {
   return code == std::errc() && end == text.data() + text.size() && exponent > 0 && exponent <= 100;
 }
 
-// "off", or a number of chunks.
+// "auto", "off", or a number of chunks.
 bool is_chunks(std::string_view text) {
-  if (text == "off") return true;
+  if (text == "auto" || text == "off") return true;
   int chunks = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), chunks);
   return code == std::errc() && end == text.data() + text.size() && chunks >= 2 && chunks <= 64;
@@ -193,14 +193,6 @@ std::vector<OptionSpec> rank_options() {
        .group = group,
        .help = "let --tp count all ranks: each group of --dp has tp / dp of them",
        .commands = kAll},
-      {.name = "overlap-chunks",
-       .group = group,
-       .help = "cut each reduction into chunks of rows that run beside what makes the next rows",
-       .commands = kAll,
-       .value_name = "N",
-       .standard = "off",
-       .accepts = is_chunks,
-       .syntax = "off, or a number of chunks from 2 to 64"},
       {.name = "emulate-link",
        .group = group,
        .help = "let collectives on the CPU last as long as they would over links of this speed",
@@ -251,6 +243,43 @@ std::vector<OptionSpec> node_options() {
        .help = "where the ranks of several hosts meet, on the host of rank 0",
        .commands = kRanked,
        .value_name = "HOST:PORT"},
+  };
+}
+
+std::vector<OptionSpec> overlap_options() {
+  const auto group = "Overlap";
+  return {
+      {.name = "overlap-chunks",
+       .group = group,
+       .help = "cut each reduction into chunks of rows that run beside what makes the next rows",
+       .commands = kAll,
+       .value_name = "N",
+       .standard = "auto",
+       .accepts = is_chunks,
+       .syntax = "auto, off, or a number of chunks from 2 to 64"},
+      {.name = "overlap-continuation",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "cut what follows a reduction into the same chunks; add residuals and normalise "
+               "each row on one rank",
+       .commands = kAll,
+       .standard = "on",
+       .choices = {"on", "off"}},
+      {.name = "overlap-min-tokens",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "--overlap-chunks auto cuts nothing in steps of fewer rows",
+       .commands = kAll,
+       .standard = "256",
+       .minimum = 0,
+       .maximum = kMillion},
+      {.name = "tuning",
+       .type = OptionType::path,
+       .group = group,
+       .help = "what --overlap-chunks auto predicts with, as in tuning/cpu.json; that one is "
+               "compiled in",
+       .commands = kModels,
+       .value_name = "FILE"},
   };
 }
 

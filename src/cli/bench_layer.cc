@@ -8,6 +8,7 @@
 #include "comm/control/processes.h"
 #include "engine/layer_variants.h"
 #include "engine/local_world.h"
+#include "engine/schedules.h"
 #include "model/dummy_source.h"
 #include "model/rounded_source.h"
 #include "model/safetensors.h"
@@ -208,16 +209,45 @@ class Bench {
       TRY(add(fmt::format("one piece, {}", name_of(method)), VariantRole::passes, rows, whole,
               variants));
     }
-    for (const int32_t chunks : setting_.chunks) {
-      const auto chunked = [&](LayerRank&, Program program) -> Result<Program> {
-        passes::Decisions why;
-        return passes::chunk_collectives(engine::with_method(std::move(program), method),
-                                         {.chunks = chunks, .spare_sms = spare_sms(method)}, why);
-      };
-      TRY(add(fmt::format("{} chunks, {}", chunks, name_of(method)), VariantRole::passes, rows,
-              chunked, variants));
+    std::vector<int32_t> numbers = setting_.chunks;
+    numbers.push_back(passes::ChunkOptions::kAutomatic);
+    const bool layer = setting_.part == model::Part::layer;
+    for (const int32_t number : numbers) {
+      TRY(add_chunks(rows, method, number, false, variants));
+      if (layer) TRY(add_chunks(rows, method, number, true, variants));
     }
     return {};
+  }
+
+  Status add_chunks(const LayerRows& rows, ReduceMethod method, int32_t number, bool continued,
+                    std::vector<engine::TimedVariant>& variants) {
+    passes::ChunkOptions options{.chunks = number,
+                                 .spare_sms = spare_sms(method),
+                                 .continued = continued,
+                                 .profile = setting_.profile};
+    passes::Decisions why;
+    const auto chunked = [&](LayerRank& rank, flow::Program program) -> Result<flow::Program> {
+      options.members = engine::members_of(rank.model().options());
+      return passes::chunk_collectives(engine::with_method(std::move(program), method), options,
+                                       why);
+    };
+    const std::string chunks = number == passes::ChunkOptions::kAutomatic
+                                   ? std::string("auto")
+                                   : fmt::format("{} chunks", number);
+    const std::string name =
+        fmt::format("{}{}, {}", chunks, continued ? " continued" : "", name_of(method));
+    TRY(add(name, VariantRole::passes, rows, chunked, variants));
+    const LayerRank& rank = *ranks_.front();
+    const auto sums_of = [&](const engine::TimedVariant& variant) -> const flow::Program& {
+      return rank.variant(variant.index).schedule.program;
+    };
+    const int64_t uncut = engine::num_collectives(sums_of(variants.front()));
+    const flow::Program& cut = sums_of(variants.back());
+    if (engine::num_collectives(cut) > uncut) {
+      variants.back().ceiling = engine::hidden_at_most(cut, uncut, continued);
+    }
+    if (number != passes::ChunkOptions::kAutomatic) return {};
+    return line(fmt::format("{}: {} ({})", name, why.front().choice, why.front().reason));
   }
 
   const LayerRows& rows_of(const std::vector<engine::TimedVariant>& variants) const {

@@ -7,6 +7,7 @@
 #include "base/json_fwd.h"
 #include "base/link_speed.h"
 #include "cli/commands.h"
+#include "cost/device_profile.h"
 #include "engine/layer_check.h"
 #include "engine/layer_timing.h"
 #include "model/config.h"
@@ -32,6 +33,7 @@ struct LayerSetting {
   int64_t rounds = 30;
   uint64_t seed = 0;
   std::optional<LinkSpeed> link;   // emulated on the CPU
+  cost::DeviceProfile profile;     // that the number of chunks is predicted with
   engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
   int32_t fault_rank = -1;
 };

@@ -3,6 +3,7 @@
 #include "cli/bench_layer.h"
 #include "cli/explain.h"
 #include "cli/rank_setting.h"
+#include "cli/session.h"
 #include "cli/words.h"
 #include "model/model_weights.h"
 
@@ -85,6 +86,8 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
   setting.backend.step_timeout = static_cast<double>(step_timeout_of(options).count());
   setting.link = TRY(link_of(options));
+  setting.profile = TRY(
+      profile_of(options, setting.cuda ? cost::h100_profile() : cost::cpu_profile(), setting.link));
   if (options.has("inject-fault")) {
     const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
     setting.backend.fault = request.fault;

@@ -1,9 +1,8 @@
-// How the times of a layer's variants are told.
+// The table that braid bench layer prints.
 #include "base/json.h"
 #include "cli/bench_layer.h"
 
 namespace braid::cli {
-
 namespace {
 
 std::string microseconds(const engine::Estimate& seconds) {
@@ -23,14 +22,17 @@ Json to_json(const engine::Estimate& estimate) {
 }  // namespace
 
 std::string layer_table(const std::vector<engine::LayerTiming>& timings) {
-  std::string text = fmt::format("{:<28} {:>27} {:>27} {:>7} {:>18}  {}\n", "variant", "us [95 %]",
-                                 "less than serial, us", "ratio", "hidden", "replay");
+  std::string text =
+      fmt::format("{:<28} {:>27} {:>27} {:>7} {:>18} {:>8}  {}\n", "variant", "us [95 %]",
+                  "less than serial, us", "ratio", "hidden", "at most", "replay");
   const double serial = timings.front().seconds.median;
   for (const engine::LayerTiming& timing : timings) {
-    text += fmt::format("{:<28} {:>27} {:>27} {:>7.3f} {:>18}  {}\n", timing.name,
+    const std::string most =
+        timing.ceiling ? fmt::format("{:.0f} %", 100 * *timing.ceiling) : std::string();
+    text += fmt::format("{:<28} {:>27} {:>27} {:>7.3f} {:>18} {:>8}  {}\n", timing.name,
                         microseconds(timing.seconds), microseconds(timing.gain),
                         serial / timing.seconds.median,
-                        timing.hidden ? percent(*timing.hidden) : "", timing.captured);
+                        timing.hidden ? percent(*timing.hidden) : "", most, timing.captured);
   }
   return text;
 }
@@ -42,6 +44,7 @@ Json layer_json(const std::vector<engine::LayerTiming>& timings) {
                     {"seconds", to_json(timing.seconds)},
                     {"gain_seconds", to_json(timing.gain)},
                     {"hidden", timing.hidden ? to_json(*timing.hidden) : Json()},
+                    {"hidden_at_most", timing.ceiling ? Json(*timing.ceiling) : Json()},
                     {"replay", timing.captured}});
   }
   return list;

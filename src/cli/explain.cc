@@ -128,6 +128,9 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   text += "layout\n";
   text += explain_layout(config, model, options, ranks);
   if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
+  const cost::DeviceProfile& profile = engine.worker.passes.chunks.profile;
+  line(fmt::format("predictions for: {} (tuning {}, {})", profile.name, cost::hash_of(profile),
+                   options.has("tuning") ? options.text("tuning") : "compiled in"));
   text += "kernels\n";
   line(cuda ? "GPU kernels, run one by one: whole models are not captured as graphs"
             : "CPU kernels, the only ones there are for this device");

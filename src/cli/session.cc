@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/json.h"
 #include "base/progress.h"
 #include "cli/agreement.h"
 #include "cli/explain.h"
@@ -18,6 +19,19 @@ namespace {
 // The part behind "zipf:", which the options table has checked.
 double zipf_exponent(const std::string& routing) {
   return std::strtod(routing.c_str() + routing.find(':') + 1, nullptr);
+}
+
+Result<passes::ChunkOptions> chunk_options(const ParsedOptions& options,
+                                           const std::optional<LinkSpeed>& link) {
+  passes::ChunkOptions chunks =
+      TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
+  chunks.continued = options.text("overlap-continuation") == "on";
+  chunks.min_tokens = options.integer("overlap-min-tokens");
+  chunks.profile = TRY(profile_of(
+      options,
+      device_of(options) == engine::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
+      link));
+  return chunks;
 }
 
 // What the options say, whatever the command needs.
@@ -44,8 +58,7 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   worker.passes.dual_stream = {
       .mode = TRY(passes::parse_switch("--dual-stream", options.text("dual-stream"))),
       .max_tokens = options.integer("dual-stream-max-tokens")};
-  worker.passes.chunks =
-      TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
+  worker.passes.chunks = TRY(chunk_options(options, worker.link));
   worker.passes.heat.mode = TRY(passes::parse_switch("--expert-heat", options.text("expert-heat")));
   if (options.has("routing")) {
     const std::string& routing = options.text("routing");
@@ -57,6 +70,15 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
 }
 
 }  // namespace
+
+Result<cost::DeviceProfile> profile_of(const ParsedOptions& options, cost::DeviceProfile standard,
+                                       const std::optional<LinkSpeed>& link) {
+  if (options.has("tuning")) {
+    const std::string& file = options.text("tuning");
+    standard = TRY(cost::parse_profile(TRY(read_file(file)), file));
+  }
+  return link ? cost::with_link(std::move(standard), *link) : standard;
+}
 
 const std::string& Session::folder() const { return context_.options.text("model"); }
 

@@ -22,6 +22,10 @@ struct EngineNeeds {
   bool expert_heat = false;  // whether the command reads it
 };
 
+// What predictions are made from: --tuning, or else `standard`, with an emulated link's speed.
+Result<cost::DeviceProfile> profile_of(const ParsedOptions& options, cost::DeviceProfile standard,
+                                       const std::optional<LinkSpeed>& link);
+
 class Session {
  public:
   // Reads configuration and, where wanted, tokenizer. Prints the first part of --explain.

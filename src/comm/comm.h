@@ -43,9 +43,10 @@ class Communicator {
 
   // Rows of all members, one member behind the other, to all of them: counts[m] rows of member m's
   // `in`, whose place in every member's `out` begins at row counts[0] + … + counts[m − 1]. Several
-  // buffers of any formats in one call; one member's `in` and `out` don't overlap. All members
-  // know all counts; one with 0 rows takes part. Equal counts are the plain all-gather. `fault` as
-  // in all_reduce, and where a buffer is too small for the counts; `unsupported` unless overridden.
+  // buffers of any formats in one call. A member's `in` lies outside its `out`, or where it goes to
+  // in there. All members know all counts; one with 0 rows takes part. Equal counts are the plain
+  // all-gather. `fault` as in all_reduce, and where a buffer is too small for the counts;
+  // `unsupported` unless overridden.
   virtual Status all_gather_v(std::span<const Gather> buffers, std::span<const int32_t> counts,
                               device::Queue* queue);
 

@@ -115,6 +115,7 @@ Result<std::vector<LayerTiming>> time_layer(std::span<LayerRank* const> ranks,
                        .seconds = estimate(samples[i]),
                        .gain = paired_difference(samples[serial], samples[i]),
                        .hidden = {},
+                       .ceiling = variants[i].ceiling,
                        .captured = variant.captured};
     const bool whole = role == VariantRole::serial || role == VariantRole::passes;
     if (whole && compute < variants.size() && collectives < variants.size()) {

@@ -23,6 +23,7 @@ enum class VariantRole {
 struct TimedVariant {
   size_t index = 0;  // in its LayerRank
   VariantRole role = VariantRole::passes;
+  std::optional<double> ceiling;  // what of its collectives can be hidden at most
 };
 
 struct LayerTiming {
@@ -31,6 +32,7 @@ struct LayerTiming {
   Estimate seconds;
   Estimate gain;                   // seconds that it saves of serial's, by pairs
   std::optional<Estimate> hidden;  // share of the shorter one of compute and collectives
+  std::optional<double> ceiling;   // as in TimedVariant
   std::string captured;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/row_parts.h"
+
 namespace braid::engine {
 
 using flow::Op;
@@ -83,7 +85,14 @@ Result<Program> collectives_alone(const Program& program, const flow::Residents&
 }
 
 int64_t num_collectives(const Program& program) {
-  return std::count_if(program.ops.begin(), program.ops.end(), is_collective);
+  return std::count_if(program.ops.begin(), program.ops.end(), [](const Op& op) {
+    return is_collective(op) || op.desc.is<ops::ReduceScatterDesc>();
+  });
+}
+
+double hidden_at_most(const Program& chunked, int64_t uncut, bool continued) {
+  const auto pieces = static_cast<double>(num_collectives(chunked));
+  return continued ? 1 - 1 / pieces : 1 - static_cast<double>(uncut) / pieces;
 }
 
 }  // namespace braid::engine

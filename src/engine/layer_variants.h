@@ -18,7 +18,12 @@ Result<flow::Program> without_collectives(const flow::Program& program);
 Result<flow::Program> collectives_alone(const flow::Program& program,
                                         const flow::Residents& residents, int32_t source);
 
-// How many all-reduces a Program has.
+// How many all-reduces a Program has; those in two halves count once.
 int64_t num_collectives(const flow::Program& program);
+
+// The share of its sums' time that a Program in chunks can hide at most, its all-reduces being
+// `uncut` in one piece, all alike: the last chunk of each has nothing beside it; or, where it
+// continues behind them, the last chunk of the last one.
+double hidden_at_most(const flow::Program& chunked, int64_t uncut, bool continued);
 
 }  // namespace braid::engine

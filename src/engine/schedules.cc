@@ -7,6 +7,11 @@
 
 namespace braid::engine {
 
+passes::Members members_of(const model::ModelOptions& options) {
+  const layout::Mesh& mesh = options.layout.attention;
+  return {.count = mesh.sizes[1], .index = mesh.coordinates(options.rank)[1]};
+}
+
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
                      PassOptions passes)
     : model_(model), table_(table), passes_(passes) {}
@@ -53,7 +58,9 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   flow::Program program = TRY(model_.build(shape));
   program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
                                     step->decisions));
-  program = TRY(passes::chunk_collectives(std::move(program), passes_.chunks, step->decisions));
+  passes::ChunkOptions chunks = passes_.chunks;
+  chunks.members = members_of(model_.options());
+  program = TRY(passes::chunk_collectives(std::move(program), chunks, step->decisions));
   const passes::HeatBuffers& heat = model_.state().heat;
   program = TRY(passes::count_heat(std::move(program), model_.residents(), heat, shape.own,
                                    passes_.heat, step->decisions));

@@ -20,6 +20,9 @@ struct PassOptions {
   passes::HeatOptions heat;
 };
 
+// The ranks along tp, of which this one is.
+passes::Members members_of(const model::ModelOptions& options);
+
 // A Schedule, what the passes decided for it, the proof that it has no race, and its binding to
 // this rank's memory.
 struct CompiledStep {

@@ -24,7 +24,7 @@ std::optional<int64_t> splittable_rows(const Program& program, const Op& op) {
 
 Rewriter::Rewriter(const Program& program) : program_(program), order_(program.ops.size()) {
   std::iota(order_.begin(), order_.end(), 0);
-  sources_ = order_;
+  for (const int32_t op : order_) sources_.push_back(2 * op);
 }
 
 void Rewriter::move(const std::vector<int32_t>& ops, Lane lane, int32_t anchor) {
@@ -40,13 +40,16 @@ void Rewriter::split(const std::vector<int32_t>& ops, std::span<const RowRange> 
   std::vector<int32_t> parts;
   for (const RowRange& range : ranges) {
     for (const int32_t index : ops) {
-      const Op op = program_.ops[static_cast<size_t>(index)];
-      const auto rows = splittable_rows(program_, op);
-      BRAID_CHECK(rows == ranges.back().last, "({} split at {})", program_.describe(op),
-                  range.last);
-      parts.push_back(add_part(op, range, sources_[static_cast<size_t>(index)]));
+      const Op& op = program_.ops[static_cast<size_t>(index)];
+      BRAID_CHECK(splittable_rows(program_, op) == ranges.back().last, "({} split at {})",
+                  program_.describe(op), range.last);
+      parts.push_back(part(index, range));
     }
   }
+  replace(ops, parts);
+}
+
+void Rewriter::replace(const std::vector<int32_t>& ops, const std::vector<int32_t>& parts) {
   const auto last = std::find(order_.begin(), order_.end(), ops.back());
   BRAID_CHECK(last != order_.end(), "(op {} was split before)", ops.back());
   order_.insert(last, parts.begin(), parts.end());
@@ -54,15 +57,27 @@ void Rewriter::split(const std::vector<int32_t>& ops, std::span<const RowRange> 
   rewrites_ += static_cast<int>(ops.size());
 }
 
-int32_t Rewriter::add_part(const Op& op, const RowRange& range, int32_t source) {
-  Op part = op;
+int32_t Rewriter::part(int32_t op, const RowRange& range) {
+  Op part = program_.ops[static_cast<size_t>(op)];
+  BRAID_CHECK(splittable_rows(program_, part).value_or(0) >= range.last, "({} split at {})",
+              program_.describe(part), range.last);
   for (size_t i = 0; i < part.operands.size(); ++i) {
-    if (!part.operands[i].present() || op.kind().operands[i].slicing == Slicing::whole) continue;
+    if (!part.operands[i].present() || part.kind().operands[i].slicing == Slicing::whole) continue;
     part.operands[i] = rows_of(part.operands[i], range);
   }
-  program_.ops.push_back(part);
-  sources_.push_back(source);
+  return substitute(part, op);
+}
+
+int32_t Rewriter::substitute(Op with, int32_t op) {
+  program_.ops.push_back(std::move(with));
+  sources_.push_back(sources_[static_cast<size_t>(op)]);
   return static_cast<int32_t>(program_.ops.size()) - 1;
+}
+
+int32_t Rewriter::make(Op op, int32_t after) {
+  const int32_t made = substitute(std::move(op), after);
+  ++sources_.back();
+  return made;
 }
 
 Value Rewriter::rows_of(Value value, const RowRange& range) {
@@ -72,6 +87,13 @@ Value Rewriter::rows_of(Value value, const RowRange& range) {
   view.offset += range.first * view.stride;
   view.rows = range.last - range.first;
   view.region_rows = view.rows * region_per_row;
+  program_.values.push_back(view);
+  return {static_cast<int32_t>(program_.values.size()) - 1};
+}
+
+Value Rewriter::placed(Value value, const Placement& placement) {
+  ValueInfo view = program_.info(value);
+  view.placement = placement;
   program_.values.push_back(view);
   return {static_cast<int32_t>(program_.values.size()) - 1};
 }

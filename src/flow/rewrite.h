@@ -32,7 +32,20 @@ class Rewriter {
   // that each row is computed by the same kernel configuration.
   void split(const std::vector<int32_t>& ops, std::span<const RowRange> ranges);
 
-  // How many ops were moved or split.
+  // A part of an op, to be issued by replace(): its rows `range`.
+  int32_t part(int32_t op, const RowRange& range);
+  // An op to be issued by replace() that does what `op` did, or a part of it.
+  int32_t substitute(Op with, int32_t op);
+  // An op that wasn't there, to be issued by replace(); as if it had stood right behind op `after`.
+  int32_t make(Op op, int32_t after);
+  // Rows of a Value of the Program.
+  Value rows_of(Value value, const RowRange& range);
+  // The same rows, placed elsewhere.
+  Value placed(Value value, const Placement& placement);
+  // Issues `parts` instead of `ops` (ascending), where the last of these stands.
+  void replace(const std::vector<int32_t>& ops, const std::vector<int32_t>& parts);
+
+  // How many ops were moved, split or replaced.
   int rewrites() const { return rewrites_; }
 
   // The rewritten Program; `internal` when an edit swapped two conflicting ops, or made parts of an
@@ -40,13 +53,12 @@ class Rewriter {
   Result<Program> finish() &&;
 
  private:
-  int32_t add_part(const Op& op, const RowRange& range, int32_t source);
-  Value rows_of(Value value, const RowRange& range);
   Status check_order(int32_t first, int32_t second) const;
 
   Program program_;
-  std::vector<int32_t> order_;    // indices into program_.ops, in their new order
-  std::vector<int32_t> sources_;  // per op: its place in the Program before any edit
+  std::vector<int32_t> order_;  // indices into program_.ops, in their new order
+  // Per op: twice its place in the Program before any edit; one more for an op made behind it.
+  std::vector<int32_t> sources_;
   int rewrites_ = 0;
 };
 

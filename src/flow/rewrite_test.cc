@@ -158,6 +158,33 @@ TEST(RewriterTest, ASplitDoesNotPassADependency) {
   EXPECT_FALSE(std::move(rewrite).finish().ok());
 }
 
+// 1 y(x) is made of parts, with an op in between that only rows of y's first part have.
+TEST(RewriterTest, ReplacesOpsByPartsAndNewOps) {
+  const Chain chain;
+  Rewriter rewrite(chain.program);
+  Op extra = chain.program.ops[2];
+  extra.operands[5] = rewrite.rows_of(chain.y, {0, 4});
+  extra.operands[2] = rewrite.placed(rewrite.rows_of(chain.z, {0, 4}),
+                                     {.axes = {Shard::replicated, Shard::row_sharded}});
+  const int32_t made = rewrite.make(extra, 1);
+  rewrite.replace({1}, {rewrite.part(1, {0, 4}), made, rewrite.part(1, {4, 10})});
+  EXPECT_EQ(rewrite.rewrites(), 1);
+  const Program program = std::move(rewrite).finish().value();
+  EXPECT_EQ(seeds(program), (std::vector<uint64_t>{1, 2, 3, 2, 3, 4}));
+  EXPECT_EQ(program.info(program.ops[2].operands[2]).placement.axes[1], Shard::row_sharded);
+  EXPECT_TRUE(compile(program).ok());
+}
+
+TEST(RewriterTest, ANewOpKeepsItsPlaceAmongWhatItTouches) {
+  const Chain chain;
+  for (const int32_t behind : {1, 0}) {  // it reads y: as if before y was written, that's a swap
+    Rewriter rewrite(chain.program);
+    const int32_t made = rewrite.make(chain.program.ops[2], behind);
+    rewrite.replace({1}, {rewrite.part(1, {0, 10}), made});
+    EXPECT_EQ(std::move(rewrite).finish().ok(), behind == 1) << behind;
+  }
+}
+
 TEST(RewriterTest, AnOpIsNotItsOwnAnchor) {
   const Draft draft = fork();
   Rewriter rewrite(draft.program);

@@ -6,6 +6,7 @@
 
 #include "ops/collectives.h"
 #include "ops/rank_rows.h"
+#include "ops/row_parts.h"
 
 namespace braid::ops {
 namespace {
@@ -77,6 +78,32 @@ void launch_scatter(const ReduceScatterVDesc& desc, flow::Args args,
   clear(out, summed ? counts[static_cast<size_t>(communicator.rank())] : 0, 0);
 }
 
+// How many of these rows each rank has.
+std::vector<int32_t> part_counts(int64_t rows, int32_t ranks) {
+  std::vector<int32_t> counts;
+  for (int32_t member = 0; member < ranks; ++member) {
+    const flow::RowRange part = part_of({0, rows}, ranks, member);
+    counts.push_back(static_cast<int32_t>(part.last - part.first));
+  }
+  return counts;
+}
+
+void launch_scatter_parts(const ReduceScatterDesc& desc, flow::Args args,
+                          const Communicators& communicators, device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  const comm::Rows in = rows_of(args[0]), out = rows_of(args[1]);
+  const auto counts = part_counts(in.rows, desc.ranks);
+  if (!communicator.reduce_scatter_v(in, out, counts, queue).ok()) clear(out, 0, 0);
+}
+
+void launch_gather_parts(const GatherPartsDesc& desc, flow::Args args,
+                         const Communicators& communicators, device::Queue* queue) {
+  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+  const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
+  const auto counts = part_counts(rows.out.rows, desc.ranks);
+  if (!communicator.all_gather_v({&rows, 1}, counts, queue).ok()) clear(rows.out, 0, 0);
+}
+
 // A launcher without scratch memory from functions that take the rank's communicators.
 template <typename Desc>
 flow::Launcher launcher_of(Communicators of_rank,
@@ -122,6 +149,17 @@ Status can_scatter(const ReduceScatterVDesc& desc, std::span<const flow::Type> t
   return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 
+Status can_scatter_parts(const ReduceScatterDesc& desc, std::span<const flow::Type> types,
+                         const Communicators& communicators) {
+  TRY(need_summable(types[0].format));
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+Status can_gather_parts(const GatherPartsDesc& desc, std::span<const flow::Type> /*types*/,
+                        const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
 }  // namespace
 
 void register_collectives_cpu(flow::LauncherTable& table,
@@ -132,6 +170,10 @@ void register_collectives_cpu(flow::LauncherTable& table,
   table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, launch_gather));
   table.add<ReduceScatterVDesc>(
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, launch_scatter));
+  table.add<ReduceScatterDesc>(
+      launcher_of<ReduceScatterDesc>(of_rank, can_scatter_parts, launch_scatter_parts));
+  table.add<GatherPartsDesc>(
+      launcher_of<GatherPartsDesc>(of_rank, can_gather_parts, launch_gather_parts));
 }
 
 }  // namespace braid::ops

@@ -44,7 +44,8 @@ TEST(ChunkRangesTest, EndAtTilesAndCoverAllRows) {
 TEST(ParseChunksTest, OffOrANumber) {
   EXPECT_EQ(parse_chunks("o", "off")->chunks, 1);
   EXPECT_EQ(parse_chunks("o", "8")->chunks, 8);
-  for (const char* bad : {"", "auto", "1", "0", "-2", "65", "2x", "99999999999"}) {
+  EXPECT_EQ(parse_chunks("o", "auto")->chunks, ChunkOptions::kAutomatic);
+  for (const char* bad : {"", "Auto", "1", "0", "-2", "65", "2x", "99999999999"}) {
     EXPECT_FALSE(parse_chunks("--overlap-chunks", bad).ok()) << bad;
   }
 }

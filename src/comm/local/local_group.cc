@@ -180,6 +180,11 @@ void LocalGroup::fetch_rows(size_t index) const {
     int64_t to = 0;
     for (size_t member = 0; member < size(); ++member) {
       const Rows& in = posted_[member].call.buffers[buffer].in;
+      const bool in_place = in.data == out.data + to * out.stride;
+      if (in_place) {  // the others may be reading it
+        to += call.counts[member];
+        continue;
+      }
       for (int64_t row = 0; row < call.counts[member]; ++row, ++to) {
         std::memcpy(out.data + to * out.stride, in.data + row * in.stride, row_bytes);
       }

@@ -108,6 +108,25 @@ TEST(AllGatherVTest, MembersWithoutRowsTakePart) {
   expect_gathered({0, 0, 0});
 }
 
+TEST(AllGatherVTest, RowsMayLieWhereTheyGo) {
+  const Counts counts = {2, 0, 3};
+  LocalGroup group(counted(3), kLong);
+  on_threads(3, [&](int32_t rank) {
+    const int64_t first = first_of(counts, rank), own = counts[static_cast<size_t>(rank)];
+    for (int round = 0; round < 200; ++round) {
+      Matrix<int32_t> all(5, 2, -7);
+      for (int64_t row = 0; row < own; ++row) all.at(first + row, 1) = id_of(rank, row, round);
+      Rows in = all.view();
+      in.data += first * in.stride;
+      in.rows = own;
+      const Gather buffer{in, all.view()};
+      ASSERT_TRUE(group.member(rank).all_gather_v({&buffer, 1}, counts, nullptr).ok());
+      EXPECT_EQ(all.at(1, 1), id_of(0, 1, round));
+      EXPECT_EQ(all.at(4, 1), id_of(2, 2, round));
+    }
+  });
+}
+
 // Values whose sum depends on the order of the addition.
 float value_of(int32_t rank, int64_t row, int64_t col) {
   const uint32_t bits = static_cast<uint32_t>(row * 31 + col + 1) * 2654435761u ^

@@ -1,5 +1,7 @@
 #include "comm/nccl/nccl_group.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "device/cuda/cuda_error.h"
@@ -46,6 +48,7 @@ Result<ncclComm_t> connect(ControlPlane& control, const Members& members, int ma
 Result<std::unique_ptr<NcclGroup>> NcclGroup::create(ControlPlane& control, const Members& members,
                                                      int max_blocks) {
   std::unique_ptr<NcclGroup> group(new NcclGroup);
+  group->member_ = members.index;
   group->eager_ = TRY(connect(control, members, max_blocks));
   group->captured_ = TRY(connect(control, members, max_blocks));
   return group;
@@ -69,6 +72,59 @@ Status NcclGroup::all_reduce(const void* in, void* out, int64_t elements, Format
   NCCL_TRY(
       ncclAllReduce(in, out, static_cast<size_t>(elements), type, ncclSum, communicator, stream));
   return {};
+}
+
+namespace {
+
+bool equal_counts(std::span<const int64_t> counts) {
+  return std::all_of(counts.begin(), counts.end(),
+                     [&](int64_t count) { return count == counts.front(); });
+}
+
+// Calls each(member, count, bytes before it) for the parts of all members as one group of calls.
+template <typename Each>
+Status for_each_part(std::span<const int64_t> counts, Format format, Each each) {
+  NCCL_TRY(ncclGroupStart());
+  int64_t first = 0;
+  for (size_t member = 0; member < counts.size(); ++member) {
+    NCCL_TRY(each(static_cast<int>(member), static_cast<size_t>(counts[member]),
+                  first * bytes_of(format)));
+    first += counts[member];
+  }
+  NCCL_TRY(ncclGroupEnd());
+  return {};
+}
+
+}  // namespace
+
+Status NcclGroup::reduce_scatter(const void* in, void* out, std::span<const int64_t> counts,
+                                 Format format, cudaStream_t stream) {
+  const ncclComm_t communicator = TRY(communicator_for(stream));
+  const ncclDataType_t type = TRY(type_of(format));
+  if (equal_counts(counts)) {
+    NCCL_TRY(ncclReduceScatter(in, out, static_cast<size_t>(counts[0]), type, ncclSum, communicator,
+                               stream));
+    return {};
+  }
+  return for_each_part(counts, format, [&](int member, size_t count, int64_t offset) {
+    const auto* part = static_cast<const std::byte*>(in) + offset;
+    return ncclReduce(part, out, count, type, ncclSum, member, communicator, stream);
+  });
+}
+
+Status NcclGroup::gather_parts(const void* in, void* out, std::span<const int64_t> counts,
+                               Format format, cudaStream_t stream) {
+  const ncclComm_t communicator = TRY(communicator_for(stream));
+  const ncclDataType_t type = TRY(type_of(format));
+  if (equal_counts(counts)) {
+    NCCL_TRY(ncclAllGather(in, out, static_cast<size_t>(counts[0]), type, communicator, stream));
+    return {};
+  }
+  return for_each_part(counts, format, [&](int member, size_t count, int64_t offset) {
+    auto* part = static_cast<std::byte*>(out) + offset;
+    const void* from = member == member_ ? in : part;
+    return ncclBroadcast(from, part, count, type, member, communicator, stream);
+  });
 }
 
 Status NcclGroup::all_gather(const void* in, void* out, int64_t bytes, cudaStream_t stream) {

@@ -4,6 +4,7 @@
 #include <nccl.h>
 
 #include <memory>
+#include <span>
 
 #include "base/format.h"
 #include "comm/control/control_plane.h"
@@ -25,6 +26,12 @@ class NcclGroup {
   // out = Σ_r in_r. All calls come from one thread, in the same order on all ranks.
   Status all_reduce(const void* in, void* out, int64_t elements, Format format,
                     cudaStream_t stream);
+  // out = this member's part of Σ_r in_r, which has counts[m] elements for each member m, in turn.
+  Status reduce_scatter(const void* in, void* out, std::span<const int64_t> counts, Format format,
+                        cudaStream_t stream);
+  // out = the parts of all members, in turn; `in` may be this one's place in it.
+  Status gather_parts(const void* in, void* out, std::span<const int64_t> counts, Format format,
+                      cudaStream_t stream);
   // `bytes` of every rank, one behind the other in all ranks' out.
   Status all_gather(const void* in, void* out, int64_t bytes, cudaStream_t stream);
 
@@ -32,6 +39,7 @@ class NcclGroup {
   NcclGroup() = default;
   Result<ncclComm_t> communicator_for(cudaStream_t stream) const;
 
+  int member_ = 0;
   ncclComm_t eager_ = nullptr;
   ncclComm_t captured_ = nullptr;
 };

@@ -6,6 +6,7 @@
 #include "device/cuda/cuda_queue.h"
 #include "ops/collectives.h"
 #include "ops/rank_rows.h"
+#include "ops/row_parts.h"
 
 namespace braid::ops {
 namespace {
@@ -136,6 +137,42 @@ void scatter(const ReduceScatterVDesc& desc, Args args, flow::Workspace /*scratc
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
+// Elements of each rank's part of these rows.
+std::vector<int64_t> part_counts(const flow::Arg& all, int32_t ranks) {
+  BRAID_CHECK(all.stride == all.cols * bytes_of(all.format), "(whole rows are moved)");
+  std::vector<int64_t> counts;
+  for (int32_t member = 0; member < ranks; ++member) {
+    const flow::RowRange part = part_of({0, all.rows}, ranks, member);
+    counts.push_back((part.last - part.first) * all.cols);
+  }
+  return counts;
+}
+
+template <typename Desc>
+Status can_move_parts(const Desc& desc, std::span<const Type> types,
+                      const Communicators& communicators) {
+  TRY(need_summable(types[0].format));
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+void scatter_parts(const ReduceScatterDesc& desc, Args args, flow::Workspace /*scratch*/,
+                   const Communicators& communicators, device::Queue* queue) {
+  const Status status =
+      communicator_of(desc.communicator, communicators)
+          .nccl->reduce_scatter(args[0].data, args[1].data, part_counts(args[0], desc.ranks),
+                                args[0].format, stream_of(queue));
+  BRAID_CHECK(status.ok(), "{}", status.to_string());
+}
+
+void gather_parts(const GatherPartsDesc& desc, Args args, flow::Workspace /*scratch*/,
+                  const Communicators& communicators, device::Queue* queue) {
+  const Status status =
+      communicator_of(desc.communicator, communicators)
+          .nccl->gather_parts(args[0].data, args[1].data, part_counts(args[1], desc.ranks),
+                              args[1].format, stream_of(queue));
+  BRAID_CHECK(status.ok(), "{}", status.to_string());
+}
+
 // A launcher from functions that take the rank's communicators.
 template <typename Desc>
 flow::Launcher launcher_of(const Communicators& of_rank,
@@ -169,6 +206,10 @@ void register_collectives_cuda(flow::LauncherTable& table,
   table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, no_scratch, gather));
   table.add<ReduceScatterVDesc>(
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, no_scratch, scatter));
+  table.add<ReduceScatterDesc>(launcher_of<ReduceScatterDesc>(
+      of_rank, can_move_parts<ReduceScatterDesc>, no_scratch, scatter_parts));
+  table.add<GatherPartsDesc>(launcher_of<GatherPartsDesc>(of_rank, can_move_parts<GatherPartsDesc>,
+                                                          no_scratch, gather_parts));
 }
 
 }  // namespace braid::ops
