@@ -58,7 +58,8 @@ std::string setting_of(const ParsedOptions& options, const model::ModelConfig& c
                   config.num_layers, config.hidden_size, config.vocab_size);
   for (const OptionSpec& spec : braid_options().options()) {
     const bool of_a_host = spec.name == "model" || spec.name == "node-rank";
-    const bool decides = spec.group == "Model" || spec.group == "Engine" || spec.group == "Ranks";
+    const bool decides = spec.group == "Model" || spec.group == "Engine" || spec.group == "Ranks" ||
+                         spec.group == "Overlap";
     if (!decides || of_a_host || !options.has(spec.name)) continue;
     const std::vector<std::string> values = options.values(spec.name);
     text += fmt::format("--{} {}\n", spec.name, values.empty() ? "" : values.front());

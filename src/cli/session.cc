@@ -29,7 +29,10 @@ Result<passes::ChunkOptions> chunk_options(const ParsedOptions& options,
       TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
   chunks.continued = options.text("overlap-continuation") == "on";
   chunks.min_tokens = options.integer("overlap-min-tokens");
-  chunks.profile = TRY(profile_of(options, cost::cpu_profile(), link));
+  chunks.profile = TRY(profile_of(
+      options,
+      device_of(options) == engine::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
+      link));
   return chunks;
 }
 
