@@ -103,7 +103,9 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
   const std::string override_json =
       options.has("json-model-override-args") ? options.text("json-model-override-args") : "";
   session.config_ = TRY(model::load_config(session.folder(), override_json));
-  session.limits_ = TRY(engine::resolve(session.config_, TRY(options_of(options))));
+  engine::EngineOptions limits = TRY(options_of(options));
+  limits.worker.passes.can_exchange = context.control == nullptr;
+  session.limits_ = TRY(engine::resolve(session.config_, limits));
   reading.done(name_of(session.config_.architecture));
   if (with_tokenizer) {
     Stage stage("reading the tokenizer", console);

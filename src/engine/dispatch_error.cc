@@ -13,6 +13,7 @@ double DispatchError::relative() const {
 std::vector<DispatchError> dispatch_errors(Ranks& ranks) {
   std::vector<DispatchError> layers;
   for (int32_t group = 0; group < ranks.num_groups(); ++group) {
+    if (!ranks.here(ranks.leader_of(group))) continue;
     Worker& worker = ranks.leader(group);
     const int32_t index = worker.model().state().dispatch_errors;
     if (index == model::kAbsent) return {};

@@ -8,7 +8,8 @@
 
 namespace braid::engine {
 
-// Over the real rows x of all groups of ranks, x̂ being what the experts got.
+// Over the real rows x of the groups of ranks that are in this process, x̂ being what the experts
+// got.
 struct DispatchError {
   double squared_error = 0;  // Σ (x̂ − x)²
   double squares = 0;        // Σ x²

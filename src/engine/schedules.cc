@@ -12,13 +12,16 @@ passes::Members members_of(const model::ModelOptions& options) {
   return {.count = mesh.sizes[1], .index = mesh.coordinates(options.rank)[1]};
 }
 
-passes::DispatchFacts dispatch_facts(const model::ModelConfig& config, const layout::Layout& layout,
-                                     Format dtype, int64_t group) {
-  return {.attention = layout.attention.sizes,
-          .moe = layout.moe.sizes,
+passes::DispatchFacts dispatch_facts(const model::ModelConfig& config,
+                                     const model::ModelOptions& options, const PassOptions& passes,
+                                     int64_t group) {
+  return {.attention = options.layout.attention.sizes,
+          .moe = options.layout.moe.sizes,
           .top_k = config.moe ? config.moe->top_k : 0,
           .group = group,
-          .row_bytes = config.hidden_size * bytes_of(dtype)};
+          .row_bytes = config.hidden_size * bytes_of(options.dtype),
+          .placed = options.placement != nullptr,
+          .can_exchange = passes.can_exchange};
 }
 
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
@@ -64,8 +67,8 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
   auto step = std::make_unique<CompiledStep>();
   const int64_t start = flow::Trace::now_ns();
-  const passes::DispatchFacts facts = dispatch_facts(model_.config(), model_.options().layout,
-                                                     model_.options().dtype, shape.group.total());
+  const passes::DispatchFacts facts =
+      dispatch_facts(model_.config(), model_.options(), passes_, shape.group.total());
   flow::Program program =
       TRY(model_.build(shape, passes::choose_dispatch(facts, passes_.dispatch, step->decisions)));
   program = TRY(passes::quantize_dispatch(

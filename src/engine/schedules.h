@@ -18,6 +18,7 @@ namespace braid::engine {
 
 struct PassOptions {
   passes::DispatchChoice dispatch = passes::DispatchChoice::automatic;
+  bool can_exchange = true;  // ranks are threads of one process, whose communicators can
   passes::QuantizeDispatchOptions quantize_dispatch;
   passes::DualStreamOptions dual_stream;
   passes::ChunkOptions chunks;
@@ -41,8 +42,9 @@ struct CompiledStep {
 };
 
 // What decides how rows of a step get to their experts.
-passes::DispatchFacts dispatch_facts(const model::ModelConfig& config, const layout::Layout& layout,
-                                     Format dtype, int64_t group);
+passes::DispatchFacts dispatch_facts(const model::ModelConfig& config,
+                                     const model::ModelOptions& options, const PassOptions& passes,
+                                     int64_t group);
 
 class Schedules {
  public:

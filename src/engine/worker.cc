@@ -56,7 +56,7 @@ Status Worker::allocate() {
   }
   if (const int32_t errors = model_.state().dispatch_errors; errors != model::kAbsent) {
     const std::vector<std::byte> zeros(static_cast<size_t>(residents[errors].bytes()));
-    device_.upload(residents.data(errors), zeros.data(), residents[errors].bytes());
+    device().upload(residents.data(errors), zeros.data(), residents[errors].bytes());
   }
   if (const passes::HeatBuffers& heat = model_.state().heat; heat.present()) {
     const std::vector<std::byte> zeros(static_cast<size_t>(residents[heat.counters].bytes()));

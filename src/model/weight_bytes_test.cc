@@ -32,7 +32,8 @@ TEST_P(WeightBytesTest, EveryWeightIsInOneClass) {
     const layout::Shards shards(sizes, *layout, 0);
     flow::Residents residents;
     WeightPlan plan;
-    const ModelBuffers all = plan_weights(config, Format::bf16, shards, true, residents, plan);
+    const ModelBuffers all =
+        plan_weights(config, Format::bf16, shards, true, nullptr, residents, plan);
     EXPECT_EQ(weight_bytes(config, Format::bf16, shards).total(),
               residents.bytes(flow::Lifetime::weight) - residents[all.inverse_frequencies].bytes());
   }
