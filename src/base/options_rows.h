@@ -45,6 +45,7 @@ std::vector<OptionSpec> model_options();
 std::vector<OptionSpec> engine_options();
 std::vector<OptionSpec> rank_options();
 std::vector<OptionSpec> node_options();
+std::vector<OptionSpec> expert_options();
 std::vector<OptionSpec> overlap_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();

@@ -193,6 +193,27 @@ std::vector<OptionSpec> rank_options() {
        .group = group,
        .help = "let --tp count all ranks: each group of --dp has tp / dp of them",
        .commands = kAll},
+      {.name = "emulate-link",
+       .group = group,
+       .help = "let collectives on the CPU last as long as they would over links of this speed",
+       .commands = kModels,
+       .value_name = "RATE,LATENCY",
+       .accepts = is_link,
+       .syntax = "a rate from 1MB/s to 10000GB/s and a latency up to 1000ms, as in 20GB/s,10us"},
+      {.name = "step-timeout",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "seconds that a rank waits for another one before the step fails; if not given 300, "
+               "on GPUs 30",
+       .commands = kModels,
+       .minimum = 1,
+       .maximum = 86400},
+  };
+}
+
+std::vector<OptionSpec> expert_options() {
+  const auto group = "Experts on several ranks";
+  return {
       {.name = "dispatch",
        .type = OptionType::choice,
        .group = group,
@@ -222,21 +243,6 @@ std::vector<OptionSpec> rank_options() {
        .help = "which expert lies in which slot; if not given each rank has its share of them",
        .commands = kAll,
        .value_name = "FILE.json"},
-      {.name = "emulate-link",
-       .group = group,
-       .help = "let collectives on the CPU last as long as they would over links of this speed",
-       .commands = kModels,
-       .value_name = "RATE,LATENCY",
-       .accepts = is_link,
-       .syntax = "a rate from 1MB/s to 10000GB/s and a latency up to 1000ms, as in 20GB/s,10us"},
-      {.name = "step-timeout",
-       .type = OptionType::integer,
-       .group = group,
-       .help = "seconds that a rank waits for another one before the step fails; if not given 300, "
-               "on GPUs 30",
-       .commands = kModels,
-       .minimum = 1,
-       .maximum = 86400},
   };
 }
 

@@ -33,14 +33,6 @@ constexpr double kResidualRounding = 0x1p-8;
 constexpr int64_t kReplays = 100;
 constexpr int64_t kDelayedRuns = 20;
 
-std::string_view name_of(ReduceMethod method) {
-  return method == ReduceMethod::copy_engine ? "copy engines" : "direct";
-}
-
-// What the GEMMs of chunks leave to the additions between copies. 128 of an H100's 132 SMs also
-// take the tiles of most chunks in whole rounds.
-int32_t spare_sms(ReduceMethod method) { return method == ReduceMethod::copy_engine ? 4 : 0; }
-
 // The ranks of this process, with their backends: all of them on the CPU, one of them on CUDA.
 class Bench {
  public:
@@ -50,7 +42,7 @@ class Bench {
   Status run() {
     TRY(open());
     std::vector<std::vector<engine::TimedVariant>> of_steps;
-    for (const LayerRows& step : all_steps()) of_steps.push_back(TRY(add_variants(step)));
+    for (const LayerRows& step : setting_.all_steps()) of_steps.push_back(TRY(add_variants(step)));
     TRY(line(fmt::format("{} pairs of accesses proven ordered, {} meetings of ranks agreed",
                          proven_.pairs, proven_.collectives)));
     for (LayerRank* rank : local_) TRY(rank->allocate(source_));
@@ -79,12 +71,6 @@ class Bench {
   bool leads(const LayerRank& rank) const {
     const model::ModelOptions& options = rank.model().options();
     return options.layout.attention.coordinates(options.rank)[1] == 0;
-  }
-  // Those to be timed, and behind them those that are only checked.
-  std::vector<LayerRows> all_steps() const {
-    std::vector<LayerRows> steps = setting_.steps;
-    steps.insert(steps.end(), setting_.checked_steps.begin(), setting_.checked_steps.end());
-    return steps;
   }
 
   Status line(const std::string& text) {
@@ -124,8 +110,9 @@ class Bench {
     for (int32_t rank = 0; rank < layout.world; ++rank) {
       const bool local = !setting_.cuda || rank == control_.rank();
       engine::Backend& backend = *backends_[setting_.cuda ? 0 : static_cast<size_t>(rank)];
-      ranks_.push_back(std::make_unique<LayerRank>(
-          setting_.config, model_options(setting_.dtype, layout, rank), all_steps(), backend));
+      ranks_.push_back(std::make_unique<LayerRank>(setting_.config,
+                                                   model_options(setting_.dtype, layout, rank),
+                                                   setting_.all_steps(), backend));
       if (!local) continue;
       local_.push_back(ranks_.back().get());
       traces_.push_back(std::make_unique<flow::Trace>(rank));
@@ -353,7 +340,7 @@ class Bench {
   // It runs the rows of any group.
   Status open_reference() {
     std::vector<LayerRows> steps;
-    for (const LayerRows& all : all_steps()) {
+    for (const LayerRows& all : setting_.all_steps()) {
       if (all.rows > kMostReferenceRows) continue;
       for (int32_t group = 0; group < num_groups(); ++group) {
         const LayerRows rows = all.of(group);

@@ -11,6 +11,7 @@
 #include "engine/layer_check.h"
 #include "engine/layer_timing.h"
 #include "model/config.h"
+#include "ops/collectives.h"
 
 namespace braid::cli {
 
@@ -36,9 +37,17 @@ struct LayerSetting {
   cost::DeviceProfile profile;     // that the number of chunks is predicted with
   engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
   int32_t fault_rank = -1;
+
+  // Those to be timed, and behind them those that are only checked.
+  std::vector<engine::LayerRows> all_steps() const;
 };
 
 Result<LayerSetting> read_layer_setting(const Context& context);
+
+std::string_view name_of(ops::ReduceMethod method);  // "copy engines", "direct"
+// What the GEMMs of chunks leave to the additions between copies. 128 of an H100's 132 SMs also
+// take the tiles of most chunks in whole rounds.
+int32_t spare_sms(ops::ReduceMethod method);
 
 // "1, 8,128": positive numbers.
 Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_view text);

@@ -50,6 +50,20 @@ Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_v
   return counts;
 }
 
+std::vector<engine::LayerRows> LayerSetting::all_steps() const {
+  std::vector<engine::LayerRows> all = steps;
+  all.insert(all.end(), checked_steps.begin(), checked_steps.end());
+  return all;
+}
+
+std::string_view name_of(ops::ReduceMethod method) {
+  return method == ops::ReduceMethod::copy_engine ? "copy engines" : "direct";
+}
+
+int32_t spare_sms(ops::ReduceMethod method) {
+  return method == ops::ReduceMethod::copy_engine ? 4 : 0;
+}
+
 Result<LayerSetting> read_layer_setting(const Context& context) {
   const ParsedOptions& options = context.options;
   if (options.text("load-format") != "dummy") {

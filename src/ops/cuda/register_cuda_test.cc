@@ -306,7 +306,7 @@ std::string refusal(const Desc& desc, const std::vector<Type>& types) {
   register_cuda(table);
   flow::Residents residents;
   Builder b(residents);
-  std::vector<Value> v(7);
+  std::vector<Value> v(8);
   for (size_t i = 0; i < types.size(); ++i) {
     if (types[i].cols > 0) v[i] = b.step("v", types[i].format, types[i].rows, types[i].cols);
   }
@@ -316,7 +316,8 @@ std::string refusal(const Desc& desc, const std::vector<Type>& types) {
     case 4: b.emit(desc, {v[0], v[1], v[2], v[3]}); break;
     case 5: b.emit(desc, {v[0], v[1], v[2], v[3], v[4]}); break;
     case 6: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5]}); break;
-    default: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5], v[6]});
+    case 7: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5], v[6]}); break;
+    default: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]});
   }
   const auto program = std::move(b).finish();
   if (!program.ok()) return program.error().to_string();
@@ -361,7 +362,8 @@ TEST(RegisterCudaTest, SizesAndFormatsThatNoKernelTakesAreRefused) {
                     {},
                     {},
                     type(Format::i32, 3, top_k),
-                    type(Format::f32, 3, top_k)});
+                    type(Format::f32, 3, top_k),
+                    {}});
   };
   EXPECT_EQ(routed(1024, 32), "");
   expect_refused(routed(1025, 8), "value = 1025");
