@@ -72,7 +72,7 @@ TEST(CliLayerTest, ChecksGroupsOfSeveralRanks) {
   const Ran ran =
       run_braid(layer({"--dp", "2", "--tp", "2", "--tokens", "300", "--chunks", "2", "--check"}));
   ASSERT_EQ(ran.code, 0) << ran.err;
-  EXPECT_NE(ran.out.find("\n300 + 150 rows: 60 runs of 3 variants"), std::string::npos) << ran.out;
+  EXPECT_NE(ran.out.find("\n300 + 150 rows: 120 runs of 6 variants"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("2 chunks, direct"), std::string::npos);
   EXPECT_EQ(ran.out.find("compute alone"), std::string::npos);  // on rows that nobody gathered
 }

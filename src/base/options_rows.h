@@ -39,6 +39,9 @@ inline const Names kDevices = {
 // What has an engine on any device: its ranks may be processes.
 inline const Names kRanked = {"generate",         "chat",         "eval logits", "eval perplexity",
                               "bench throughput", "bench latency"};
+// What reads weights: these and the comparison of techniques, which chooses layouts and passes
+// itself.
+inline const Names kWeights = plus(kModels, "bench techniques");
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();

@@ -16,6 +16,7 @@ std::vector<CommandSpec> commands() {
       {"bench throughput", "tokens a second of many requests at once"},
       {"bench latency", "seconds of one batch: median and spread"},
       {"bench layer", "one decoder layer, or a projection and its sum, with and without passes"},
+      {"bench techniques", "each technique against what it replaces, in one table"},
       {"profile", "what ran where: a page with the timeline of all ranks, a trace, a table"},
       {"verify", "check schedules for races and deadlocks, and compare with serial execution"},
   };

@@ -198,7 +198,7 @@ TEST(QuantizeDispatchTest, AutoWeighsTheLinkAgainstQuantization) {
 TEST(QuantizeDispatchTest, AutoLeavesFewRowsAsTheyAre) {
   const DispatchPrices prices{
       .link_bytes_per_us = 20000, .quantize_ns = 0.01, .dequantize_ns = 0.01, .op_us = 3};
-  EXPECT_EQ(choice_of(1, {.prices = prices}).substr(0, 11), "unquantized");
+  EXPECT_EQ(choice_of(2, {.prices = prices}).substr(0, 11), "unquantized");
   EXPECT_EQ(choice_of(512, {.prices = prices}).substr(0, 4), "fp8:");
 }
 
