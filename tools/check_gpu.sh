@@ -79,6 +79,7 @@ if python3 -c 'import torch, safetensors' 2> /dev/null; then
   qwen --tokens 1,127,1000,4096 --rounds 10 --dump "$folder" || failed=1
   run "reference" python3 tools/reference_layer.py bench/shapes/qwen2.5-72b/config.json "$folder"
 fi
+run "whole models" "$build/tests/braid_test" --gtest_filter='Gpu*:*/GpuGoldenTest.*' --gtest_brief=1
 run "decode rows" glm --tokens 1,8,32,128 --context 1024 --trace "$folder/decode.json"
 if [[ $gpus -ge 2 ]]; then
   for test in BothWays Captured Times; do
@@ -99,6 +100,7 @@ if [[ $gpus -ge 2 ]]; then
     run "share hidden" qwen --tp 2 --part "$part" --tokens 4096,16384 --rounds 40 \
       --trace "$folder/$part.json"
   done
+  run "a dense layer, chunks continued" qwen --tp 2 --tokens 4096,16384 --chunks 4,8 --rounds 20
   run "a killed rank" ends_with_fault tp kill:1:20:9 "rank 1 died by signal 9" "step = 20" "op 10"
   run "a hung kernel" ends_with_fault tp hang:0:20:9 "step = 20" "op 9: layer 0"
   run "a skipped collective" ends_with_fault tp skip:1:20:10 "rank" "step = 20" "all_reduce"
