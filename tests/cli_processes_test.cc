@@ -47,6 +47,14 @@ std::string free_port() {
   return fmt::format("{}", port);
 }
 
+TEST(CliProcessesTest, NoLinkIsEmulatedBetweenThem) {
+  const Shell refused =
+      shell(generate("--tp 2 --cpu-ranks process --emulate-link 1GB/s,10us 2>&1"));
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.out.find("links are emulated between threads"), std::string::npos)
+      << refused.out;
+}
+
 TEST(CliProcessesTest, SayWhatThreadsSay) {
   const Shell threads = shell(generate("--tp 2"));
   ASSERT_EQ(threads.code, 0) << threads.out;

@@ -105,6 +105,11 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
   session.config_ = TRY(model::load_config(session.folder(), override_json));
   engine::EngineOptions limits = TRY(options_of(options));
   limits.worker.passes.can_exchange = context.control == nullptr;
+  if (context.control != nullptr && limits.worker.link) {
+    return Error(ErrorKind::usage, "links are emulated between threads of one process only")
+        .with("--emulate-link", options.text("emulate-link"))
+        .remedy("Leave --emulate-link out, or use --cpu-ranks thread.");
+  }
   session.limits_ = TRY(engine::resolve(session.config_, limits));
   reading.done(name_of(session.config_.architecture));
   if (with_tokenizer) {

@@ -26,7 +26,7 @@ struct TechniquePair {
 
 inline constexpr int32_t kTechniqueRanks = 2;
 
-// `base`: two ranks' sizes and links, all techniques off. `unsupported` for a model without
+// `base`: sizes and links, all techniques off. `unsupported` for a model without
 // experts.
 Result<std::vector<TechniquePair>> technique_pairs(const engine::EngineOptions& base,
                                                    const model::ModelConfig& config);
