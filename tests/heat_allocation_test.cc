@@ -1,5 +1,5 @@
-// The ops of a step allocate nothing, those that count heat and copy it neither. (To launch a run on
-// lanes takes some, however many ops it has.)
+// The ops of a step allocate nothing, those that count heat and copy it neither. (To launch a run
+// on lanes takes some, however many ops it has.)
 #include <gtest/gtest.h>
 
 #include <atomic>

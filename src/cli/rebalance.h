@@ -21,8 +21,8 @@ struct Rebalance {
   std::array<int64_t, 2> rows = {};        // of each phase
   std::array<BeforeAfter, 2> phases = {};  // of each phase's own heat
   BeforeAfter both;
-  // Planned with the windows of the first half of all rows, judged by the others, with as many redundant slots,
-  // and by rearranging alone; absent where there is one window.
+  // Planned with the windows of the first half of all rows, judged by the others, with as many
+  // redundant slots, and by rearranging alone; absent where there is one window.
   struct HeldOut {
     BeforeAfter with_replicas;
     double rearranged = 1;

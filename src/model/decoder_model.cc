@@ -147,7 +147,8 @@ void DecoderModel::declare_state() {
 }
 
 void DecoderModel::declare_heat() {
-  BRAID_CHECK(config_.has_moe_layer() && options_.part == Part::model, "(heat of a model with experts)");
+  BRAID_CHECK(config_.has_moe_layer() && options_.part == Part::model,
+              "(heat of a model with experts)");
   int64_t layers = 0;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) layers += config_.is_moe(layer);
   const auto counters = [&](std::string name, int32_t copies) {

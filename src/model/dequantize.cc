@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "base/float16.h"
-#include "base/status.h"
 #include "base/minifloat.h"
+#include "base/status.h"
 
 namespace braid::model {
 namespace {

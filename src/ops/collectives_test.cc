@@ -161,8 +161,7 @@ TEST_F(CollectivesTest, ExpertsSpreadOverRanksGiveAPartial) {
     return Placement{.mesh = Mesh::moe, .axes = {Shard::row_sharded, second}};
   };
   const Routing routing{b_.step("ids", Format::i32, 6, 5), b_.step("weights", Format::f32, 6, 5)};
-  const Permuted permuted =
-      permute(b_, dispatch(b_, step({}), routing), {.first = 4, .count = 4});
+  const Permuted permuted = permute(b_, dispatch(b_, step({}), routing), {.first = 4, .count = 4});
   EXPECT_EQ(b_.num_rows(permuted.grouped.source), 6 * 4);  // not 6 · 5: four experts are here
   const Grouped h =
       grouped_gemm(b_, permuted.grouped, weight(4 * 6, 8, of_experts(Shard::row_sharded)), 24, "h");
