@@ -333,8 +333,9 @@ TEST(ContinuedModelTest, OnlyWhatDependsOnDataStaysWhole) {
   std::map<std::string_view, std::pair<int, int>> counts;  // kind: whole, cut
   for (const flow::Op& op : steps.front()->schedule.program.ops) {
     if (op.scope.layer != 1) continue;
-    const flow::ValueInfo& out =
-        steps.front()->schedule.program.info(op.operands[op.operands.size() - 1]);
+    size_t last = op.operands.size() - 1;  // the output; optional operands may follow it
+    while (!op.operands[last].present()) --last;
+    const flow::ValueInfo& out = steps.front()->schedule.program.info(op.operands[last]);
     ++(out.rows < 512 ? counts[op.kind().name].second : counts[op.kind().name].first);
   }
   for (const char* cut : {"gemm", "add", "rms_norm", "route", "combine", "reduce_scatter"}) {
