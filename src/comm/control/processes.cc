@@ -63,12 +63,14 @@ class Outpost {
 
   Status start(const RankBody& body) {
     const HostPort address = TRY(parse_host_port(node_.address));
+    // First of all: once its ranks have come and gone, nobody listens any more.
+    socket_ = TRY(connect_to(address, connect_time(node_)));
+    TRY(send_message(socket_, MessageKind::hello, pack({"-1", fmt::format("{}", node_.world)})));
     for (int rank = node_.first_rank; rank < node_.first_rank + node_.ranks; ++rank) {
       const auto connect = [&] { return connect_to(address, connect_time(node_)); };
       children_.push_back(TRY(start_child(rank, connect, node_, body)));
     }
-    socket_ = TRY(connect_to(address, connect_time(node_)));
-    return send_message(socket_, MessageKind::hello, pack({"-1", fmt::format("{}", node_.world)}));
+    return {};
   }
 
   // Until all children have ended, or the grace after a fault is over.
