@@ -229,7 +229,7 @@ Status GlooGroup::scatter(const Call& call) {
     from.push_back({m * own_bytes, own_bytes});
     ins.push_back(packed(in, in_.data() + m * own_bytes, own));
   }
-  std::memcpy(in_.data() + from[index].offset, out_.data() + to[index].offset, own_bytes);
+  std::copy_n(out_.data() + to[index].offset, own_bytes, in_.data() + from[index].offset);
   std::vector<bool> heard(ranks_.size());
   TRY(exchange(out_, to, in_, from, heard));
   sum_rows(ins, out, own);
