@@ -82,8 +82,8 @@ TEST_F(ProfilePageTest, ThePageHoldsTheDataAndNothingFromElsewhere) {
        {"http:", "https:", "src=", "<link", "@import", "url(", "fetch("}) {
     EXPECT_EQ(page.find(from_elsewhere), std::string::npos) << from_elsewhere;
   }
-  for (const char* placeholder : {"/*style*/", "/*script*/", "/*data*/"}) {
-    EXPECT_EQ(page.find(placeholder), std::string::npos) << placeholder;
+  for (const char* mark : {"/*style*/", "/*script*/", "/*data*/"}) {
+    EXPECT_EQ(page.find(mark), std::string::npos) << mark;
   }
 }
 
