@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "kernels/hash.h"
@@ -77,10 +78,36 @@ void set_delays(LayerRanks ranks, flow::Delays delays) {
   }
 }
 
+// Sums over all rows of a run's ranks, of squares, to be added up over processes.
+struct Squares {
+  double unequal = 0;  // processes whose bytes differ
+  double difference = 0;
+  double change = 0;
+  double output = 0;
+};
+
+void add_squares(const std::vector<float>& values, double& sum) {
+  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+}
+
 double norm(const std::vector<float>& values) {
   double sum = 0;
-  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  add_squares(values, sum);
   return std::sqrt(sum);
+}
+
+Result<Squares> sum_over_processes(const Squares& mine, comm::ControlPlane& control) {
+  const auto all = TRY(control.all_gather({reinterpret_cast<const char*>(&mine), sizeof(mine)}));
+  Squares sum;
+  for (const std::string& bytes : all) {
+    Squares other;
+    std::memcpy(&other, bytes.data(), sizeof(other));
+    sum.unequal += other.unequal;
+    sum.difference += other.difference;
+    sum.change += other.change;
+    sum.output += other.output;
+  }
+  return sum;
 }
 
 // What a layer adds to its rows; of a projection, its output.
@@ -171,6 +198,41 @@ Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> var
     text += fmt::format(" (too large to compare: {})", fmt::join(not_compared, ", "));
   }
   return text;
+}
+
+void LayerDifference::worsen(const LayerDifference& other) {
+  equal = equal && other.equal;
+  residual = std::max(residual, other.residual);
+  if (!std::isnan(error) && !(other.error <= error)) error = other.error;
+}
+
+Result<LayerDifference> compare_runs(const LayerRun& before, const LayerRun& after, uint64_t seed,
+                                     bool delayed, comm::ControlPlane& control) {
+  fill_inputs(before.ranks, seed);
+  if (after.ranks.data() != before.ranks.data()) fill_inputs(after.ranks, seed);
+  const std::vector<std::byte> expected = TRY(run_poisoned(before.ranks, before.variant));
+  Squares squares;
+  std::vector<std::vector<float>> outputs;
+  for (const LayerRank* rank : before.ranks) {
+    outputs.push_back(rank->output());
+    add_squares(outputs.back(), squares.output);
+    add_squares(change(*rank), squares.change);
+  }
+  if (delayed) set_delays(after.ranks, {.seed = seed, .longest = kLongestDelay});
+  const std::vector<std::byte> found = TRY(run_poisoned(after.ranks, after.variant));
+  set_delays(after.ranks, {});
+  squares.unequal = found == expected ? 0 : 1;
+  for (size_t i = 0; found != expected && i < outputs.size(); ++i) {
+    std::vector<float> difference = after.ranks[i]->output();
+    for (size_t at = 0; at < difference.size(); ++at) difference[at] -= outputs[i][at];
+    add_squares(difference, squares.difference);
+  }
+  const Squares all = TRY(sum_over_processes(squares, control));
+  const bool no_rows = all.output == 0 && all.difference == 0;
+  if (no_rows) return LayerDifference{.equal = all.unequal == 0};
+  return LayerDifference{.equal = all.unequal == 0,
+                         .error = std::sqrt(all.difference / all.change),
+                         .residual = std::sqrt(all.output / all.change)};
 }
 
 Result<LayerError> compare_with(const LayerRank& rank, LayerRank& reference,
