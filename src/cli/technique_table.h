@@ -20,7 +20,8 @@ struct TechniqueRow {
   bool equal = false;                      // bitwise
   double error = 0;                        // relative, of the results against before's
 
-  bool exact() const { return pair.bitwise ? equal : error <= pair.bound; }
+  // NaN is never.
+  bool exact() const { return pair.bitwise ? equal && error == 0 : error <= pair.bound; }
 };
 
 std::string technique_table(std::span<const TechniqueRow> rows, std::span<const LeftOut> left_out);

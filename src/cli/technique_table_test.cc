@@ -54,7 +54,8 @@ TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
 TEST(TechniqueTableTest, ResultsTooFarOffAreAnErrorBehindTheTable) {
   EXPECT_TRUE(check_exactness(std::vector{row(true, true, 0), row(false, false, 0.009)}).ok());
   for (const TechniqueRow& wrong :
-       {row(true, false, 0), row(false, false, 0.02), row(false, false, std::nan(""))}) {
+       {row(true, false, 0), row(false, false, 0.02), row(false, false, std::nan("")),
+        row(true, true, std::nan(""))}) {
     const std::vector rows = {row(true, true, 0), wrong};
     EXPECT_EQ(check_exactness(rows).error().kind(), ErrorKind::internal);
     EXPECT_NE(technique_table(rows, {}).find("TOO LARGE"), std::string::npos);

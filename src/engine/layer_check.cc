@@ -78,7 +78,7 @@ void set_delays(LayerRanks ranks, flow::Delays delays) {
   }
 }
 
-// Sums over all rows of a run's ranks, of squares, to be added up over processes.
+// Sums of squares over all rows of a process's ranks, to be added up over processes.
 struct Squares {
   double unequal = 0;  // processes whose bytes differ
   double difference = 0;
@@ -86,15 +86,28 @@ struct Squares {
   double output = 0;
 };
 
-void add_squares(const std::vector<float>& values, double& sum) {
-  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+// Of one rank's rows `before` and of those that it, or `after`, has left now.
+void add_squares(const LayerRank& rank, std::span<const std::byte> before, const LayerRank& after,
+                 Squares& squares) {
+  const std::vector<float> expected = to_floats(before, rank.model().options().dtype);
+  const std::vector<float> found = after.output();
+  const bool layer = rank.model().options().part == model::Part::layer;
+  const std::vector<float> input = layer ? rank.input() : std::vector<float>(expected.size(), 0.0f);
+  const auto square = [](double value) { return value * value; };
+  for (size_t i = 0; i < expected.size(); ++i) {
+    squares.difference += square(double{found[i]} - double{expected[i]});
+    squares.change += square(double{expected[i]} - double{input[i]});
+    squares.output += square(double{expected[i]});
+  }
 }
 
-double norm(const std::vector<float>& values) {
+double sum_of_squares(const std::vector<float>& values) {
   double sum = 0;
-  add_squares(values, sum);
-  return std::sqrt(sum);
+  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  return sum;
 }
+
+double norm(const std::vector<float>& values) { return std::sqrt(sum_of_squares(values)); }
 
 Result<Squares> sum_over_processes(const Squares& mine, comm::ControlPlane& control) {
   const auto all = TRY(control.all_gather({reinterpret_cast<const char*>(&mine), sizeof(mine)}));
@@ -211,28 +224,30 @@ Result<LayerDifference> compare_runs(const LayerRun& before, const LayerRun& aft
   fill_inputs(before.ranks, seed);
   if (after.ranks.data() != before.ranks.data()) fill_inputs(after.ranks, seed);
   const std::vector<std::byte> expected = TRY(run_poisoned(before.ranks, before.variant));
-  Squares squares;
-  std::vector<std::vector<float>> outputs;
-  for (const LayerRank* rank : before.ranks) {
-    outputs.push_back(rank->output());
-    add_squares(outputs.back(), squares.output);
-    add_squares(change(*rank), squares.change);
-  }
   if (delayed) set_delays(after.ranks, {.seed = seed, .longest = kLongestDelay});
   const std::vector<std::byte> found = TRY(run_poisoned(after.ranks, after.variant));
   set_delays(after.ranks, {});
-  squares.unequal = found == expected ? 0 : 1;
-  for (size_t i = 0; found != expected && i < outputs.size(); ++i) {
-    std::vector<float> difference = after.ranks[i]->output();
-    for (size_t at = 0; at < difference.size(); ++at) difference[at] -= outputs[i][at];
-    add_squares(difference, squares.difference);
+  Squares mine{.unequal = found == expected ? 0.0 : 1.0};
+  std::span<const std::byte> rows = expected;
+  for (size_t i = 0; i < after.ranks.size(); ++i) {
+    const LayerRank& rank = *after.ranks[i];
+    if (mine.unequal == 0) {
+      mine.output += sum_of_squares(rank.output());
+      continue;
+    }
+    const size_t bytes = rank.output_bytes().size();
+    add_squares(*before.ranks[i], rows.first(bytes), rank, mine);
+    rows = rows.subspan(bytes);
   }
-  const Squares all = TRY(sum_over_processes(squares, control));
-  const bool no_rows = all.output == 0 && all.difference == 0;
-  if (no_rows) return LayerDifference{.equal = all.unequal == 0};
-  return LayerDifference{.equal = all.unequal == 0,
-                         .error = std::sqrt(all.difference / all.change),
-                         .residual = std::sqrt(all.output / all.change)};
+  const Squares all = TRY(sum_over_processes(mine, control));
+  LayerDifference difference{.equal = all.unequal == 0};
+  if (!difference.equal) {
+    difference.error = std::sqrt(all.difference / all.change);
+    difference.residual = std::sqrt(all.output / all.change);
+  } else if (std::isnan(all.output)) {
+    difference.error = all.output;
+  }
+  return difference;
 }
 
 Result<LayerError> compare_with(const LayerRank& rank, LayerRank& reference,

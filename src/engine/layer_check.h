@@ -41,12 +41,12 @@ Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants
 Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants,
                                    int64_t bytes);
 
-// How far one run's output is from another's on the same input, over the real rows of all ranks of
-// all processes.
+// How far one run's output is from another's on the same input, over the real rows of all processes
+// whose bytes differ.
 struct LayerDifference {
-  bool equal = true;    // bitwise
-  double error = 0;     // ‖after − before‖ / ‖before − input‖
-  double residual = 0;  // ‖before‖ / ‖before − input‖, as in LayerError
+  bool equal = true;  // bitwise, on all of them
+  double error = 0;  // ‖after − before‖ / ‖before − input‖; NaN where the output is none
+  double residual = 0;  // ‖before‖ / ‖before − input‖, as in LayerError; 0 where they are equal
 
   // Becomes the worse of both in everything; NaN is worse than any number.
   void worsen(const LayerDifference& other);

@@ -82,6 +82,18 @@ std::string LayerRows::to_string() const {
   return fmt::format("{}", fmt::join(groups.begin(), groups.end(), " + "));
 }
 
+std::vector<float> to_floats(std::span<const std::byte> bytes, Format format) {
+  std::vector<float> values(bytes.size() / static_cast<size_t>(bytes_of(format)));
+  if (format == Format::f32) {
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+  const auto* narrow = reinterpret_cast<const bf16*>(bytes.data());
+  std::transform(narrow, narrow + values.size(), values.begin(),
+                 [](bf16 value) { return to_float(value); });
+  return values;
+}
+
 LayerRank::LayerRank(const model::ModelConfig& config, model::ModelOptions options,
                      std::span<const LayerRows> steps, Backend& backend)
     : backend_(backend),
@@ -331,15 +343,8 @@ std::vector<std::byte> LayerRank::output_bytes() const {
 std::vector<float> LayerRank::read(int32_t resident) const {
   const flow::Resident& from = model_.residents()[resident];
   const std::vector<std::byte> bytes = bytes_of(resident);
-  std::vector<float> values(static_cast<size_t>(count() * from.cols));
-  if (from.format == Format::f32) {
-    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-    return values;
-  }
-  const auto* narrow = reinterpret_cast<const bf16*>(bytes.data());
-  std::transform(narrow, narrow + values.size(), values.begin(),
-                 [](bf16 value) { return to_float(value); });
-  return values;
+  return to_floats(std::span(bytes).first(static_cast<size_t>(count() * from.row_bytes())),
+                   from.format);
 }
 
 // Values are rounded to bfloat16 in either format, so that ranks of both compute on the same.

@@ -56,6 +56,9 @@ struct LayerVariant {
   std::string captured;  // what a replay consists of; empty: it runs eagerly
 };
 
+// Numbers of either format in float32.
+std::vector<float> to_floats(std::span<const std::byte> bytes, Format format);
+
 class LayerRank {
  public:
   // Declares the part's memory; options.max_rows, num_blocks and max_blocks follow from the `steps`
