@@ -66,8 +66,11 @@ Ticket CpuExecutor::submit(const BoundSchedule& bound, const RunOptions& options
     if (schedule.lanes[index_of(lane)].empty() && !(empty && lane == Lane::compute)) continue;
     auto& thread = lanes_[index_of(lane)];
     if (thread == nullptr) {
-      thread =
-          std::make_unique<device::LaneThread>(fmt::format("{}.{}", options_.name, name_of(lane)));
+      // Whoever holds up a collective holds up all ranks, even where every core computes.
+      const bool moves = lane == Lane::comm || lane == Lane::copy;
+      thread = std::make_unique<device::LaneThread>(
+          fmt::format("{}.{}", options_.name, name_of(lane)),
+          moves ? device::Waking::at_once : device::Waking::fairly);
     }
     tasks[index_of(lane)] = [this, run, lane] { run_lane(*run, lane); };
   }
