@@ -278,13 +278,7 @@ Status LocalGroup::check_received() const {
   for (size_t index = 0; index < size(); ++index) {
     int64_t rows = 0;
     for (size_t from = 0; from < size(); ++from) rows += sent(from, index);
-    for (const Gather& buffer : posted_[index].call.buffers) {
-      if (rows <= buffer.out.rows) continue;
-      return Error(ErrorKind::fault, "a rank is sent more rows than it has room for")
-          .with("rank", ranks_[index])
-          .with("rows", rows)
-          .with("room", buffer.out.rows);
-    }
+    TRY(check_arriving(rows, room_of(posted_[index].call), ranks_[index]));
   }
   return {};
 }
