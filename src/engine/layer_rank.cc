@@ -18,6 +18,8 @@ namespace {
 constexpr int32_t kRowsOfASequence = 2048;
 constexpr int32_t kMostSequences = 8;
 constexpr int64_t kPoisonBytes = int64_t{16} << 20;  // at a time
+// A whole page of a GPU's driver: peers map no less, and other workspaces may lie in it.
+constexpr int64_t kLeastWorkspace = int64_t{2} << 20;
 
 // Uniform numbers with standard deviation 1, by index alone.
 float random_value(uint64_t seed, uint64_t index) {
@@ -111,10 +113,7 @@ Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Pro
   auto variant = std::make_unique<LayerVariant>();
   variant->name = std::move(name);
   variant->rows = rows;
-  variant->schedule = TRY(flow::compile(
-      std::move(program), [this](const flow::Op& op, std::span<const flow::Type> types) {
-        return backend_.table().scratch_bytes(op, types);
-      }));
+  variant->schedule = TRY(flow::compile(std::move(program), backend_.table().scratch()));
   variant->report = TRY(flow::check_schedule(variant->schedule));
   variants_.push_back(std::move(variant));
   return variants_.size() - 1;
@@ -128,7 +127,7 @@ Status LayerRank::allocate(const model::TensorSource& source) {
       residents.set_data(index, copy, memory_.back().data());
     }
   }
-  arena_ = TRY(backend_.device().allocate(workspace_bytes()));
+  arena_ = TRY(backend_.device().allocate(std::max(workspace_bytes(), kLeastWorkspace)));
   TRY(backend_.share_workspace(arena_.data(), arena_.bytes()));
   for (const auto& variant : variants_) {
     variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));

@@ -89,9 +89,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   flow::Program program =
       TRY(model_.build(shape, passes::choose_dispatch(facts, passes_.dispatch, step->decisions)));
   program = TRY(apply_passes(std::move(program), model_, shape, passes_, step->decisions));
-  const auto scratch = [this](const flow::Op& op, std::span<const flow::Type> types) {
-    return table_.scratch_bytes(op, types);
-  };
+  const flow::ScratchBytes scratch = table_.scratch();
   step->schedule = TRY(flow::compile(std::move(program), scratch));
   const int64_t compiled = flow::Trace::now_ns();
   step->report = TRY(flow::check_schedule(step->schedule));
