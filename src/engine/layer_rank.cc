@@ -205,8 +205,8 @@ Result<flow::FillAudit> LayerRank::audit(size_t variant) {
       .memory_of = [this](int32_t resident) -> device::Device& { return device_of(resident); },
       .run_op = [&](size_t op) { return backend_.run_op(run.bound, op, step); }};
   flow::FillAudit audit = TRY(flow::audit_by_fill(
-      run.bound, model_.residents(), {arena_.data(), static_cast<size_t>(arena_.bytes())}, device,
-      {.step = step, .mutation = {}}));
+      run.bound, model_.residents(), {arena_.data(), static_cast<size_t>(workspace_bytes())},
+      device, {.step = step, .mutation = {}}));
   if (audit.findings.empty()) return audit;
   return Error(ErrorKind::internal, "an op touches what it doesn't declare")
       .with("variant", run.name)
@@ -320,7 +320,7 @@ void LayerRank::poison(uint8_t byte) {
       backend_.device().upload(to + done, pattern.data(), std::min(bytes - done, kPoisonBytes));
     }
   };
-  fill(arena_.data(), arena_.bytes());
+  fill(arena_.data(), workspace_bytes());
   const int32_t out = model_.state().part_out;
   if (out != model::kAbsent) fill(model_.residents().data(out), model_.residents()[out].bytes());
 }
