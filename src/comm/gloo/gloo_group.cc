@@ -39,17 +39,6 @@ Rows packed(const Rows& like, std::byte* data, int64_t rows) {
   return {data, static_cast<int64_t>(row_bytes(like)), rows, like.cols, like.format};
 }
 
-// Sums of the members' rows, which are alike, into `out`.
-void sum_rows(const std::vector<Rows>& ins, const Rows& out, int64_t rows) {
-  with_type(out.format, [&]<typename T>(T) {
-    RowSums<T> sums(ins, 0, out.cols);
-    for (int64_t row = 0; row < rows; ++row) {
-      sums.add(row);
-      sums.write(out, row);
-    }
-  });
-}
-
 Error gloo_error(std::string_view what, const std::exception& thrown) {
   return Error(ErrorKind::fault, std::string(what)).with("gloo", thrown.what());
 }
@@ -223,7 +212,7 @@ Status GlooGroup::reduce(const Call& call) {
   }
   std::vector<bool> heard(ranks_.size());
   TRY(exchange({own, bytes}, to, in_, from, heard));
-  sum_rows(ins, call.buffers[0].out, in.rows);
+  sum_rows(ins, {&call.buffers[0].out, 1}, {.rows = in.rows, .cols = in.cols});
   return {};
 }
 
@@ -278,7 +267,7 @@ Status GlooGroup::scatter(const Call& call) {
   std::copy_n(out_.data() + to[index].offset, own_bytes, in_.data() + from[index].offset);
   std::vector<bool> heard(ranks_.size());
   TRY(exchange(out_, to, in_, from, heard));
-  sum_rows(ins, out, own);
+  sum_rows(ins, {&out, 1}, {.rows = own, .cols = out.cols});
   return {};
 }
 

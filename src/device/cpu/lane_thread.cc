@@ -60,14 +60,15 @@ void LaneThread::enqueue(std::function<void()> task) {
 }
 
 void LaneThread::loop() {
+  std::vector<std::function<void()>> taken;
   std::unique_lock lock(mutex_);
   while (true) {
     changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    const std::function<void()> task = std::move(queue_.front());
-    queue_.pop_front();
+    std::swap(taken, queue_);
     lock.unlock();
-    task();
+    for (const auto& task : taken) task();
+    taken.clear();
     lock.lock();
   }
 }

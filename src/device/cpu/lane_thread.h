@@ -2,11 +2,11 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace braid::device {
 
@@ -25,6 +25,7 @@ class LaneThread {
   LaneThread(const LaneThread&) = delete;
   LaneThread& operator=(const LaneThread&) = delete;
 
+  // Allocates nothing for a task that captures two pointers, once as many were queued before.
   void enqueue(std::function<void()> task);
 
  private:
@@ -32,8 +33,8 @@ class LaneThread {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::function<void()>> queue_;  // guarded by mutex_
-  bool stopping_ = false;                    // guarded by mutex_
+  std::vector<std::function<void()>> queue_;  // guarded by mutex_
+  bool stopping_ = false;                     // guarded by mutex_
   std::thread thread_;
 };
 
