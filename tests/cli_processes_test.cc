@@ -1,7 +1,10 @@
 // The program itself on ranks that are processes, of one host and of two nodes.
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "support/checkpoint_copy.h"
 #include "support/models.h"
 #include "support/shell.h"
 
@@ -32,6 +35,32 @@ TEST(CliProcessesTest, SayWhatThreadsSay) {
     const Shell processes = shell(generate(fmt::format("{} --cpu-ranks process", layout)));
     EXPECT_EQ(processes.code, 0) << layout;
     EXPECT_EQ(processes.out, threads.out) << layout;
+  }
+}
+
+// Rows sent to the ranks of their experts: the references' logits, in the last case by itself.
+TEST(CliProcessesTest, GoldensOfRowsThatAreSent) {
+  struct Case {
+    const char* golden;
+    const char* options;
+  };
+  for (const auto& [golden, options] :
+       {Case{"glm4_moe", "--dp 2 --dispatch all-to-all"},
+        {"deepseek_v2", "--dp 2 --dispatch all-to-all --dual-stream on"},
+        {"mixtral", "--dp 4"}}) {
+    const std::string folder = make_temp_folder();
+    const std::vector<int32_t> ids = golden_ids(golden, "input_ids");
+    std::ofstream(folder + "/ids.json") << fmt::format("[{}]", fmt::join(ids, ", "));
+    const Shell ran = shell(braid(fmt::format(
+        "eval logits {} --cpu-ranks process {} --dtype float32 --input-ids {}/ids.json --output "
+        "{}/logits --explain 2>&1",
+        golden_folder(golden), options, folder, folder)));
+    ASSERT_EQ(ran.code, 0) << ran.out;
+    EXPECT_NE(ran.out.find("dispatch: all-to-all"), std::string::npos) << ran.out;
+    const std::vector<float> found = logits_in(folder + "/logits");
+    const std::vector<float> expected = golden_floats(golden, "logits");
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(found[i], expected[i], 1e-4) << i;
   }
 }
 

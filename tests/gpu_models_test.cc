@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 
 #include "engine/backend.h"
-#include "model/safetensors.h"
 #include "support/checkpoint_copy.h"
 #include "support/command.h"
 #include "support/models.h"
@@ -19,14 +17,6 @@ namespace braid::testing {
 namespace {
 
 constexpr double kLogitError = 2e-2;  // relative, of all logits together
-
-std::vector<float> logits_in(const std::string& path) {
-  const auto file = model::SafetensorsFile::open(path);
-  const model::TensorView* view = file->find("logits");
-  std::vector<float> values(view->bytes.size() / sizeof(float));
-  std::memcpy(values.data(), view->bytes.data(), view->bytes.size());
-  return values;
-}
 
 class GpuModelsTest : public ::testing::Test {
  protected:

@@ -101,6 +101,7 @@ const Case kCases[] = {
     {"mixtral", {.tp = 4, .ep = 4}, 4},
     {"deepseek_v2", {.tp = 2, .ep = 2}, 6},
     {"deepseek_v3", {.dp = 2}, 4},
+    {"mixtral", {.dp = 4}, 4},
     {"glm4_moe", {.tp = 2, .dp = 2}, 4},
     {"glm4_moe_fp8_block", {.tp = 2, .ep = 2, .dp = 2}, 16},
     {"glm4_moe_nvfp4", {.tp = 2, .ep = 2}, 4},
@@ -272,8 +273,8 @@ TEST(PlacementTest, StepsOfAllRanksMeet) {
     engine::EngineOptions options{.layout = of.layout,
                                   .redundant_experts = of.redundant,
                                   .context_length = 64,
-                                  .max_running = 8,
-                                  .chunked_prefill_size = 32,
+                                  .max_running = 16,
+                                  .chunked_prefill_size = 64,
                                   .num_blocks = 16};
     options = engine::resolve(config, options).value();
     EXPECT_EQ(options.worker.model.placement != nullptr, of.redundant > 0);

@@ -3,17 +3,18 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "comm/row_sums.h"
 
 namespace braid::comm {
 
-std::string text_of(const Call& call) {
+namespace {
+
+std::string text_with_rows(const Call& call, std::string_view rows) {
   std::vector<std::string> texts;
   for (const Gather& buffer : call.buffers) {
-    const std::string rows = call.counts.empty() ? fmt::format("{}", buffer.in.rows)
-                                                 : fmt::format("{}", fmt::join(call.counts, " + "));
     texts.push_back(fmt::format("[{}, {}] {}", rows, buffer.in.cols, name_of(buffer.in.format)));
   }
   const std::string_view verb = call.kind == CallKind::all_reduce     ? ""
@@ -21,6 +22,19 @@ std::string text_of(const Call& call) {
                                 : call.kind == CallKind::all_to_all_v ? "send "
                                                                       : "reduce and scatter ";
   return fmt::format("{}{}", verb, fmt::join(texts, ", "));
+}
+
+}  // namespace
+
+std::string text_of(const Call& call) {
+  if (!call.counts.empty()) {
+    return text_with_rows(call, fmt::format("{}", fmt::join(call.counts, " + ")));
+  }
+  return text_with_rows(call, fmt::format("{}", call.buffers[0].in.rows));
+}
+
+std::string alike_text_of(const Call& call) {
+  return call.kind == CallKind::all_to_all_v ? text_with_rows(call, "any") : text_of(call);
 }
 
 Status check_format(const Call& call) {
@@ -52,6 +66,20 @@ Status check_room(const Call& call, size_t index, size_t members, int32_t rank) 
       .with("rank", rank)
       .with("ranks", members)
       .with("rows", text_of(call));
+}
+
+int64_t room_of(const Call& call) {
+  int64_t room = std::numeric_limits<int64_t>::max();
+  for (const Gather& buffer : call.buffers) room = std::min(room, buffer.out.rows);
+  return room;
+}
+
+Status check_arriving(int64_t rows, int64_t room, int32_t rank) {
+  if (rows <= room) return {};
+  return Error(ErrorKind::fault, "a rank is sent more rows than it has room for")
+      .with("rank", rank)
+      .with("rows", rows)
+      .with("room", room);
 }
 
 Error not_alike(int32_t rank, const std::string& text, int32_t other, const std::string& its_text) {

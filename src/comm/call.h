@@ -16,15 +16,23 @@ struct Call {
   std::span<const int32_t> counts;  // none for an all_reduce; of an all_to_all_v what it sends
 };
 
-// What must be alike on all members, as text: "[3, 8] f32", or with the members' counts as rows
-// "gather [1 + 0 + 2, 8] f32, [1 + 0 + 2, 2] i32".
+// A call as text: "[3, 8] f32", or with the counts as rows "gather [1 + 0 + 2, 8] f32, [1 + 0 + 2,
+// 2] i32".
 std::string text_of(const Call& call);
+// The part of it that must be alike on all members: all but what a member sends in an all_to_all_v,
+// "send [any, 8] f32".
+std::string alike_text_of(const Call& call);
 
 // `unsupported` where rows are to be summed that can't be.
 Status check_format(const Call& call);
 // Whether member `index` of `members` has buffers that hold what the counts say; `rank`: its number
 // in the world, for the message.
 Status check_room(const Call& call, size_t index, size_t members, int32_t rank);
+
+// Rows that a member can be sent in an all_to_all_v.
+int64_t room_of(const Call& call);
+// `fault` where it is sent more of them, on all members.
+Status check_arriving(int64_t rows, int64_t room, int32_t rank);
 
 // What a rank that meets others in a collective with other rows is told.
 Error not_alike(int32_t rank, const std::string& text, int32_t other, const std::string& its_text);

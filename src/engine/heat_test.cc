@@ -103,9 +103,13 @@ class HeatLaunchesTest : public ::testing::TestWithParam<layout::LayoutOptions> 
  protected:
   RankSteps compile(int32_t decode, int32_t prefill) {
     const RowCounts rows{decode, prefill};
-    const EngineOptions options = resolve(golden_config(), counting(GetParam())).value();
-    return std::move(StepCompiler(golden_config(), options.worker).compile({rows, rows})).value();
+    return std::move(compiler_.compile({rows, rows})).value();
   }
+
+ private:
+  // Names of buffers are those of its models.
+  StepCompiler compiler_{golden_config(),
+                         resolve(golden_config(), counting(GetParam())).value().worker};
 };
 
 // What is wrong with the launches: "" where nothing is.

@@ -96,10 +96,7 @@ Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Pro
   auto variant = std::make_unique<LayerVariant>();
   variant->name = std::move(name);
   variant->rows = rows;
-  variant->schedule = TRY(flow::compile(
-      std::move(program), [this](const flow::Op& op, std::span<const flow::Type> types) {
-        return backend_.table().scratch_bytes(op, types);
-      }));
+  variant->schedule = TRY(flow::compile(std::move(program), backend_.table().scratch()));
   variant->report = TRY(flow::check_schedule(variant->schedule));
   variants_.push_back(std::move(variant));
   return variants_.size() - 1;

@@ -82,9 +82,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   const passes::HeatBuffers& heat = model_.state().heat;
   program = TRY(passes::count_heat(std::move(program), model_.residents(), heat, shape.own,
                                    passes_.heat, step->decisions));
-  const auto scratch = [this](const flow::Op& op, std::span<const flow::Type> types) {
-    return table_.scratch_bytes(op, types);
-  };
+  const flow::ScratchBytes scratch = table_.scratch();
   step->schedule = TRY(flow::compile(std::move(program), scratch));
   const int64_t compiled = flow::Trace::now_ns();
   step->report = TRY(flow::check_schedule(step->schedule));

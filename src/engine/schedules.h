@@ -18,7 +18,7 @@ namespace braid::engine {
 
 struct PassOptions {
   passes::DispatchChoice dispatch = passes::DispatchChoice::automatic;
-  bool can_exchange = true;  // ranks are threads of one process, whose communicators can
+  bool can_exchange = true;  // the ranks' communicators have all_to_all_v
   passes::QuantizeDispatchOptions quantize_dispatch;
   passes::DualStreamOptions dual_stream;
   passes::ChunkOptions chunks;

@@ -40,10 +40,7 @@ void compile_and_check(benchmark::State& state) {
     passes::Decisions why;
     flow::Program program = model.build(kDecode).value();
     program = passes::dual_stream(std::move(program), 8, {}, why).value();
-    const auto schedule =
-        flow::compile(std::move(program), [&](const flow::Op& op, std::span<const flow::Type> t) {
-          return table.scratch_bytes(op, t);
-        });
+    const auto schedule = flow::compile(std::move(program), table.scratch());
     benchmark::DoNotOptimize(flow::check_schedule(schedule.value()).value());
     ops = schedule->program.ops.size();
   }

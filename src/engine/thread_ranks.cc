@@ -1,7 +1,6 @@
 #include "engine/thread_ranks.h"
 
 #include <algorithm>
-#include <latch>
 
 namespace braid::engine {
 
@@ -43,6 +42,7 @@ Status ThreadRanks::create_workers(const model::ModelConfig& config, const Worke
     if (rank == 0) continue;
     threads_.push_back(std::make_unique<device::LaneThread>(fmt::format("rank{}", rank)));
   }
+  running_.ran.resize(workers_.size());
   return set_execution(options.serial, options.delays);
 }
 
@@ -70,7 +70,8 @@ void ThreadRanks::share_inputs(int64_t step, int32_t group, int64_t words) {
 
 // A rank that cannot run its step lets the others go, which wait for it in a collective: those of
 // its own communicators, and they those of theirs.
-ThreadRanks::Ran ThreadRanks::run_rank(int32_t rank, const layers::StepShape& shape, int64_t step) {
+ThreadRanks::Ran ThreadRanks::run_or_abort(int32_t rank, const layers::StepShape& shape,
+                                           int64_t step) {
   const Status ran = (*this)[rank].run(shape, step);
   if (ran.ok()) return {};
   const std::vector<comm::Communicator*> communicators = world_.communicators_of(rank);
@@ -92,23 +93,33 @@ int ThreadRanks::Ran::tells() const {
              : 0;
 }
 
+void ThreadRanks::run_rank(int32_t rank) {
+  const auto group = static_cast<size_t>(group_of(rank));
+  running_.ran[static_cast<size_t>(rank)] =
+      run_or_abort(rank, running_.shapes[group], running_.step);
+}
+
 Status ThreadRanks::run(std::span<const layers::StepShape> shapes, int64_t step) {
   BRAID_CHECK(std::ssize(shapes) == num_groups(), "({} shapes, {} groups)", shapes.size(),
               num_groups());
   if (size() == 1) return workers_.front()->run(shapes.front(), step);
-  const auto shape_of = [&](int32_t rank) { return shapes[static_cast<size_t>(group_of(rank))]; };
-  std::vector<Ran> ran(workers_.size());
-  std::latch others(size() - 1);
+  running_.shapes = shapes;
+  running_.step = step;
+  running_.left.store(size() - 1, std::memory_order_relaxed);
   for (int32_t rank = 1; rank < size(); ++rank) {
-    threads_[static_cast<size_t>(rank) - 1]->enqueue([&, rank] {
-      ran[static_cast<size_t>(rank)] = run_rank(rank, shape_of(rank), step);
-      others.count_down();
+    threads_[static_cast<size_t>(rank) - 1]->enqueue([this, rank] {
+      run_rank(rank);
+      running_.left.fetch_sub(1, std::memory_order_acq_rel);
+      running_.left.notify_one();
     });
   }
-  ran[0] = run_rank(0, shape_of(0), step);
-  others.wait();
+  run_rank(0);
+  for (int32_t left = running_.left.load(std::memory_order_acquire); left != 0;
+       left = running_.left.load(std::memory_order_acquire)) {
+    running_.left.wait(left, std::memory_order_acquire);
+  }
   const Ran* worst = nullptr;
-  for (const Ran& of_rank : ran) {
+  for (const Ran& of_rank : running_.ran) {
     if (of_rank.status.ok()) continue;
     if (worst == nullptr || of_rank.tells() > worst->tells()) worst = &of_rank;
   }

@@ -2,6 +2,9 @@
 // driven by a thread of its own.
 #pragma once
 
+#include <atomic>
+#include <vector>
+
 #include "comm/control/control_plane.h"
 #include "device/cpu/lane_thread.h"
 #include "engine/local_world.h"
@@ -38,12 +41,21 @@ class ThreadRanks final : public Ranks {
     bool by_others = false;  // whose fault a collective has told
     int tells() const;       // more: rather to be told
   };
-  Ran run_rank(int32_t rank, const layers::StepShape& shape, int64_t step);
+  // What all ranks run just now.
+  struct Running {
+    std::span<const layers::StepShape> shapes;
+    int64_t step = 0;
+    std::vector<Ran> ran;           // by rank
+    std::atomic<int32_t> left = 0;  // of the ranks with a thread
+  };
+  void run_rank(int32_t rank);
+  Ran run_or_abort(int32_t rank, const layers::StepShape& shape, int64_t step);
 
   comm::ControlPlane alone_;  // of a GPU
   LocalWorld world_;
   std::vector<std::unique_ptr<Witness>> witnesses_;  // outlive the workers
   std::vector<std::unique_ptr<Worker>> workers_;
+  Running running_;
   std::vector<std::unique_ptr<device::LaneThread>> threads_;  // of ranks 1, 2, …
 };
 

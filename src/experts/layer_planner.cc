@@ -7,7 +7,8 @@
 namespace braid::experts {
 namespace {
 
-constexpr double kSlack = 0.005;  // of the mean load, within which ranks count as even
+// Parts of the load that the busiest rank has in the best case.
+constexpr double kSlack = 0.005;  // within it, it counts as reached
 constexpr double kEven = 0.01;    // beyond it, swaps alone did not help enough
 constexpr int kMostSwaps = 64;    // of a layer
 
@@ -19,6 +20,7 @@ LayerPlanner::LayerPlanner(const PlacementSizes& sizes)
       loads_(experts()),
       missing_(experts()),
       order_(experts()),
+      other_(experts()),
       ranks_(static_cast<size_t>(sizes.ranks)),
       home_(static_cast<size_t>(sizes.ranks) * experts()),
       holds_(home_.size()),
@@ -33,16 +35,16 @@ std::span<const int32_t> LayerPlanner::plan(std::span<const double> heat,
   assign();
   swap_while_better();
   const double by_swaps = busiest();
-  if (by_swaps > mean_ * (1 + kEven)) {
-    const std::vector<int32_t> swapped = members_;
+  if (by_swaps > least_ * (1 + kEven)) {
+    swapped_ = members_;
     clear();
     assign();
     swap_while_better();
     if (busiest() > by_swaps * (1 - kEven)) {  // not worth its moves
-      members_ = swapped;
+      std::swap(members_, swapped_);
       std::fill(holds_.begin(), holds_.end(), 0);
       for (size_t i = 0; i < members_.size(); ++i) {
-        holds_[i / per_rank() * experts() + static_cast<size_t>(members_[i])] = 1;
+        flag(static_cast<int32_t>(i / per_rank()), members_[i].expert) = 1;
       }
     }
   }
@@ -50,32 +52,60 @@ std::span<const int32_t> LayerPlanner::plan(std::span<const double> heat,
   return slots_;
 }
 
-// Every further slot to the expert whose replicas have the most rows each.
+// Every further slot to the expert whose replicas have the most rows each. Experts that get one are
+// the first of the order: a heap has those that did, and the next stands behind them.
 void LayerPlanner::count_replicas(std::span<const double> heat) {
+  const auto before = [](const Replica& a, const Replica& b) { return a.before(b); };
+  const auto behind = [](const Replica& a, const Replica& b) { return b.before(a); };
   std::fill(replicas_.begin(), replicas_.end(), 1);
   std::copy(heat.begin(), heat.end(), loads_.begin());
-  mean_ = std::accumulate(heat.begin(), heat.end(), 0.0) / sizes_.ranks;
-  const bool replicas = sizes_.redundant() > 0;
-  hottest_.clear();
-  for (size_t e = 0; replicas && e < experts(); ++e) {
-    hottest_.emplace_back(heat[e], -static_cast<int32_t>(e));  // of equals the lower expert
-  }
-  std::make_heap(hottest_.begin(), hottest_.end());
+  for (size_t e = 0; e < experts(); ++e) order_[e] = {heat[e], static_cast<int32_t>(e)};
+  std::sort(order_.begin(), order_.end(), before);
+  size_t next = 0;
+  size_t in_heap = 0;  // other_ holds the heap
   for (int32_t i = 0; i < sizes_.redundant(); ++i) {
-    std::pop_heap(hottest_.begin(), hottest_.end());
-    const auto e = static_cast<size_t>(-hottest_.back().second);
-    loads_[e] = heat[e] / ++replicas_[e];
-    hottest_.back().first = loads_[e];
-    if (replicas_[e] == sizes_.ranks) {  // a rank holds it once
-      hottest_.pop_back();
+    const bool first = in_heap == 0 || (next < experts() && order_[next].before(other_.front()));
+    if (first) {
+      other_[in_heap++] = order_[next++];
     } else {
-      std::push_heap(hottest_.begin(), hottest_.end());
+      std::pop_heap(other_.begin(), other_.begin() + static_cast<ptrdiff_t>(in_heap), behind);
+    }
+    Replica& hottest = other_[in_heap - 1];
+    const auto e = static_cast<size_t>(hottest.expert);
+    hottest.load = loads_[e] = heat[e] / ++replicas_[e];
+    if (replicas_[e] == sizes_.ranks) {  // a rank holds it once
+      --in_heap;
+    } else {
+      std::push_heap(other_.begin(), other_.begin() + static_cast<ptrdiff_t>(in_heap), behind);
     }
   }
-  std::iota(order_.begin(), order_.end(), 0);
-  std::sort(order_.begin(), order_.end(), [this](int32_t a, int32_t b) {
-    return load_of(a) != load_of(b) ? load_of(a) > load_of(b) : a < b;
+  sort_again(next);
+  least_ = least_of_busiest();
+}
+
+// The first of the order have less load than they had.
+void LayerPlanner::sort_again(size_t replicated) {
+  if (replicated == 0) return;
+  const auto before = [](const Replica& a, const Replica& b) { return a.before(b); };
+  const auto rest = order_.begin() + static_cast<ptrdiff_t>(replicated);
+  std::for_each(order_.begin(), rest, [this](Replica& replica) {
+    replica.load = loads_[static_cast<size_t>(replica.expert)];
   });
+  std::sort(order_.begin(), rest, before);
+  std::merge(order_.begin(), rest, rest, order_.end(), other_.begin(), before);
+  std::swap(order_, other_);
+}
+
+// The mean; or, where that is more, the hottest replica with the coldest ones in all other slots of
+// its rank.
+double LayerPlanner::least_of_busiest() const {
+  double all = 0;
+  double with_hottest = order_.front().load;
+  for (size_t i = 0; i < experts(); ++i) {
+    all += order_[i].load * replicas_[static_cast<size_t>(order_[i].expert)];
+    if (i > 0 && i + per_rank() > experts()) with_hottest += order_[i].load;
+  }
+  return std::max(all / sizes_.ranks, with_hottest);
 }
 
 void LayerPlanner::find_homes(std::span<const int32_t> current) {
@@ -108,77 +138,79 @@ void LayerPlanner::keep_members(int32_t rank, std::span<const int32_t> now) {
     int32_t& missing = missing_[static_cast<size_t>(expert)];
     if (missing == 0 || ranks_[static_cast<size_t>(rank)].count == sizes_.slots_of_rank()) continue;
     --missing;
-    put(expert, rank);
+    put({loads_[static_cast<size_t>(expert)], expert}, rank);
   }
 }
 
 // The least loaded rank with a free slot that has no replica of the expert yet; one that holds it
 // now, where that leaves it within its share. −1: there is none.
-int32_t LayerPlanner::rank_for(int32_t expert) const {
+int32_t LayerPlanner::rank_for(const Replica& replica) const {
   int32_t any = -1;
   int32_t home = -1;
   for (int32_t rank = 0; rank < sizes_.ranks; ++rank) {
     const Rank& of = ranks_[static_cast<size_t>(rank)];
-    if (of.count == sizes_.slots_of_rank() || holds(rank, expert)) continue;
+    if (of.count == sizes_.slots_of_rank() || holds(rank, replica.expert)) continue;
     const auto less = [&](int32_t best) {
       return best < 0 || of.load < ranks_[static_cast<size_t>(best)].load;
     };
     if (less(any)) any = rank;
-    const size_t at = static_cast<size_t>(rank) * experts() + static_cast<size_t>(expert);
-    if (home_[at] != 0 && of.load + load_of(expert) <= mean_ * (1 + kSlack) && less(home)) {
+    const size_t at = static_cast<size_t>(rank) * experts() + static_cast<size_t>(replica.expert);
+    if (home_[at] != 0 && of.load + replica.load <= least_ * (1 + kSlack) && less(home))
       home = rank;
-    }
   }
   return home >= 0 ? home : any;
 }
 
 // Behind the members with a larger load.
-void LayerPlanner::put(int32_t expert, int32_t rank) {
+void LayerPlanner::put(const Replica& replica, int32_t rank) {
   Rank& of = ranks_[static_cast<size_t>(rank)];
-  of.load += load_of(expert);
-  holds_[static_cast<size_t>(rank) * experts() + static_cast<size_t>(expert)] = 1;
-  replace(rank, static_cast<size_t>(of.count++), expert);
+  of.load += replica.load;
+  flag(rank, replica.expert) = 1;
+  replace(rank, static_cast<size_t>(of.count++), replica);
 }
 
-// `expert` for the member at `place`, moved to where its load belongs.
-void LayerPlanner::replace(int32_t rank, size_t place, int32_t expert) {
+// `replica` for the member at `place`, moved to where its load belongs.
+void LayerPlanner::replace(int32_t rank, size_t place, const Replica& replica) {
   const auto all = members(rank);
   const auto count = static_cast<size_t>(ranks_[static_cast<size_t>(rank)].count);
-  const double load = load_of(expert);
-  for (; place > 0 && load_of(all[place - 1]) < load; --place) all[place] = all[place - 1];
-  for (; place + 1 < count && load_of(all[place + 1]) > load; ++place) all[place] = all[place + 1];
-  all[place] = expert;
+  const Replica moved = replica;
+  for (; place > 0 && all[place - 1].load < moved.load; --place) all[place] = all[place - 1];
+  for (; place + 1 < count && all[place + 1].load > moved.load; ++place) {
+    all[place] = all[place + 1];
+  }
+  all[place] = moved;
 }
 
-// All ranks with a free slot hold `expert` already. Another rank, which is full then, has as many
+// All ranks with a free slot hold the expert already. Another rank, which is full then, has as many
 // experts as such a rank may have, so that it holds one that this rank does not: that one goes
 // there, and makes room.
-void LayerPlanner::make_room(int32_t expert) {
+void LayerPlanner::make_room(const Replica& replica) {
   int32_t free = 0;
   while (ranks_[static_cast<size_t>(free)].count == sizes_.slots_of_rank()) ++free;
   int32_t full = 0;
-  while (holds(full, expert)) ++full;
+  while (holds(full, replica.expert)) ++full;
   const auto of_full = members(full);
-  const auto guest = std::find_if(of_full.begin(), of_full.end(),
-                                  [&](int32_t member) { return !holds(free, member); });
-  const int32_t moved = *guest;
+  const auto guest = std::find_if(of_full.begin(), of_full.end(), [&](const Replica& member) {
+    return !holds(free, member.expert);
+  });
+  const Replica moved = *guest;
   Rank& from = ranks_[static_cast<size_t>(full)];
   std::copy(guest + 1, of_full.end(), guest);
   --from.count;
-  from.load -= load_of(moved);
-  holds_[static_cast<size_t>(full) * experts() + static_cast<size_t>(moved)] = 0;
+  from.load -= moved.load;
+  flag(full, moved.expert) = 0;
   put(moved, free);
-  put(expert, full);
+  put(replica, full);
 }
 
 void LayerPlanner::assign() {
-  for (const int32_t expert : order_) {
-    for (int32_t& missing = missing_[static_cast<size_t>(expert)]; missing > 0; --missing) {
-      const int32_t rank = rank_for(expert);
+  for (const Replica& replica : order_) {
+    for (int32_t& missing = missing_[static_cast<size_t>(replica.expert)]; missing > 0; --missing) {
+      const int32_t rank = rank_for(replica);
       if (rank >= 0) {
-        put(expert, rank);
+        put(replica, rank);
       } else {
-        make_room(expert);
+        make_room(replica);
       }
     }
   }
@@ -190,32 +222,29 @@ bool LayerPlanner::swap_between(int32_t from, int32_t to) {
   const double gap = ranks_[static_cast<size_t>(from)].load - ranks_[static_cast<size_t>(to)].load;
   const auto of_from = members(from);
   const auto of_to = members(to);
-  double best = gap - mean_ * kSlack;  // what is left of the gap
+  double best = gap - least_ * kSlack;  // what is left of the gap
   size_t give = per_rank(), take = per_rank();
   // The loads of both descend, so that what fits best to a smaller one stands further behind.
   size_t below = 0;
   for (size_t a = 0; a < per_rank(); ++a) {
-    const double wanted = load_of(of_from[a]) - gap / 2;
-    while (below < per_rank() && load_of(of_to[below]) > wanted) ++below;
-    if (holds(to, of_from[a])) continue;
+    const double wanted = of_from[a].load - gap / 2;
+    while (below < per_rank() && of_to[below].load > wanted) ++below;
+    if (holds(to, of_from[a].expert)) continue;
     for (size_t b = below == 0 ? 0 : below - 1; b < std::min(below + 1, per_rank()); ++b) {
-      const double left = 2 * std::abs(wanted - load_of(of_to[b]));
-      if (left >= best || holds(from, of_to[b])) continue;
+      const double left = 2 * std::abs(wanted - of_to[b].load);
+      if (left >= best || holds(from, of_to[b].expert)) continue;
       best = left;
       give = a;
       take = b;
     }
   }
   if (give == per_rank()) return false;
-  const int32_t given = of_from[give], taken = of_to[take];
-  const auto flag = [&](int32_t rank, int32_t expert) -> uint8_t& {
-    return holds_[static_cast<size_t>(rank) * experts() + static_cast<size_t>(expert)];
-  };
-  std::swap(flag(from, given), flag(to, given));
-  std::swap(flag(from, taken), flag(to, taken));
+  const Replica given = of_from[give], taken = of_to[take];
+  std::swap(flag(from, given.expert), flag(to, given.expert));
+  std::swap(flag(from, taken.expert), flag(to, taken.expert));
   replace(from, give, taken);
   replace(to, take, given);
-  const double shift = load_of(given) - load_of(taken);
+  const double shift = given.load - taken.load;
   ranks_[static_cast<size_t>(from)].load -= shift;
   ranks_[static_cast<size_t>(to)].load += shift;
   return true;
@@ -231,7 +260,7 @@ void LayerPlanner::swap_while_better() {
   const auto less = [](const Rank& a, const Rank& b) { return a.load < b.load; };
   for (int swaps = 0; swaps < kMostSwaps; ++swaps) {
     const auto busiest = std::max_element(ranks_.begin(), ranks_.end(), less);
-    if (busiest->load <= mean_ * (1 + kSlack)) return;
+    if (busiest->load <= least_ * (1 + kSlack)) return;
     const auto from = static_cast<int32_t>(busiest - ranks_.begin());
     const auto idlest = std::min_element(ranks_.begin(), ranks_.end(), less);
     bool swapped = swap_between(from, static_cast<int32_t>(idlest - ranks_.begin()));
@@ -258,10 +287,10 @@ void LayerPlanner::lay_out(std::span<const int32_t> current) {
       to_place[expert] = 0;
     }
     auto free = out.begin();
-    for (const int32_t expert : members(rank)) {
-      if (to_place[static_cast<size_t>(expert)] == 0) continue;
+    for (const Replica& member : members(rank)) {
+      if (to_place[static_cast<size_t>(member.expert)] == 0) continue;
       free = std::find(free, out.end(), -1);
-      *free = expert;
+      *free = member.expert;
     }
   }
 }

@@ -24,20 +24,31 @@ class LayerPlanner {
     double load = 0;
     int32_t count = 0;  // of the slots that are taken
   };
+  struct Replica {
+    double load = 0;
+    int32_t expert = 0;
+
+    // The larger load, of equals the lower expert.
+    bool before(const Replica& other) const {
+      return load != other.load ? load > other.load : expert < other.expert;
+    }
+  };
 
   void count_replicas(std::span<const double> heat);
+  void sort_again(size_t replicated);
+  double least_of_busiest() const;
   void find_homes(std::span<const int32_t> current);
   void clear();
   void start_from(std::span<const int32_t> current);
   void keep_members(int32_t rank, std::span<const int32_t> now);
   void assign();
-  int32_t rank_for(int32_t expert) const;
-  void put(int32_t expert, int32_t rank);
-  void make_room(int32_t expert);
+  int32_t rank_for(const Replica& replica) const;
+  void put(const Replica& replica, int32_t rank);
+  void make_room(const Replica& replica);
   void swap_while_better();
   double busiest() const;
   bool swap_between(int32_t from, int32_t to);
-  void replace(int32_t rank, size_t place, int32_t expert);
+  void replace(int32_t rank, size_t place, const Replica& replica);
   void lay_out(std::span<const int32_t> current);
 
   bool holds(int32_t rank, int32_t expert) const {
@@ -45,24 +56,26 @@ class LayerPlanner {
   }
   size_t experts() const { return static_cast<size_t>(sizes_.experts); }
   size_t per_rank() const { return static_cast<size_t>(sizes_.slots_of_rank()); }
-  std::span<int32_t> members(int32_t rank) {
+  std::span<Replica> members(int32_t rank) {
     return std::span(members_).subspan(static_cast<size_t>(rank) * per_rank(), per_rank());
   }
-  double load_of(int32_t expert) const { return loads_[static_cast<size_t>(expert)]; }
+  uint8_t& flag(int32_t rank, int32_t expert) {
+    return holds_[static_cast<size_t>(rank) * experts() + static_cast<size_t>(expert)];
+  }
 
   PlacementSizes sizes_;
-  double mean_ = 0;                                  // load of a rank
-  std::vector<int32_t> replicas_;                    // [E]
-  std::vector<double> loads_;                        // [E], of one replica
-  std::vector<int32_t> missing_;                     // [E], replicas that are on no rank yet
-  std::vector<int32_t> order_;                       // experts, the largest load first
-  std::vector<std::pair<double, int32_t>> hottest_;  // a heap of loads, and their experts negated
+  double least_ = 0;               // load that the busiest rank has in the best case
+  std::vector<int32_t> replicas_;  // [E]
+  std::vector<double> loads_;      // [E], of one replica
+  std::vector<int32_t> missing_;   // [E], replicas that are on no rank yet
+  std::vector<Replica> order_;     // one an expert, the largest load first
+  std::vector<Replica> other_;     // room for another order
   std::vector<Rank> ranks_;
-  std::vector<uint8_t> home_;   // [ranks, E]: holds the expert now
-  std::vector<uint8_t> holds_;  // [ranks, E]: will
-  std::vector<int32_t>
-      members_;  // [ranks, slots of a rank]: the experts it will hold, ordered likewise
-  std::vector<int32_t> slots_;  // the result
+  std::vector<uint8_t> home_;     // [ranks, E]: holds the expert now
+  std::vector<uint8_t> holds_;    // [ranks, E]: will
+  std::vector<Replica> members_;  // [ranks, slots of a rank]: what it will hold, ordered likewise
+  std::vector<Replica> swapped_;  // members as swaps alone left them
+  std::vector<int32_t> slots_;    // the result
 };
 
 }  // namespace braid::experts

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <exception>
@@ -10,14 +11,17 @@
 
 namespace braid::flow {
 
-// One run in flight. `ended[lane]` counts the ops of a lane that have ended; waits are for these
-// counters alone, so an op sees everything that the ops it waits for wrote.
+// One run. `ended[lane]` counts the ops of a lane that have ended; waits are for these counters
+// alone, so an op sees everything that the ops it waits for wrote.
 struct CpuExecutor::Run {
+  Ticket ticket = 0;  // 0: none, the memory can be used
+  CpuExecutor* executor = nullptr;
   const BoundSchedule* bound = nullptr;
   int64_t step = 0;
   Trace* trace = nullptr;
   Delays delays;
-  std::vector<std::shared_ptr<Run>> after;
+  std::vector<Run*> after;
+  int32_t awaited = 0;             // by runs with a ticket, which read lanes_left
   std::vector<int32_t> positions;  // per op: its place in its lane
   std::array<std::atomic<int32_t>, kNumLanes> ended{};
   std::atomic<int32_t> lanes_left{0};
@@ -34,56 +38,71 @@ struct CpuExecutor::Run {
 CpuExecutor::CpuExecutor(CpuExecutorOptions options) : options_(std::move(options)) {}
 
 CpuExecutor::~CpuExecutor() {
-  for (const auto& [ticket, run] : running_) run->wait();
+  for (const auto& run : runs_) run->wait();
+}
+
+CpuExecutor::Run& CpuExecutor::unused_run() {
+  for (const auto& run : runs_) {
+    if (run->ticket == 0 || !run->done()) continue;
+    for (Run* before : run->after) --before->awaited;
+    run->after.clear();
+    run->ticket = 0;
+  }
+  const auto unused = std::find_if(runs_.begin(), runs_.end(), [](const auto& run) {
+    return run->ticket == 0 && run->awaited == 0;
+  });
+  return unused != runs_.end() ? **unused : *runs_.emplace_back(std::make_unique<Run>());
 }
 
 Ticket CpuExecutor::submit(const BoundSchedule& bound, const RunOptions& options) {
-  std::erase_if(running_, [](const auto& entry) { return entry.second->done(); });
-
-  auto run = std::make_shared<Run>();
-  run->bound = &bound;
-  run->step = options.step;
-  run->trace = options.trace;
-  run->delays = delays_;
+  Run& run = unused_run();
+  run.executor = this;
+  run.bound = &bound;
+  run.step = options.step;
+  run.trace = options.trace;
+  run.delays = delays_;
   for (const Ticket ticket : options.after) {
-    if (auto before = find(ticket)) run->after.push_back(std::move(before));
-  }
-  const Schedule& schedule = *bound.schedule;
-  run->positions.resize(schedule.program.ops.size());
-  for (const auto& lane : schedule.lanes) {
-    for (size_t i = 0; i < lane.size(); ++i) {
-      run->positions[static_cast<size_t>(lane[i])] = static_cast<int32_t>(i);
+    if (Run* before = find(ticket)) {
+      ++before->awaited;
+      run.after.push_back(before);
     }
   }
+  const Schedule& schedule = *bound.schedule;
+  run.positions.resize(schedule.program.ops.size());
+  for (const auto& lane : schedule.lanes) {
+    for (size_t i = 0; i < lane.size(); ++i) {
+      run.positions[static_cast<size_t>(lane[i])] = static_cast<int32_t>(i);
+    }
+  }
+  for (auto& ended : run.ended) ended.store(0, std::memory_order_relaxed);
   // Without any op a run still takes its turn on a lane: it is done after those that it names.
   const bool empty = schedule.lanes_used() == 0;
-  run->lanes_left.store(empty ? 1 : schedule.lanes_used(), std::memory_order_release);
-  running_[++last_] = run;
-  // All tasks are made before the first one runs: counting the owners of `run` in between would
-  // order the lanes by accident, and hide a missing wait from ThreadSanitizer.
-  std::array<std::function<void()>, kNumLanes> tasks;
+  run.lanes_left.store(empty ? 1 : schedule.lanes_used(), std::memory_order_release);
+  run.ticket = ++last_;
   for (const Lane lane : kLanes) {
     if (schedule.lanes[index_of(lane)].empty() && !(empty && lane == Lane::compute)) continue;
     auto& thread = lanes_[index_of(lane)];
     if (thread == nullptr) {
-      thread =
-          std::make_unique<device::LaneThread>(fmt::format("{}.{}", options_.name, name_of(lane)));
+      // Whoever holds up a collective holds up all ranks, even where every core computes.
+      const bool moves = lane == Lane::comm || lane == Lane::copy;
+      thread = std::make_unique<device::LaneThread>(
+          fmt::format("{}.{}", options_.name, name_of(lane)),
+          moves ? device::Waking::at_once : device::Waking::fairly);
     }
-    tasks[index_of(lane)] = [this, run, lane] { run_lane(*run, lane); };
-  }
-  for (size_t lane = 0; lane < kNumLanes; ++lane) {
-    if (tasks[lane]) lanes_[lane]->enqueue(std::move(tasks[lane]));
+    thread->enqueue([&run, lane] { run.executor->run_lane(run, lane); });
   }
   return last_;
 }
 
-std::shared_ptr<CpuExecutor::Run> CpuExecutor::find(Ticket ticket) const {
-  const auto found = running_.find(ticket);
-  return found == running_.end() ? nullptr : found->second;
+CpuExecutor::Run* CpuExecutor::find(Ticket ticket) const {
+  const auto found = std::find_if(runs_.begin(), runs_.end(), [&](const auto& run) {
+    return ticket != 0 && run->ticket == ticket;
+  });
+  return found == runs_.end() ? nullptr : found->get();
 }
 
 void CpuExecutor::run_lane(Run& run, Lane lane) {
-  for (const auto& before : run.after) before->wait();
+  for (const Run* before : run.after) before->wait();
   const Schedule& schedule = *run.bound->schedule;
   std::mt19937_64 random(run.delays.seed ^ (0x9e3779b97f4a7c15u * (index_of(lane) + 1)));
   std::atomic<int32_t>& ended = run.ended[index_of(lane)];
@@ -108,7 +127,6 @@ void CpuExecutor::run_lane(Run& run, Lane lane) {
     ended.notify_all();
   }
   if (run.lanes_left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-  run.after.clear();  // or each run would keep all the runs before it alive
   run.lanes_left.notify_all();
 }
 
@@ -150,12 +168,12 @@ void CpuExecutor::hang() const {
 }
 
 bool CpuExecutor::done(Ticket ticket) const {
-  const auto run = find(ticket);
+  const Run* run = find(ticket);
   return run == nullptr || run->done();
 }
 
 Status CpuExecutor::wait(Ticket ticket) {
-  if (const auto run = find(ticket)) run->wait();
+  if (const Run* run = find(ticket)) run->wait();
   const std::lock_guard lock(failure_mutex_);
   return failure_;
 }

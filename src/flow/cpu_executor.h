@@ -4,9 +4,10 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
+#include <memory>
 #include <mutex>
 #include <random>
+#include <vector>
 
 #include "device/cpu/lane_thread.h"
 #include "flow/delays.h"
@@ -37,7 +38,8 @@ class CpuExecutor final : public Executor {
 
  private:
   struct Run;
-  std::shared_ptr<Run> find(Ticket ticket) const;
+  Run* find(Ticket ticket) const;
+  Run& unused_run();
   void run_lane(Run& run, Lane lane);
   void run_op(const Run& run, int32_t op, Lane lane);
   void hang() const;
@@ -49,7 +51,7 @@ class CpuExecutor final : public Executor {
   std::atomic<bool> failed_ = false;
   Delays delays_;
   Ticket last_ = 0;
-  std::map<Ticket, std::shared_ptr<Run>> running_;  // runs that may not be done yet
+  std::vector<std::unique_ptr<Run>> runs_;  // used in turn, so that a step allocates nothing
   std::array<std::unique_ptr<device::LaneThread>, kNumLanes> lanes_;  // started on first use
 };
 

@@ -13,10 +13,12 @@ Result<const Launcher*> LauncherTable::find(const Program& program, const Op& op
   return &found->second;
 }
 
-int64_t LauncherTable::scratch_bytes(const Op& op, std::span<const Type> types) const {
-  const auto found = launchers_.find(&op.kind());
-  if (found == launchers_.end()) return 0;
-  return found->second.workspace_bytes(op.desc.data(), types);
+ScratchBytes LauncherTable::scratch() const {
+  return [this](const Op& op, std::span<const Type> types) {
+    const auto found = launchers_.find(&op.kind());
+    if (found == launchers_.end()) return int64_t{0};
+    return found->second.workspace_bytes(op.desc.data(), types);
+  };
 }
 
 }  // namespace braid::flow

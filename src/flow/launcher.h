@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "device/queue.h"
+#include "flow/compile.h"
 #include "flow/kind.h"
 #include "flow/program.h"
 
@@ -97,8 +98,8 @@ class LauncherTable {
   // The launcher of an op's kind; `unsupported` when the device has none or it refuses the types.
   Result<const Launcher*> find(const Program& program, const Op& op) const;
 
-  // For compile(): the scratch memory of every op.
-  int64_t scratch_bytes(const Op& op, std::span<const Type> types) const;
+  // For compile(): the scratch memory of every op. The table must outlive it.
+  ScratchBytes scratch() const;
 
  private:
   template <typename Desc, typename Typed>

@@ -24,7 +24,7 @@ TEST(LauncherTableTest, FindsTheKernelOfAKind) {
   (*launcher)->launch(&desc, args, {}, nullptr);
   EXPECT_NE(words[0], 0u);
   EXPECT_NE(words[3], 0u);
-  EXPECT_EQ(table.scratch_bytes(draft.program.ops[0], {}), 48);
+  EXPECT_EQ(table.scratch()(draft.program.ops[0], {}), 48);
 }
 
 TEST(LauncherTableTest, RefusesWhatNoKernelImplements) {
@@ -35,7 +35,7 @@ TEST(LauncherTableTest, RefusesWhatNoKernelImplements) {
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().kind(), ErrorKind::unsupported);
   EXPECT_NE(none.error().to_string().find("layer 3 mlp: mix → x [4, 5] i32"), std::string::npos);
-  EXPECT_EQ(table.scratch_bytes(draft.program.ops[0], {}), 0);
+  EXPECT_EQ(table.scratch()(draft.program.ops[0], {}), 0);
 
   table.add<Mix>({.can_implement = [](const Mix&, std::span<const Type> types) -> Status {
                     if (types[2].cols % 4 == 0) return {};

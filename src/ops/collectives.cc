@@ -3,7 +3,6 @@
 #include "ops/kind.h"
 
 using braid::flow::Access;
-using braid::flow::Collective;
 using braid::flow::KindInfo;
 using braid::flow::OperandSpec;
 using braid::flow::Slicing;
@@ -24,21 +23,13 @@ Work all_reduce_work(const void* desc, std::span<const Type> types) {
           .link_bytes = 2 * (ranks - 1) / ranks * braid::ops::bytes(types[0])};
 }
 
-// Which rows are summed is part of it: chunks of one size must not meet crosswise.
-std::optional<Collective> all_reduce_collective(const void* desc, std::span<const Type> types) {
-  const auto& reduce = *static_cast<const AllReduceDesc*>(desc);
-  const Type& in = types[0];
-  return Collective{.communicator = reduce.communicator,
-                    .signature = braid::ops::signature_of(
-                        {reduce.communicator, reduce.ranks, static_cast<int64_t>(reduce.method),
-                         static_cast<int64_t>(in.format), in.first_row, in.rows, in.cols})};
-}
-
-constexpr KindInfo kAllReduce = {.name = "all_reduce",
-                                 .operands = kAllReduceOperands,
-                                 .home = braid::flow::Lane::comm,
-                                 .work = all_reduce_work,
-                                 .collective = all_reduce_collective};
+// Each row's sum is its own, so that chunks of rows can be summed.
+constexpr KindInfo kAllReduce = [] {
+  KindInfo info = braid::ops::collective_kind<AllReduceDesc, 0>("all_reduce", kAllReduceOperands,
+                                                                all_reduce_work);
+  info.row_invariant = true;
+  return info;
+}();
 
 constexpr OperandSpec kAllGatherOperands[] = {{"in", Access::read, Slicing::whole},
                                               {"out", Access::write, Slicing::whole}};
@@ -51,21 +42,8 @@ Work all_gather_work(const void* desc, std::span<const Type> types) {
           .link_bytes = (ranks - 1) * braid::ops::bytes(types[0])};
 }
 
-std::optional<Collective> all_gather_collective(const void* desc, std::span<const Type> types) {
-  const auto& gather = *static_cast<const AllGatherDesc*>(desc);
-  const Type& in = types[0];
-  return Collective{.communicator = gather.communicator,
-                    .signature = braid::ops::signature_of({gather.communicator, gather.ranks,
-                                                           static_cast<int64_t>(in.format),
-                                                           in.first_row, in.rows, in.cols})};
-}
-
-constexpr KindInfo kAllGather = {.name = "all_gather",
-                                 .operands = kAllGatherOperands,
-                                 .row_invariant = false,
-                                 .home = braid::flow::Lane::comm,
-                                 .work = all_gather_work,
-                                 .collective = all_gather_collective};
+constexpr KindInfo kAllGather = braid::ops::collective_kind<AllGatherDesc, 0>(
+    "all_gather", kAllGatherOperands, all_gather_work);
 
 }  // namespace
 

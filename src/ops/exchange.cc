@@ -3,7 +3,6 @@
 #include "ops/kind.h"
 
 using braid::flow::Access;
-using braid::flow::Collective;
 using braid::flow::KindInfo;
 using braid::flow::OperandSpec;
 using braid::flow::Slicing;
@@ -62,45 +61,15 @@ Work return_work(const void* desc, std::span<const Type> types) {
   return {.flop = 0, .bytes = 2 * back, .link_bytes = (ranks - 1) / ranks * back};
 }
 
-// What a rank has for itself is not part of it.
-std::optional<Collective> send_collective(const void* desc, std::span<const Type> types) {
-  const auto& send = *static_cast<const AllToAllVDesc*>(desc);
-  constexpr int64_t kKind = 1;
-  uint64_t signature = braid::ops::signature_of({send.communicator, send.ranks, kKind});
-  for (size_t i = GatherOperand::all_rows; i < GatherOperand::source; ++i) {
-    const Type& type = types[i];
-    signature = braid::ops::signature_of(
-        {static_cast<int64_t>(signature), static_cast<int64_t>(type.format), type.rows, type.cols});
-  }
-  return Collective{.communicator = send.communicator, .signature = signature};
-}
-
-std::optional<Collective> return_collective(const void* desc, std::span<const Type> types) {
-  const auto& back = *static_cast<const ReturnRowsDesc*>(desc);
-  constexpr int64_t kKind = 2;
-  const Type& rows = types[1];
-  return Collective{.communicator = back.communicator,
-                    .signature = braid::ops::signature_of({back.communicator, back.ranks, kKind,
-                                                           static_cast<int64_t>(rows.format),
-                                                           rows.first_row, rows.rows, rows.cols})};
-}
-
 constexpr KindInfo kOrder = {.name = "rank_order",
                              .operands = kOrderOperands,
                              .row_invariant = false,
                              .work = braid::ops::moves_operands};
-constexpr KindInfo kSend = {.name = "all_to_all_v",
-                            .operands = kSendOperands,
-                            .row_invariant = false,
-                            .home = braid::flow::Lane::comm,
-                            .work = send_work,
-                            .collective = send_collective};
-constexpr KindInfo kReturn = {.name = "return_rows",
-                              .operands = kReturnOperands,
-                              .row_invariant = false,
-                              .home = braid::flow::Lane::comm,
-                              .work = return_work,
-                              .collective = return_collective};
+constexpr KindInfo kSend =
+    braid::ops::collective_kind<AllToAllVDesc, GatherOperand::all_rows, GatherOperand::source>(
+        "all_to_all_v", kSendOperands, send_work);
+constexpr KindInfo kReturn =
+    braid::ops::collective_kind<ReturnRowsDesc, 1>("return_rows", kReturnOperands, return_work);
 constexpr KindInfo kMerge = {
     .name = "merge_ranks", .operands = kMergeOperands, .work = braid::ops::moves_operands};
 

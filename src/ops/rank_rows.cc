@@ -3,7 +3,6 @@
 #include "ops/kind.h"
 
 using braid::flow::Access;
-using braid::flow::Collective;
 using braid::flow::KindInfo;
 using braid::flow::OperandSpec;
 using braid::flow::Slicing;
@@ -45,38 +44,11 @@ Work scatter_work(const void* desc, std::span<const Type> types) {
           .link_bytes = (ranks - 1) / ranks * all};
 }
 
-// What a rank has for itself is not part of it: that differs between ranks.
-std::optional<Collective> gather_collective(const void* desc, std::span<const Type> types) {
-  const auto& gather = *static_cast<const AllGatherVDesc*>(desc);
-  uint64_t signature = braid::ops::signature_of({gather.communicator, gather.ranks});
-  for (const Type& type : types.subspan(GatherOperand::all_rows)) {
-    signature = braid::ops::signature_of(
-        {static_cast<int64_t>(signature), static_cast<int64_t>(type.format), type.rows, type.cols});
-  }
-  return Collective{.communicator = gather.communicator, .signature = signature};
-}
-
-std::optional<Collective> scatter_collective(const void* desc, std::span<const Type> types) {
-  const auto& scatter = *static_cast<const ReduceScatterVDesc*>(desc);
-  const Type& in = types[1];
-  return Collective{.communicator = scatter.communicator,
-                    .signature = braid::ops::signature_of({scatter.communicator, scatter.ranks,
-                                                           static_cast<int64_t>(in.format),
-                                                           in.first_row, in.rows, in.cols})};
-}
-
-constexpr KindInfo kGather = {.name = "all_gather_v",
-                              .operands = kGatherOperands,
-                              .row_invariant = false,
-                              .home = braid::flow::Lane::comm,
-                              .work = gather_work,
-                              .collective = gather_collective};
-constexpr KindInfo kScatter = {.name = "reduce_scatter_v",
-                               .operands = kScatterOperands,
-                               .row_invariant = false,
-                               .home = braid::flow::Lane::comm,
-                               .work = scatter_work,
-                               .collective = scatter_collective};
+constexpr KindInfo kGather = braid::ops::collective_kind<AllGatherVDesc, GatherOperand::all_rows,
+                                                         std::size(kGatherOperands)>(
+    "all_gather_v", kGatherOperands, gather_work);
+constexpr KindInfo kScatter = braid::ops::collective_kind<ReduceScatterVDesc, 1>(
+    "reduce_scatter_v", kScatterOperands, scatter_work);
 
 }  // namespace
 

@@ -32,13 +32,16 @@ Status need_summable(Format format) {
       .with("format", name_of(format));
 }
 
-Status can_reduce(const AllReduceDesc& desc, std::span<const flow::Type> types,
-                  const Communicators& communicators) {
+Status can_reduce(const AllReduceDesc& desc, std::span<const flow::Type> types) {
   if (desc.method != ReduceMethod::direct) {
     return Error(ErrorKind::unsupported, "the CPU has no copy engines").with("op", "all_reduce");
   }
-  TRY(need_summable(types[0].format));
-  return find_communicator(desc.communicator, desc.ranks, communicators);
+  return need_summable(types[0].format);
+}
+
+template <typename Desc, size_t kOperand>
+Status can_sum(const Desc& /*desc*/, std::span<const flow::Type> types) {
+  return need_summable(types[kOperand].format);
 }
 
 void clear(const comm::Rows& rows, int64_t first, int value) {
@@ -48,10 +51,9 @@ void clear(const comm::Rows& rows, int64_t first, int value) {
   }
 }
 
-void launch_reduce(const AllReduceDesc& desc, flow::Args args, const Communicators& communicators,
-                   device::Queue* queue) {
+void launch_reduce(const AllReduceDesc& /*desc*/, flow::Args args, flow::Workspace /*scratch*/,
+                   comm::Communicator& communicator, device::Queue* queue) {
   const comm::Rows out = rows_of(args[1]);
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
   if (communicator.all_reduce(rows_of(args[0]), out, queue).ok()) return;
   clear(out, 0, 0);
 }
@@ -60,9 +62,8 @@ std::span<const int32_t> counts_of(const flow::Arg& arg) {
   return {arg.row<const int32_t>(0), static_cast<size_t>(arg.rows)};
 }
 
-void launch_gather(const AllGatherVDesc& desc, flow::Args args, const Communicators& communicators,
-                   device::Queue* queue) {
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+void launch_gather(const AllGatherVDesc& /*desc*/, flow::Args args, flow::Workspace /*scratch*/,
+                   comm::Communicator& communicator, device::Queue* queue) {
   constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
   std::array<comm::Gather, kOuts> buffers;
   size_t count = 0;
@@ -77,38 +78,53 @@ void launch_gather(const AllGatherVDesc& desc, flow::Args args, const Communicat
   clear(rows_of(args[GatherOperand::all_ids]), real, 0xff);  // ids of −1
 }
 
-void launch_scatter(const ReduceScatterVDesc& desc, flow::Args args,
-                    const Communicators& communicators, device::Queue* queue) {
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+void launch_scatter(const ReduceScatterVDesc& /*desc*/, flow::Args args,
+                    flow::Workspace /*scratch*/, comm::Communicator& communicator,
+                    device::Queue* queue) {
   const comm::Rows out = rows_of(args[2]);
   const std::span<const int32_t> counts = counts_of(args[0]);
   const bool summed = communicator.reduce_scatter_v(rows_of(args[1]), out, counts, queue).ok();
   clear(out, summed ? counts[static_cast<size_t>(communicator.rank())] : 0, 0);
 }
 
+// Numbers of rows, one a rank.
+template <typename Desc>
+int64_t counts_bytes(const Desc& desc, std::span<const flow::Type> /*types*/) {
+  return int64_t{desc.ranks} * 4;
+}
+std::span<int32_t> counts_in(flow::Workspace scratch, int32_t ranks) {
+  return {reinterpret_cast<int32_t*>(scratch.data), static_cast<size_t>(ranks)};
+}
+
 // How many of these rows each rank has.
-std::vector<int32_t> part_counts(int64_t rows, int32_t ranks) {
-  std::vector<int32_t> counts;
+std::span<const int32_t> part_counts(int64_t rows, int32_t ranks, flow::Workspace scratch) {
+  const auto counts = counts_in(scratch, ranks);
   for (int32_t member = 0; member < ranks; ++member) {
     const flow::RowRange part = part_of({0, rows}, ranks, member);
-    counts.push_back(static_cast<int32_t>(part.last - part.first));
+    counts[static_cast<size_t>(member)] = static_cast<int32_t>(part.last - part.first);
   }
   return counts;
 }
 
-void launch_scatter_parts(const ReduceScatterDesc& desc, flow::Args args,
-                          const Communicators& communicators, device::Queue* queue) {
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+void launch_scatter_parts(const ReduceScatterDesc& desc, flow::Args args, flow::Workspace scratch,
+                          comm::Communicator& communicator, device::Queue* queue) {
   const comm::Rows in = rows_of(args[0]), out = rows_of(args[1]);
-  const auto counts = part_counts(in.rows, desc.ranks);
+  const auto counts = part_counts(in.rows, desc.ranks, scratch);
   if (!communicator.reduce_scatter_v(in, out, counts, queue).ok()) clear(out, 0, 0);
 }
 
-void launch_gather_parts(const GatherPartsDesc& desc, flow::Args args,
-                         const Communicators& communicators, device::Queue* queue) {
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+void launch_gather_parts(const GatherPartsDesc& desc, flow::Args args, flow::Workspace scratch,
+                         comm::Communicator& communicator, device::Queue* queue) {
   const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
-  const auto counts = part_counts(rows.out.rows, desc.ranks);
+  const auto counts = part_counts(rows.out.rows, desc.ranks, scratch);
+  if (!communicator.all_gather_v({&rows, 1}, counts, queue).ok()) clear(rows.out, 0, 0);
+}
+
+void launch_all_gather(const AllGatherDesc& desc, flow::Args args, flow::Workspace scratch,
+                       comm::Communicator& communicator, device::Queue* queue) {
+  const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
+  const auto counts = counts_in(scratch, desc.ranks);
+  std::fill(counts.begin(), counts.end(), static_cast<int32_t>(rows.in.rows));
   if (!communicator.all_gather_v({&rows, 1}, counts, queue).ok()) clear(rows.out, 0, 0);
 }
 
@@ -139,8 +155,7 @@ comm::Rows packed(const flow::Arg& from, const flow::Arg& source, std::byte* to)
 }
 
 void launch_send(const AllToAllVDesc& desc, flow::Args args, flow::Workspace scratch,
-                 const Communicators& communicators, device::Queue* queue) {
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+                 comm::Communicator& communicator, device::Queue* queue) {
   constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
   const flow::Arg& source = args[GatherOperand::source];
   std::array<comm::Gather, kOuts> buffers;
@@ -159,95 +174,43 @@ void launch_send(const AllToAllVDesc& desc, flow::Args args, flow::Workspace scr
   clear(rows_of(args[GatherOperand::all_ids]), comm::total_of(received), 0xff);  // ids of −1
 }
 
-int64_t return_scratch_bytes(const ReturnRowsDesc& desc, std::span<const flow::Type> /*types*/) {
-  return int64_t{desc.ranks} * 4;
-}
-
 void launch_return(const ReturnRowsDesc& desc, flow::Args args, flow::Workspace scratch,
-                   const Communicators& communicators, device::Queue* queue) {
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
+                   comm::Communicator& communicator, device::Queue* queue) {
   const comm::Gather rows{rows_of(args[1]), rows_of(args[2])};
-  auto* returned = reinterpret_cast<int32_t*>(scratch.data);  // as many as were sent
+  int32_t* returned = counts_in(scratch, desc.ranks).data();  // as many as were sent
   const Status back =
       communicator.all_to_all_v({&rows, 1}, args[0].row<const int32_t>(0), returned, queue);
   if (!back.ok()) clear(rows.out, 0, 0);
 }
 
-// The same for functions that have the communicators, and scratch memory.
+// What a kind needs beside its communicator.
 template <typename Desc>
-flow::Launcher exchange_launcher(Communicators of_rank,
-                                 int64_t (*bytes)(const Desc&, std::span<const flow::Type>),
-                                 void (*launch)(const Desc&, flow::Args, flow::Workspace,
-                                                const Communicators&, device::Queue*)) {
+struct Kernel {
+  void (*launch)(const Desc&, flow::Args, flow::Workspace, comm::Communicator&, device::Queue*);
+  int64_t (*scratch_bytes)(const Desc&, std::span<const flow::Type>) =
+      [](const Desc&, std::span<const flow::Type>) { return int64_t{0}; };
+  Status (*check)(const Desc&, std::span<const flow::Type>) =
+      [](const Desc&, std::span<const flow::Type>) { return Status(); };
+};
+
+template <typename Desc>
+void add(flow::LauncherTable& table, const Communicators& of_rank, Kernel<Desc> kernel) {
   flow::Launcher launcher;
-  launcher.can_implement = [of_rank](const void* desc, std::span<const flow::Type>) {
+  launcher.can_implement = [of_rank, kernel](const void* desc, std::span<const flow::Type> types) {
     const auto& of_kind = *static_cast<const Desc*>(desc);
+    TRY(kernel.check(of_kind, types));
     return find_communicator(of_kind.communicator, of_kind.ranks, of_rank);
   };
-  launcher.workspace_bytes = [bytes](const void* desc, std::span<const flow::Type> types) {
-    return bytes(*static_cast<const Desc*>(desc), types);
+  launcher.workspace_bytes = [kernel](const void* desc, std::span<const flow::Type> types) {
+    return kernel.scratch_bytes(*static_cast<const Desc*>(desc), types);
   };
-  launcher.launch = [of_rank, launch](const void* desc, flow::Args args, flow::Workspace scratch,
+  launcher.launch = [of_rank, kernel](const void* desc, flow::Args args, flow::Workspace scratch,
                                       device::Queue* queue) {
-    launch(*static_cast<const Desc*>(desc), args, scratch, of_rank, queue);
+    const auto& of_kind = *static_cast<const Desc*>(desc);
+    comm::Communicator& communicator = *of_rank[static_cast<size_t>(of_kind.communicator)];
+    kernel.launch(of_kind, args, scratch, communicator, queue);
   };
-  return launcher;
-}
-
-// A launcher without scratch memory from functions that take the rank's communicators.
-template <typename Desc>
-flow::Launcher launcher_of(Communicators of_rank,
-                           Status (*check)(const Desc&, std::span<const flow::Type>,
-                                           const Communicators&),
-                           void (*launch)(const Desc&, flow::Args, const Communicators&,
-                                          device::Queue*)) {
-  flow::Launcher launcher;
-  launcher.can_implement = [of_rank, check](const void* desc, std::span<const flow::Type> types) {
-    return check(*static_cast<const Desc*>(desc), types, of_rank);
-  };
-  launcher.workspace_bytes = [](const void*, std::span<const flow::Type>) { return int64_t{0}; };
-  launcher.launch = [of_rank, launch](const void* desc, flow::Args args, flow::Workspace,
-                                      device::Queue* queue) {
-    launch(*static_cast<const Desc*>(desc), args, of_rank, queue);
-  };
-  return launcher;
-}
-
-void launch_all_gather(const AllGatherDesc& desc, flow::Args args,
-                       const Communicators& communicators, device::Queue* queue) {
-  comm::Communicator& communicator = *communicators[static_cast<size_t>(desc.communicator)];
-  const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
-  const std::vector<int32_t> counts(static_cast<size_t>(desc.ranks),
-                                    static_cast<int32_t>(rows.in.rows));
-  if (communicator.all_gather_v({&rows, 1}, counts, queue).ok()) return;
-  clear(rows.out, 0, 0);
-}
-
-Status can_all_gather(const AllGatherDesc& desc, std::span<const flow::Type> /*types*/,
-                      const Communicators& communicators) {
-  return find_communicator(desc.communicator, desc.ranks, communicators);
-}
-
-Status can_gather(const AllGatherVDesc& desc, std::span<const flow::Type> /*types*/,
-                  const Communicators& communicators) {
-  return find_communicator(desc.communicator, desc.ranks, communicators);
-}
-
-Status can_scatter(const ReduceScatterVDesc& desc, std::span<const flow::Type> types,
-                   const Communicators& communicators) {
-  TRY(need_summable(types[1].format));
-  return find_communicator(desc.communicator, desc.ranks, communicators);
-}
-
-Status can_scatter_parts(const ReduceScatterDesc& desc, std::span<const flow::Type> types,
-                         const Communicators& communicators) {
-  TRY(need_summable(types[0].format));
-  return find_communicator(desc.communicator, desc.ranks, communicators);
-}
-
-Status can_gather_parts(const GatherPartsDesc& desc, std::span<const flow::Type> /*types*/,
-                        const Communicators& communicators) {
-  return find_communicator(desc.communicator, desc.ranks, communicators);
+  table.add<Desc>(std::move(launcher));
 }
 
 }  // namespace
@@ -255,17 +218,16 @@ Status can_gather_parts(const GatherPartsDesc& desc, std::span<const flow::Type>
 void register_collectives_cpu(flow::LauncherTable& table,
                               std::span<comm::Communicator* const> communicators) {
   const Communicators of_rank(communicators.begin(), communicators.end());
-  table.add<AllReduceDesc>(launcher_of<AllReduceDesc>(of_rank, can_reduce, launch_reduce));
-  table.add<AllGatherDesc>(launcher_of<AllGatherDesc>(of_rank, can_all_gather, launch_all_gather));
-  table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, launch_gather));
-  table.add<ReduceScatterVDesc>(
-      launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, launch_scatter));
-  table.add<ReduceScatterDesc>(
-      launcher_of<ReduceScatterDesc>(of_rank, can_scatter_parts, launch_scatter_parts));
-  table.add<GatherPartsDesc>(
-      launcher_of<GatherPartsDesc>(of_rank, can_gather_parts, launch_gather_parts));
-  table.add<AllToAllVDesc>(exchange_launcher(of_rank, send_scratch_bytes, launch_send));
-  table.add<ReturnRowsDesc>(exchange_launcher(of_rank, return_scratch_bytes, launch_return));
+  add<AllReduceDesc>(table, of_rank, {.launch = launch_reduce, .check = can_reduce});
+  add<AllGatherDesc>(table, of_rank, {launch_all_gather, counts_bytes});
+  add<AllGatherVDesc>(table, of_rank, {launch_gather});
+  add<ReduceScatterVDesc>(table, of_rank,
+                          {.launch = launch_scatter, .check = can_sum<ReduceScatterVDesc, 1>});
+  add<ReduceScatterDesc>(table, of_rank,
+                         {launch_scatter_parts, counts_bytes, can_sum<ReduceScatterDesc, 0>});
+  add<GatherPartsDesc>(table, of_rank, {launch_gather_parts, counts_bytes});
+  add<AllToAllVDesc>(table, of_rank, {launch_send, send_scratch_bytes});
+  add<ReturnRowsDesc>(table, of_rank, {launch_return, counts_bytes});
 }
 
 }  // namespace braid::ops

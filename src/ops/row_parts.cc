@@ -3,7 +3,6 @@
 #include "ops/kind.h"
 
 using braid::flow::Access;
-using braid::flow::Collective;
 using braid::flow::KindInfo;
 using braid::flow::OperandSpec;
 using braid::flow::Slicing;
@@ -26,14 +25,6 @@ Work work_of(int32_t ranks, const Type& all, double flop_per_element) {
           .link_bytes = others * bytes};
 }
 
-// Which rows there are is part of it, which of them are this rank's is not.
-Collective collective_of(int32_t communicator, int32_t ranks, const Type& all) {
-  return {
-      .communicator = communicator,
-      .signature = braid::ops::signature_of({communicator, ranks, static_cast<int64_t>(all.format),
-                                             all.first_row, all.rows, all.cols})};
-}
-
 Work scatter_work(const void* desc, std::span<const Type> types) {
   return work_of(static_cast<const ReduceScatterDesc*>(desc)->ranks, types[0], 1);
 }
@@ -41,27 +32,11 @@ Work gather_work(const void* desc, std::span<const Type> types) {
   return work_of(static_cast<const GatherPartsDesc*>(desc)->ranks, types[1], 0);
 }
 
-std::optional<Collective> scatter_collective(const void* desc, std::span<const Type> types) {
-  const auto& scatter = *static_cast<const ReduceScatterDesc*>(desc);
-  return collective_of(scatter.communicator, scatter.ranks, types[0]);
-}
-std::optional<Collective> gather_collective(const void* desc, std::span<const Type> types) {
-  const auto& gather = *static_cast<const GatherPartsDesc*>(desc);
-  return collective_of(gather.communicator, gather.ranks, types[1]);
-}
-
-constexpr KindInfo kScatter = {.name = "reduce_scatter",
-                               .operands = kOperands,
-                               .row_invariant = false,
-                               .home = braid::flow::Lane::comm,
-                               .work = scatter_work,
-                               .collective = scatter_collective};
-constexpr KindInfo kGather = {.name = "gather_parts",
-                              .operands = kOperands,
-                              .row_invariant = false,
-                              .home = braid::flow::Lane::comm,
-                              .work = gather_work,
-                              .collective = gather_collective};
+// Which rows there are the ranks agree on, which of them are this rank's is its own.
+constexpr KindInfo kScatter =
+    braid::ops::collective_kind<ReduceScatterDesc, 0>("reduce_scatter", kOperands, scatter_work);
+constexpr KindInfo kGather =
+    braid::ops::collective_kind<GatherPartsDesc, 1>("gather_parts", kOperands, gather_work);
 
 }  // namespace
 

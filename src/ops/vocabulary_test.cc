@@ -82,7 +82,7 @@ class Rank {
         b, all,
         {how(Format::f32), how(Format::f32), how(Format::i32), how(Format::u64), how(Format::i32)},
         b.resident(sampled_));
-    schedule_ = flow::compile(std::move(b).finish().value()).value();
+    schedule_ = flow::compile(std::move(b).finish().value(), table_.scratch()).value();
     workspace_.resize(static_cast<size_t>(schedule_.workspace_bytes) + (1 << 16));
   }
 

@@ -81,7 +81,7 @@ class Rank {
     ops::register_cpu(table_);
     ops::register_collectives_cpu(table_, {&communicator_, 1});
     fill();
-    schedule_ = flow::compile(std::move(program)).value();
+    schedule_ = flow::compile(std::move(program), table_.scratch()).value();
     const auto proof = flow::check_schedule(schedule_);
     ASSERT_TRUE(proof.ok()) << proof.status().to_string();
     arena_.assign(static_cast<size_t>(schedule_.workspace_bytes), std::byte{0xff});

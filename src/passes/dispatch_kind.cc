@@ -25,6 +25,8 @@ std::string obstacle(const DispatchFacts& facts) {
   if (facts.moe[1] > 1) {
     return fmt::format("ranks share experts by their width (moe_tp is {}, not 1)", facts.moe[1]);
   }
+  if (facts.placed) return "a table says which slots an expert has, not its number";
+  if (!facts.can_exchange) return "GPUs have no all_to_all_v";
   return {};
 }
 

@@ -63,6 +63,18 @@ TEST(DispatchKindTest, CopiesAndSharedWidthsAreGathered) {
   EXPECT_TRUE(check_dispatch(facts(2, 2), DispatchChoice::all_to_all).ok());
 }
 
+TEST(DispatchKindTest, WhereAnExpertIsAnywhereRowsAreGathered) {
+  DispatchFacts placed = facts(8, 2);
+  placed.placed = true;
+  EXPECT_EQ(decision(placed),
+            "gather: auto: a table says which slots an expert has, not its number");
+  DispatchFacts gpus = facts(8, 2);
+  gpus.can_exchange = false;
+  EXPECT_EQ(decision(gpus), "gather: auto: GPUs have no all_to_all_v");
+  EXPECT_FALSE(check_dispatch(placed, DispatchChoice::all_to_all).ok());
+  EXPECT_FALSE(check_dispatch(gpus, DispatchChoice::all_to_all).ok());
+}
+
 TEST(DispatchKindTest, NothingIsDispatchedOnOneRankOrWithoutExperts) {
   EXPECT_EQ(decision(facts(1, 2)), "none: no rows are dispatched (dp 1, or no experts)");
   EXPECT_EQ(decision(facts(4, 0)), "none: no rows are dispatched (dp 1, or no experts)");

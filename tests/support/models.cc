@@ -19,15 +19,19 @@ std::unique_ptr<engine::Engine> create(const model::ModelConfig& config,
 }
 
 template <typename T>
+std::vector<T> values_in(const std::string& path, const std::string& tensor) {
+  const auto file = model::SafetensorsFile::open(path);
+  BRAID_CHECK(file.ok(), "{}", file.status().to_string());
+  const model::TensorView* view = file->find(tensor);
+  BRAID_CHECK(view != nullptr, "{} has no {}", path, tensor);
+  std::vector<T> values(view->bytes.size() / sizeof(T));
+  std::memcpy(values.data(), view->bytes.data(), view->bytes.size());
+  return values;
+}
+
+template <typename T>
 std::vector<T> golden_values(const std::string& name, const std::string& tensor) {
-  const auto file = model::SafetensorsFile::open(golden_folder(name) + "/golden.safetensors");
-  for (const model::TensorView& view : file->tensors()) {
-    if (view.name != tensor) continue;
-    std::vector<T> values(view.bytes.size() / sizeof(T));
-    std::memcpy(values.data(), view.bytes.data(), view.bytes.size());
-    return values;
-  }
-  BRAID_CHECK(false, "{} has no {}", name, tensor);
+  return values_in<T>(golden_folder(name) + "/golden.safetensors", tensor);
 }
 
 }  // namespace
@@ -70,5 +74,7 @@ std::vector<int32_t> golden_ids(const std::string& name, const std::string& tens
   const std::vector<int64_t> wide = golden_values<int64_t>(name, tensor);
   return {wide.begin(), wide.end()};
 }
+
+std::vector<float> logits_in(const std::string& path) { return values_in<float>(path, "logits"); }
 
 }  // namespace braid::testing

@@ -30,4 +30,7 @@ std::map<engine::RequestId, std::vector<int32_t>> run_to_end(engine::Engine& eng
 std::vector<float> golden_floats(const std::string& name, const std::string& tensor);
 std::vector<int32_t> golden_ids(const std::string& name, const std::string& tensor);
 
+// What `eval logits --output PATH` has written.
+std::vector<float> logits_in(const std::string& path);
+
 }  // namespace braid::testing

@@ -15,6 +15,8 @@
 namespace braid::comm {
 namespace {
 
+constexpr size_t kTextBytes = 256;  // of a hello
+
 size_t row_bytes(const Rows& rows) {
   return static_cast<size_t>(rows.cols * bytes_of(rows.format));
 }
@@ -35,17 +37,6 @@ void unpack_rows(const std::byte* from, const Rows& rows, int64_t first, int64_t
 // `like`'s rows, packed at `data`.
 Rows packed(const Rows& like, std::byte* data, int64_t rows) {
   return {data, static_cast<int64_t>(row_bytes(like)), rows, like.cols, like.format};
-}
-
-// Sums of the members' rows, which are alike, into `out`.
-void sum_rows(const std::vector<Rows>& ins, const Rows& out, int64_t rows) {
-  with_type(out.format, [&]<typename T>(T) {
-    RowSums<T> sums(ins, 0, out.cols);
-    for (int64_t row = 0; row < rows; ++row) {
-      sums.add(row);
-      sums.write(out, row);
-    }
-  });
 }
 
 Error gloo_error(std::string_view what, const std::exception& thrown) {
@@ -131,6 +122,13 @@ Status GlooGroup::reduce_scatter_v(const Rows& in, const Rows& out, std::span<co
   return run({CallKind::reduce_scatter_v, {&rows, 1}, counts}, &GlooGroup::scatter);
 }
 
+Status GlooGroup::all_to_all_v(std::span<const Gather> buffers, const int32_t* counts,
+                               int32_t* received, device::Queue* /*queue*/) {
+  TRY(run({CallKind::all_to_all_v, buffers, {counts, ranks_.size()}}, &GlooGroup::send));
+  std::copy(received_.begin(), received_.end(), received);
+  return {};
+}
+
 Status GlooGroup::run(const Call& call, Status (GlooGroup::*move)(const Call&)) {
   TRY(check_format(call));
   if (call.kind != CallKind::all_reduce) {
@@ -146,18 +144,55 @@ Status GlooGroup::run(const Call& call, Status (GlooGroup::*move)(const Call&)) 
 // All members learn what each came with: all of them go on, or none does.
 Status GlooGroup::meet(const Call& call) {
   came_with_ = text_of(call);
-  std::vector<Hello> hellos(ranks_.size());
-  Hello own{};
-  came_with_.copy(own.data(), own.size() - 1);
-  std::vector<Piece> to(ranks_.size(), {0, kHelloBytes}), from;
-  for (size_t m = 0; m < ranks_.size(); ++m) from.push_back({m * kHelloBytes, kHelloBytes});
+  const size_t bytes = hello_bytes();
+  Bytes own = packed_hello(call), all(ranks_.size() * bytes);
+  std::vector<Piece> to(ranks_.size(), {0, bytes}), from;
+  for (size_t m = 0; m < ranks_.size(); ++m) from.push_back({m * bytes, bytes});
   std::vector<bool> heard(ranks_.size());
-  TRY(exchange(std::as_writable_bytes(std::span(own)), to,
-               std::as_writable_bytes(std::span(hellos)), from, heard));
-  hellos[static_cast<size_t>(index_)] = own;
-  for (size_t m = 1; m < ranks_.size(); ++m) {
-    if (hellos[m] == hellos[0]) continue;
-    return fail(not_alike(ranks_[0], hellos[0].data(), ranks_[m], hellos[m].data()));
+  TRY(exchange(own, to, all, from, heard));
+  std::copy(own.begin(), own.end(), all.begin() + static_cast<int64_t>(bytes) * index_);
+  std::vector<Hello> hellos;
+  for (size_t m = 0; m < ranks_.size(); ++m) {
+    hellos.push_back(hello_in(all.data() + m * bytes));
+    if (hellos[m].text == hellos[0].text) continue;
+    return fail(not_alike(ranks_[0], hellos[0].text, ranks_[m], hellos[m].text));
+  }
+  return call.kind == CallKind::all_to_all_v ? take_counts(hellos) : Status();
+}
+
+size_t GlooGroup::hello_bytes() const { return kTextBytes + (1 + ranks_.size()) * sizeof(int64_t); }
+
+GlooGroup::Bytes GlooGroup::packed_hello(const Call& call) const {
+  Bytes bytes(hello_bytes());
+  const std::string text = alike_text_of(call);
+  std::memcpy(bytes.data(), text.data(), std::min(text.size(), kTextBytes - 1));
+  if (call.kind != CallKind::all_to_all_v) return bytes;
+  std::vector<int64_t> numbers = {room_of(call)};
+  numbers.insert(numbers.end(), call.counts.begin(), call.counts.end());
+  std::memcpy(bytes.data() + kTextBytes, numbers.data(), numbers.size() * sizeof(int64_t));
+  return bytes;
+}
+
+GlooGroup::Hello GlooGroup::hello_in(const std::byte* bytes) const {
+  Hello hello{.text = reinterpret_cast<const char*>(bytes), .room = 0, .counts = {}};
+  hello.counts.resize(ranks_.size());
+  std::memcpy(&hello.room, bytes + kTextBytes, sizeof(hello.room));
+  std::memcpy(hello.counts.data(), bytes + kTextBytes + sizeof(hello.room),
+              ranks_.size() * sizeof(int64_t));
+  return hello;
+}
+
+// Every member looks at all of them, so that all go on, or none.
+Status GlooGroup::take_counts(const std::vector<Hello>& hellos) {
+  for (size_t to = 0; to < hellos.size(); ++to) {
+    int64_t rows = 0;
+    for (const Hello& from : hellos) rows += from.counts[to];
+    const Status fits = check_arriving(rows, hellos[to].room, ranks_[to]);
+    if (!fits.ok()) return fail(fits.error());
+  }
+  received_.clear();
+  for (const Hello& from : hellos) {
+    received_.push_back(static_cast<int32_t>(from.counts[static_cast<size_t>(index_)]));
   }
   return {};
 }
@@ -177,7 +212,7 @@ Status GlooGroup::reduce(const Call& call) {
   }
   std::vector<bool> heard(ranks_.size());
   TRY(exchange({own, bytes}, to, in_, from, heard));
-  sum_rows(ins, call.buffers[0].out, in.rows);
+  sum_rows(ins, {&call.buffers[0].out, 1}, {.rows = in.rows, .cols = in.cols});
   return {};
 }
 
@@ -232,7 +267,42 @@ Status GlooGroup::scatter(const Call& call) {
   std::copy_n(out_.data() + to[index].offset, own_bytes, in_.data() + from[index].offset);
   std::vector<bool> heard(ranks_.size());
   TRY(exchange(out_, to, in_, from, heard));
-  sum_rows(ins, out, own);
+  sum_rows(ins, {&out, 1}, {.rows = own, .cols = out.cols});
+  return {};
+}
+
+// What is for a member lies together, one buffer's rows behind the other's.
+Status GlooGroup::send(const Call& call) {
+  size_t of_row = 0;  // bytes of a row in all buffers
+  for (const Gather& buffer : call.buffers) of_row += row_bytes(buffer.in);
+  out_.resize(of_row * static_cast<size_t>(total_of(call.counts)));
+  in_.resize(of_row * static_cast<size_t>(total_of(received_)));
+  std::vector<Piece> to, from;
+  std::byte* packed_to = out_.data();
+  for (int32_t m = 0; m < size(); ++m) {
+    const int64_t first = first_of(call.counts, m), count = call.counts[static_cast<size_t>(m)];
+    to.push_back({of_row * static_cast<size_t>(first), of_row * static_cast<size_t>(count)});
+    const int64_t theirs = received_[static_cast<size_t>(m)];
+    from.push_back({of_row * static_cast<size_t>(first_of(received_, m)),
+                    of_row * static_cast<size_t>(theirs)});
+    for (const Gather& buffer : call.buffers) {
+      pack_rows(buffer.in, first, count, packed_to);
+      packed_to += row_bytes(buffer.in) * static_cast<size_t>(count);
+    }
+  }
+  const auto own = static_cast<size_t>(index_);
+  std::copy_n(out_.begin() + static_cast<int64_t>(to[own].offset), to[own].bytes,
+              in_.begin() + static_cast<int64_t>(from[own].offset));
+  std::vector<bool> heard(ranks_.size());
+  TRY(exchange(out_, to, in_, from, heard));
+  const std::byte* arrived = in_.data();
+  for (int32_t m = 0; m < size(); ++m) {
+    const int64_t count = received_[static_cast<size_t>(m)];
+    for (const Gather& buffer : call.buffers) {
+      unpack_rows(arrived, buffer.out, first_of(received_, m), count);
+      arrived += row_bytes(buffer.out) * static_cast<size_t>(count);
+    }
+  }
   return {};
 }
 

@@ -31,7 +31,7 @@ class GlooDevice {
 
 // This rank's end. Deterministic, with the same bits as LocalGroup: a sum's rows go to all members,
 // and each adds them up in the members' order. Every collective begins with a few bytes that say
-// what each member came with.
+// what each member came with, and in an all_to_all_v how many rows it has for whom.
 class GlooGroup final : public Communicator {
  public:
   // All ranks of the world call it together, for as many groups each: `ranks` are the members of
@@ -49,14 +49,20 @@ class GlooGroup final : public Communicator {
                       device::Queue* queue) override;
   Status reduce_scatter_v(const Rows& in, const Rows& out, std::span<const int32_t> counts,
                           device::Queue* queue) override;
+  Status all_to_all_v(std::span<const Gather> buffers, const int32_t* counts, int32_t* received,
+                      device::Queue* queue) override;
   void abort(const Error& why) override;
   Status status() const override;
 
  private:
   using Clock = std::chrono::steady_clock;
   using Bytes = std::vector<std::byte>;
-  static constexpr size_t kHelloBytes = 256;
-  using Hello = std::array<char, kHelloBytes>;  // what a member came with, as text
+  // What a member came with: text that is alike on all, then numbers of its own.
+  struct Hello {
+    std::string text;
+    int64_t room = 0;             // rows that it can be sent
+    std::vector<int64_t> counts;  // rows that it has for each member
+  };
 
   // Bytes for each member, or of each: [offset, offset + bytes) of a buffer.
   struct Piece {
@@ -68,9 +74,14 @@ class GlooGroup final : public Communicator {
   Status connect_pairs(GlooDevice& device, ControlPlane& control);
   Status run(const Call& call, Status (GlooGroup::*move)(const Call&));
   Status meet(const Call& call);
+  size_t hello_bytes() const;
+  Bytes packed_hello(const Call& call) const;
+  Hello hello_in(const std::byte* bytes) const;
+  Status take_counts(const std::vector<Hello>& hellos);
   Status reduce(const Call& call);
   Status gather(const Call& call);
   Status scatter(const Call& call);
+  Status send(const Call& call);
   // Sends its piece of `out` to every other member and receives its piece of `in` from it.
   Status exchange(std::span<std::byte> out, const std::vector<Piece>& to, std::span<std::byte> in,
                   const std::vector<Piece>& from, std::vector<bool>& heard);
@@ -87,6 +98,7 @@ class GlooGroup final : public Communicator {
   uint64_t slot_ = 0;                                  // of the next exchange
   int64_t meetings_ = 0;
   std::string came_with_;
+  std::vector<int32_t> received_;  // in this all_to_all_v: the rows that each member has for this
   Bytes out_, in_;
 
   mutable std::mutex mutex_;

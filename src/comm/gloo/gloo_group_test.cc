@@ -56,6 +56,41 @@ struct Matrix {
   std::vector<T> values;
 };
 
+// Rows that a member has for another one in a round: nothing now and then, and nothing at all from
+// and to members whose count is 0.
+int32_t sends_of(const Counts& counts, size_t from, size_t to, int round) {
+  if (counts[from] == 0 || counts[to] == 0) return 0;
+  return (counts[from] + static_cast<int32_t>(2 * from + 3 * to) + round) % 4;
+}
+
+// Rows sent to one member each and back, as bytes: what came, how many, and what came back.
+Result<std::string> results_of_sends(Communicator& group, const Counts& counts, int round) {
+  const auto rank = static_cast<size_t>(group.rank());
+  Counts sends, arriving;
+  for (size_t m = 0; m < counts.size(); ++m) {
+    sends.push_back(sends_of(counts, rank, m, round));
+    arriving.push_back(sends_of(counts, m, rank, round));
+  }
+  const int64_t out = total_of(sends), in = total_of(arriving);
+  Matrix<float> rows(group.rank() + 40, out + 1, Format::f32), got(7, in + 1, Format::f32);
+  Matrix<bf16> more(group.rank() + 50, out + 2, Format::bf16), got_more(7, in, Format::bf16);
+  const std::array<Gather, 2> buffers = {
+      {{rows.view(), got.view()}, {more.view(), got_more.view()}}};
+  Counts received(counts.size(), -1), returned(counts.size(), -1);
+  TRY(group.all_to_all_v(buffers, sends.data(), received.data(), nullptr));
+  Matrix<float> back(6, out + 1, Format::f32);
+  const Gather home{got.view(), back.view()};
+  TRY(group.all_to_all_v({&home, 1}, received.data(), returned.data(), nullptr));
+  if (received != arriving || returned != sends) return Error(ErrorKind::internal, "wrong counts");
+  for (int64_t row = 0; row < out; ++row) {
+    if (std::memcmp(back.view().data + row * back.view().stride,
+                    rows.view().data + row * rows.view().stride, kCols * sizeof(float)) != 0) {
+      return Error(ErrorKind::internal, "another row came back").with("row", row);
+    }
+  }
+  return got.bytes() + got_more.bytes() + back.bytes();
+}
+
 // What a rank has after a few collectives of all kinds, as bytes.
 Result<std::string> results_of(Communicator& group, int32_t rank, const Counts& counts) {
   std::string bytes;
@@ -73,6 +108,7 @@ Result<std::string> results_of(Communicator& group, int32_t rank, const Counts& 
     Matrix<bf16> parts(rank + 30, total, Format::bf16), mine(8, own + 1, Format::bf16);
     TRY(group.reduce_scatter_v(parts.view(), mine.view(), counts, nullptr));
     bytes += sum.bytes() + b.bytes() + all.bytes() + all_more.bytes() + mine.bytes();
+    bytes += TRY(results_of_sends(group, counts, round));
   }
   return bytes;
 }
@@ -110,7 +146,7 @@ TEST_P(GlooGroupTest, GivesTheBitsThatThreadsGive) {
 
 INSTANTIATE_TEST_SUITE_P(Counts, GlooGroupTest,
                          ::testing::Values(Counts{2, 3}, Counts{3, 0, 1}, Counts{0, 0},
-                                           Counts{1, 2, 3, 1}, Counts{4}));
+                                           Counts{1, 2, 3, 1}, Counts{4}, Counts{0, 1, 0}));
 
 // Two communicators of four ranks, as a mesh of 2 × 2 has them.
 TEST(GlooGroupsTest, GroupsOfAMeshDoNotMixUp) {
@@ -175,6 +211,72 @@ TEST(GlooGroupsTest, DifferentRowsAreRefused) {
       kLong, [](ControlPlane&) { return Status(); }, 3);
   EXPECT_NE(status.to_string().find("rows = [2, 2] f32, other rank = 2, its rows = [3, 2] f32"),
             std::string::npos)
+      << status.to_string();
+}
+
+// Two ranks, of which each is told what comes of sending counts[rank] with room for 3 rows; rank 1
+// only after `before` has returned.
+Status send_on_two(
+    const std::array<Counts, 2>& counts, milliseconds timeout = kLong,
+    const std::function<Status()>& before = [] { return Status(); }, bool second_gathers = false) {
+  return run_processes(
+      2,
+      [&](ControlPlane& control) -> Status {
+        GlooDevice device = TRY(GlooDevice::open(control));
+        const auto group = TRY(GlooGroup::connect(device, control, counted(2), timeout));
+        Matrix<float> in(1, 3, Format::f32), out(2, 3, Format::f32);
+        const Gather buffer{in.view(), out.view()};
+        Counts received(2);
+        const Counts& own = counts[static_cast<size_t>(control.rank())];
+        if (control.rank() == 1) TRY(before());
+        const Status sent =
+            second_gathers && control.rank() == 1
+                ? group->all_gather_v({&buffer, 1}, own, nullptr)
+                : group->all_to_all_v({&buffer, 1}, own.data(), received.data(), nullptr);
+        if (sent.ok()) return control.barrier();
+        // The other rank fails by itself, with the same error.
+        if (group->status().to_string() != sent.to_string()) {
+          return Error(ErrorKind::internal, "the group lives on");
+        }
+        return sent;
+      },
+      /*grace=*/2);
+}
+
+TEST(GlooSendsTest, MoreThanTheRoomIsRefused) {
+  EXPECT_TRUE(send_on_two({Counts{0, 2}, Counts{2, 1}}).ok());
+  const Status status = send_on_two({Counts{0, 2}, Counts{0, 2}});
+  EXPECT_NE(status.to_string().find(
+                "a rank is sent more rows than it has room for (rank = 1, rows = 4, room = 3)"),
+            std::string::npos)
+      << status.to_string();
+}
+
+TEST(GlooSendsTest, CountsThatARankDoesNotHaveAreRefused) {
+  for (const Counts& counts : {Counts{3, 1}, Counts{2, -1}}) {
+    const Status status = send_on_two({counts, Counts{0, 0}}, milliseconds(2000));
+    EXPECT_NE(status.to_string().find("are not those that a collective's counts say"),
+              std::string::npos)
+        << status.to_string();
+  }
+}
+
+TEST(GlooSendsTest, DoNotMeetAGather) {
+  const Status status = send_on_two(
+      {Counts{1, 1}, Counts{1, 1}}, kLong, [] { return Status(); }, true);
+  EXPECT_NE(status.to_string().find("rows = send [any, 5] f32, other rank = 1, its rows = gather "
+                                    "[1 + 1, 5] f32"),
+            std::string::npos)
+      << status.to_string();
+}
+
+TEST(GlooSendsTest, ARankThatStaysAwayIsNamed) {
+  const Status status =
+      send_on_two({Counts{1, 0}, Counts{0, 0}}, milliseconds(200), []() -> Status {
+        for (;;) ::pause();
+      });
+  EXPECT_NE(status.to_string().find("missing rank = 1"), std::string::npos) << status.to_string();
+  EXPECT_NE(status.to_string().find("send [1 + 0, 5] f32"), std::string::npos)
       << status.to_string();
 }
 

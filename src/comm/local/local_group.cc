@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "comm/row_sums.h"
-
 namespace braid::comm {
 
 class LocalGroup::Member final : public Communicator {
@@ -45,6 +43,8 @@ LocalGroup::LocalGroup(std::vector<int32_t> ranks, std::chrono::milliseconds tim
   BRAID_CHECK(links_.empty() || links_.size() == size(), "({} links)", links_.size());
   for (size_t index = 0; index < size(); ++index) {
     members_.push_back(std::make_unique<Member>(*this, index));
+    const std::vector<Rows> one_each(size());
+    scratch_.push_back({one_each, one_each, std::vector<int32_t>(size())});
   }
 }
 
@@ -87,7 +87,7 @@ Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& ou
     return room;
   }
   TRY(meet(index, call));
-  sum_rows(index);
+  sum_own_rows(index);
   part(index);
   return {};
 }
@@ -135,7 +135,7 @@ Status LocalGroup::meet(size_t index, const Call& call) {
 }
 
 // What this member's link carries for the collective.
-LinkLoad LocalGroup::load_of(size_t index) const {
+LinkLoad LocalGroup::load_of(size_t index) {
   const Call& call = posted_[index].call;
   LinkLoad load;
   for (const Gather& buffer : call.buffers) {
@@ -145,9 +145,9 @@ LinkLoad LocalGroup::load_of(size_t index) const {
       more = load_of_all_reduce(static_cast<double>(buffer.in.rows) * row_bytes,
                                 static_cast<int64_t>(size()));
     } else if (call.kind == CallKind::all_to_all_v) {  // both ways at once
-      std::vector<int32_t> received;
+      std::vector<int32_t>& received = scratch_[index].received;
       for (size_t from = 0; from < size(); ++from) {
-        received.push_back(static_cast<int32_t>(sent(from, index)));
+        received[from] = static_cast<int32_t>(sent(from, index));
       }
       const auto own = static_cast<int64_t>(index);
       const LinkLoad in = load_of_rows(received, own, row_bytes);
@@ -183,26 +183,21 @@ void LocalGroup::part(size_t index) {
   changed_.wait(lock, [this, before = partings_] { return partings_ != before; });
 }
 
-// The `buffer`-th buffer that each member gives.
-std::vector<Rows> LocalGroup::ins_of(size_t buffer) const {
-  std::vector<Rows> ins;
-  for (const Posted& posted : posted_) ins.push_back(posted.call.buffers[buffer].in);
-  return ins;
+void LocalGroup::sum(size_t index, const SummedPart& part, std::span<const Rows> outs) {
+  std::vector<Rows>& ins = scratch_[index].ins;
+  for (size_t m = 0; m < size(); ++m) ins[m] = posted_[m].call.buffers[0].in;
+  sum_rows(ins, outs, part);
 }
 
-void LocalGroup::sum_columns(size_t index) const {
-  const Rows shape = posted_.front().call.buffers[0].in;
+// A part of the columns, for all members.
+void LocalGroup::sum_columns(size_t index) {
+  const Rows& shape = posted_[index].call.buffers[0].in;
   const auto n = static_cast<int64_t>(size());
   const auto i = static_cast<int64_t>(index);
   const int64_t first = shape.cols * i / n;
-  const int64_t last = shape.cols * (i + 1) / n;
-  with_type(shape.format, [&]<typename T>(T) {
-    RowSums<T> sums(ins_of(0), first, last - first);
-    for (int64_t row = 0; row < shape.rows; ++row) {
-      sums.add(row);
-      for (const Posted& posted : posted_) sums.write(posted.call.buffers[0].out, row);
-    }
-  });
+  std::vector<Rows>& outs = scratch_[index].outs;
+  for (size_t m = 0; m < size(); ++m) outs[m] = posted_[m].call.buffers[0].out;
+  sum(index, {.rows = shape.rows, .col = first, .cols = shape.cols * (i + 1) / n - first}, outs);
 }
 
 void LocalGroup::fetch_rows(size_t index) const {
@@ -225,17 +220,15 @@ void LocalGroup::fetch_rows(size_t index) const {
   }
 }
 
-void LocalGroup::sum_rows(size_t index) const {
+// This member's rows, for itself.
+void LocalGroup::sum_own_rows(size_t index) {
   const Call& call = posted_[index].call;
   const Rows& out = call.buffers[0].out;
-  const int64_t first = first_of(call.counts, static_cast<int32_t>(index));
-  with_type(out.format, [&]<typename T>(T) {
-    RowSums<T> sums(ins_of(0), 0, out.cols);
-    for (int64_t row = 0; row < call.counts[index]; ++row) {
-      sums.add(first + row);
-      sums.write(out, row);
-    }
-  });
+  sum(index,
+      {.row = first_of(call.counts, static_cast<int32_t>(index)),
+       .rows = call.counts[index],
+       .cols = out.cols},
+      {&out, 1});
 }
 
 // How many rows a member has for another one.
@@ -285,13 +278,7 @@ Status LocalGroup::check_received() const {
   for (size_t index = 0; index < size(); ++index) {
     int64_t rows = 0;
     for (size_t from = 0; from < size(); ++from) rows += sent(from, index);
-    for (const Gather& buffer : posted_[index].call.buffers) {
-      if (rows <= buffer.out.rows) continue;
-      return Error(ErrorKind::fault, "a rank is sent more rows than it has room for")
-          .with("rank", ranks_[index])
-          .with("rows", rows)
-          .with("room", buffer.out.rows);
-    }
+    TRY(check_arriving(rows, room_of(posted_[index].call), ranks_[index]));
   }
   return {};
 }

@@ -9,6 +9,7 @@
 
 #include "comm/call.h"
 #include "comm/local/emulated_link.h"
+#include "comm/row_sums.h"
 
 namespace braid::comm {
 
@@ -32,6 +33,11 @@ class LocalGroup {
 
  private:
   class Member;
+  // Room of one member, so that a collective allocates nothing.
+  struct Scratch {
+    std::vector<Rows> ins, outs;    // one a member
+    std::vector<int32_t> received;  // likewise
+  };
   struct Posted {
     Call call;          // its spans live until the member parts
     bool here = false;  // has come to the meeting that is being waited for
@@ -47,12 +53,12 @@ class LocalGroup {
                       std::span<const int32_t> counts, std::span<int32_t> received);
   Status meet(size_t index, const Call& call);
   void part(size_t index);
-  LinkLoad load_of(size_t index) const;
+  LinkLoad load_of(size_t index);
   void wait_for_link(size_t index);
-  std::vector<Rows> ins_of(size_t buffer) const;
-  void sum_columns(size_t index) const;
+  void sum(size_t index, const SummedPart& part, std::span<const Rows> outs);
+  void sum_columns(size_t index);
   void fetch_rows(size_t index) const;
-  void sum_rows(size_t index) const;
+  void sum_own_rows(size_t index);
   int64_t sent(size_t from, size_t to) const;
   void fetch_sent_rows(size_t index) const;
   static bool alike(const Call& a, const Call& b);
@@ -66,6 +72,7 @@ class LocalGroup {
   const std::chrono::milliseconds timeout_;
   const std::vector<EmulatedLink*> links_;
   std::vector<std::unique_ptr<Member>> members_;
+  std::vector<Scratch> scratch_;  // each used by its member's thread alone
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -2,9 +2,14 @@
 
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <cstdint>
+#include <cstdio>
 
 namespace braid::device {
 namespace {
@@ -26,6 +31,32 @@ TEST(LaneThreadTest, RunsTasksInOrderOnOneThread) {
   ASSERT_EQ(order.size(), 1000u);
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
   EXPECT_TRUE(same);
+}
+
+// Nanoseconds of the time slice of the thread that calls.
+uint64_t time_slice() {
+  std::array<uint64_t, 6> attributes{};  // of sched_getattr(2): the fourth word is the slice
+  const long failed = syscall(SYS_sched_getattr, 0, attributes.data(), sizeof(attributes), 0);
+  return failed != 0 ? 0 : attributes[3];
+}
+
+TEST(LaneThreadTest, WakingAtOnceTakesShortSlices) {
+  utsname system{};
+  int major = 0, minor = 0;
+  ASSERT_EQ(uname(&system), 0);
+  if (std::sscanf(system.release, "%d.%d", &major, &minor) != 2 ||
+      std::pair(major, minor) < std::pair(6, 12)) {
+    GTEST_SKIP() << "Linux " << system.release << " has one slice for all threads";
+  }
+  uint64_t fairly = 0, at_once = 0;
+  {
+    LaneThread("fairly").enqueue([&] { fairly = time_slice(); });
+  }
+  {
+    LaneThread("at once", Waking::at_once).enqueue([&] { at_once = time_slice(); });
+  }
+  EXPECT_EQ(at_once, 100'000u);
+  EXPECT_GT(fairly, at_once);
 }
 
 TEST(LaneThreadTest, TasksMayQueueTasks) {

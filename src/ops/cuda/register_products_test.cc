@@ -56,8 +56,7 @@ class ProductsProgram {
   // Runs on `device` with the kernels of `table`, and returns what stands in every resident.
   std::vector<std::vector<std::byte>> run(device::Device& device, const flow::LauncherTable& table,
                                           device::Queue* queue) {
-    const flow::Schedule schedule = *flow::compile(
-        *program_, [&](const flow::Op& op, auto types) { return table.scratch_bytes(op, types); });
+    const flow::Schedule schedule = *flow::compile(*program_, table.scratch());
     std::vector<device::Memory> memory;
     for (int32_t i = 0; i < residents_.size(); ++i) {
       memory.push_back(*device.allocate(residents_[i].bytes()));
