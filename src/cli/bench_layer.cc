@@ -454,9 +454,9 @@ class Bench {
   Status write_trace() {
     if (!first() || setting_.trace.empty()) return {};
     std::ofstream file(setting_.trace, std::ios::binary | std::ios::trunc);
-    std::vector<const flow::Trace*> traces;
-    for (const auto& trace : traces_) traces.push_back(trace.get());
-    file << flow::Trace::to_perfetto(traces);
+    std::vector<flow::Timeline> timelines;
+    for (const auto& trace : traces_) timelines.push_back(trace->timeline());
+    file << flow::to_perfetto(timelines);
     if (file.flush()) return {};
     return Error(ErrorKind::usage, "the trace cannot be written").with("--trace", setting_.trace);
   }
