@@ -1,54 +1,22 @@
 // The program itself on ranks that are processes, of one host and of two nodes.
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 
-#include "comm/control/tcp.h"
 #include "support/checkpoint_copy.h"
-#include "support/command.h"
 #include "support/models.h"
+#include "support/shell.h"
 
 namespace braid::testing {
 namespace {
 
-struct Shell {
-  int code = -1;
-  std::string out;  // and what it said on stderr, if asked to with 2>&1
-};
-
-Shell shell(const std::string& command) {
-  std::fflush(nullptr);
-  FILE* pipe = ::popen(command.c_str(), "r");
-  Shell ran;
-  std::array<char, 4096> bytes{};
-  for (size_t read = 0; (read = std::fread(bytes.data(), 1, bytes.size(), pipe)) > 0;) {
-    ran.out.append(bytes.data(), read);
-  }
-  const int status = ::pclose(pipe);
-  if (WIFEXITED(status)) ran.code = WEXITSTATUS(status);
-  return ran;
+std::string generating(const std::string& more) {
+  return fmt::format(
+      "generate {} --prompt 'Once upon a time' --max-tokens 12 --temperature 0 --quiet {}",
+      fairytale_folder(), more);
 }
-
-std::string braid(const std::string& words) { return fmt::format("{} {}", BRAID_PROGRAM, words); }
-
-std::string generate(const std::string& more) {
-  return braid(
-      fmt::format("generate {} --prompt 'Once upon a time' --max-tokens 12 "
-                  "--temperature 0 --quiet {}",
-                  fairytale_folder(), more));
-}
-
-std::string free_port() {
-  const int socket = comm::listen_at({std::string(comm::kLoopback), "0"}).value();
-  const int port = comm::port_of(socket).value();
-  ::close(socket);
-  return fmt::format("{}", port);
-}
+std::string generate(const std::string& more) { return braid(generating(more)); }
 
 TEST(CliProcessesTest, NoLinkIsEmulatedBetweenThem) {
   const Shell refused =
@@ -118,21 +86,10 @@ TEST(CliProcessesTest, AFaultIsToldWithRankOpAndStep) {
   }
 }
 
-// Both nodes of a command, started by two shells; what the first one said.
-Shell two_nodes(const std::string& words, const std::string& address,
-                const std::array<std::string, 2>& prefixes) {
-  const auto node = [&](int index) {
-    return fmt::format("{} {} --nnodes 2 --node-rank {} --dist-init-addr {}",
-                       prefixes[static_cast<size_t>(index)], generate(words), index, address);
-  };
-  return shell(fmt::format("{} >/dev/null 2>&1 & {}; code=$?; wait $! || code=9; exit $code",
-                           node(1), node(0)));
-}
-
 TEST(CliNodesTest, TwoNodesSayWhatOneHostSays) {
   const Shell one = shell(generate("--tp 2"));
   for (const char* layout : {"--tp 2", "--tp 2 --dp 2 --ep 4"}) {
-    const Shell two = two_nodes(layout, "127.0.0.1:" + free_port(), {});
+    const Shell two = two_nodes(generating(layout), "127.0.0.1:" + free_port());
     EXPECT_EQ(two.code, 0) << two.out;
     EXPECT_EQ(two.out, one.out) << layout;
   }
@@ -174,8 +131,8 @@ TEST(CliNodesTest, TwoNetworkNamespaces) {
     shell(remove);
     GTEST_SKIP() << "no network namespaces here: " << made.out;
   }
-  const Shell two =
-      two_nodes("--tp 2", "10.99.0.1:29571", {"ip netns exec braid_a", "ip netns exec braid_b"});
+  const Shell two = two_nodes(generating("--tp 2"), "10.99.0.1:29571",
+                              {"ip netns exec braid_a", "ip netns exec braid_b"});
   shell(remove);
   EXPECT_EQ(two.code, 0);
   EXPECT_EQ(two.out, shell(generate("--tp 2")).out);

@@ -3,11 +3,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "base/temp_folder.h"
 #include "flow/types.h"
 #include "support/command.h"
 #include "support/models.h"
+#include "support/shell.h"
 
 namespace braid::testing {
 namespace {
@@ -31,14 +34,9 @@ Json data_of(const std::string& folder) {
   return parse_json(page.substr(start, page.find("</script>", start) - start), "page").value();
 }
 
-TEST(CliProfileTest, PageTraceAndTableAgree) {
-  const TempFolder folder;
-  const std::string path = folder.path() + "/of/profiles";
-  const Ran ran = profile(path, {"--tp", "2", "--dp", "2", "--prefill", "300", "--decode", "5",
-                                 "--chunked-prefill-size", "512", "--overlap-chunks", "2",
-                                 "--dual-stream", "on", "--json"});
-  ASSERT_EQ(ran.code, 0) << ran.err;
-  const Json result = ran.json(), page = data_of(path);
+// Of a profile of four ranks in this folder, whose result was printed as `result`.
+void expect_all_ranks(const std::string& path, const Json& result) {
+  const Json page = data_of(path);
   const Json trace = read_json_file(path + "/trace.json").value();
   std::map<int64_t, size_t> events;  // of the trace, by rank
   std::map<std::string, int> arrows;
@@ -66,6 +64,71 @@ TEST(CliProfileTest, PageTraceAndTableAgree) {
       EXPECT_GT(rank["modules_ns"]["attention"], 0);
       EXPECT_GT(rank["modules_ns"]["dispatch"], 0);
     }
+  }
+}
+
+const std::string kFourRanks =
+    "--tp 2 --dp 2 --prefill 300 --decode 5 --chunked-prefill-size 512 --overlap-chunks 2 "
+    "--dual-stream on --json";
+
+TEST(CliProfileTest, PageTraceAndTableAgree) {
+  const TempFolder folder;
+  const std::string path = folder.path() + "/of/profiles";
+  std::istringstream words(kFourRanks);
+  const Ran ran = profile(path, {std::istream_iterator<std::string>(words), {}});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  expect_all_ranks(path, ran.json());
+}
+
+// Where ranks are processes all of them are seen, as on several hosts.
+TEST(CliProfileTest, ShowsRanksThatAreProcesses) {
+  const TempFolder folder;
+  const std::string words =
+      fmt::format("profile {} --load-format dummy --output-dir {} --steps 2 --quiet {}",
+                  golden_folder("glm4_moe"), folder.path(), kFourRanks);
+  for (const bool two_hosts : {false, true}) {
+    const Shell ran = two_hosts ? two_nodes(words, "127.0.0.1:" + free_port())
+                                : shell(braid(words + " --cpu-ranks process"));
+    ASSERT_EQ(ran.code, 0) << ran.out;
+    expect_all_ranks(folder.path(), parse_json(ran.out, "result").value());
+    const Json page = data_of(folder.path());
+    for (const Json& fact : page["facts"]) EXPECT_NE(fact[0], "clocks");
+  }
+}
+
+// A node whose clock began elsewhere: a rank of it runs at the time at which the others run.
+TEST(CliProfileTest, ClocksOfSeveralHostsAreAligned) {
+  const std::string other_clock = "unshare --time --fork --monotonic 1000";
+  if (shell(other_clock + " true 2>&1").code != 0) GTEST_SKIP() << "no time namespaces here";
+  const TempFolder folder;
+  const Shell ran = two_nodes(
+      fmt::format("profile {} --load-format dummy --output-dir {} --steps 2 --tp 2 --json "
+                  "--prefill 64 --decode 2 --quiet",
+                  golden_folder("glm4_moe"), folder.path()),
+      "127.0.0.1:" + free_port(), {"", other_clock});
+  ASSERT_EQ(ran.code, 0) << ran.out;
+  const Json page = data_of(folder.path());
+  EXPECT_EQ(page["facts"].back()[0], "clocks");
+  const std::string said = page["facts"].back()[1];
+  const std::string opening = "ranks of other hosts are aligned to within ";
+  ASSERT_TRUE(said.starts_with(opening)) << said;
+  const int64_t slack = 1000 * std::stoll(said.substr(opening.size()));
+  EXPECT_LT(slack, 100'000'000) << said;
+  const Json result = parse_json(ran.out, "result").value();
+  for (const Json& phase : result["phases"]) {
+    EXPECT_LT(phase["wall_ns"], 100'000'000'000);  // a thousand seconds apart otherwise
+  }
+  // A collective ends on each rank behind its start on the other.
+  ASSERT_FALSE(page["meetings"].empty());
+  for (const Json& meeting : page["meetings"]) {
+    std::vector<std::array<int64_t, 2>> times;
+    for (size_t i = 1; i < meeting.size(); i += 2) {
+      const Json& event =
+          page["ranks"][meeting[i].get<size_t>()]["events"][meeting[i + 1].get<size_t>()];
+      times.push_back({event[4].get<int64_t>(), event[4].get<int64_t>() + event[5].get<int64_t>()});
+    }
+    EXPECT_LE(times[0][0], times[1][1] + slack);
+    EXPECT_LE(times[1][0], times[0][1] + slack);
   }
 }
 

@@ -1,9 +1,13 @@
 // Expert heat on real models: exact in every layout, and nothing else changes.
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "engine/heat.h"
+#include "engine/process_test_util.h"
+#include "engine/values.h"
 #include "ops/moe.h"
 #include "ops/rows.h"
 #include "support/models.h"
@@ -13,6 +17,8 @@ namespace braid::testing {
 namespace {
 
 using engine::GroupStep;
+using engine::Inquiry;
+using engine::values_of_bytes;
 using experts::Heat;
 using experts::Phase;
 using kernels::RouteDesc;
@@ -39,77 +45,108 @@ std::vector<int32_t> prompt(int32_t tokens) {
 // Counts what the probes of the routing say, row by row of the plans.
 class ExactCount {
  public:
-  explicit ExactCount(engine::Engine& engine) : engine_(engine), heat_(engine::heat_now(engine)) {}
+  explicit ExactCount(engine::Engine& engine) : engine_(engine) {}
 
-  void add(std::span<const GroupStep> groups) {
+  Status add(std::span<const GroupStep> groups) {
     for (int32_t group = 0; group < std::ssize(groups); ++group) {
       const GroupStep& step = groups[static_cast<size_t>(group)];
-      add(group, Phase::decode, 0, std::ssize(step.plan.decode));
+      TRY(add(group, Phase::decode, 0, std::ssize(step.plan.decode)));
       int64_t prefill = 0;
       for (const engine::PlannedRows& planned : step.plan.prefill) prefill += planned.count;
-      add(group, Phase::prefill, step.shape.own.decode, prefill);
+      TRY(add(group, Phase::prefill, step.shape.own.decode, prefill));
       const auto rows = static_cast<int32_t>(prefill + std::ssize(step.plan.decode));
       padding += step.shape.own.total() - rows;
       idle_groups += rows == 0 ? 1 : 0;
       decode_rows += std::ssize(step.plan.decode);
     }
+    return {};
   }
-  // [layers, phases, experts] of a group, as its ranks have them.
-  const std::vector<uint64_t>& of(int32_t group) { return counters_[group]; }
+  // What differs on the ranks after a step, nothing where all is exact: the leaders' counts and
+  // their followers', and those of the groups together, each once.
+  Result<std::string> difference(int64_t step) {
+    engine::Ranks& ranks = engine_.ranks();
+    const model::DecoderModel& model = engine_.worker().model();
+    const int32_t host = model.state().heat.host;
+    const std::vector<std::string> all =
+        TRY(ranks.ask(ranks.all(), Inquiry::read({.resident = host,
+                                                  .count = model.residents()[host].rows,
+                                                  .copy = static_cast<int32_t>(step & 1)})));
+    for (int32_t rank = 0; rank < ranks.size(); ++rank) {
+      const auto counted = TRY(values_of_bytes<uint64_t>(all[static_cast<size_t>(rank)]));
+      if (counted != counters_[ranks.group_of(rank)])
+        return fmt::format("rank {}, step {}", rank, step);
+    }
+    const Heat now = TRY(engine::heat_now(engine_));
+    for (int32_t group = 0; group < ranks.num_groups(); ++group) {
+      const auto of_group = now.of(Phase::decode, 1, group);
+      const auto* expected = counters_[group].data() + 2 * of_group.size();
+      if (std::memcmp(of_group.data(), expected, of_group.size_bytes()) != 0) {
+        return fmt::format("group {}, step {}", group, step);
+      }
+    }
+    return std::string();
+  }
 
   int64_t padding = 0;
   int64_t idle_groups = 0;
   int64_t decode_rows = 0;
 
  private:
-  void add(int32_t group, Phase phase, int64_t first, int64_t rows) {
-    engine::Worker& leader = engine_.ranks().leader(group);
+  Status add(int32_t group, Phase phase, int64_t first, int64_t rows) {
     const int64_t top_k = engine_.config().moe->top_k;
-    const auto experts = static_cast<size_t>(heat_.sizes().experts);
+    const auto experts = static_cast<size_t>(engine_.config().moe->num_experts);
     std::vector<uint64_t>& counters = counters_[group];
-    counters.resize(static_cast<size_t>(2 * heat_.sizes().layers) * experts);
+    const auto& probes = engine_.worker().model().state().expert_ids;
+    const auto layers = probes.size() - static_cast<size_t>(std::count(probes.begin(), probes.end(),
+                                                                       model::kAbsent));
+    counters.resize(2 * layers * experts);
     size_t layer = 0;
-    for (const int32_t ids : leader.model().state().expert_ids) {
+    for (const int32_t ids : probes) {
       if (ids == model::kAbsent) continue;
-      const auto* chosen = reinterpret_cast<const int32_t*>(leader.data(ids)) + first * top_k;
-      for (int64_t i = 0; i < rows * top_k; ++i) {
-        ++counters[(2 * layer + index_of(phase)) * experts + static_cast<size_t>(chosen[i])];
+      const std::string bytes =
+          TRY(engine_.ranks().ask(engine_.ranks().leader_of(group),
+                                  Inquiry::read({.resident = ids, .first = first, .count = rows})));
+      const std::vector<int32_t> chosen = TRY(values_of_bytes<int32_t>(bytes));
+      BRAID_CHECK(std::ssize(chosen) == rows * top_k, "({} ids)", chosen.size());
+      for (const int32_t id : chosen) {
+        ++counters[(2 * layer + index_of(phase)) * experts + static_cast<size_t>(id)];
       }
       ++layer;
     }
+    return {};
   }
 
   engine::Engine& engine_;
-  Heat heat_;  // for its sizes
-  std::map<int32_t, std::vector<uint64_t>> counters_;
+  std::map<int32_t, std::vector<uint64_t>> counters_;  // [layers, phases, experts] of a group
 };
 
-// Runs prompts of these lengths, a new one every other step; compares after every step.
-ExactCount expect_exact(engine::Engine& engine, const std::vector<int32_t>& lengths) {
+// Runs prompts of these lengths, a new one every other step; compares after every step. The first
+// difference is an error.
+Result<ExactCount> count_exactly(engine::Engine& engine, const std::vector<int32_t>& lengths) {
   ExactCount exact(engine);
-  engine::Ranks& ranks = engine.ranks();
+  Status status;
   engine.set_observer([&](int64_t step, std::span<const GroupStep> groups) {
-    exact.add(groups);
-    for (int32_t rank = 0; rank < ranks.size(); ++rank) {  // the leaders' and their followers'
-      const auto heat = ranks[rank].heat(step);
-      EXPECT_EQ(std::vector<uint64_t>(heat.begin(), heat.end()), exact.of(ranks.group_of(rank)))
-          << "rank " << rank << " step " << step;
-    }
-    const Heat now = engine::heat_now(engine);
-    for (int32_t group = 0; group < std::ssize(groups); ++group) {  // each group once
-      const auto of_group = now.of(Phase::decode, 1, group);
-      const auto* expected = exact.of(group).data() + 2 * of_group.size();
-      EXPECT_EQ(0, std::memcmp(of_group.data(), expected, of_group.size_bytes()));
-    }
+    if (status.ok()) status = exact.add(groups);
+    const Result<std::string> difference = exact.difference(step);
+    if (!status.ok() || (difference.ok() && difference->empty())) return;
+    status = difference.ok() ? Error(ErrorKind::internal, "the heat isn't exact: " + *difference)
+                             : difference.status();
   });
   for (const int32_t length : lengths) {
-    EXPECT_TRUE(engine.submit({.prompt = prompt(length), .max_tokens = 6}).ok());
-    EXPECT_TRUE(engine.step().ok());
-    EXPECT_TRUE(engine.step().ok());
+    TRY(engine.submit({.prompt = prompt(length), .max_tokens = 6}));
+    TRY(engine.step());
+    TRY(engine.step());
   }
-  while (!engine.idle()) EXPECT_TRUE(engine.step().ok());
+  while (!engine.idle()) TRY(engine.step());
   engine.set_observer(nullptr);
+  TRY(status);
   return exact;
+}
+
+ExactCount expect_exact(engine::Engine& engine, const std::vector<int32_t>& lengths) {
+  Result<ExactCount> exact = count_exactly(engine, lengths);
+  EXPECT_TRUE(exact.ok()) << exact.status().to_string();
+  return exact.ok() ? *exact : ExactCount(engine);
 }
 
 class HeatLayoutsTest : public ::testing::TestWithParam<LayoutOptions> {};
@@ -122,10 +159,26 @@ TEST_P(HeatLayoutsTest, IsTheExactCountOfRealRowsByPhase) {
     const ExactCount exact = expect_exact(*engine, kLengths);
     EXPECT_GT(exact.padding, 0);
     EXPECT_GT(exact.decode_rows, 20);
-    const Heat heat = engine::heat_now(*engine);
+    const Heat heat = engine::heat_now(*engine).value();
     const int64_t choices = engine->config().moe->top_k * heat.sizes().layers;
     EXPECT_EQ(heat.total(Phase::decode), static_cast<uint64_t>(exact.decode_rows * choices));
   }
+}
+
+// Ranks as processes, of which rank 0's asks the others.
+TEST_P(HeatLayoutsTest, IsTheExactCountInOtherProcessesToo) {
+  engine::EngineOptions options = options_of(GetParam(), Switch::on);
+  options.num_blocks = 64;
+  const auto total = [](engine::Engine& engine) -> Result<std::string> {
+    const ExactCount exact = TRY(count_exactly(engine, kLengths));
+    const Heat heat = TRY(engine::heat_now(engine));
+    return fmt::format("{} rows, {} in decode: {} {}", exact.padding, exact.decode_rows,
+                       heat.of(Phase::decode), heat.of(Phase::prefill));
+  };
+  const auto processes = engine::testing::on_processes(options, total);
+  const auto threads = engine::testing::on_threads(options, total);
+  ASSERT_TRUE(processes.ok() && threads.ok()) << processes.status().to_string();
+  EXPECT_EQ(*processes, *threads);
 }
 
 TEST(HeatGroupsTest, IdleGroupsCountNothing) {
@@ -232,7 +285,7 @@ TEST(HeatTest, ForcedRoutingIsCountedAsItIsForced) {
     for (int64_t i = 0; i < resident.rows * resident.cols; ++i) ids[i] = i % 2 == 0 ? 1 : 0;
   }
   expect_exact(*engine, {5, 9});
-  const Heat heat = engine::heat_now(*engine);
+  const Heat heat = engine::heat_now(*engine).value();
   for (const Phase phase : experts::kPhases) {
     const std::vector<double> counts = heat.of(phase);
     EXPECT_EQ(counts[0], counts[1]);

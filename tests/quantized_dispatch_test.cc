@@ -62,7 +62,7 @@ TEST_P(QuantizedGoldenTest, LogitsAreNearTheReference) {
       const double error = relative_error(logits.values, golden_floats(name, "logits"));
       EXPECT_LT(error, most) << "dp " << layout.dp;
       EXPECT_GT(error, 1e-4) << "dp " << layout.dp;  // as if nothing were quantized
-      const auto layers = engine::dispatch_errors(engine->ranks());
+      const auto layers = engine::dispatch_errors(engine->ranks()).value();
       ASSERT_EQ(std::ssize(layers), engine->config().num_layers);
       for (int64_t layer = 0; layer < engine->config().num_layers; ++layer) {
         const double of_layer = layers[static_cast<size_t>(layer)].relative();
@@ -89,7 +89,8 @@ Scored score(const std::vector<int32_t>& ids, DispatchDtype dtype) {
   options.chunked_prefill_size = 512;
   const auto engine = open_engine(fairytale_folder(), options);
   const auto likelihood = engine::evaluate_likelihood(*engine, ids, 256).value();
-  return {likelihood.perplexity(), engine::total_of(engine::dispatch_errors(engine->ranks()))};
+  return {likelihood.perplexity(),
+          engine::total_of(engine::dispatch_errors(engine->ranks()).value())};
 }
 
 TEST(QuantizedFairytaleTest, ErrorsAndPerplexityAreThoseMeasured) {

@@ -33,12 +33,9 @@ inline const Names kTraced = plus(kEngines, "bench layer");
 // What has a model and ranks, whether it runs an engine or not.
 inline const Names kModels = plus(kAll, "bench layer");
 // What runs on any device.
-inline const Names kDevices = {
-    "generate",         "chat",          "eval logits", "eval perplexity",
-    "bench throughput", "bench latency", "bench layer"};
+inline const Names kDevices = kModels;
 // What has an engine on any device: its ranks may be processes.
-inline const Names kRanked = {"generate",         "chat",         "eval logits", "eval perplexity",
-                              "bench throughput", "bench latency"};
+inline const Names kRanked = kAll;
 // What reads weights: these and the comparison of techniques, which chooses layouts and passes
 // itself.
 inline const Names kWeights = plus(kModels, "bench techniques");

@@ -21,15 +21,15 @@ std::string host_name() {
 
 std::string to_text(const EngineNeeds& needs) {
   const model::Probes& probes = needs.probes;
-  return fmt::format("{}:{}:{}:{:d}:{:d}:{:d}:{:d}:{:d}", needs.context_length, needs.max_running,
-                     needs.prefill_rows, probes.all_logits, probes.hidden, probes.routing,
-                     probes.force_routing, needs.expert_heat);
+  return fmt::format("{}:{}:{}:{:d}:{:d}:{:d}:{:d}:{:d}:{:d}", needs.context_length,
+                     needs.max_running, needs.prefill_rows, probes.all_logits, probes.hidden,
+                     probes.routing, probes.force_routing, needs.expert_heat, needs.engine);
 }
 
 Result<EngineNeeds> parse_needs(const std::string& text) {
   std::vector<int64_t> numbers;
   for (const std::string_view part : split(text, ':')) numbers.push_back(TRY(parse_number(part)));
-  if (numbers.size() != 8) {
+  if (numbers.size() != 9) {
     return Error(ErrorKind::fault, "the control plane brought no needs").with("text", text);
   }
   return EngineNeeds{.context_length = numbers[0],
@@ -39,7 +39,8 @@ Result<EngineNeeds> parse_needs(const std::string& text) {
                                 .hidden = numbers[4] != 0,
                                 .routing = numbers[5] != 0,
                                 .force_routing = numbers[6] != 0},
-                     .expert_heat = numbers[7] != 0};
+                     .expert_heat = numbers[7] != 0,
+                     .engine = numbers[8] != 0};
 }
 
 // The first line of `text` that `other` has not at the same place.
@@ -59,7 +60,8 @@ std::string setting_of(const ParsedOptions& options, const model::ModelConfig& c
   for (const OptionSpec& spec : braid_options().options()) {
     const bool of_a_host = spec.name == "model" || spec.name == "node-rank";
     const bool decides = spec.group == "Model" || spec.group == "Engine" || spec.group == "Ranks" ||
-                         spec.group == "Overlap";
+                         spec.group == "Experts on several ranks" || spec.group == "Overlap" ||
+                         spec.name == "expert-heat";
     if (!decides || of_a_host || !options.has(spec.name)) continue;
     const std::vector<std::string> values = options.values(spec.name);
     text += fmt::format("--{} {}\n", spec.name, values.empty() ? "" : values.front());

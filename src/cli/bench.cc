@@ -29,13 +29,13 @@ Status check_lengths(const ParsedOptions& options, const Session& session) {
       .remedy("Lower --input-len or --output-len.");
 }
 
-Json bench_setting(const ParsedOptions& options, Session& session) {
+Result<Json> bench_setting(const ParsedOptions& options, Session& session) {
   Json setting = {{"model", session.folder()},
                   {"dtype", dtype_name(session.engine().worker().model().options().dtype)},
                   {"load_format", options.text("load-format")},
                   {"input_len", options.integer("input-len")},
                   {"output_len", options.integer("output-len")}};
-  add_dispatch_error(setting, session);
+  TRY(add_dispatch_error(setting, session));
   return setting;
 }
 

@@ -17,7 +17,7 @@ engine::Request random_request(int64_t vocab_size, int64_t input_len, int64_t ou
 Status check_lengths(const ParsedOptions& options, const Session& session);
 
 // What was measured on: model, dtype, load format and lengths.
-Json bench_setting(const ParsedOptions& options, Session& session);
+Result<Json> bench_setting(const ParsedOptions& options, Session& session);
 
 struct Spread {
   double min = 0;

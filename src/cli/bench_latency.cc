@@ -64,7 +64,7 @@ Result<Outcome> bench_latency(const Context& context) {
   const Spread decode = decodes ? spread_of(latencies.decode) : Spread{};
   const auto batch = static_cast<double>(batch_size);
   if (options.flag("json")) {
-    Json json = bench_setting(options, session);
+    Json json = TRY(bench_setting(options, session));
     json.update(
         {{"batch_size", batch_size},
          {"repeats", options.integer("repeats")},

@@ -136,6 +136,14 @@ class Bench {
         TRY(add("fused slot", VariantRole::rounded, rows, fused, variants));
       }
     }
+    const auto facts =
+        engine::dispatch_facts(setting_.config, world_->rank(0).model().options(), 0);
+    if (passes::check_dispatch(facts, passes::DispatchChoice::all_to_all).ok()) {
+      const auto sent = [&](LayerRank& rank, const Program&) {
+        return rank.model().build(rows.shape(rank.group()), ops::DispatchKind::all_to_all);
+      };
+      TRY(add("all-to-all", VariantRole::passes, rows, sent, variants));
+    }
     if (engine::num_collectives(serial) == 0) return variants;
     const auto without = [](LayerRank&, const Program& program) {
       return engine::without_collectives(program);
@@ -413,9 +421,9 @@ class Bench {
   Status write_trace() {
     if (!first() || setting_.trace.empty()) return {};
     std::ofstream file(setting_.trace, std::ios::binary | std::ios::trunc);
-    std::vector<const flow::Trace*> traces;
-    for (const auto& trace : traces_) traces.push_back(trace.get());
-    file << flow::Trace::to_perfetto(traces);
+    std::vector<flow::Timeline> timelines;
+    for (const auto& trace : traces_) timelines.push_back(trace->timeline());
+    file << flow::to_perfetto(timelines);
     if (file.flush()) return {};
     return Error(ErrorKind::usage, "the trace cannot be written").with("--trace", setting_.trace);
   }

@@ -89,7 +89,7 @@ Result<Outcome> bench_throughput(const Context& context) {
   const Throughput result = TRY(measure(session.engine(), options));
   if (options.flag("json")) {
     Json json = to_json(result);
-    json.update(bench_setting(options, session));
+    json.update(TRY(bench_setting(options, session)));
     TRY(context.streams.out.json_line(json));
   } else {
     TRY(context.streams.out.line(box(result)));

@@ -63,7 +63,7 @@ Result<Outcome> eval_perplexity(const Context& context) {
     Json json = {{"tokens", likelihood.tokens},
                  {"mean_nll", likelihood.mean_nll()},
                  {"perplexity", likelihood.perplexity()}};
-    add_dispatch_error(json, session);
+    TRY(add_dispatch_error(json, session));
     TRY(context.streams.out.json_line(json));
   } else {
     TRY(context.streams.out.line(fmt::format("perplexity {:.4f}, mean nll {:.6f}, {} tokens",

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "cli/bench.h"
 #include "cli/profile_page.h"
+#include "engine/rank_traces.h"
 
 namespace braid::cli {
 namespace {
@@ -109,23 +110,18 @@ Result<Sizes> read_sizes(const ParsedOptions& options, const Session& session, i
 class Runner {
  public:
   Runner(engine::Engine& engine, const Sizes& sizes, uint64_t seed)
-      : engine_(engine), sizes_(sizes), seed_(seed) {
-    for (int32_t rank = 0; rank < engine.ranks().size(); ++rank) {
-      traces_.push_back(std::make_unique<flow::Trace>(rank));
-    }
-  }
-  ~Runner() { set_tracing(false); }
+      : engine_(engine), sizes_(sizes), seed_(seed) {}
 
   // The numbers of the traced steps: each has one prompt of every group.
   Result<std::vector<int64_t>> prefill() {
     std::vector<int64_t> steps;
     for (int64_t i = 0; i <= sizes_.steps; ++i) {
-      set_tracing(i > 0);
+      TRY(engine::RankTraces::record(engine_.ranks(), i > 0));
       for (int64_t group = 0; group < sizes_.groups; ++group) TRY(submit(1));
       TRY(step(sizes_.groups));
       if (i > 0) steps.push_back(engine_.steps());
     }
-    set_tracing(false);
+    TRY(engine::RankTraces::record(engine_.ranks(), false));
     return steps;
   }
 
@@ -136,20 +132,14 @@ class Runner {
     for (int64_t i = 0; i < sizes_.prompts_of_a_group(); ++i) TRY(engine_.step());
     TRY(step(sizes_.decode));  // to warm up
     std::vector<int64_t> steps;
-    set_tracing(true);
+    TRY(engine::RankTraces::record(engine_.ranks(), true));
     for (int64_t i = 0; i < sizes_.steps; ++i) {
       TRY(step(sizes_.decode));
       steps.push_back(engine_.steps());
     }
-    set_tracing(false);
+    TRY(engine::RankTraces::record(engine_.ranks(), false));
     for (const engine::RequestId request : requests) engine_.cancel(request);
     return steps;
-  }
-
-  std::vector<const flow::Trace*> traces() const {
-    std::vector<const flow::Trace*> all;
-    for (const auto& trace : traces_) all.push_back(trace.get());
-    return all;
   }
 
  private:
@@ -167,16 +157,9 @@ class Runner {
         random_request(engine_.config().vocab_size, sizes_.prompt, tokens, seed_++));
   }
 
-  void set_tracing(bool on) {
-    for (int32_t rank = 0; rank < engine_.ranks().size(); ++rank) {
-      engine_.ranks()[rank].set_trace(on ? traces_[static_cast<size_t>(rank)].get() : nullptr);
-    }
-  }
-
   engine::Engine& engine_;
   Sizes sizes_;
   uint64_t seed_;
-  std::vector<std::unique_ptr<flow::Trace>> traces_;  // one a rank
 };
 
 // What the passes decided for rank 0's step.
@@ -189,15 +172,16 @@ passes::Decisions decisions_of(engine::Worker& worker, const flow::Timeline& tim
   return {};
 }
 
-PageFacts facts_of(const ParsedOptions& options, Session& session) {
+PageFacts facts_of(const ParsedOptions& options, Session& session, int64_t clock_error_ns) {
   const model::ModelOptions& model = session.engine().worker().model().options();
   fs::path folder = session.folder();
   if (!folder.has_filename()) folder = folder.parent_path();
   const bool dummy = options.text("load-format") == "dummy";
+  const bool cuda = session.engine().options().worker.device == engine::DeviceKind::cuda;
   PageFacts facts{.model = folder.filename().string(), .facts = {}, .decisions = {}};
   facts.facts = {{"architecture", std::string(name_of(session.config().architecture))},
                  {"layout", model.layout.world == 1 ? "one rank" : model.layout.to_string()},
-                 {"device", "cpu"},
+                 {"device", cuda ? "cuda" : "cpu"},
                  {"dtype", std::string(dtype_name(model.dtype))},
                  {"weights", dummy ? "made up" : "from the checkpoint"},
                  {"overlap-chunks", options.text("overlap-chunks")},
@@ -205,6 +189,7 @@ PageFacts facts_of(const ParsedOptions& options, Session& session) {
   if (options.has("emulate-link")) {
     facts.facts.emplace_back("emulated link", options.text("emulate-link"));
   }
+  if (clock_error_ns > 0) facts.facts.emplace_back("clocks", describe_clocks(clock_error_ns));
   return facts;
 }
 
@@ -248,18 +233,18 @@ Result<Outcome> profile(const Context& context) {
       fmt::format("{} steps on {} ranks", prefill.size() + decode.size(), engine.ranks().size()));
 
   const auto communicators = groups_of(engine.worker().model().options().layout);
-  Profile profile;
-  for (const flow::Trace* trace : runner.traces()) profile.timelines.push_back(trace->timeline());
+  const auto traces = TRY(engine::RankTraces::collect(engine));
+  Profile profile{.timelines = traces.timelines(), .meetings = {}};
   profile.meetings = flow::meetings(profile.timelines, communicators);
   const std::vector<PhaseReport> phases = {
       make_report(profile, "prefill", fmt::format("{} tokens", sizes.prompt * groups), prefill),
       make_report(profile, "decode", fmt::format("{} requests", sizes.decode), decode)};
-  PageFacts facts = facts_of(options, session);
+  PageFacts facts = facts_of(options, session, traces.clock_error_ns());
   for (const PhaseReport& phase : phases) {
     facts.decisions.push_back(decisions_of(engine.worker(), profile.timelines.front(), phase));
   }
   TRY(folder.write(OutputFolder::kPage, make_page(page_data(profile, phases, facts))));
-  TRY(folder.write(OutputFolder::kTrace, flow::Trace::to_perfetto(runner.traces(), communicators)));
+  TRY(folder.write(OutputFolder::kTrace, flow::to_perfetto(profile.timelines, communicators)));
   TRY(print(context, phases, facts, folder));
   return Outcome::success;
 }

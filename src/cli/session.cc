@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 
 #include "base/json.h"
@@ -12,6 +13,7 @@
 #include "engine/dispatch_error.h"
 #include "engine/memory_budget.h"
 #include "engine/process_ranks.h"
+#include "engine/rank_traces.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
 
@@ -104,7 +106,6 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
       options.has("json-model-override-args") ? options.text("json-model-override-args") : "";
   session.config_ = TRY(model::load_config(session.folder(), override_json));
   engine::EngineOptions limits = TRY(options_of(options));
-  limits.worker.passes.can_exchange = limits.worker.device == engine::DeviceKind::cpu;
   if (context.control != nullptr && limits.worker.link) {
     return Error(ErrorKind::usage, "links are emulated between threads of one process only")
         .with("--emulate-link", options.text("emulate-link"))
@@ -125,19 +126,15 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
   return session;
 }
 
-// Of the ranks in this process; a process that follows keeps none.
 Status Session::open_trace() {
-  const bool apart = context_.control != nullptr;
-  if (!context_.options.has("trace") || (apart && context_.control->rank() > 0)) return {};
+  const bool follows = context_.control != nullptr && context_.control->rank() > 0;
+  if (!context_.options.has("trace") || follows) return {};
   const std::string& path = context_.options.text("trace");
   trace_file_.open(path, std::ios::binary | std::ios::trunc);
   if (!trace_file_) {
     return Error(ErrorKind::usage, "the trace cannot be written")
         .with("--trace", path)
         .with("reason", std::strerror(errno));
-  }
-  for (int32_t rank = 0; rank < (apart ? 1 : limits_.worker.model.layout.world); ++rank) {
-    traces_.push_back(std::make_unique<flow::Trace>(rank));
   }
   return {};
 }
@@ -168,13 +165,14 @@ Result<engine::MemoryShare> Session::memory(const engine::WorkerOptions& options
   return engine::memory_of_ranks(options, here, context_.control->local_rank());
 }
 
-// All ranks that are processes plan together.
-Result<engine::EngineOptions> Session::plan(const EngineNeeds& own_needs) const {
+// All ranks that are processes agree, and plan together.
+Result<Agreed> Session::agree(const EngineNeeds& needs) const {
+  if (context_.control == nullptr) return Agreed{.needs = needs};
+  return cli::agree(*context_.control, setting_of(context_.options, config_), needs);
+}
+
+Result<engine::EngineOptions> Session::plan(const Agreed& agreed) const {
   Console& console = context_.streams.console;
-  Agreed agreed{.needs = own_needs};
-  if (context_.control != nullptr) {
-    agreed = TRY(agree(*context_.control, setting_of(context_.options, config_), own_needs));
-  }
   engine::EngineOptions options = TRY(engine_options(agreed.needs));
   Stage stage("planning the memory", console);
   engine::MemoryBudget budget =
@@ -222,22 +220,24 @@ Status Session::load(const model::TensorSource& source) {
 Status Session::start(const EngineNeeds& needs) {
   Console& console = context_.streams.console;
   const std::unique_ptr<model::TensorSource> source = TRY(open_weights());
-  const engine::EngineOptions options = TRY(plan(needs));
+  const engine::EngineOptions options = TRY(plan(TRY(agree(needs))));
   Stage allocating("allocating the memory", console);
   engine_ = TRY(engine::Engine::create(config_, options, context_.control));
   allocating.done();
   TRY(load(*source));
-  for (size_t rank = 0; rank < traces_.size(); ++rank) {
-    engine_->ranks()[static_cast<int32_t>(rank)].set_trace(traces_[rank].get());
-  }
+  if (trace_file_.is_open()) TRY(engine::RankTraces::record(engine_->ranks(), true));
   if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
 }
 
+Status Session::start_nothing() const { return agree({.engine = false}).status(); }
+
 Status Session::follow(const Context& context) {
   Session session = TRY(open(context, /*with_tokenizer=*/false));
+  const Agreed agreed = TRY(session.agree({}));
+  if (!agreed.needs.engine) return {};
   const std::unique_ptr<model::TensorSource> source = TRY(session.open_weights());
-  const engine::EngineOptions options = TRY(session.plan({}));
+  const engine::EngineOptions options = TRY(session.plan(agreed));
   const auto rank =
       TRY(engine::RankProcess::create(session.config_, options.worker, *context.control));
   TRY(rank->load(*source, nullptr));
@@ -245,28 +245,38 @@ Status Session::follow(const Context& context) {
 }
 
 Status Session::finish() {
-  const std::string error = engine::describe(engine::dispatch_errors(engine_->ranks()));
+  const std::string error = engine::describe(TRY(engine::dispatch_errors(engine_->ranks())));
   if (!error.empty()) context_.streams.console.report(error);
-  if (traces_.empty()) return {};
-  std::vector<const flow::Trace*> traces;
-  for (const auto& trace : traces_) traces.push_back(trace.get());
+  return trace_file_.is_open() ? write_trace() : Status();
+}
+
+Status Session::write_trace() {
+  const auto traces = TRY(engine::RankTraces::collect(*engine_));
   const std::string& path = context_.options.text("trace");
-  trace_file_ << flow::Trace::to_perfetto(traces);
+  trace_file_ << flow::to_perfetto(traces.timelines());
   trace_file_.close();
   if (!trace_file_) {
     return Error(ErrorKind::fault, "the trace could not be written whole").with("--trace", path);
   }
-  std::string table = flow::Trace::module_table(traces);
+  std::string table = flow::module_table(traces.timelines());
   table.pop_back();  // the console ends the line
   context_.streams.console.report(table);
-  context_.streams.console.line(
-      fmt::format("trace {}written to {}", context_.control == nullptr ? "" : "of rank 0 ", path));
+  context_.streams.console.line(fmt::format("trace written to {}", path));
+  if (traces.clock_error_ns() > 0) {
+    context_.streams.console.line(describe_clocks(traces.clock_error_ns()));
+  }
   return {};
 }
 
-void add_dispatch_error(Json& json, Session& session) {
-  const auto total = engine::total_of(engine::dispatch_errors(session.engine().ranks()));
+std::string describe_clocks(int64_t error_ns) {
+  return fmt::format("ranks of other hosts are aligned to within {:.0f} µs",
+                     std::ceil(static_cast<double>(error_ns) / 1e3));
+}
+
+Status add_dispatch_error(Json& json, Session& session) {
+  const auto total = engine::total_of(TRY(engine::dispatch_errors(session.engine().ranks())));
   if (total.squares != 0) json["dispatch_relative_error"] = total.relative();
+  return {};
 }
 
 }  // namespace braid::cli

@@ -20,11 +20,14 @@ struct EngineNeeds {
   int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
   model::Probes probes;
   bool expert_heat = false;  // whether the command reads it
+  bool engine = true;        // whether one is started at all
 };
 
 // What predictions are made from: --tuning, or else `standard`, with an emulated link's speed.
 Result<cost::DeviceProfile> profile_of(const ParsedOptions& options, cost::DeviceProfile standard,
                                        const std::optional<LinkSpeed>& link);
+
+struct Agreed;
 
 class Session {
  public:
@@ -34,6 +37,9 @@ class Session {
   // Plans and allocates the memory, loads the weights, and prints the rest of --explain. Where
   // ranks are processes this is rank 0's.
   Status start(const EngineNeeds& needs);
+
+  // Instead of start(): there is nothing to run, and the processes of other ranks may end.
+  Status start_nothing() const;
 
   // What the processes of the other ranks do instead, until rank 0's engine has ended.
   static Status follow(const Context& context);
@@ -54,21 +60,25 @@ class Session {
  private:
   explicit Session(const Context& context) : context_(context) {}
   Result<std::unique_ptr<model::TensorSource>> open_weights() const;
-  Result<engine::EngineOptions> plan(const EngineNeeds& needs) const;
+  Result<Agreed> agree(const EngineNeeds& needs) const;
+  Result<engine::EngineOptions> plan(const Agreed& agreed) const;
   Result<engine::MemoryShare> memory(const engine::WorkerOptions& options, int32_t here) const;
   Status load(const model::TensorSource& source);
   Status open_trace();
+  Status write_trace();
 
   Context context_;
   model::ModelConfig config_;
   engine::EngineOptions limits_;  // what the options allow
   std::optional<text::Tokenizer> tokenizer_;
-  std::vector<std::unique_ptr<flow::Trace>> traces_;  // one a rank, where --trace is given
-  std::ofstream trace_file_;
+  std::ofstream trace_file_;  // open where --trace is given; rank 0's process writes it
   std::unique_ptr<engine::Engine> engine_;
 };
 
+// "ranks of other hosts are aligned to within 40 µs".
+std::string describe_clocks(int64_t error_ns);
+
 // Adds "dispatch_relative_error" where rows were quantized on their way to the experts.
-void add_dispatch_error(Json& json, Session& session);
+Status add_dispatch_error(Json& json, Session& session);
 
 }  // namespace braid::cli

@@ -222,6 +222,7 @@ Result<Outcome> verify(const Context& context) {
   Report report(context, session.config().num_layers);
   TRY(verify_schedules(context, session.config(), planned, report));
   TRY(verify_groups(session.config(), planned, report));
+  if (runs == 0) TRY(session.start_nothing());
   TRY(report.finish(runs > 0 ? TRY(verify_runs(context, session, runs, report)) : 0));
   return Outcome::success;
 }

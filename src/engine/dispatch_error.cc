@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/values.h"
+
 namespace braid::engine {
 
 double DispatchError::relative() const {
@@ -10,17 +12,17 @@ double DispatchError::relative() const {
 }
 
 // Ranks along tp have copies of their group's rows: the leader's are counted.
-std::vector<DispatchError> dispatch_errors(Ranks& ranks) {
+Result<std::vector<DispatchError>> dispatch_errors(Ranks& ranks) {
   std::vector<DispatchError> layers;
+  const model::DecoderModel& model = ranks[0].model();
+  const int32_t index = model.state().dispatch_errors;
+  if (index == model::kAbsent) return layers;
+  layers.resize(static_cast<size_t>(model.config().num_layers));
+  const Inquiry inquiry =
+      Inquiry::read({.resident = index, .count = model.residents()[index].rows});
   for (int32_t group = 0; group < ranks.num_groups(); ++group) {
-    if (!ranks.here(ranks.leader_of(group))) continue;
-    Worker& worker = ranks.leader(group);
-    const int32_t index = worker.model().state().dispatch_errors;
-    if (index == model::kAbsent) return {};
-    layers.resize(static_cast<size_t>(worker.model().config().num_layers));
-    std::vector<double> sums(2 * layers.size());
-    worker.device().download(sums.data(), worker.data(index),
-                             worker.model().residents()[index].bytes());
+    const std::string bytes = TRY(ranks.ask(ranks.leader_of(group), inquiry));
+    const std::vector<double> sums = TRY(values_of_bytes<double>(bytes));
     for (size_t layer = 0; layer < layers.size(); ++layer) {
       layers[layer].squared_error += sums[2 * layer];
       layers[layer].squares += sums[2 * layer + 1];

@@ -8,8 +8,7 @@
 
 namespace braid::engine {
 
-// Over the real rows x of the groups of ranks that are in this process, x̂ being what the experts
-// got.
+// Over the real rows x of all groups of ranks, x̂ being what the experts got.
 struct DispatchError {
   double squared_error = 0;  // Σ (x̂ − x)²
   double squares = 0;        // Σ x²
@@ -19,7 +18,7 @@ struct DispatchError {
 
 // By layer, read from the ranks' memory between steps; all zeros where no rows were quantized,
 // empty where ranks have no rows of their own.
-std::vector<DispatchError> dispatch_errors(Ranks& ranks);
+Result<std::vector<DispatchError>> dispatch_errors(Ranks& ranks);
 
 // Over all layers.
 DispatchError total_of(const std::vector<DispatchError>& layers);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 
+#include "engine/values.h"
 #include "model/safetensors.h"
 
 namespace braid::engine {
@@ -21,90 +22,137 @@ Result<RequestId> submit_prompt(Engine& engine, std::span<const int32_t> ids) {
   return engine.submit({.prompt = {ids.begin(), ids.end()}, .max_tokens = 0});
 }
 
-Status run_to_end(Engine& engine) {
-  while (!engine.idle()) TRY(engine.step());
-  return {};
+// What looks at a step of all groups before it runs, or after it.
+using Look = std::function<Status(std::span<const GroupStep> groups)>;
+
+// Runs all that is queued; an error of a look ends it.
+Status run_to_end(Engine& engine, const Look& prepare, const Look& observe) {
+  Status status;
+  const auto unless_failed = [&status](const Look& look) {
+    return [&](int64_t, std::span<const GroupStep> groups) {
+      if (status.ok() && look) status = look(groups);
+    };
+  };
+  engine.set_preparer(unless_failed(prepare));
+  engine.set_observer(unless_failed(observe));
+  Status ran;
+  while (ran.ok() && status.ok() && !engine.idle()) ran = engine.step().status();
+  engine.set_preparer(nullptr);  // they refer to locals
+  engine.set_observer(nullptr);
+  TRY(ran);
+  return status;
 }
 
-// Takes the hooks off the engine again, since they refer to locals.
-class Hooks {
+// The rows of a prompt's tokens in a step of a group, which are all prefill rows.
+class PromptRows {
  public:
-  Hooks(Engine& engine, StepObserver preparer, StepObserver observer) : engine_(engine) {
-    engine.set_preparer(std::move(preparer));
-    engine.set_observer(std::move(observer));
-  }
-  ~Hooks() {
-    engine_.set_preparer(nullptr);
-    engine_.set_observer(nullptr);
-  }
-  Hooks(const Hooks&) = delete;
-  Hooks& operator=(const Hooks&) = delete;
-
- private:
-  Engine& engine_;
-};
-
-// Moves what one step computed between the device's probes and rows by token.
-class StepRows {
- public:
-  StepRows(Worker& worker, const Plan& plan, const layers::StepShape& shape)
-      : worker_(worker), plan_(plan), first_(shape.own.decode) {}
-
-  // visit(position of the token, row of the step); a prompt's tokens are prefill rows.
-  template <typename Visit>
-  void for_each(Visit visit) const {
-    int64_t row = first_;
-    for (const PlannedRows& planned : plan_.prefill) {
-      for (int32_t i = 0; i < planned.count; ++i) visit(planned.first + i, row++);
+  explicit PromptRows(const GroupStep& step) : first_(step.shape.own.decode) {
+    for (const PlannedRows& planned : step.plan.prefill) {
+      for (int32_t i = 0; i < planned.count; ++i) positions_.push_back(planned.first + i);
     }
   }
 
-  // `to` [N, K] at each token's position, from the resident's row.
-  template <typename T, typename To>
-  void fetch(int32_t resident, int64_t columns, std::vector<To>& to) const {
-    std::vector<T> values(static_cast<size_t>(columns));
-    for_each([&](int64_t position, int64_t row) {
-      worker_.device().download(values.data(), at(resident, row),
-                                columns * static_cast<int64_t>(sizeof(T)));
-      std::copy(values.begin(), values.end(), to.begin() + position * columns);
-    });
+  ResidentRows of(int32_t resident) const {
+    return {.resident = resident, .first = first_, .count = std::ssize(positions_)};
   }
 
-  void place_experts(int32_t resident, int64_t columns, const LayerExperts& from) const {
-    std::vector<int32_t> ids(static_cast<size_t>(columns));
-    for_each([&](int64_t position, int64_t row) {
-      std::transform(from.begin() + position * columns, from.begin() + (position + 1) * columns,
-                     ids.begin(), [](int64_t id) { return static_cast<int32_t>(id); });
-      worker_.device().upload(at(resident, row), ids.data(),
-                              columns * static_cast<int64_t>(sizeof(int32_t)));
-    });
+  // `to` [N, columns] at each token's position, from the bytes of the rows.
+  template <typename T, typename To>
+  Status scatter(const std::string& bytes, int64_t columns, std::vector<To>& to) const {
+    const std::vector<T> values = TRY(values_of_bytes<T>(bytes));
+    for (int64_t row = 0; row < std::ssize(positions_); ++row) {
+      const auto from = values.begin() + row * columns;
+      std::copy(from, from + columns, to.begin() + positions_[static_cast<size_t>(row)] * columns);
+    }
+    return {};
+  }
+
+  // The rows' ids of a layer.
+  std::vector<int32_t> gather(const LayerExperts& experts, int64_t columns) const {
+    std::vector<int32_t> ids;
+    for (const int64_t position : positions_) {
+      for (int64_t k = 0; k < columns; ++k) {
+        ids.push_back(static_cast<int32_t>(experts[static_cast<size_t>(position * columns + k)]));
+      }
+    }
+    return ids;
   }
 
  private:
-  std::byte* at(int32_t resident, int64_t row) const {
-    return worker_.data(resident) + row * worker_.model().residents()[resident].row_bytes();
-  }
-
-  Worker& worker_;
-  const Plan& plan_;
   int64_t first_;
+  std::vector<int64_t> positions_;  // of the tokens, row by row
 };
 
-// Probes don't travel between processes: they are no small messages.
-Status need_here(const Ranks& ranks, int32_t rank) {
-  if (ranks.here(rank)) return {};
-  return Error(ErrorKind::unsupported, "a rank of another process can't be looked into")
-      .with("rank", rank)
-      .remedy("Use --cpu-ranks thread, or one group (--dp 1) and no --force-routing.");
-}
+// Moves what steps compute between the ranks' probes and rows by token.
+class LogitsReader {
+ public:
+  LogitsReader(Engine& engine, size_t tokens, const ForcedRouting* forced)
+      : ranks_(engine.ranks()),
+        state_(engine.worker().model().state()),
+        columns_(top_k(engine.config())),
+        forced_(forced) {
+    out_.num_tokens = static_cast<int64_t>(tokens);
+    out_.vocab_size = engine.config().vocab_size;
+    out_.values.resize(tokens * static_cast<size_t>(out_.vocab_size));
+    if (!engine.worker().model().options().probes.routing) return;
+    for (int64_t layer = 0; layer < engine.config().num_layers; ++layer) {
+      if (!engine.config().is_moe(layer)) continue;
+      const size_t size = tokens * static_cast<size_t>(columns_);
+      out_.routing[layer] = {LayerExperts(size), std::vector<float>(size)};
+    }
+  }
 
-// The logits of one row of the probe.
-void fetch_logits(Worker& worker, size_t row, std::span<float> out) {
-  const auto bytes = static_cast<int64_t>(out.size_bytes());
-  worker.device().download(
-      out.data(), worker.data(worker.model().state().logits) + static_cast<int64_t>(row) * bytes,
-      bytes);
-}
+  Status prepare(std::span<const GroupStep> groups) {
+    for (int32_t group = 0; forced_ != nullptr && group < std::ssize(groups); ++group) {
+      const PromptRows rows(groups[static_cast<size_t>(group)]);
+      for (const auto& [layer, experts] : *forced_) {
+        const ResidentRows of_layer = rows.of(state_.forced_ids[static_cast<size_t>(layer)]);
+        if (of_layer.count == 0) continue;
+        const std::vector<int32_t> ids = rows.gather(experts, columns_);
+        TRY(ranks_.ask(ranks_.members_of(group),
+                       Inquiry::write(of_layer, bytes_of_values<int32_t>(ids))));
+      }
+    }
+    return {};
+  }
+
+  Status observe(std::span<const GroupStep> groups) {
+    for (int32_t group = 0; group < std::ssize(groups); ++group) {
+      const GroupStep& step = groups[static_cast<size_t>(group)];
+      if (!step.plan.empty()) TRY(read(ranks_.leader_of(group), step));
+    }
+    return {};
+  }
+
+  Logits take() && { return std::move(out_); }
+
+ private:
+  Status read(int32_t leader, const GroupStep& step) {
+    for (int64_t row = 0; row < std::ssize(step.logit_rows); ++row) {
+      const std::string bytes = TRY(
+          ranks_.ask(leader, Inquiry::read({.resident = state_.logits, .first = row, .count = 1})));
+      const int64_t position = step.logit_rows[static_cast<size_t>(row)].position;
+      std::memcpy(&out_.values[static_cast<size_t>(position * out_.vocab_size)], bytes.data(),
+                  bytes.size());
+    }
+    const PromptRows rows(step);
+    for (auto& [layer, routing] : out_.routing) {
+      const auto i = static_cast<size_t>(layer);
+      const auto of = [&](int32_t probe) {
+        return ranks_.ask(leader, Inquiry::read(rows.of(probe)));
+      };
+      TRY(rows.scatter<int32_t>(TRY(of(state_.expert_ids[i])), columns_, routing.experts));
+      TRY(rows.scatter<float>(TRY(of(state_.expert_weights[i])), columns_, routing.weights));
+    }
+    return {};
+  }
+
+  Ranks& ranks_;
+  const model::StateBuffers& state_;
+  int64_t columns_;
+  const ForcedRouting* forced_;
+  Logits out_;
+};
 
 template <typename T>
 model::TensorView view(const std::string& name, StorageType type, const std::vector<int64_t>& shape,
@@ -162,54 +210,14 @@ Result<ForcedRouting> read_forced_routing(const std::string& path, const model::
 
 Result<Logits> evaluate_logits(Engine& engine, std::span<const int32_t> ids,
                                const ForcedRouting* forced) {
-  Ranks& ranks = engine.ranks();
-  const model::StateBuffers& state = engine.worker().model().state();
   const model::Probes& probes = engine.worker().model().options().probes;
   BRAID_CHECK(probes.all_logits && probes.force_routing == (forced != nullptr), "(probes)");
-  for (int32_t rank = 0; forced != nullptr && rank < ranks.size(); ++rank) {
-    TRY(need_here(ranks, rank));
-  }
-  const int64_t columns = top_k(engine.config());
-  Logits out{.num_tokens = std::ssize(ids), .vocab_size = engine.config().vocab_size};
-  out.values.resize(ids.size() * static_cast<size_t>(out.vocab_size));
-  for (int64_t layer = 0; probes.routing && layer < engine.config().num_layers; ++layer) {
-    if (!engine.config().is_moe(layer)) continue;
-    const size_t size = ids.size() * static_cast<size_t>(columns);
-    out.routing[layer] = {LayerExperts(size), std::vector<float>(size)};
-  }
-  const auto prepare = [&](int64_t, std::span<const GroupStep> groups) {
-    if (forced == nullptr) return;
-    for (int32_t rank = 0; rank < ranks.size(); ++rank) {
-      const GroupStep& group = groups[static_cast<size_t>(ranks.group_of(rank))];
-      const StepRows step(ranks[rank], group.plan, group.shape);
-      for (const auto& [layer, experts] : *forced) {
-        step.place_experts(state.forced_ids[static_cast<size_t>(layer)], columns, experts);
-      }
-    }
-  };
-  const auto observe_group = [&](Worker& worker, const GroupStep& group) {
-    for (size_t row = 0; row < group.logit_rows.size(); ++row) {
-      const int64_t at = group.logit_rows[row].position * out.vocab_size;
-      fetch_logits(worker, row,
-                   {&out.values[static_cast<size_t>(at)], static_cast<size_t>(out.vocab_size)});
-    }
-    const StepRows step(worker, group.plan, group.shape);
-    for (auto& [layer, routing] : out.routing) {
-      const auto i = static_cast<size_t>(layer);
-      step.fetch<int32_t>(state.expert_ids[i], columns, routing.experts);
-      step.fetch<float>(state.expert_weights[i], columns, routing.weights);
-    }
-  };
-  const auto observe = [&](int64_t, std::span<const GroupStep> groups) {
-    for (int32_t group = 0; group < std::ssize(groups); ++group) {
-      const GroupStep& step = groups[static_cast<size_t>(group)];
-      if (!step.plan.empty()) observe_group(ranks.leader(group), step);
-    }
-  };
-  const Hooks hooks(engine, prepare, observe);
+  LogitsReader reader(engine, ids.size(), forced);
   TRY(submit_prompt(engine, ids));
-  TRY(run_to_end(engine));
-  return out;
+  TRY(run_to_end(
+      engine, [&](std::span<const GroupStep> groups) { return reader.prepare(groups); },
+      [&](std::span<const GroupStep> groups) { return reader.observe(groups); }));
+  return std::move(reader).take();
 }
 
 Status write_logits(const std::string& path, const Logits& logits) {
@@ -230,34 +238,34 @@ double Likelihood::perplexity() const { return std::exp(mean_nll()); }
 Result<Likelihood> evaluate_likelihood(Engine& engine, std::span<const int32_t> ids, int64_t window,
                                        const std::function<void(int64_t)>& progress) {
   BRAID_CHECK(window > 0 && ids.size() >= 2, "({} ids in windows of {})", ids.size(), window);
-  for (int32_t group = 0; group < engine.ranks().num_groups(); ++group) {
-    TRY(need_here(engine.ranks(), engine.ranks().leader_of(group)));
-  }
+  Ranks& ranks = engine.ranks();
   Likelihood likelihood;
   std::map<RequestId, int64_t> first_of;  // the first id of each request's window
-  std::vector<float> logits(static_cast<size_t>(engine.config().vocab_size));
-  const auto observe_group = [&](Worker& worker, const std::vector<LogitRow>& rows) {
-    for (size_t row = 0; row < rows.size(); ++row) {
-      const int64_t first = first_of.at(rows[row].sequence->id);
-      const int64_t target = ids[static_cast<size_t>(first + rows[row].position + 1)];
-      fetch_logits(worker, row, logits);
-      likelihood.total_nll += negative_log_likelihood(logits, target);
+  const auto observe_group = [&](int32_t leader, const std::vector<LogitRow>& rows) -> Status {
+    std::vector<int32_t> targets;
+    for (const LogitRow& row : rows) {
+      const int64_t first = first_of.at(row.sequence->id);
+      targets.push_back(ids[static_cast<size_t>(first + row.position + 1)]);
     }
+    if (targets.empty()) return {};
+    const std::string scores = TRY(ranks.ask(leader, Inquiry::score(targets)));
+    for (const double score : TRY(values_of_bytes<double>(scores))) likelihood.total_nll += score;
     likelihood.tokens += std::ssize(rows);
     if (progress) progress(std::ssize(rows));
+    return {};
   };
-  const auto observe = [&](int64_t, std::span<const GroupStep> groups) {
+  const auto observe = [&](std::span<const GroupStep> groups) -> Status {
     for (int32_t group = 0; group < std::ssize(groups); ++group) {
-      observe_group(engine.ranks().leader(group), groups[static_cast<size_t>(group)].logit_rows);
+      TRY(observe_group(ranks.leader_of(group), groups[static_cast<size_t>(group)].logit_rows));
     }
+    return {};
   };
-  const Hooks hooks(engine, nullptr, observe);
   const int64_t inputs = std::ssize(ids) - 1;  // the last id is a target only
   for (int64_t first = 0; first < inputs; first += window) {
     const auto size = static_cast<size_t>(std::min(window, inputs - first));
     first_of[TRY(submit_prompt(engine, ids.subspan(static_cast<size_t>(first), size)))] = first;
   }
-  TRY(run_to_end(engine));
+  TRY(run_to_end(engine, nullptr, observe));
   return likelihood;
 }
 

@@ -35,8 +35,6 @@ struct Logits {
   std::map<int64_t, LayerRouting> routing;  // per MoE layer; empty unless probed
 };
 
-// Both functions below are `unsupported` where a rank that they look at is in another process.
-
 // Logits after each of `ids`. The engine's model must have the probes all_logits, routing where the
 // routing is wanted, and force_routing if and only if `forced` is given.
 Result<Logits> evaluate_logits(Engine& engine, std::span<const int32_t> ids,

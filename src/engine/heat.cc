@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/values.h"
+
 namespace braid::engine {
 namespace {
 
@@ -15,6 +17,12 @@ std::vector<int32_t> layers_with_experts(const model::ModelConfig& config) {
     if (config.is_moe(layer)) layers.push_back(layer);
   }
   return layers;
+}
+
+experts::HeatSizes sizes_of(Engine& engine) {
+  return {.layers = static_cast<int32_t>(layers_with_experts(engine.config()).size()),
+          .groups = engine.ranks().num_groups(),
+          .experts = static_cast<int32_t>(engine.config().moe->num_experts)};
 }
 
 int64_t rows_of(const std::vector<PlannedRows>& planned) {
@@ -42,9 +50,10 @@ Status check_total(const HeatRecord::Window& window, int64_t top_k) {
 // Cuts an engine's steps into windows.
 class Recorder {
  public:
-  Recorder(Engine& engine, int64_t window_steps)
-      : engine_(engine), window_steps_(window_steps), counts_(heat_now(engine)) {
-    record_.sizes = heat_now(engine).sizes();
+  // `start`: what was counted before.
+  Recorder(Engine& engine, Heat start, int64_t window_steps)
+      : engine_(engine), window_steps_(window_steps), counts_(std::move(start)) {
+    record_.sizes = sizes_of(engine);
     record_.layers = layers_with_experts(engine.config());
     open_.first_step = engine.steps() + 1;
   }
@@ -69,7 +78,7 @@ class Recorder {
 
  private:
   Status close() {
-    open_.heat = TRY(counts_.cut(heat_now(engine_)));
+    open_.heat = TRY(counts_.cut(TRY(heat_now(engine_))));
     TRY(check_total(open_, engine_.config().moe->top_k));
     const int64_t next = open_.last_step + 1;
     record_.windows.push_back(std::exchange(open_, {.first_step = next}));
@@ -94,13 +103,17 @@ experts::ExpertPlacement placement_in(const model::ModelConfig& config,
        .slots = static_cast<int32_t>(config.moe->num_experts)});
 }
 
-Heat heat_now(Engine& engine) {
+Result<Heat> heat_now(Engine& engine) {
   Ranks& ranks = engine.ranks();
-  Heat heat({.layers = static_cast<int32_t>(layers_with_experts(engine.config()).size()),
-             .groups = ranks.num_groups(),
-             .experts = static_cast<int32_t>(engine.config().moe->num_experts)});
+  Heat heat(sizes_of(engine));
+  const model::DecoderModel& model = engine.worker().model();
+  const int32_t snapshot = model.state().heat.host;
+  const Inquiry inquiry = Inquiry::read({.resident = snapshot,
+                                         .count = model.residents()[snapshot].rows,
+                                         .copy = static_cast<int32_t>(engine.steps() & 1)});
   for (int32_t group = 0; group < ranks.num_groups(); ++group) {
-    heat.set_group(group, ranks.leader(group).heat(engine.steps()));
+    const std::string bytes = TRY(ranks.ask(ranks.leader_of(group), inquiry));
+    heat.set_group(group, TRY(values_of_bytes<uint64_t>(bytes)));
   }
   return heat;
 }
@@ -119,7 +132,7 @@ Result<HeatRecord> collect_heat(Engine& engine, std::vector<Request> requests, i
                                 const std::function<void(int64_t)>& progress) {
   BRAID_CHECK(window_steps > 0 && !requests.empty(), "({} requests, windows of {} steps)",
               requests.size(), window_steps);
-  Recorder recorder(engine, window_steps);
+  Recorder recorder(engine, TRY(heat_now(engine)), window_steps);
   Status status;
   engine.set_observer([&](int64_t step, std::span<const GroupStep> groups) {
     const Result<int64_t> rows = recorder.add(step, groups);

@@ -14,9 +14,9 @@ namespace braid::engine {
 experts::ExpertPlacement placement_in(const model::ModelConfig& config,
                                       const layout::Layout& layout);
 
-// Counts of all groups after the engine's last step. Ranks of a group have the same rows: its
-// leader's counts are the group's. The engine must count heat.
-experts::Heat heat_now(Engine& engine);
+// Counts of all groups after the engine's last step, in whatever process they are. Ranks of a group
+// have the same rows: its leader's counts are the group's. The engine must count heat.
+Result<experts::Heat> heat_now(Engine& engine);
 
 struct HeatRecord {
   struct Window {

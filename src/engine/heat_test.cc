@@ -52,7 +52,7 @@ TEST(HeatRecordTest, WindowsHoldAllRowsOnce) {
   const HeatRecord::Window all = record.all();
   EXPECT_EQ(all.rows, (std::array<int64_t, 2>{3 * 6, 13 + 5 + 9}));
   EXPECT_EQ(told, 3 * 6 + 13 + 5 + 9);
-  EXPECT_EQ(all.heat, heat_now(*engine));
+  EXPECT_EQ(all.heat, heat_now(*engine).value());
   EXPECT_EQ(all.last_step, engine->steps());
   int64_t next = 1;
   for (const HeatRecord::Window& window : record.windows) {

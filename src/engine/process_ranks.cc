@@ -2,11 +2,18 @@
 
 #include <algorithm>
 
+#include "comm/control/message.h"
 #include "engine/step_message.h"
 #include "engine/thread_ranks.h"
+#include "engine/values.h"
 
 namespace braid::engine {
 namespace {
+
+// What rank 0 tells the others: the first byte of its message.
+constexpr char kEnd = 'e';  // nothing comes any more
+constexpr char kStep = 's';
+constexpr char kInquiry = 'i';
 
 // Longer than a collective's timeout, which names the op.
 std::chrono::milliseconds patience(const WorkerOptions& options) {
@@ -25,6 +32,7 @@ Result<std::unique_ptr<RankProcess>> RankProcess::create(const model::ModelConfi
   if (options.device == DeviceKind::cpu) TRY(process->connect(ends));
   auto backend = TRY(make_backend(options, ends, control));
   process->worker_ = TRY(Worker::create(config, options, std::move(backend)));
+  process->witness_ = std::make_unique<Witness>(*process->worker_);
   return process;
 }
 
@@ -57,29 +65,82 @@ Result<std::vector<std::string>> RankProcess::gather_sampled(int64_t step) {
   const layout::Mesh& mesh = options_.model.layout.attention;
   if (mesh.sizes[0] == 1) return std::vector<std::string>();
   const bool leads = mesh.coordinates(control_.rank())[1] == 0;
-  const std::string own = leads ? bytes_of_words(worker_->sampled(step)) : "";
+  const std::string own = leads ? bytes_of_values(worker_->sampled(step)) : "";
   return control_.all_gather(
       own, control_.rank() == 0 ? patience(options_) : std::chrono::milliseconds(0));
 }
 
 Status RankProcess::follow() {
-  const layout::Mesh& mesh = options_.model.layout.attention;
-  const auto group = static_cast<size_t>(mesh.coordinates(control_.rank())[0]);
   for (;;) {
     const std::vector<std::string> told = TRY(control_.all_gather(""));
-    const StepMessage message = TRY(StepMessage::from_bytes(told[0], mesh.sizes[0]));
-    if (message.step == 0) return {};
-    const std::vector<int32_t>& words = message.words[group];
-    const std::span<int32_t> room = worker_->host_words(message.step);
-    if (words.size() > room.size()) {
-      return Error(ErrorKind::fault, "a step has more inputs than this rank has room for")
-          .with("words", words.size())
-          .with("room", room.size());
+    const std::string_view message = told[0];
+    if (message.starts_with(kStep)) {
+      TRY(follow_step(message.substr(1)));
+    } else if (message.starts_with(kInquiry)) {
+      TRY(follow_inquiry(message.substr(1)));
+    } else {
+      return {};
     }
-    std::copy(words.begin(), words.end(), room.begin());
-    TRY(run(message.shapes[group], message.step));
-    TRY(gather_sampled(message.step));
   }
+}
+
+Status RankProcess::follow_step(std::string_view told) {
+  const layout::Mesh& mesh = options_.model.layout.attention;
+  const auto group = static_cast<size_t>(mesh.coordinates(control_.rank())[0]);
+  const StepMessage message = TRY(StepMessage::from_bytes(told, mesh.sizes[0]));
+  const std::vector<int32_t>& words = message.words[group];
+  const std::span<int32_t> room = worker_->host_words(message.step);
+  if (words.size() > room.size()) {
+    return Error(ErrorKind::fault, "a step has more inputs than this rank has room for")
+        .with("words", words.size())
+        .with("room", room.size());
+  }
+  std::copy(words.begin(), words.end(), room.begin());
+  TRY(run(message.shapes[group], message.step));
+  return gather_sampled(message.step).status();
+}
+
+Status RankProcess::follow_inquiry(std::string_view told) {
+  const std::vector<std::string> parts = TRY(comm::unpack(told));
+  if (parts.size() != 2) {
+    return Error(ErrorKind::fault, "the control plane brought an inquiry that is none")
+        .with("parts", parts.size());
+  }
+  const std::vector<int32_t> ranks = TRY(values_of_bytes<int32_t>(parts[0]));
+  return answer(ranks, TRY(Inquiry::from_bytes(parts[1]))).status();
+}
+
+Result<std::vector<std::string>> RankProcess::answer(const std::vector<int32_t>& ranks,
+                                                     const Inquiry& inquiry) {
+  std::string own;
+  if (std::find(ranks.begin(), ranks.end(), control_.rank()) != ranks.end()) {
+    Result<std::string> said = witness_->answer(inquiry);
+    if (!said.ok()) control_.fail(Error(said.error()).with("rank", control_.rank()));
+    own = std::move(*said);
+  }
+  return gather_answers(own);
+}
+
+// In pieces that the control plane carries, as many as the longest answer has.
+Result<std::vector<std::string>> RankProcess::gather_answers(std::string_view own) {
+  const auto size = static_cast<size_t>(control_.size());
+  const size_t piece = comm::kMaxMessageBytes / 2 / size;
+  std::vector<std::string> answers(size);
+  const auto wait = control_.rank() == 0 ? patience(options_) : std::chrono::milliseconds(0);
+  for (size_t sent = 0, longest = 1; sent < longest; sent += piece) {
+    const auto own_bytes = static_cast<int64_t>(own.size());
+    const std::string_view part = own.substr(std::min(sent, own.size()), piece);
+    const std::vector<std::string> parts = TRY(
+        control_.all_gather(bytes_of_values<int64_t>({&own_bytes, 1}) + std::string(part), wait));
+    for (size_t rank = 0; rank < size; ++rank) {
+      const std::string_view said = parts[rank];
+      const auto total = TRY(values_of_bytes<int64_t>(said.substr(0, sizeof(int64_t))));
+      if (total.empty()) return Error(ErrorKind::fault, "an answer has no length");
+      longest = std::max(longest, static_cast<size_t>(total[0]));
+      if (control_.rank() == 0) answers[rank] += said.substr(sizeof(int64_t));
+    }
+  }
+  return answers;
 }
 
 ProcessRanks::ProcessRanks(const WorkerOptions& options, std::unique_ptr<RankProcess> own)
@@ -98,8 +159,10 @@ Result<std::unique_ptr<Ranks>> ProcessRanks::create(const model::ModelConfig& co
   return std::unique_ptr<Ranks>(new ProcessRanks(options, std::move(own)));
 }
 
-ProcessRanks::~ProcessRanks() {
-  (void)own_->control_.all_gather(StepMessage{}.to_bytes(), patience(own_->options_));
+ProcessRanks::~ProcessRanks() { (void)tell(kEnd, ""); }
+
+Status ProcessRanks::tell(char what, std::string_view bytes) {
+  return own_->control_.all_gather(what + std::string(bytes), patience(own_->options_)).status();
 }
 
 std::span<int32_t> ProcessRanks::words(int32_t group, int64_t /*step*/) {
@@ -119,12 +182,12 @@ Status ProcessRanks::run(std::span<const layers::StepShape> shapes, int64_t step
     const auto& words = words_[group];
     message.words.emplace_back(words.begin(), words.begin() + shared_[group]);
   }
-  TRY(own_->control_.all_gather(message.to_bytes(), patience(own_->options_)));
+  TRY(tell(kStep, message.to_bytes()));
   TRY(own_->run(shapes[0], step));
   const std::vector<std::string> all = TRY(own_->gather_sampled(step));
   for (int32_t group = 1; group < num_groups(); ++group) {
     sampled_[static_cast<size_t>(group)] =
-        TRY(words_of_bytes(all[static_cast<size_t>(leader_of(group))]));
+        TRY(values_of_bytes<int32_t>(all[static_cast<size_t>(leader_of(group))]));
   }
   return {};
 }
@@ -134,8 +197,16 @@ std::span<const int32_t> ProcessRanks::sampled(int32_t group, int64_t step) {
   return sampled_[static_cast<size_t>(group)];
 }
 
-void ProcessRanks::set_execution(bool serial, flow::Delays delays) {
-  own_->worker().set_execution(serial, delays);
+Result<std::vector<std::string>> ProcessRanks::ask(const std::vector<int32_t>& ranks,
+                                                   const Inquiry& inquiry) {
+  if (ranks == std::vector<int32_t>{0}) {
+    return std::vector<std::string>{TRY(own_->witness_->answer(inquiry))};
+  }
+  TRY(tell(kInquiry, comm::pack({bytes_of_values<int32_t>(ranks), inquiry.to_bytes()})));
+  std::vector<std::string> all = TRY(own_->answer(ranks, inquiry));
+  std::vector<std::string> answers;
+  for (const int32_t rank : ranks) answers.push_back(std::move(all[static_cast<size_t>(rank)]));
+  return answers;
 }
 
 }  // namespace braid::engine

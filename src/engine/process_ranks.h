@@ -4,6 +4,7 @@
 
 #include "comm/gloo/gloo_group.h"
 #include "engine/ranks.h"
+#include "engine/witness.h"
 
 namespace braid::engine {
 
@@ -19,7 +20,8 @@ class RankProcess {
   Worker& worker() { return *worker_; }
   // Reads this rank's weights, and waits for the others.
   Status load(const model::TensorSource& source, const std::function<void(int64_t)>& progress);
-  // Runs steps as rank 0 tells, until there are no more. A step that fails ends the process.
+  // Runs steps and answers inquiries as rank 0 tells, until there are no more. A step or an answer
+  // that fails ends the process.
   Status follow();
 
  private:
@@ -28,12 +30,20 @@ class RankProcess {
       : control_(control), options_(options) {}
   Status connect(std::vector<comm::Communicator*>& ends);
   Status run(const layers::StepShape& shape, int64_t step);
+  Status follow_step(std::string_view told);
+  Status follow_inquiry(std::string_view told);
+  // What all ranks answer together; those that aren't asked answer nothing, and rank 0 alone gets
+  // the answers, by rank.
+  Result<std::vector<std::string>> answer(const std::vector<int32_t>& ranks,
+                                          const Inquiry& inquiry);
+  Result<std::vector<std::string>> gather_answers(std::string_view own);
   // The sampled ids of the leaders of groups, by rank: nothing where there is one group.
   Result<std::vector<std::string>> gather_sampled(int64_t step);
 
   comm::ControlPlane& control_;
   WorkerOptions options_;
   std::vector<std::unique_ptr<comm::GlooGroup>> groups_;
+  std::unique_ptr<Witness> witness_;  // outlives the worker
   std::unique_ptr<Worker> worker_;
 };
 
@@ -62,11 +72,13 @@ class ProcessRanks final : public Ranks {
   void share_inputs(int64_t step, int32_t group, int64_t words) override;
   Status run(std::span<const layers::StepShape> shapes, int64_t step) override;
   std::span<const int32_t> sampled(int32_t group, int64_t step) override;
-  // Of rank 0 alone: experiments with execution are made among threads.
-  void set_execution(bool serial, flow::Delays delays) override;
+  using Ranks::ask;
+  Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,
+                                       const Inquiry& inquiry) override;
 
  private:
   ProcessRanks(const WorkerOptions& options, std::unique_ptr<RankProcess> own);
+  Status tell(char what, std::string_view bytes);
 
   std::unique_ptr<RankProcess> own_;
   std::vector<std::vector<int32_t>> words_;    // per group: room for a step's inputs

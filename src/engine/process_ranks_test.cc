@@ -6,6 +6,7 @@
 
 #include "engine/evaluate.h"
 #include "engine/process_test_util.h"
+#include "engine/verification.h"
 
 namespace braid::engine {
 namespace {
@@ -45,6 +46,121 @@ TEST_P(ProcessRanksTest, LogitsAreBitwiseThoseOfThreads) {
   ASSERT_TRUE(threads.ok() && processes.ok()) << processes.status().to_string();
   EXPECT_EQ(threads->size(), 9 * 512 * sizeof(float));
   EXPECT_TRUE(*processes == *threads);
+}
+
+// Logits, and the experts of every token, as text.
+std::string text_of(const Logits& logits) {
+  std::string text;
+  for (const float value : logits.values) text += fmt::format("{} ", value);
+  for (const auto& [layer, routing] : logits.routing) {
+    text += fmt::format("\nlayer {}:", layer);
+    for (const int64_t expert : routing.experts) text += fmt::format(" {}", expert);
+    for (const float weight : routing.weights) text += fmt::format(" {}", weight);
+  }
+  return text;
+}
+
+// Two prompts of different lengths, so that every group has rows, and one that comes in parts.
+const std::vector<int32_t> kPrompt = {3, 5, 1, 500, 77, 8, 250, 9, 4, 3, 2, 1, 90, 91, 92, 93, 94};
+
+TEST_P(ProcessRanksTest, RoutingIsProbedAndForcedInAllOfThem) {
+  EngineOptions options = small_options(GetParam());
+  options.worker.model.probes = {.all_logits = true, .routing = true};
+  const auto routed = [](Engine& engine) -> Result<std::string> {
+    TRY(engine.submit({.prompt = {7, 8, 9}, .max_tokens = 8}));  // the first group is busy
+    TRY(engine.step());
+    return text_of(TRY(evaluate_logits(engine, kPrompt)));
+  };
+  const auto threads = on_threads(options, routed), processes = on_processes(options, routed);
+  ASSERT_TRUE(threads.ok() && processes.ok()) << processes.status().to_string();
+  EXPECT_EQ(*processes, *threads);
+
+  options.worker.model.probes.force_routing = true;
+  const auto forced = [](Engine& engine) -> Result<std::string> {
+    TRY(engine.submit({.prompt = {7, 8, 9}, .max_tokens = 8}));
+    TRY(engine.step());
+    const int64_t top_k = engine.config().moe->top_k;
+    ForcedRouting routing;
+    for (int64_t layer = 0; layer < engine.config().num_layers; ++layer) {
+      if (!engine.config().is_moe(layer)) continue;
+      for (int64_t i = 0; i < std::ssize(kPrompt) * top_k; ++i) {
+        routing[layer].push_back((i / top_k + 3 * (i % top_k) + layer) % 16);
+      }
+    }
+    const Logits logits = TRY(evaluate_logits(engine, kPrompt, &routing));
+    for (const auto& [layer, of_layer] : logits.routing) {
+      if (of_layer.experts != routing.at(layer)) return std::string("other experts were chosen");
+    }
+    return text_of(logits);
+  };
+  const auto in_threads = on_threads(options, forced), in_processes = on_processes(options, forced);
+  ASSERT_TRUE(in_threads.ok() && in_processes.ok()) << in_processes.status().to_string();
+  EXPECT_EQ(*in_processes, *in_threads);
+  EXPECT_NE(*in_processes, *processes);
+  EXPECT_GT(in_processes->size(), 1000u) << *in_processes;
+}
+
+TEST_P(ProcessRanksTest, ATextIsAsLikely) {
+  EngineOptions options = small_options(GetParam());
+  options.worker.model.probes = {.all_logits = true};
+  const auto likelihood = [](Engine& engine) -> Result<std::string> {
+    const Likelihood found = TRY(evaluate_likelihood(engine, kPrompt, 5));
+    return fmt::format("{} {}", found.tokens, found.total_nll);
+  };
+  const auto threads = on_threads(options, likelihood),
+             processes = on_processes(options, likelihood);
+  ASSERT_TRUE(threads.ok() && processes.ok()) << processes.status().to_string();
+  EXPECT_EQ(*processes, *threads);
+  EXPECT_TRUE(processes->starts_with("16 ")) << *processes;
+}
+
+// Serial execution and delays on all of them.
+TEST_P(ProcessRanksTest, RunsWithDelaysEqualSerialExecution) {
+  const auto replayed = [](Engine& engine) -> Result<std::string> {
+    const std::vector<Request> requests = {{.prompt = {3, 5, 1, 500, 77}, .max_tokens = 3},
+                                           {.prompt = {9, 4}, .max_tokens = 4}};
+    const auto recording = TRY(StepRecording::record(engine, requests));
+    for (const uint64_t seed : {1, 2}) {
+      TRY(recording.replay(engine.ranks(), {.seed = seed, .longest = 100}));
+    }
+    // The last rank's sampled ids, or what else comes last, are not those of the first step.
+    Ranks& ranks = engine.ranks();
+    TRY(ranks.ask(ranks.size() - 1, Inquiry::keep_state(1)));
+    const Status other = recording.replay(ranks, {.seed = 3, .longest = 100});
+    return fmt::format("{} steps: {}", recording.num_steps(), other.to_string());
+  };
+  const auto processes = on_processes(small_options(GetParam()), replayed);
+  ASSERT_TRUE(processes.ok()) << processes.status().to_string();
+  const std::string rank = fmt::format("rank = {}, step = 1", GetParam().tp * GetParam().dp - 1);
+  EXPECT_NE(processes->find("differs from serial execution"), std::string::npos) << *processes;
+  EXPECT_NE(processes->find(rank), std::string::npos) << *processes;
+}
+
+// Longer than a message of the control plane may be.
+TEST(ProcessRanksAnswersTest, LongOnesComeInPieces) {
+  EngineOptions options = small_options({.tp = 2});
+  options.num_blocks = 32768;
+  const auto written_and_read = [](Engine& engine) -> Result<std::string> {
+    const flow::Residents& residents = engine.worker().model().residents();
+    ResidentRows rows;
+    for (int32_t index = 0; index < residents.size(); ++index) {
+      const bool longest =
+          rows.resident < 0 || residents[index].bytes() > residents[rows.resident].bytes();
+      if (longest) rows = {.resident = index, .count = residents[index].rows};
+    }
+    const flow::Resident& resident = residents[rows.resident];
+    ResidentRows last = {.resident = rows.resident, .first = rows.count - 1, .count = 1};
+    TRY(engine.ranks().ask(
+        1, Inquiry::write(last, std::string(static_cast<size_t>(resident.row_bytes()), 'x'))));
+    const std::string all = TRY(engine.ranks().ask(1, Inquiry::read(rows)));
+    const bool whole = std::ssize(all) == resident.bytes() && all.size() > (size_t{40} << 20);
+    return fmt::format("{} bytes{}, {} at the end", all.size(), whole ? ", whole" : "",
+                       all.size() - all.find_last_not_of('x') - 1);
+  };
+  const auto processes = on_processes(options, written_and_read);
+  ASSERT_TRUE(processes.ok()) << processes.status().to_string();
+  EXPECT_NE(processes->find(", whole"), std::string::npos) << *processes;
+  EXPECT_FALSE(processes->ends_with(" 0 at the end")) << *processes;
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, ProcessRanksTest,
@@ -101,20 +217,6 @@ TEST(ProcessDispatchTest, RowsThatAreSentHaveTheBitsOfAGatherAmongThreads) {
     EXPECT_GT(expected->size(), 9 * 512 * sizeof(float) + 40);
     EXPECT_TRUE(*got == *expected) << "dp " << sent.dp;
   }
-}
-
-TEST(ProcessRanksErrorTest, WhatIsInOtherProcessesIsNotLookedInto) {
-  EngineOptions options = small_options({.dp = 2});
-  options.worker.model.probes = {.all_logits = true};
-  const auto refused = on_processes(options, [](Engine& engine) -> Result<std::string> {
-    const std::vector<int32_t> ids = {3, 5, 1, 7};
-    TRY(evaluate_likelihood(engine, ids, 2));
-    return std::string("it was");
-  });
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().kind(), ErrorKind::unsupported);
-  EXPECT_NE(refused.error().to_string().find("--cpu-ranks thread"), std::string::npos)
-      << refused.error().to_string();
 }
 
 // An error before the first step comes as it is, from whichever rank met with it.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/inquiry.h"
 #include "engine/worker.h"
 
 namespace braid::engine {
@@ -23,6 +24,8 @@ class Ranks {
   int32_t num_groups() const { return layout_.attention.sizes[0]; }
   int32_t group_of(int32_t rank) const { return layout_.attention.coordinates(rank)[0]; }
   int32_t leader_of(int32_t group) const { return group * layout_.attention.sizes[1]; }
+  std::vector<int32_t> all() const;
+  std::vector<int32_t> members_of(int32_t group) const;
 
   // Whether operator[] has this rank: it is in this process. Rank 0 always is.
   virtual bool here(int32_t rank) const = 0;
@@ -46,8 +49,14 @@ class Ranks {
   // Sampled ids of a group in a step that has run, one a logits row.
   virtual std::span<const int32_t> sampled(int32_t group, int64_t step) = 0;
 
+  // Asks these ranks between steps, wherever they are; their answers in the order of `ranks`.
+  virtual Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,
+                                               const Inquiry& inquiry) = 0;
+  // The same of one rank.
+  Result<std::string> ask(int32_t rank, const Inquiry& inquiry);
+
   // How the next steps run; the delays differ from rank to rank.
-  virtual void set_execution(bool serial, flow::Delays delays) = 0;
+  Status set_execution(bool serial, flow::Delays delays);
 
  protected:
   layout::Layout layout_;

@@ -1,6 +1,6 @@
 #include "engine/step_message.h"
 
-#include <cstring>
+#include "engine/values.h"
 
 namespace braid::engine {
 namespace {
@@ -13,17 +13,6 @@ Error no_step(size_t words) {
 }
 
 }  // namespace
-
-std::string bytes_of_words(std::span<const int32_t> words) {
-  return {reinterpret_cast<const char*>(words.data()), words.size_bytes()};
-}
-
-Result<std::vector<int32_t>> words_of_bytes(std::string_view bytes) {
-  if (bytes.size() % sizeof(int32_t) != 0) return no_step(bytes.size() / sizeof(int32_t));
-  std::vector<int32_t> words(bytes.size() / sizeof(int32_t));
-  if (!words.empty()) std::memcpy(words.data(), bytes.data(), bytes.size());
-  return words;
-}
 
 std::string StepMessage::to_bytes() const {
   std::vector<int32_t> all = {static_cast<int32_t>(step), static_cast<int32_t>(step >> 32)};
@@ -38,15 +27,14 @@ std::string StepMessage::to_bytes() const {
   for (const std::vector<int32_t>& of_group : words) {
     all.insert(all.end(), of_group.begin(), of_group.end());
   }
-  return bytes_of_words(all);
+  return bytes_of_values<int32_t>(all);
 }
 
 Result<StepMessage> StepMessage::from_bytes(std::string_view bytes, int32_t groups) {
-  const std::vector<int32_t> all = TRY(words_of_bytes(bytes));
+  const std::vector<int32_t> all = TRY(values_of_bytes<int32_t>(bytes));
   StepMessage message;
   if (all.size() < 2) return no_step(all.size());
   message.step = (int64_t{all[1]} << 32) | static_cast<uint32_t>(all[0]);
-  if (message.step == 0) return message;
   size_t at = 2 + kWordsOfAGroup * static_cast<size_t>(groups);
   if (all.size() < at) return no_step(all.size());
   for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {

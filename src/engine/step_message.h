@@ -1,7 +1,6 @@
 // A step as rank 0 tells it to the processes of the other ranks.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
@@ -11,7 +10,7 @@
 namespace braid::engine {
 
 struct StepMessage {
-  int64_t step = 0;                         // 0: no more steps
+  int64_t step = 0;
   std::vector<layers::StepShape> shapes;    // one a group of ranks
   std::vector<std::vector<int32_t>> words;  // likewise: its step inputs
 
@@ -19,9 +18,5 @@ struct StepMessage {
   // `fault` when the bytes are no message for so many groups.
   static Result<StepMessage> from_bytes(std::string_view bytes, int32_t groups);
 };
-
-// Numbers as bytes, and back; `fault` when they are not whole.
-std::string bytes_of_words(std::span<const int32_t> words);
-Result<std::vector<int32_t>> words_of_bytes(std::string_view bytes);
 
 }  // namespace braid::engine

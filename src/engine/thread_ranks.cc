@@ -38,12 +38,12 @@ Status ThreadRanks::create_workers(const model::ModelConfig& config, const Worke
     if (rank != options.fault_rank) of_rank.fault = {};
     auto backend = TRY(make_backend(of_rank, world_.communicators_of(rank), alone_));
     workers_.push_back(TRY(Worker::create(config, of_rank, std::move(backend))));
+    witnesses_.push_back(std::make_unique<Witness>(*workers_.back()));
     if (rank == 0) continue;
     threads_.push_back(std::make_unique<device::LaneThread>(fmt::format("rank{}", rank)));
   }
   running_.ran.resize(workers_.size());
-  set_execution(options.serial, options.delays);
-  return {};
+  return set_execution(options.serial, options.delays);
 }
 
 Status ThreadRanks::load(const model::TensorSource& source,
@@ -126,11 +126,15 @@ Status ThreadRanks::run(std::span<const layers::StepShape> shapes, int64_t step)
   return worst == nullptr ? Status() : worst->status;
 }
 
-void ThreadRanks::set_execution(bool serial, flow::Delays delays) {
-  for (const auto& worker : workers_) {
-    worker->set_execution(serial, delays);
-    delays.seed += 0x632be59bd9b4e019u;
+Result<std::vector<std::string>> ThreadRanks::ask(const std::vector<int32_t>& ranks,
+                                                  const Inquiry& inquiry) {
+  std::vector<std::string> answers;
+  for (const int32_t rank : ranks) {
+    Result<std::string> answer = witnesses_[static_cast<size_t>(rank)]->answer(inquiry);
+    if (!answer.ok()) return Error(answer.error()).with("rank", rank);
+    answers.push_back(std::move(*answer));
   }
+  return answers;
 }
 
 }  // namespace braid::engine

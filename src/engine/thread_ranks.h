@@ -9,6 +9,7 @@
 #include "device/cpu/lane_thread.h"
 #include "engine/local_world.h"
 #include "engine/ranks.h"
+#include "engine/witness.h"
 
 namespace braid::engine {
 
@@ -30,7 +31,9 @@ class ThreadRanks final : public Ranks {
   std::span<const int32_t> sampled(int32_t group, int64_t step) override {
     return leader(group).sampled(step);
   }
-  void set_execution(bool serial, flow::Delays delays) override;
+  using Ranks::ask;
+  Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,
+                                       const Inquiry& inquiry) override;
 
  private:
   struct Ran {
@@ -50,6 +53,7 @@ class ThreadRanks final : public Ranks {
 
   comm::ControlPlane alone_;  // of a GPU
   LocalWorld world_;
+  std::vector<std::unique_ptr<Witness>> witnesses_;  // outlive the workers
   std::vector<std::unique_ptr<Worker>> workers_;
   Running running_;
   std::vector<std::unique_ptr<device::LaneThread>> threads_;  // of ranks 1, 2, …

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "comm/control/message.h"
 #include "engine/step_order.h"
-#include "ops/register_cpu.h"
 
 namespace braid::engine {
 namespace {
@@ -19,56 +19,6 @@ std::vector<int32_t> buckets_to(int32_t most) {
     buckets.push_back(rows);
   }
   return buckets;
-}
-
-// visit(resident, copy) for every carried piece of memory.
-template <typename Visit>
-void for_each_carried(const flow::Residents& residents, Visit visit) {
-  for (int32_t index = 0; index < residents.size(); ++index) {
-    if (residents[index].lifetime != flow::Lifetime::carried) continue;
-    for (int32_t copy = 0; copy < residents[index].copies; ++copy) visit(index, copy);
-  }
-}
-
-// visit(worker) for every rank.
-template <typename Visit>
-void for_each_rank(Ranks& ranks, Visit visit) {
-  for (int32_t rank = 0; rank < ranks.size(); ++rank) visit(ranks[rank]);
-}
-
-void clear_carried(Worker& worker) {
-  const flow::Residents& residents = worker.model().residents();
-  for_each_carried(residents, [&](int32_t index, int32_t copy) {
-    const std::vector<std::byte> zeros(static_cast<size_t>(residents[index].bytes()));
-    worker.device().upload(residents.data(index, copy), zeros.data(), residents[index].bytes());
-  });
-}
-
-std::vector<std::vector<std::byte>> carried_state(Worker& worker) {
-  const flow::Residents& residents = worker.model().residents();
-  std::vector<std::vector<std::byte>> state;
-  for_each_carried(residents, [&](int32_t index, int32_t copy) {
-    auto& bytes = state.emplace_back(static_cast<size_t>(residents[index].bytes()));
-    worker.device().download(bytes.data(), residents.data(index, copy), residents[index].bytes());
-  });
-  return state;
-}
-
-// The first byte that differs, by buffer and row.
-Status compare(const flow::Residents& residents, const std::vector<std::vector<std::byte>>& serial,
-               const std::vector<std::vector<std::byte>>& other) {
-  Status status;
-  size_t piece = 0;
-  for_each_carried(residents, [&](int32_t index, int32_t) {
-    const auto& expected = serial[piece];
-    const auto& found = other[piece++];
-    const auto at = std::mismatch(expected.begin(), expected.end(), found.begin()).first;
-    if (at == expected.end() || !status.ok()) return;
-    status = Error(ErrorKind::internal, "a run on all lanes differs from serial execution")
-                 .with("buffer", residents[index].name)
-                 .with("row", (at - expected.begin()) / residents[index].row_bytes());
-  });
-  return status;
 }
 
 }  // namespace
@@ -110,18 +60,6 @@ std::vector<std::vector<StepShape>> unequal_shapes(const RowCounts& most, int32_
   return steps;
 }
 
-// One rank's model and kernels, as its Worker has them.
-struct StepCompiler::Rank {
-  Rank(const model::ModelConfig& config, const WorkerOptions& options)
-      : model(config, options.model), schedules(model, table, options.passes) {
-    ops::register_cpu(table);
-  }
-
-  flow::LauncherTable table;
-  model::DecoderModel model;
-  Schedules schedules;
-};
-
 StepCompiler::StepCompiler(const model::ModelConfig& config, const WorkerOptions& options)
     : layout_(options.model.layout) {
   for (size_t id = 0; id < layout_.communicators.size(); ++id) {
@@ -132,21 +70,22 @@ StepCompiler::StepCompiler(const model::ModelConfig& config, const WorkerOptions
   WorkerOptions of_rank = options;
   for (int32_t rank = 0; rank < layout_.world; ++rank) {
     of_rank.model.rank = rank;
-    ranks_.push_back(std::make_unique<Rank>(config, of_rank));
+    auto compiler = RankCompiler::create(config, of_rank);
+    if (created_.ok()) created_ = compiler.status();
+    if (compiler.ok()) ranks_.push_back(std::move(*compiler));
   }
 }
-
-StepCompiler::~StepCompiler() = default;
 
 Result<RankSteps> StepCompiler::compile(const StepShape& shape) const {
   return compile(std::vector<StepShape>(static_cast<size_t>(layout_.attention.sizes[0]), shape));
 }
 
 Result<RankSteps> StepCompiler::compile(std::span<const StepShape> of_groups) const {
+  TRY(Status(created_));
   RankSteps steps;
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
     const auto group = layout_.attention.coordinates(static_cast<int32_t>(rank))[0];
-    steps.push_back(TRY(ranks_[rank]->schedules.compile(of_groups[static_cast<size_t>(group)])));
+    steps.push_back(TRY(ranks_[rank]->compile(of_groups[static_cast<size_t>(group)])));
   }
   return steps;
 }
@@ -194,26 +133,30 @@ double compile_bound_us(int64_t num_layers) {
 Result<StepRecording> StepRecording::record(Engine& engine, std::span<const Request> requests) {
   StepRecording recording;
   Ranks& ranks = engine.ranks();
-  for_each_rank(ranks, clear_carried);
-  ranks.set_execution(/*serial=*/true, {});
+  const layers::StepLimits limits = engine.worker().model().limits();
+  TRY(ranks.ask(ranks.all(), {.kind = Inquiry::Kind::clear_state}));
+  TRY(ranks.set_execution(/*serial=*/true, {}));
   engine.set_preparer([&](int64_t number, std::span<const GroupStep> groups) {
-    Step& step = recording.steps_.emplace_back(Step{number, {}, {}, {}});
+    Step& step = recording.steps_.emplace_back(Step{number, {}, {}});
     for (int32_t group = 0; group < ranks.num_groups(); ++group) {
-      const std::span<const int32_t> words = ranks.leader(group).host_words(number);
+      const layers::StepShape& shape = groups[static_cast<size_t>(group)].shape;
+      const auto count = static_cast<size_t>(layers::InputLayout(shape.own, limits).total);
+      const std::span<const int32_t> words = ranks.words(group, number).first(count);
       step.words.emplace_back(words.begin(), words.end());
-      step.shapes.push_back(groups[static_cast<size_t>(group)].shape);
+      step.shapes.push_back(shape);
     }
   });
-  engine.set_observer([&](int64_t, std::span<const GroupStep>) {
-    for_each_rank(ranks, [&](Worker& worker) {
-      recording.steps_.back().state.push_back(carried_state(worker));
-    });
-  });
   Status status;
+  engine.set_observer([&](int64_t number, std::span<const GroupStep>) {
+    if (status.ok()) status = ranks.ask(ranks.all(), Inquiry::keep_state(number)).status();
+  });
   for (const Request& request : requests) {
     if (status.ok()) status = engine.submit(request).status();
   }
-  while (status.ok() && !engine.idle()) status = engine.step().status();
+  while (status.ok() && !engine.idle()) {
+    const Status ran = engine.step().status();
+    if (status.ok()) status = ran;
+  }
   engine.set_preparer(nullptr);
   engine.set_observer(nullptr);
   TRY(status);
@@ -221,28 +164,36 @@ Result<StepRecording> StepRecording::record(Engine& engine, std::span<const Requ
 }
 
 Status StepRecording::replay(Ranks& ranks, const flow::Delays& delays) const {
-  for_each_rank(ranks, clear_carried);
+  TRY(ranks.ask(ranks.all(), {.kind = Inquiry::Kind::clear_state}));
   flow::Delays of_step = delays;
   for (const Step& step : steps_) {
-    ranks.set_execution(/*serial=*/false, of_step);
+    TRY(ranks.set_execution(/*serial=*/false, of_step));
     ++of_step.seed;
     for (int32_t group = 0; group < ranks.num_groups(); ++group) {
       const std::vector<int32_t>& words = step.words[static_cast<size_t>(group)];
-      std::copy(words.begin(), words.end(), ranks.leader(group).host_words(step.number).begin());
+      std::copy(words.begin(), words.end(), ranks.words(group, step.number).begin());
       ranks.share_inputs(step.number, group, std::ssize(words));
     }
     TRY(ranks.run(step.shapes, step.number));
-    for (int32_t rank = 0; rank < ranks.size(); ++rank) {
-      Worker& worker = ranks[rank];
-      const Status same = compare(worker.model().residents(), step.state[static_cast<size_t>(rank)],
-                                  carried_state(worker));
-      if (same.ok()) continue;
-      return Error(same.error())
-          .with("rank", rank)
-          .with("step", step.number)
-          .with("rows", step.shapes[static_cast<size_t>(ranks.group_of(rank))].to_string())
-          .with("seed of the delays", delays.seed);
-    }
+    const Status same = compare(ranks, step);
+    if (!same.ok()) return Error(same.error()).with("seed of the delays", delays.seed);
+  }
+  return {};
+}
+
+Status StepRecording::compare(Ranks& ranks, const Step& step) {
+  const std::vector<std::string> differences =
+      TRY(ranks.ask(ranks.all(), Inquiry::compare_state(step.number)));
+  for (int32_t rank = 0; rank < ranks.size(); ++rank) {
+    const std::string& difference = differences[static_cast<size_t>(rank)];
+    if (difference.empty()) continue;
+    const std::vector<std::string> place = TRY(comm::unpack(difference));
+    return Error(ErrorKind::internal, "a run on all lanes differs from serial execution")
+        .with("buffer", place.front())
+        .with("row", place.back())
+        .with("rank", rank)
+        .with("step", step.number)
+        .with("rows", step.shapes[static_cast<size_t>(ranks.group_of(rank))].to_string());
   }
   return {};
 }

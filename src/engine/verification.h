@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/rank_compiler.h"
 
 namespace braid::engine {
 
@@ -23,12 +24,9 @@ class StepCompiler {
  public:
   // As the Workers of an engine with these options would.
   StepCompiler(const model::ModelConfig& config, const WorkerOptions& options);
-  StepCompiler(const StepCompiler&) = delete;
-  StepCompiler& operator=(const StepCompiler&) = delete;
-  ~StepCompiler();
 
   // The steps of all ranks, each proven on its own; with the same rows on all groups of ranks, or
-  // with a shape for each.
+  // with a shape for each. `unsupported` as RankCompiler::create.
   Result<RankSteps> compile(const layers::StepShape& shape) const;
   Result<RankSteps> compile(std::span<const layers::StepShape> of_groups) const;
   // The joint proof of the ranks' steps: collectives meet, nothing waits in a circle.
@@ -38,10 +36,10 @@ class StepCompiler {
   Result<flow::CheckReport> check_launches(const RankSteps& first, const RankSteps& second) const;
 
  private:
-  struct Rank;
   layout::Layout layout_;
   std::vector<flow::CommunicatorGroup> groups_;
-  std::vector<std::unique_ptr<Rank>> ranks_;
+  Status created_;
+  std::vector<std::unique_ptr<RankCompiler>> ranks_;
 };
 
 // The launches of one rank that runs these steps, each followed by its read-back.
@@ -51,14 +49,15 @@ std::vector<flow::Launch> launches_of(std::span<const CompiledStep* const> steps
 // layers, in proportion beyond.
 double compile_bound_us(int64_t num_layers);
 
-// Steps as they ran serially, to be run again otherwise.
+// Steps as they ran serially, to be run again otherwise; the ranks keep what they had computed.
 class StepRecording {
  public:
   // Runs `requests` to their end, on every rank op by op in program order, from zeroed state.
   static Result<StepRecording> record(Engine& engine, std::span<const Request> requests);
 
-  // Runs the same steps on all lanes, with these delays, from zeroed state. `internal`, naming
-  // step, rank, buffer and row, when any carried buffer differs by a bit after any step.
+  // Runs the same steps on the same ranks on all lanes, with these delays, from zeroed state.
+  // `internal`, naming step, rank, buffer and row, when any carried buffer differs by a bit after
+  // any step.
   Status replay(Ranks& ranks, const flow::Delays& delays) const;
 
   size_t num_steps() const { return steps_.size(); }
@@ -66,13 +65,12 @@ class StepRecording {
   std::vector<layers::StepShape> shapes() const;
 
  private:
-  using Bytes = std::vector<std::byte>;
   struct Step {
     int64_t number;
     std::vector<layers::StepShape> shapes;    // per group of ranks
     std::vector<std::vector<int32_t>> words;  // likewise
-    std::vector<std::vector<Bytes>> state;    // per rank, of every carried copy, after the step
   };
+  static Status compare(Ranks& ranks, const Step& step);
 
   std::vector<Step> steps_;
 };

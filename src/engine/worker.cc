@@ -105,6 +105,15 @@ std::span<const uint64_t> Worker::heat(int64_t step) const {
           static_cast<size_t>(resident.rows * resident.cols)};
 }
 
+void Worker::read(void* to, int32_t resident, int32_t copy, int64_t offset, int64_t bytes) {
+  device_of(resident).download(to, model_.residents().data(resident, copy) + offset, bytes);
+}
+
+void Worker::write(int32_t resident, int32_t copy, int64_t offset, const void* from,
+                   int64_t bytes) {
+  device_of(resident).upload(model_.residents().data(resident, copy) + offset, from, bytes);
+}
+
 Status Worker::run(const layers::StepShape& shape, int64_t step) {
   TRY(launch(shape, step));
   return backend_->collectives();

@@ -40,6 +40,9 @@ class Worker {
   // How often experts have been chosen up to a step that has run, for the last two steps: see
   // passes::HeatBuffers. Nothing where heat isn't counted.
   std::span<const uint64_t> heat(int64_t step) const;
+  // Bytes of a copy of a resident buffer, on the device or of the host, between steps.
+  void read(void* to, int32_t resident, int32_t copy, int64_t offset, int64_t bytes);
+  void write(int32_t resident, int32_t copy, int64_t offset, const void* from, int64_t bytes);
   // Start of a resident buffer on the device.
   std::byte* data(int32_t resident) const { return model_.residents().data(resident); }
 

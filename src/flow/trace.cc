@@ -88,6 +88,24 @@ void add_arrows(std::span<const Timeline> timelines, std::span<const Communicato
   }
 }
 
+struct ModuleRow {
+  int64_t ops = 0;
+  double ns = 0;
+  Work work;
+};
+
+void add_rows(const Timeline& timeline, std::map<Role, ModuleRow>& rows) {
+  for (const TimelineEvent& event : timeline.events) {
+    const Op& op = timeline.op_of(event);
+    const Work work = timeline.program_of(event).work_of(op);
+    ModuleRow& row = rows[op.scope.role];
+    ++row.ops;
+    row.ns += static_cast<double>(event.end_ns - event.start_ns);
+    row.work.flop += work.flop;
+    row.work.bytes += work.bytes;
+  }
+}
+
 }  // namespace
 
 int64_t Trace::now_ns() {
@@ -114,44 +132,9 @@ Timeline Trace::timeline() const {
   return timeline;
 }
 
-std::string Trace::to_perfetto(std::span<const Trace* const> ranks,
-                               std::span<const CommunicatorGroup> groups) {
-  std::vector<Timeline> timelines;
-  int64_t origin = std::numeric_limits<int64_t>::max();
-  for (const Trace* trace : ranks) {
-    timelines.push_back(trace->timeline());
-    const auto& events = timelines.back().events;
-    if (!events.empty()) origin = std::min(origin, events.front().start_ns);
-  }
-  Json events = Json::array();
-  for (const Timeline& timeline : timelines) add_events(timeline, origin, events);
-  add_arrows(timelines, groups, origin, events);
-  return Json{{"displayTimeUnit", "ms"}, {"made_by", "braid"}, {"traceEvents", events}}.dump();
-}
-
 std::string Trace::to_perfetto() const {
-  const Trace* const self = this;
-  return to_perfetto({&self, 1});
-}
-
-struct Trace::Row {
-  int64_t ops = 0;
-  double ns = 0;
-  Work work;
-};
-
-void Trace::add_rows(std::map<Role, Row>& rows) const {
-  const std::lock_guard lock(mutex_);
-  for (const TimelineEvent& event : events_) {
-    const Program& program = steps_.at(event.step).schedule->program;
-    const Op& op = program.ops[static_cast<size_t>(event.op)];
-    const Work work = program.work_of(op);
-    Row& row = rows[op.scope.role];
-    ++row.ops;
-    row.ns += static_cast<double>(event.end_ns - event.start_ns);
-    row.work.flop += work.flop;
-    row.work.bytes += work.bytes;
-  }
+  const Timeline own = timeline();
+  return flow::to_perfetto({&own, 1});
 }
 
 int64_t Trace::overlap_ns(int64_t step, Lane a, Lane b) const {
@@ -168,9 +151,21 @@ int64_t Trace::overlap_ns(int64_t step, Lane a, Lane b) const {
   return overlap;
 }
 
-std::string Trace::module_table(std::span<const Trace* const> ranks) {
-  std::map<Role, Row> rows;
-  for (const Trace* trace : ranks) trace->add_rows(rows);
+std::string to_perfetto(std::span<const Timeline> ranks,
+                        std::span<const CommunicatorGroup> groups) {
+  int64_t origin = std::numeric_limits<int64_t>::max();
+  for (const Timeline& timeline : ranks) {
+    if (!timeline.events.empty()) origin = std::min(origin, timeline.events.front().start_ns);
+  }
+  Json events = Json::array();
+  for (const Timeline& timeline : ranks) add_events(timeline, origin, events);
+  add_arrows(ranks, groups, origin, events);
+  return Json{{"displayTimeUnit", "ms"}, {"made_by", "braid"}, {"traceEvents", events}}.dump();
+}
+
+std::string module_table(std::span<const Timeline> ranks) {
+  std::map<Role, ModuleRow> rows;
+  for (const Timeline& timeline : ranks) add_rows(timeline, rows);
   double total_ns = 0;
   for (const auto& [role, row] : rows) total_ns += row.ns;
   std::string text = fmt::format("{:<14} {:>8} {:>10} {:>7} {:>9} {:>8}\n", "module", "ops", "ms",
@@ -182,11 +177,6 @@ std::string Trace::module_table(std::span<const Trace* const> ranks) {
                         row.work.flop / ns, row.work.bytes / ns);
   }
   return text;
-}
-
-std::string Trace::module_table() const {
-  const Trace* const self = this;
-  return module_table({&self, 1});
 }
 
 }  // namespace braid::flow

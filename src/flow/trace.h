@@ -32,24 +32,22 @@ class Trace {
   // All of it so far, in order.
   Timeline timeline() const;
 
-  // A JSON object whose events are complete, times in microseconds, one process a rank, one track a
-  // lane; arrows lead from the last member of every collective of `groups` to the others.
-  static std::string to_perfetto(std::span<const Trace* const> ranks,
-                                 std::span<const CommunicatorGroup> groups = {});
+  // to_perfetto of this rank alone.
   std::string to_perfetto() const;
 
-  // Per module (role of the scope), all ranks together: ops, milliseconds, share, GFLOP/s, GB/s.
-  static std::string module_table(std::span<const Trace* const> ranks);
-  std::string module_table() const;
-
  private:
-  struct Row;
-  void add_rows(std::map<Role, Row>& rows) const;
-
   const int32_t rank_;
   mutable std::mutex mutex_;
   std::map<int64_t, TimelineStep> steps_;  // guarded by mutex_
   std::vector<TimelineEvent> events_;      // guarded by mutex_, in the order of their ends
 };
+
+// A JSON object whose events are complete, times in microseconds, one process a rank, one track a
+// lane; arrows lead from the last member of every collective of `groups` to the others.
+std::string to_perfetto(std::span<const Timeline> ranks,
+                        std::span<const CommunicatorGroup> groups = {});
+
+// Per module (role of the scope), all ranks together: ops, milliseconds, share, GFLOP/s, GB/s.
+std::string module_table(std::span<const Timeline> ranks);
 
 }  // namespace braid::flow

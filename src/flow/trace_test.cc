@@ -56,15 +56,15 @@ TEST_F(TraceTest, RanksAreProcessesOnOneClock) {
   for (Trace* trace : {&first, &second}) trace->begin_step(1, schedule, "");
   first.record(1, 0, Lane::compute, 5'000, 6'000);
   second.record(1, 0, Lane::compute, 2'000, 4'000);
-  const std::array<const Trace*, 2> ranks = {&first, &second};
-  const Json events = (*parse_json(Trace::to_perfetto(ranks), "trace"))["traceEvents"];
+  const std::array<Timeline, 2> ranks = {first.timeline(), second.timeline()};
+  const Json events = (*parse_json(to_perfetto(ranks), "trace"))["traceEvents"];
   constexpr size_t kNames = 1 + kNumLanes;  // of the rank and its lanes
   ASSERT_EQ(events.size(), 2 * (kNames + 1));
   EXPECT_EQ(events[kNames]["pid"], 0);
   EXPECT_DOUBLE_EQ(events[kNames]["ts"], 3.0);  // after the other rank's first start
   EXPECT_EQ(events.back()["pid"], 3);
   EXPECT_DOUBLE_EQ(events.back()["ts"], 0.0);
-  const std::string table = Trace::module_table(ranks);
+  const std::string table = module_table(ranks);
   EXPECT_NE(table.find("router                2      0.003"), std::string::npos) << table;
 }
 
@@ -78,9 +78,9 @@ TEST(TraceArrowsTest, LeadFromTheLastMemberOfACollective) {
   for (Trace* trace : {&first, &second}) trace->begin_step(1, schedule, "");
   first.record(1, 1, Lane::comm, 1'000, 5'000);
   second.record(1, 1, Lane::comm, 4'000, 5'500);
-  const std::array<const Trace*, 2> ranks = {&first, &second};
+  const std::array<Timeline, 2> ranks = {first.timeline(), second.timeline()};
   const std::array<CommunicatorGroup, 1> groups = {{{0, {0, 1}}}};
-  const Json all = (*parse_json(Trace::to_perfetto(ranks, groups), "trace"))["traceEvents"];
+  const Json all = (*parse_json(to_perfetto(ranks, groups), "trace"))["traceEvents"];
   const Json& from = all[all.size() - 2];
   const Json& to = all.back();
   EXPECT_EQ(from["ph"], "s");
@@ -107,7 +107,8 @@ TEST_F(TraceTest, OverlapIsWhenBothLanesAreBusy) {
 
 TEST_F(TraceTest, AnEmptyTraceIsValidToo) {
   EXPECT_EQ((*parse_json(Trace().to_perfetto(), "trace"))["traceEvents"].size(), kNumLanes + 1u);
-  EXPECT_EQ(Trace().module_table().find('\n'), Trace().module_table().size() - 1);
+  const std::string table = module_table({});
+  EXPECT_EQ(table.find('\n'), table.size() - 1);
 }
 
 TEST_F(TraceTest, ModuleTableSumsRoles) {
@@ -119,7 +120,8 @@ TEST_F(TraceTest, ModuleTableSumsRoles) {
     trace.record(step, 1, Lane::aux, 0, 1'000'000);
     trace.record(step, 2, Lane::compute, 0, 1'000'000);
   }
-  EXPECT_EQ(trace.module_table(),
+  const Timeline timeline = trace.timeline();
+  EXPECT_EQ(module_table({&timeline, 1}),
             "module              ops         ms   share   GFLOP/s     GB/s\n"
             "router                4      6.000   75.0%      0.00     0.00\n"
             "shared_expert         2      2.000   25.0%      0.00     0.00\n");

@@ -57,6 +57,7 @@ class CudaExecutor final : public Executor {
   using Graphs = std::array<std::array<Captured, 2>, 2>;
 
   explicit CudaExecutor(const CudaExecutorOptions& options) : options_(options) {}
+  Status set_base();
   Status start(const BoundSchedule& bound, const RunOptions& options, Run& run);
   Status finish(Run& run);
   // What is unfinished in a run that will not end, and why it won't.
