@@ -1,7 +1,6 @@
-// braid bench techniques, end to end, and the pairs that it runs.
+// braid bench techniques, end to end.
 #include <gtest/gtest.h>
 
-#include "cli/technique_pairs.h"
 #include "support/command.h"
 #include "support/models.h"
 
@@ -48,13 +47,15 @@ TEST(CliTechniquesTest, RunsAllFiveAndChecksTheirResults) {
 }
 
 TEST(CliTechniquesTest, PrintsATableWithThePublishedPairs) {
-  const Ran ran = run_braid(techniques("qwen3_moe", {"--quiet"}));
+  const Ran ran = run_braid(techniques("qwen3_moe", {"--device", "cpu", "--quiet"}));
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("over emulated links of"), std::string::npos) << ran.out;
   for (const char* words : {"share hidden", "bitwise equal", "21004.67 → 26039.52", "PR 7667"}) {
     EXPECT_NE(ran.out.find(words), std::string::npos) << words << "\n" << ran.out;
   }
-  EXPECT_EQ(ran.out.find("dual_stream"), std::string::npos);  // it has no shared expert
+  EXPECT_NE(ran.out.find("dual_stream         left out: the model has no shared expert"),
+            std::string::npos)
+      << ran.out;
 }
 
 TEST(CliTechniquesTest, ADenseModelIsRefused) {
@@ -64,29 +65,42 @@ TEST(CliTechniquesTest, ADenseModelIsRefused) {
       << ran.err;
 }
 
-// Every pair changes one thing, and compares it with what has all techniques off.
-TEST(TechniquePairsTest, DifferInOneThing) {
-  const auto config = model::load_config(golden_folder("glm4_moe")).value();
-  engine::EngineOptions base;
-  base.worker.passes.dual_stream.mode = passes::Switch::off;
-  base.worker.passes.heat.mode = passes::Switch::off;
-  base.worker.passes.quantize_dispatch.dtype = passes::DispatchDtype::unquantized;
-  const auto pairs = cli::technique_pairs(base, config).value();
-  ASSERT_EQ(pairs.size(), 6u);
-  for (const cli::TechniquePair& pair : pairs) {
-    const auto& before = pair.before.worker.passes;
-    const auto& after = pair.after.worker.passes;
-    EXPECT_EQ(before.dual_stream.mode, passes::Switch::off);
-    EXPECT_EQ(before.chunks.chunks, 1);
-    EXPECT_EQ(before.heat.mode, passes::Switch::off);
-    const int changes =
-        static_cast<int>(pair.before.layout != pair.after.layout) +
-        static_cast<int>(before.dual_stream.mode != after.dual_stream.mode) +
-        static_cast<int>(before.chunks.chunks != after.chunks.chunks) +
-        static_cast<int>(before.heat.mode != after.heat.mode) +
-        static_cast<int>(before.quantize_dispatch.dtype != after.quantize_dispatch.dtype);
-    EXPECT_EQ(changes, 1) << pair.technique;
+// Single layers by the code that runs them on GPUs, on CPU ranks.
+TEST(CliTechniquesTest, ComparesSingleLayersOfAModel) {
+  const Ran ran = run_braid(techniques(
+      "glm4_moe", {"--layer", "--device", "cpu", "--emulate-link", "1GB/s,20us", "--json"}));
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_NE(ran.err.find("results under random delays"), std::string::npos) << ran.err;
+  const Json json = ran.json();
+  EXPECT_EQ(json["device"], "cpu");
+  EXPECT_EQ(json["link"], "1 GB/s, 20 us");
+  EXPECT_EQ(json["layers_of"], Json({"glm4_moe", "glm4_moe"}));
+  ASSERT_EQ(json["techniques"].size(), 6u);
+  for (const Json& row : json["techniques"]) {
+    const std::string name = row["technique"];
+    const bool bounded = name == "expert parallelism" || name == "quantize_dispatch";
+    EXPECT_EQ(row["bitwise"], !bounded) << name;
+    EXPECT_EQ(row["error"].get<double>() > 0, bounded) << name;
+    EXPECT_GT(row["again"]["median"].get<double>(), 0) << name;
+    EXPECT_EQ(row["hidden"].is_null(), name != "chunk_collectives") << name;
   }
+}
+
+TEST(CliTechniquesTest, ADenseModelsLayerHasOneTechnique) {
+  const Ran ran = run_braid(techniques("qwen2", {"--layer", "--device", "cpu", "--quiet"}));
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  for (const char* words : {"2 ranks (threads); single layers, random weights", "serial twice",
+                            "qwen2, tp 2, 128 prefill rows: whole sums → 4 chunks",
+                            "heat                left out: the model has no experts"}) {
+    EXPECT_NE(ran.out.find(words), std::string::npos) << words << "\n" << ran.out;
+  }
+}
+
+TEST(CliTechniquesTest, GpusThatAreNotThereAreRefused) {
+  const Ran ran =
+      run_braid(techniques("glm4_moe", {"--device", "cuda", "--emulate-link", "1GB/s,20us"}));
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_NE(ran.err.find("GPUs have links of their own"), std::string::npos) << ran.err;
 }
 
 }  // namespace

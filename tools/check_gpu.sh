@@ -81,6 +81,7 @@ if python3 -c 'import torch, safetensors' 2> /dev/null; then
 fi
 run "whole models" "$build/tests/braid_test" --gtest_filter='Gpu*:*/GpuGoldenTest.*' --gtest_brief=1
 run "decode rows" glm --tokens 1,8,32,128 --context 1024 --trace "$folder/decode.json"
+run "five techniques" "$build/braid" bench techniques models/fairytale-moe --quick --device cuda
 if [[ $gpus -ge 2 ]]; then
   for test in BothWays Captured Times; do
     run "sums over GPUs" tests comm_test "CudaAllReduceTest.$test*"

@@ -195,6 +195,12 @@ std::vector<OptionSpec> bench_options() {
        .group = group,
        .help = "shorter prompts and fewer rounds",
        .commands = {"bench techniques"}},
+      {.name = "layer",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "compare on a layer of this model alone, with random weights; if not given it is "
+               "whole steps on the CPU, and on GPUs a layer of GLM-4.5-Air and of Qwen2.5-72B",
+       .commands = {"bench techniques"}},
       {.name = "repeats",
        .type = OptionType::integer,
        .group = group,

@@ -5,10 +5,9 @@
 #include <fstream>
 
 #include "base/json.h"
-#include "cli/profile_report.h"
 #include "comm/control/processes.h"
 #include "engine/layer_variants.h"
-#include "engine/local_world.h"
+#include "engine/layer_world.h"
 #include "engine/schedules.h"
 #include "model/dummy_source.h"
 #include "model/rounded_source.h"
@@ -45,13 +44,13 @@ class Bench {
     std::vector<std::vector<engine::TimedVariant>> of_steps;
     for (const LayerRows& step : setting_.all_steps()) of_steps.push_back(TRY(add_variants(step)));
     TRY(line(fmt::format("{} pairs of accesses proven ordered, {} meetings of ranks agreed",
-                         proven_.pairs, proven_.collectives)));
-    for (LayerRank* rank : local_) TRY(rank->allocate(source_));
+                         world_->proven().pairs, world_->proven().collectives)));
+    TRY(world_->allocate(source_));
     std::vector<engine::Recorded> recorded;
     if (setting_.check) {
       for (const auto& variants : of_steps) recorded.push_back(TRY(check_eagerly(variants)));
     }
-    for (LayerRank* rank : local_) TRY(rank->capture());
+    TRY(world_->capture());
     for (size_t i = 0; i < of_steps.size(); ++i) {
       set_rows(rows_of(of_steps[i]));
       if (setting_.check) TRY(check_captured(of_steps[i], recorded[i]));
@@ -78,15 +77,12 @@ class Bench {
     return first() && !setting_.json ? streams_.out.line(text) : Status();
   }
 
-  model::ModelOptions model_options(Format dtype, const layout::Layout& layout,
-                                    int32_t rank) const {
+  model::ModelOptions model_options(Format dtype) const {
     return {.part = setting_.part,
             .dtype = dtype,
             .probes = {.hidden = keeps_output(), .force_routing = forces()},
             .choice = setting_.choice,
-            .zipf_exponent = setting_.zipf_exponent,
-            .layout = layout,
-            .rank = rank};
+            .zipf_exponent = setting_.zipf_exponent};
   }
   bool keeps_output() const { return setting_.check || !setting_.dump.empty(); }
   bool forces() const {
@@ -94,53 +90,27 @@ class Bench {
   }
 
   Status open() {
-    const layout::Layout& layout = setting_.layout;
-    if (setting_.cuda) {
-      engine::BackendOptions options = setting_.backend;
-      if (setting_.fault_rank != control_.rank()) options.fault = {};
-      backends_.push_back(TRY(engine::make_cuda_backend(layout, control_, options)));
-    } else {
-      world_ = std::make_unique<engine::LocalWorld>(
-          layout,
-          std::chrono::milliseconds(static_cast<int64_t>(setting_.backend.step_timeout * 1000)),
-          setting_.link);
-      for (int32_t rank = 0; rank < layout.world; ++rank) {
-        backends_.push_back(TRY(engine::make_cpu_backend(world_->communicators_of(rank))));
-      }
-    }
-    for (int32_t rank = 0; rank < layout.world; ++rank) {
-      const bool local = !setting_.cuda || rank == control_.rank();
-      engine::Backend& backend = *backends_[setting_.cuda ? 0 : static_cast<size_t>(rank)];
-      ranks_.push_back(std::make_unique<LayerRank>(setting_.config,
-                                                   model_options(setting_.dtype, layout, rank),
-                                                   setting_.all_steps(), backend));
-      if (!local) continue;
-      local_.push_back(ranks_.back().get());
-      traces_.push_back(std::make_unique<flow::Trace>(rank));
+    world_ = TRY(engine::LayerWorld::open(
+        setting_.config,
+        {.layout = setting_.layout,
+         .model = model_options(setting_.dtype),
+         .steps = setting_.all_steps(),
+         .device = setting_.cuda ? engine::DeviceKind::cuda : engine::DeviceKind::cpu,
+         .backend = setting_.backend,
+         .fault_rank = setting_.fault_rank,
+         .link = setting_.link},
+        control_));
+    for (const LayerRank* rank : locals()) {
+      traces_.push_back(std::make_unique<flow::Trace>(rank->model().options().rank));
     }
     return {};
   }
 
-  // Compiles a variant on every rank; its index is the same on all.
-  template <typename Make>
-  Status add(const std::string& name, VariantRole role, const LayerRows& rows, Make&& make,
+  // Its index is the same on all ranks.
+  Status add(const std::string& name, VariantRole role, const LayerRows& rows,
+             const engine::LayerWorld::Rewrite& rewrite,
              std::vector<engine::TimedVariant>& variants) {
-    size_t index = 0;
-    for (const auto& rank : ranks_) {
-      flow::Program serial = TRY(rank->model().build(rows.shape(rank->group())));
-      index = TRY(rank->add(name, rows, TRY(make(*rank, std::move(serial)))));
-    }
-    variants.push_back({index, role});
-    return check_jointly(index);
-  }
-
-  // The Schedules of all ranks, those of other processes too: compiling is pure.
-  Status check_jointly(size_t variant) {
-    std::vector<const flow::Schedule*> schedules;
-    for (const auto& rank : ranks_) schedules.push_back(&rank->variant(variant).schedule);
-    const flow::CheckReport report = TRY(flow::check_joint(schedules, groups_of(setting_.layout)));
-    proven_.collectives += report.collectives;
-    for (const auto& rank : ranks_) proven_.pairs += rank->variant(variant).report.pairs;
+    variants.push_back({TRY(world_->add(name, rows, rewrite)), role});
     return {};
   }
 
@@ -150,7 +120,7 @@ class Bench {
     const auto plain = [](LayerRank&, Program program) -> Result<Program> { return program; };
     TRY(add("serial", VariantRole::serial, rows, plain, variants));
     TRY(add("serial again", VariantRole::again, rows, plain, variants));
-    const flow::Program serial = TRY(ranks_.front()->model().build(rows.shape(0)));
+    const flow::Program serial = TRY(world_->rank(0).model().build(rows.shape(0)));
     if (!serial.scopes(flow::Role::shared_expert).empty()) {
       const auto two_lanes = [&](LayerRank&, Program program) -> Result<Program> {
         passes::Decisions why;
@@ -167,7 +137,7 @@ class Bench {
       }
     }
     const auto facts =
-        engine::dispatch_facts(setting_.config, ranks_.front()->model().options(), 0);
+        engine::dispatch_facts(setting_.config, world_->rank(0).model().options(), 0);
     if (passes::check_dispatch(facts, passes::DispatchChoice::all_to_all).ok()) {
       const auto sent = [&](LayerRank& rank, const Program&) {
         return rank.model().build(rows.shape(rank.group()), ops::DispatchKind::all_to_all);
@@ -235,7 +205,7 @@ class Bench {
     const std::string name =
         fmt::format("{}{}, {}", chunks, continued ? " continued" : "", name_of(method));
     TRY(add(name, VariantRole::passes, rows, chunked, variants));
-    const LayerRank& rank = *ranks_.front();
+    const LayerRank& rank = world_->rank(0);
     const auto sums_of = [&](const engine::TimedVariant& variant) -> const flow::Program& {
       return rank.variant(variant.index).schedule.program;
     };
@@ -249,11 +219,9 @@ class Bench {
   }
 
   const LayerRows& rows_of(const std::vector<engine::TimedVariant>& variants) const {
-    return local_.front()->variant(variants.front().index).rows;
+    return locals().front()->variant(variants.front().index).rows;
   }
-  void set_rows(const LayerRows& rows) {
-    for (LayerRank* rank : local_) rank->set_rows(rows);
-  }
+  void set_rows(const LayerRows& rows) { world_->set_rows(rows); }
 
   // The variants that compute what serial does.
   static std::vector<size_t> equals(const std::vector<engine::TimedVariant>& variants) {
@@ -291,9 +259,7 @@ class Bench {
 
   // Whether ops touch only what they declare.
   Status audit(const LayerRows& rows, std::span<const size_t> variants) {
-    int64_t bytes = 0;
-    for (const auto& rank : ranks_) bytes = std::max(bytes, rank->audit_bytes());
-    const std::string said = TRY(engine::audit_variants(locals(), variants, bytes));
+    const std::string said = TRY(engine::audit_variants(locals(), variants, world_->audit_bytes()));
     return line(fmt::format("{} rows: {}", rows.to_string(), said));
   }
 
@@ -306,7 +272,7 @@ class Bench {
 
   // Each group's rows with a single rank on the CPU in float32.
   Status compare(size_t variant, engine::ExpertPattern pattern, std::string_view what) {
-    const bool leader = std::any_of(local_.begin(), local_.end(),
+    const bool leader = std::any_of(locals().begin(), locals().end(),
                                     [this](const LayerRank* rank) { return leads(*rank); });
     if (leader && reference_ == nullptr) TRY(open_reference());
     for (LayerRank* rank : locals()) fill(*rank, pattern);
@@ -352,8 +318,8 @@ class Bench {
       }
     }
     reference_backend_ = TRY(engine::make_cpu_backend());
-    reference_ = std::make_unique<LayerRank>(setting_.config, model_options(Format::f32, {}, 0),
-                                             steps, *reference_backend_);
+    reference_ = std::make_unique<LayerRank>(setting_.config, model_options(Format::f32), steps,
+                                             *reference_backend_);
     for (const LayerRows& rows : steps) {
       TRY(reference_->add("reference", rows, TRY(reference_->model().build(rows.shape()))));
     }
@@ -370,7 +336,7 @@ class Bench {
       if (of_variant.rows == rows.rows && of_variant.groups == rows.groups) return i;
     }
   }
-  size_t serial_of(const LayerRows& rows) const { return find_rows(*local_.front(), rows); }
+  size_t serial_of(const LayerRows& rows) const { return find_rows(*locals().front(), rows); }
   size_t reference_variant(const LayerRows& rows) const { return find_rows(*reference_, rows); }
 
   Status time(const std::vector<engine::TimedVariant>& variants) {
@@ -405,7 +371,7 @@ class Bench {
     for (LayerRank* rank : locals()) fill(*rank);
     TRY(engine::run_poisoned(locals(), variant));
     if (!first()) return {};
-    const LayerRank& rank = *local_.front();
+    const LayerRank& rank = *locals().front();
     const std::vector<float> in = rank.input(), out = rank.output();
     const int64_t rows = rank.count(), width = setting_.config.hidden_size;
     const auto bytes_of = [](const auto& values) { return std::as_bytes(std::span(values)); };
@@ -436,10 +402,11 @@ class Bench {
   Status trace(const std::vector<engine::TimedVariant>& variants) {
     for (const engine::TimedVariant& variant : variants) {
       if (variant.role != VariantRole::passes) continue;
-      const int64_t step = local_.front()->next_step();
-      for (size_t i = 0; i < local_.size(); ++i) local_[i]->submit(variant.index, traces_[i].get());
-      for (LayerRank* rank : local_) TRY(rank->wait());
-      std::string text = local_.front()->variant(variant.index).name + ":";
+      const int64_t step = locals().front()->next_step();
+      for (size_t i = 0; i < locals().size(); ++i)
+        locals()[i]->submit(variant.index, traces_[i].get());
+      for (LayerRank* rank : locals()) TRY(rank->wait());
+      std::string text = locals().front()->variant(variant.index).name + ":";
       for (const flow::Lane lane : {flow::Lane::aux, flow::Lane::comm}) {
         const int64_t ns = traces_.front()->overlap_ns(step, flow::Lane::compute, lane);
         if (ns > 0)
@@ -461,19 +428,15 @@ class Bench {
     return Error(ErrorKind::usage, "the trace cannot be written").with("--trace", setting_.trace);
   }
 
-  engine::LayerRanks locals() const { return local_; }
+  engine::LayerRanks locals() const { return world_->locals(); }
 
   const LayerSetting& setting_;
   comm::ControlPlane& control_;
   Streams& streams_;
   model::DummySource source_;
-  std::unique_ptr<engine::LocalWorld> world_;
-  std::vector<std::unique_ptr<engine::Backend>> backends_;
-  std::vector<std::unique_ptr<LayerRank>> ranks_;
-  std::vector<LayerRank*> local_;                     // the same
-  std::vector<std::unique_ptr<flow::Trace>> traces_;  // of each
+  std::unique_ptr<engine::LayerWorld> world_;
+  std::vector<std::unique_ptr<flow::Trace>> traces_;  // of each rank of this process
   std::unique_ptr<engine::Backend> reference_backend_;
-  flow::CheckReport proven_;
   std::unique_ptr<LayerRank> reference_;  // where rows are few enough, on the first rank
 };
 

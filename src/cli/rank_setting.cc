@@ -19,9 +19,13 @@ std::chrono::seconds step_timeout_of(const ParsedOptions& options) {
 }
 
 Result<Format> dtype_of(const ParsedOptions& options) {
+  return dtype_of(options, device_of(options));
+}
+
+Result<Format> dtype_of(const ParsedOptions& options, engine::DeviceKind device) {
   const std::string& dtype = options.text("dtype");
   if (dtype != "auto") return parse_dtype(dtype);
-  return device_of(options) == engine::DeviceKind::cuda ? Format::bf16 : Format::f32;
+  return device == engine::DeviceKind::cuda ? Format::bf16 : Format::f32;
 }
 
 Result<layout::LayoutOptions> layout_of(const ParsedOptions& options) {

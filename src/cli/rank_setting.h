@@ -13,8 +13,9 @@ namespace braid::cli {
 
 engine::DeviceKind device_of(const ParsedOptions& options);
 std::chrono::seconds step_timeout_of(const ParsedOptions& options);
-// --dtype, or what auto means on the device.
+// --dtype, or what auto means on the device: --device's, if no other is given.
 Result<Format> dtype_of(const ParsedOptions& options);
+Result<Format> dtype_of(const ParsedOptions& options, engine::DeviceKind device);
 // --emulate-link, which the CPU alone has.
 Result<std::optional<LinkSpeed>> link_of(const ParsedOptions& options);
 // --tp, --ep and --dp. With --enable-dp-attention tp counts the ranks of all groups.

@@ -61,6 +61,10 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
 // `unsupported` where braid is built without CUDA.
 Status register_kernels(flow::LauncherTable& table, DeviceKind device);
 
+// GPUs of this host; 0 where braid is built without CUDA. Touches the driver: a process that asks
+// can't start ranks on GPUs any more.
+int32_t gpu_count();
+
 // Free bytes of the memory of GPU `index`; `not_found`, or `unsupported` as above.
 Result<int64_t> free_gpu_memory(int32_t index);
 

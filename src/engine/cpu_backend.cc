@@ -81,6 +81,8 @@ Status register_kernels(flow::LauncherTable& table, DeviceKind device) {
   return {};
 }
 
+int32_t gpu_count() { return 0; }
+
 Result<int64_t> free_gpu_memory(int32_t /*index*/) { return without_cuda(); }
 
 Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& /*layout*/,

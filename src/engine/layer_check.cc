@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <set>
 
 #include "kernels/hash.h"
@@ -77,10 +78,49 @@ void set_delays(LayerRanks ranks, flow::Delays delays) {
   }
 }
 
-double norm(const std::vector<float>& values) {
+// Sums of squares over all rows of a process's ranks, to be added up over processes.
+struct Squares {
+  double unequal = 0;  // processes whose bytes differ
+  double difference = 0;
+  double change = 0;
+  double output = 0;
+};
+
+// Of one rank's rows `before` and of those that it, or `after`, has left now.
+void add_squares(const LayerRank& rank, std::span<const std::byte> before, const LayerRank& after,
+                 Squares& squares) {
+  const std::vector<float> expected = to_floats(before, rank.model().options().dtype);
+  const std::vector<float> found = after.output();
+  const bool layer = rank.model().options().part == model::Part::layer;
+  const std::vector<float> input = layer ? rank.input() : std::vector<float>(expected.size(), 0.0f);
+  const auto square = [](double value) { return value * value; };
+  for (size_t i = 0; i < expected.size(); ++i) {
+    squares.difference += square(double{found[i]} - double{expected[i]});
+    squares.change += square(double{expected[i]} - double{input[i]});
+    squares.output += square(double{expected[i]});
+  }
+}
+
+double sum_of_squares(const std::vector<float>& values) {
   double sum = 0;
   for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
-  return std::sqrt(sum);
+  return sum;
+}
+
+double norm(const std::vector<float>& values) { return std::sqrt(sum_of_squares(values)); }
+
+Result<Squares> sum_over_processes(const Squares& mine, comm::ControlPlane& control) {
+  const auto all = TRY(control.all_gather({reinterpret_cast<const char*>(&mine), sizeof(mine)}));
+  Squares sum;
+  for (const std::string& bytes : all) {
+    Squares other;
+    std::memcpy(&other, bytes.data(), sizeof(other));
+    sum.unequal += other.unequal;
+    sum.difference += other.difference;
+    sum.change += other.change;
+    sum.output += other.output;
+  }
+  return sum;
 }
 
 // What a layer adds to its rows; of a projection, its output.
@@ -171,6 +211,43 @@ Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> var
     text += fmt::format(" (too large to compare: {})", fmt::join(not_compared, ", "));
   }
   return text;
+}
+
+void LayerDifference::worsen(const LayerDifference& other) {
+  equal = equal && other.equal;
+  residual = std::max(residual, other.residual);
+  if (!std::isnan(error) && !(other.error <= error)) error = other.error;
+}
+
+Result<LayerDifference> compare_runs(const LayerRun& before, const LayerRun& after, uint64_t seed,
+                                     bool delayed, comm::ControlPlane& control) {
+  fill_inputs(before.ranks, seed);
+  if (after.ranks.data() != before.ranks.data()) fill_inputs(after.ranks, seed);
+  const std::vector<std::byte> expected = TRY(run_poisoned(before.ranks, before.variant));
+  if (delayed) set_delays(after.ranks, {.seed = seed, .longest = kLongestDelay});
+  const std::vector<std::byte> found = TRY(run_poisoned(after.ranks, after.variant));
+  set_delays(after.ranks, {});
+  Squares mine{.unequal = found == expected ? 0.0 : 1.0};
+  std::span<const std::byte> rows = expected;
+  for (size_t i = 0; i < after.ranks.size(); ++i) {
+    const LayerRank& rank = *after.ranks[i];
+    if (mine.unequal == 0) {
+      mine.output += sum_of_squares(rank.output());
+      continue;
+    }
+    const size_t bytes = rank.output_bytes().size();
+    add_squares(*before.ranks[i], rows.first(bytes), rank, mine);
+    rows = rows.subspan(bytes);
+  }
+  const Squares all = TRY(sum_over_processes(mine, control));
+  LayerDifference difference{.equal = all.unequal == 0};
+  if (!difference.equal) {
+    difference.error = std::sqrt(all.difference / all.change);
+    difference.residual = std::sqrt(all.output / all.change);
+  } else if (std::isnan(all.output)) {
+    difference.error = all.output;
+  }
+  return difference;
 }
 
 Result<LayerError> compare_with(const LayerRank& rank, LayerRank& reference,

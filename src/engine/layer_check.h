@@ -17,9 +17,8 @@ struct RelativeError {
 RelativeError relative_error(const std::vector<float>& y, const std::vector<float>& reference,
                              int64_t columns);
 
-// All take the ranks of this process, of which they run every one. Every input comes with other
-// row counts, where groups of ranks have rows of their own.
-using LayerRanks = std::span<LayerRank* const>;
+// All run every rank of this process. Every input comes with other row counts, where groups of
+// ranks have rows of their own.
 
 // Runs a variant on poisoned memory; the output's bytes of one rank behind the other.
 Result<std::vector<std::byte>> run_poisoned(LayerRanks ranks, size_t variant);
@@ -41,6 +40,20 @@ Result<int64_t> check_replays(LayerRanks ranks, std::span<const size_t> variants
 // the largest rank, so that those of all processes audit or none does.
 Result<std::string> audit_variants(LayerRanks ranks, std::span<const size_t> variants,
                                    int64_t bytes);
+
+// How far one run's output is from another's on the same input, over the real rows of all processes
+// whose bytes differ.
+struct LayerDifference {
+  bool equal = true;  // bitwise, on all of them
+  double error = 0;  // ‖after − before‖ / ‖before − input‖; NaN where the output is none
+  double residual = 0;  // ‖before‖ / ‖before − input‖, as in LayerError; 0 where they are equal
+
+  // Becomes the worse of both in everything; NaN is worse than any number.
+  void worsen(const LayerDifference& other);
+};
+// Runs both on the inputs of `seed`, on poisoned memory; `delayed`: the second under random delays.
+Result<LayerDifference> compare_runs(const LayerRun& before, const LayerRun& after, uint64_t seed,
+                                     bool delayed, comm::ControlPlane& control);
 
 // How far output − input is from that of `reference`, a float32 rank on the CPU.
 struct LayerError {

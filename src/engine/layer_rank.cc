@@ -17,6 +17,9 @@ namespace {
 
 constexpr int32_t kRowsOfASequence = 2048;
 constexpr int32_t kMostSequences = 8;
+constexpr int64_t kPoisonBytes = int64_t{16} << 20;  // at a time
+// A whole page of a GPU's driver: peers map no less, and other workspaces may lie in it.
+constexpr int64_t kLeastWorkspace = int64_t{2} << 20;
 
 // Uniform numbers with standard deviation 1, by index alone.
 float random_value(uint64_t seed, uint64_t index) {
@@ -81,10 +84,24 @@ std::string LayerRows::to_string() const {
   return fmt::format("{}", fmt::join(groups.begin(), groups.end(), " + "));
 }
 
+std::vector<float> to_floats(std::span<const std::byte> bytes, Format format) {
+  std::vector<float> values(bytes.size() / static_cast<size_t>(bytes_of(format)));
+  if (format == Format::f32) {
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+  const auto* narrow = reinterpret_cast<const bf16*>(bytes.data());
+  std::transform(narrow, narrow + values.size(), values.begin(),
+                 [](bf16 value) { return to_float(value); });
+  return values;
+}
+
 LayerRank::LayerRank(const model::ModelConfig& config, model::ModelOptions options,
                      std::span<const LayerRows> steps, Backend& backend)
     : backend_(backend),
       rows_(steps.front()),
+      decodes_(std::any_of(steps.begin(), steps.end(),
+                           [](const LayerRows& step) { return step.decode(); })),
       group_(group_of(options)),
       model_(config, sized(std::move(options), steps)) {}
 
@@ -105,24 +122,40 @@ Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Pro
 Status LayerRank::allocate(const model::TensorSource& source) {
   flow::Residents& residents = model_.residents();
   for (int32_t index = 0; index < residents.size(); ++index) {
-    device::Device& device =
-        index == model_.state().inputs_host ? backend_.host() : backend_.device();
     for (int32_t copy = 0; copy < residents[index].copies; ++copy) {
-      memory_.push_back(TRY(device.allocate(residents[index].bytes())));
+      memory_.push_back(TRY(device_of(index).allocate(residents[index].bytes())));
       residents.set_data(index, copy, memory_.back().data());
     }
   }
-  arena_ = TRY(backend_.device().allocate(workspace_bytes()));
+  arena_ = TRY(backend_.device().allocate(std::max(workspace_bytes(), kLeastWorkspace)));
   TRY(backend_.share_workspace(arena_.data(), arena_.bytes()));
   for (const auto& variant : variants_) {
     variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));
   }
   TRY(model_.weights().load(source, residents, backend_.device(), nullptr));
+  clear_counters();
   set_rows(rows_);
   fill_caches();
   fill_input(1);
   if (model_.options().probes.force_routing) force_experts(ExpertPattern::balanced);
   return {};
+}
+
+device::Device& LayerRank::device_of(int32_t resident) {
+  const model::StateBuffers& state = model_.state();
+  const bool of_host = resident == state.inputs_host || resident == state.heat.host;
+  return of_host ? backend_.host() : backend_.device();
+}
+
+// What only ever grows: heat, and the errors of quantized rows.
+void LayerRank::clear_counters() {
+  const model::StateBuffers& state = model_.state();
+  for (const int32_t resident : {state.heat.counters, state.dispatch_errors}) {
+    if (resident < 0) continue;
+    const int64_t bytes = model_.residents()[resident].bytes();
+    const std::vector<std::byte> zeros(static_cast<size_t>(bytes));
+    backend_.device().upload(model_.residents().data(resident), zeros.data(), bytes);
+  }
 }
 
 Status LayerRank::capture() {
@@ -169,13 +202,11 @@ Result<flow::FillAudit> LayerRank::audit(size_t variant) {
   const LayerVariant& run = *variants_[variant];
   const int64_t step = step_++;
   const flow::FillAuditDevice device{
-      .memory_of = [this](int32_t resident) -> device::Device& {
-        return resident == model_.state().inputs_host ? backend_.host() : backend_.device();
-      },
+      .memory_of = [this](int32_t resident) -> device::Device& { return device_of(resident); },
       .run_op = [&](size_t op) { return backend_.run_op(run.bound, op, step); }};
   flow::FillAudit audit = TRY(flow::audit_by_fill(
-      run.bound, model_.residents(), {arena_.data(), static_cast<size_t>(arena_.bytes())}, device,
-      {.step = step, .mutation = {}}));
+      run.bound, model_.residents(), {arena_.data(), static_cast<size_t>(workspace_bytes())},
+      device, {.step = step, .mutation = {}}));
   if (audit.findings.empty()) return audit;
   return Error(ErrorKind::internal, "an op touches what it doesn't declare")
       .with("variant", run.name)
@@ -229,17 +260,18 @@ void LayerRank::fill_words() {
 }
 
 void LayerRank::fill_caches() {
-  if (!rows_.decode()) return;
+  if (!decodes_) return;
   const int32_t cache = model_.state().caches.front();
   const flow::Resident& resident = model_.residents()[cache];
   // One row, over and over, would make all keys alike: a period of 61 rows doesn't.
   constexpr int64_t kPeriod = 61;
+  const int64_t period = std::min(kPeriod, resident.rows) * resident.cols;
   std::vector<float> values(static_cast<size_t>(resident.rows * resident.cols));
-  for (int64_t row = 0; row < resident.rows; ++row) {
-    for (int64_t col = 0; col < resident.cols; ++col) {
-      values[static_cast<size_t>(row * resident.cols + col)] =
-          random_value(7, static_cast<uint64_t>((row % kPeriod) * resident.cols + col));
-    }
+  for (int64_t i = 0; i < period; ++i) {
+    values[static_cast<size_t>(i)] = random_value(7, static_cast<uint64_t>(i));
+  }
+  for (auto i = static_cast<size_t>(period); i < values.size(); ++i) {
+    values[i] = values[i - static_cast<size_t>(period)];
   }
   write(cache, values);
 }
@@ -282,10 +314,13 @@ void LayerRank::force_experts(ExpertPattern pattern) {
 
 void LayerRank::poison(uint8_t byte) {
   const auto fill = [&](std::byte* to, int64_t bytes) {
-    const std::vector<std::byte> pattern(static_cast<size_t>(bytes), std::byte{byte});
-    backend_.device().upload(to, pattern.data(), bytes);
+    const std::vector<std::byte> pattern(static_cast<size_t>(std::min(bytes, kPoisonBytes)),
+                                         std::byte{byte});
+    for (int64_t done = 0; done < bytes; done += kPoisonBytes) {
+      backend_.device().upload(to + done, pattern.data(), std::min(bytes - done, kPoisonBytes));
+    }
   };
-  fill(arena_.data(), arena_.bytes());
+  fill(arena_.data(), workspace_bytes());
   const int32_t out = model_.state().part_out;
   if (out != model::kAbsent) fill(model_.residents().data(out), model_.residents()[out].bytes());
 }
@@ -307,15 +342,8 @@ std::vector<std::byte> LayerRank::output_bytes() const {
 std::vector<float> LayerRank::read(int32_t resident) const {
   const flow::Resident& from = model_.residents()[resident];
   const std::vector<std::byte> bytes = bytes_of(resident);
-  std::vector<float> values(static_cast<size_t>(count() * from.cols));
-  if (from.format == Format::f32) {
-    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-    return values;
-  }
-  const auto* narrow = reinterpret_cast<const bf16*>(bytes.data());
-  std::transform(narrow, narrow + values.size(), values.begin(),
-                 [](bf16 value) { return to_float(value); });
-  return values;
+  return to_floats(std::span(bytes).first(static_cast<size_t>(count() * from.row_bytes())),
+                   from.format);
 }
 
 // Values are rounded to bfloat16 in either format, so that ranks of both compute on the same.

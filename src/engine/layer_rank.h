@@ -56,10 +56,13 @@ struct LayerVariant {
   std::string captured;  // what a replay consists of; empty: it runs eagerly
 };
 
+// Numbers of either format in float32.
+std::vector<float> to_floats(std::span<const std::byte> bytes, Format format);
+
 class LayerRank {
  public:
   // Declares the part's memory; options.max_rows, num_blocks and max_blocks follow from the `steps`
-  // that may be run, all of one phase.
+  // that may be run, be they of both phases.
   LayerRank(const model::ModelConfig& config, model::ModelOptions options,
             std::span<const LayerRows> steps, Backend& backend);
   ~LayerRank();
@@ -116,6 +119,8 @@ class LayerRank {
   std::vector<std::byte> bytes_of(int32_t resident) const;
 
  private:
+  device::Device& device_of(int32_t resident);
+  void clear_counters();
   void fill_words();
   void fill_caches();
   std::vector<float> read(int32_t resident) const;
@@ -125,6 +130,7 @@ class LayerRank {
 
   Backend& backend_;
   LayerRows rows_;  // of the next runs
+  bool decodes_;    // some steps do
   int32_t group_;
   std::vector<int32_t> counts_;  // real rows of each group
   model::DecoderModel model_;
@@ -133,6 +139,15 @@ class LayerRank {
   device::Memory arena_;
   flow::Ticket last_ = 0;
   int64_t step_ = 0;
+};
+
+// The ranks of this process, of a layout whose other ranks are elsewhere.
+using LayerRanks = std::span<LayerRank* const>;
+
+// A variant on all of them.
+struct LayerRun {
+  LayerRanks ranks;
+  size_t variant = 0;
 };
 
 }  // namespace braid::engine

@@ -11,28 +11,25 @@ namespace braid::engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Samples = std::vector<std::vector<double>>;  // [variant][round], seconds a run
-
 class Timer {
  public:
-  Timer(std::span<LayerRank* const> ranks, comm::ControlPlane& control)
-      : ranks_(ranks), control_(control) {}
+  explicit Timer(comm::ControlPlane& control) : control_(control) {}
 
-  Result<double> sample(size_t variant, int64_t repeats) {
+  Result<double> sample(const LayerRun& run, int64_t repeats) {
     TRY(control_.barrier());
     const Clock::time_point start = Clock::now();
     for (int64_t i = 0; i < repeats; ++i) {
-      for (LayerRank* rank : ranks_) rank->submit(variant);
+      for (LayerRank* rank : run.ranks) rank->submit(run.variant);
     }
-    for (LayerRank* rank : ranks_) TRY(rank->wait());
+    for (LayerRank* rank : run.ranks) TRY(rank->wait());
     const std::chrono::duration<double> took = Clock::now() - start;
     return slowest(took.count() / static_cast<double>(repeats));
   }
 
-  // Runs of a variant that take about `seconds`; the same number on all ranks.
-  Result<int64_t> repeats(size_t variant, double seconds) {
-    TRY(sample(variant, 2));  // warms up
-    const double once = TRY(sample(variant, 3));
+  // Repeats of a run that take about `seconds`; the same number on all ranks.
+  Result<int64_t> repeats(const LayerRun& run, double seconds) {
+    TRY(sample(run, 2));  // warms up
+    const double once = TRY(sample(run, 3));
     const int64_t mine = std::clamp<int64_t>(std::llround(seconds / once), 1, 1000);
     const auto all = TRY(control_.all_gather(std::to_string(mine)));
     return std::stoll(all[0]);
@@ -50,7 +47,6 @@ class Timer {
     return mine;
   }
 
-  std::span<LayerRank* const> ranks_;
   comm::ControlPlane& control_;
 };
 
@@ -62,47 +58,61 @@ size_t find_role(std::span<const TimedVariant> variants, VariantRole role) {
 
 // The fastest of collectives alone; variants.size() where there is none.
 size_t best_collectives(std::span<const TimedVariant> variants, const Samples& samples) {
-  size_t best = variants.size();
+  std::vector<size_t> indices;
+  Samples alone;
   for (size_t i = 0; i < variants.size(); ++i) {
     if (variants[i].role != VariantRole::collectives) continue;
-    if (best == variants.size() || estimate(samples[i]).median < estimate(samples[best]).median) {
-      best = i;
-    }
+    indices.push_back(i);
+    alone.push_back(samples[i]);
   }
-  return best;
-}
-
-// (compute + collectives − both) / min(compute, collectives), round by round.
-Estimate hidden_share(const Samples& samples, size_t compute, size_t collectives, size_t both) {
-  std::vector<double> shares;
-  for (size_t round = 0; round < samples[both].size(); ++round) {
-    const double a = samples[compute][round], b = samples[collectives][round];
-    shares.push_back((a + b - samples[both][round]) / std::min(a, b));
-  }
-  return estimate(shares);
+  return indices.empty() ? variants.size() : indices[fastest_of(alone)];
 }
 
 }  // namespace
 
-Result<std::vector<LayerTiming>> time_layer(std::span<LayerRank* const> ranks,
-                                            std::span<const TimedVariant> variants,
-                                            comm::ControlPlane& control,
-                                            const LayerBenchOptions& options) {
-  Timer timer(ranks, control);
+Result<Samples> sample_in_turn(std::span<const LayerRun> runs, comm::ControlPlane& control,
+                               const LayerBenchOptions& options) {
+  Timer timer(control);
   std::vector<int64_t> repeats;
-  for (const TimedVariant& variant : variants) {
-    repeats.push_back(TRY(timer.repeats(variant.index, options.sample_seconds)));
+  for (const LayerRun& run : runs) {
+    repeats.push_back(TRY(timer.repeats(run, options.sample_seconds)));
   }
-  Samples samples(variants.size());
+  Samples samples(runs.size());
   std::mt19937_64 random(options.seed);
-  std::vector<size_t> order(variants.size());
+  std::vector<size_t> order(runs.size());
   std::iota(order.begin(), order.end(), 0);
   for (int64_t round = 0; round < options.rounds; ++round) {
     std::shuffle(order.begin(), order.end(), random);
-    for (const size_t i : order) {
-      samples[i].push_back(TRY(timer.sample(variants[i].index, repeats[i])));
-    }
+    for (const size_t i : order) samples[i].push_back(TRY(timer.sample(runs[i], repeats[i])));
   }
+  return samples;
+}
+
+Estimate hidden_share(std::span<const double> compute, std::span<const double> collectives,
+                      std::span<const double> both) {
+  std::vector<double> shares;
+  for (size_t round = 0; round < both.size(); ++round) {
+    const double a = compute[round], b = collectives[round];
+    shares.push_back((a + b - both[round]) / std::min(a, b));
+  }
+  return estimate(shares);
+}
+
+size_t fastest_of(std::span<const std::vector<double>> samples) {
+  size_t best = 0;
+  for (size_t i = 1; i < samples.size(); ++i) {
+    if (estimate(samples[i]).median < estimate(samples[best]).median) best = i;
+  }
+  return best;
+}
+
+Result<std::vector<LayerTiming>> time_layer(LayerRanks ranks,
+                                            std::span<const TimedVariant> variants,
+                                            comm::ControlPlane& control,
+                                            const LayerBenchOptions& options) {
+  std::vector<LayerRun> runs;
+  for (const TimedVariant& variant : variants) runs.push_back({ranks, variant.index});
+  const Samples samples = TRY(sample_in_turn(runs, control, options));
   const size_t serial = find_role(variants, VariantRole::serial);
   const size_t compute = find_role(variants, VariantRole::compute);
   const size_t collectives = best_collectives(variants, samples);
@@ -120,7 +130,7 @@ Result<std::vector<LayerTiming>> time_layer(std::span<LayerRank* const> ranks,
     const bool whole =
         role == VariantRole::serial || role == VariantRole::passes || role == VariantRole::rounded;
     if (whole && compute < variants.size() && collectives < variants.size()) {
-      timing.hidden = hidden_share(samples, compute, collectives, i);
+      timing.hidden = hidden_share(samples[compute], samples[collectives], samples[i]);
     }
     timings.push_back(std::move(timing));
   }

@@ -43,9 +43,21 @@ struct LayerBenchOptions {
   uint64_t seed = 0;             // of the order
 };
 
+// Seconds of a run of each of `runs`, [run][round], the slowest rank's, of this process and of
+// those that `control` joins. Rows have been set.
+using Samples = std::vector<std::vector<double>>;
+Result<Samples> sample_in_turn(std::span<const LayerRun> runs, comm::ControlPlane& control,
+                               const LayerBenchOptions& options);
+
+// (compute + collectives − both) / min(compute, collectives), round by round.
+Estimate hidden_share(std::span<const double> compute, std::span<const double> collectives,
+                      std::span<const double> both);
+// The one with the least median, of one at least.
+size_t fastest_of(std::span<const std::vector<double>> samples);
+
 // Times `variants` of `ranks` (the ranks of this process; `control` joins those of others), all
 // of one step's rows.
-Result<std::vector<LayerTiming>> time_layer(std::span<LayerRank* const> ranks,
+Result<std::vector<LayerTiming>> time_layer(LayerRanks ranks,
                                             std::span<const TimedVariant> variants,
                                             comm::ControlPlane& control,
                                             const LayerBenchOptions& options);

@@ -29,4 +29,11 @@ Estimate paired_difference(std::span<const double> a, std::span<const double> b)
   return estimate(differences);
 }
 
+Estimate paired_ratio(std::span<const double> a, std::span<const double> b) {
+  BRAID_CHECK(a.size() == b.size(), "({} and {} samples)", a.size(), b.size());
+  std::vector<double> ratios;
+  for (size_t i = 0; i < a.size(); ++i) ratios.push_back(a[i] / b[i]);
+  return estimate(ratios);
+}
+
 }  // namespace braid::engine

@@ -20,4 +20,7 @@ Estimate estimate(std::span<const double> samples);
 // Of a[i] − b[i]; both of one size.
 Estimate paired_difference(std::span<const double> a, std::span<const double> b);
 
+// Of a[i] / b[i]; both of one size.
+Estimate paired_ratio(std::span<const double> a, std::span<const double> b);
+
 }  // namespace braid::engine

@@ -89,11 +89,4 @@ double relative_error(const Logits& a, const Logits& b) {
   return std::sqrt(error / norm);
 }
 
-Estimate paired_ratio(std::span<const double> a, std::span<const double> b) {
-  BRAID_CHECK(a.size() == b.size(), "({} and {} samples)", a.size(), b.size());
-  std::vector<double> ratios;
-  for (size_t i = 0; i < a.size(); ++i) ratios.push_back(a[i] / b[i]);
-  return estimate(ratios);
-}
-
 }  // namespace braid::engine

@@ -51,7 +51,4 @@ Result<Logits> logits_under(const model::ModelConfig& config, EngineOptions opti
 // How far logits are from others: ‖a − b‖ / ‖b‖; 0 where they are equal bit by bit.
 double relative_error(const Logits& a, const Logits& b);
 
-// a[i] / b[i], round by round.
-Estimate paired_ratio(std::span<const double> a, std::span<const double> b);
-
 }  // namespace braid::engine

@@ -22,6 +22,23 @@ passes::DispatchFacts dispatch_facts(const model::ModelConfig& config,
           .placed = options.placement != nullptr};
 }
 
+Result<flow::Program> apply_passes(flow::Program program, const model::DecoderModel& model,
+                                   const layers::StepShape& shape, const PassOptions& options,
+                                   passes::Decisions& why) {
+  program = TRY(passes::quantize_dispatch(
+      std::move(program), {model.residents(), model.meshes(), model.state().dispatch_errors},
+      options.quantize_dispatch, why));
+  program =
+      TRY(passes::dual_stream(std::move(program), shape.own.total(), options.dual_stream, why));
+  passes::ChunkOptions chunks = options.chunks;
+  chunks.members = members_of(model.options());
+  program = TRY(passes::chunk_collectives(std::move(program), chunks, why));
+  const bool counts = passes::counts_heat(options.heat, model.config().has_moe_layer());
+  return passes::count_heat(std::move(program), model.residents(),
+                            counts ? model.state().heat : passes::HeatBuffers(), shape.own,
+                            options.heat, why);
+}
+
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
                      PassOptions passes)
     : model_(model), table_(table), passes_(passes) {}
@@ -69,17 +86,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
       dispatch_facts(model_.config(), model_.options(), shape.group.total());
   flow::Program program =
       TRY(model_.build(shape, passes::choose_dispatch(facts, passes_.dispatch, step->decisions)));
-  program = TRY(passes::quantize_dispatch(
-      std::move(program), {model_.residents(), model_.meshes(), model_.state().dispatch_errors},
-      passes_.quantize_dispatch, step->decisions));
-  program = TRY(passes::dual_stream(std::move(program), shape.own.total(), passes_.dual_stream,
-                                    step->decisions));
-  passes::ChunkOptions chunks = passes_.chunks;
-  chunks.members = members_of(model_.options());
-  program = TRY(passes::chunk_collectives(std::move(program), chunks, step->decisions));
-  const passes::HeatBuffers& heat = model_.state().heat;
-  program = TRY(passes::count_heat(std::move(program), model_.residents(), heat, shape.own,
-                                   passes_.heat, step->decisions));
+  program = TRY(apply_passes(std::move(program), model_, shape, passes_, step->decisions));
   const flow::ScratchBytes scratch = table_.scratch();
   step->schedule = TRY(flow::compile(std::move(program), scratch));
   const int64_t compiled = flow::Trace::now_ns();
@@ -88,7 +95,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
   const layers::InputLayout layout(shape.own, model_.limits());
   flow::Program readback = passes::read_back_heat(TRY(model_.build_readback(layout.num_logits)),
-                                                  model_.residents(), heat);
+                                                  model_.residents(), model_.state().heat);
   step->readback = TRY(flow::compile(std::move(readback), scratch));
   TRY(flow::check_schedule(step->readback));
   return step;

@@ -24,6 +24,12 @@ struct PassOptions {
   passes::HeatOptions heat;
 };
 
+// A step's Program after all passes in their order. Heat is counted where `options` say so and the
+// model has buffers for it.
+Result<flow::Program> apply_passes(flow::Program program, const model::DecoderModel& model,
+                                   const layers::StepShape& shape, const PassOptions& options,
+                                   passes::Decisions& why);
+
 // The ranks along tp, of which this one is.
 passes::Members members_of(const model::ModelOptions& options);
 

@@ -147,10 +147,10 @@ void DecoderModel::declare_state() {
 }
 
 void DecoderModel::declare_heat() {
-  BRAID_CHECK(config_.has_moe_layer() && options_.part == Part::model,
-              "(heat of a model with experts)");
   int64_t layers = 0;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) layers += config_.is_moe(layer);
+  const bool whole = options_.part == Part::model || options_.part == Part::layer;
+  BRAID_CHECK(layers > 0 && whole, "(heat of layers with experts)");
   const auto counters = [&](std::string name, int32_t copies) {
     return residents_.declare({.name = std::move(name),
                                .format = Format::u64,

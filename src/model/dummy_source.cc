@@ -22,10 +22,23 @@ uint64_t hash_name(std::string_view name, uint64_t seed) {
   return hash;
 }
 
+// What numbers 4 · quad … 4 · quad + 3 are made from.
+uint64_t hash_quad(uint64_t key, uint64_t quad) { return mix(key + quad * 0x9e3779b97f4a7c15u); }
+
 // Uniform in (-1, 1), symmetric: four numbers of 16 bits from one hash.
-float uniform(uint64_t key, uint64_t index) {
-  const uint64_t bits = mix(key + (index >> 2) * 0x9e3779b97f4a7c15u) >> (16 * (index & 3));
+float uniform(uint64_t hash, uint64_t index) {
+  const uint64_t bits = hash >> (16 * (index & 3));
   return (static_cast<float>(bits & 0xffff) - 32767.5f) / 32768.0f;
+}
+
+// The numbers of [begin, end).
+void fill_uniform(uint64_t key, uint64_t begin, uint64_t end, float bound, float* out) {
+  uint64_t index = begin;
+  while (index < end) {
+    const uint64_t hash = hash_quad(key, index >> 2);
+    const uint64_t last = std::min(end, (index | 3) + 1);
+    for (; index < last; ++index) *out++ = bound * uniform(hash, index);
+  }
 }
 
 bool is_norm(std::string_view name) { return name.ends_with("norm.weight"); }
@@ -49,12 +62,10 @@ Status DummySource::read_checked(std::string_view name, std::span<const int64_t>
   const float bound = is_bias(name) ? kBiasBound : kWeightBound;
   const uint64_t key = hash_name(name, seed_);
   const int64_t stride = columns_of(shape);
-  float* value = out.data();
-  for (int64_t row = block.first_row; row < block.first_row + block.rows; ++row) {
-    const int64_t begin = row * stride + block.first_column;
-    for (int64_t index = begin; index < begin + block.columns; ++index) {
-      *value++ = bound * uniform(key, static_cast<uint64_t>(index));
-    }
+  for (int64_t row = 0; row < block.rows; ++row) {
+    const auto begin = static_cast<uint64_t>((block.first_row + row) * stride + block.first_column);
+    fill_uniform(key, begin, begin + static_cast<uint64_t>(block.columns), bound,
+                 out.data() + row * block.columns);
   }
   return {};
 }

@@ -11,16 +11,16 @@ namespace {
 
 constexpr int64_t kSlabValues = int64_t{1} << 20;  // values that are converted at a time
 
-std::vector<std::byte> converted(const std::vector<float>& values, Format format) {
-  std::vector<std::byte> bytes(values.size() * static_cast<size_t>(bytes_of(format)));
+// Into `bytes`, whose memory serves again: that of a slab is mapped anew each time.
+void convert(const std::vector<float>& values, Format format, std::vector<std::byte>& bytes) {
+  bytes.resize(values.size() * static_cast<size_t>(bytes_of(format)));
   if (format == Format::f32) {
     std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
+    return;
   }
   BRAID_CHECK(format == Format::bf16, "(weights are f32 or bf16, not {})", name_of(format));
   auto* out = reinterpret_cast<bf16*>(bytes.data());
   std::transform(values.begin(), values.end(), out, from_float<bf16>);
-  return bytes;
 }
 
 template <typename T>
@@ -45,15 +45,14 @@ Block window_of(const WeightPart& part) {
   return part.window.value_or(Block{.rows = part.shape.front(), .columns = columns_of(part.shape)});
 }
 
-// `values` [count, columns] with zeros behind every row, [count, to].
-std::vector<float> widened(const std::vector<float>& values, int64_t columns, int64_t to) {
-  if (columns == to) return values;
-  const auto count = static_cast<int64_t>(values.size()) / columns;
-  std::vector<float> wide(static_cast<size_t>(count * to));
-  for (int64_t row = 0; row < count; ++row) {
-    std::copy_n(values.begin() + row * columns, columns, wide.begin() + row * to);
+// Zeros behind the `columns` values of each of so many rows, [count, columns] → [count, to].
+void widen(std::vector<float>& values, int64_t count, int64_t columns, int64_t to) {
+  values.resize(static_cast<size_t>(count * to));
+  for (int64_t row = count - 1; row >= 0 && columns < to; --row) {
+    const auto from = values.begin() + row * columns, into = values.begin() + row * to;
+    std::copy_backward(from, from + columns, into + columns);
+    std::fill(into + columns, into + to, 0.0f);
   }
-  return wide;
 }
 
 Status load_part(const TensorSource& source, const WeightPart& part, const Target& target,
@@ -62,17 +61,15 @@ Status load_part(const TensorSource& source, const WeightPart& part, const Targe
   const int64_t slab_rows = std::max<int64_t>(1, kSlabValues / target.cols);
   const int64_t row_bytes = target.cols * bytes_of(target.format);
   std::vector<float> values;
+  std::vector<std::byte> bytes;
   for (int64_t first = 0; first < window.rows; first += slab_rows) {
     Block slab = window;
     slab.first_row += first;
     slab.rows = std::min(slab_rows, window.rows - first);
-    std::vector<float> rows(static_cast<size_t>(slab.rows * target.cols));
-    if (slab.columns > 0) {
-      values.resize(static_cast<size_t>(slab.rows * slab.columns));
-      TRY(source.read_block(part.tensor, part.shape, slab, values));
-      rows = widened(values, slab.columns, target.cols);
-    }
-    const std::vector<std::byte> bytes = converted(rows, target.format);
+    values.resize(static_cast<size_t>(slab.rows * slab.columns));
+    if (slab.columns > 0) TRY(source.read_block(part.tensor, part.shape, slab, values));
+    widen(values, slab.rows, slab.columns, target.cols);
+    convert(values, target.format, bytes);
     std::byte* to = target.data + (part.first_row + first * part.row_step) * row_bytes;
     if (part.row_step == 1) {
       device.upload(to, bytes.data(), slab.rows * row_bytes);

@@ -96,6 +96,8 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
   return CudaBackend::create(layout, control, options);
 }
 
+int32_t gpu_count() { return device::CudaDevice::count(); }
+
 Result<int64_t> free_gpu_memory(int32_t index) { return device::CudaDevice::free_bytes(index); }
 
 }  // namespace braid::engine

@@ -1,0 +1,34 @@
+// The table that braid bench techniques prints.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "base/json_fwd.h"
+#include "cli/technique_pairs.h"
+#include "engine/paired.h"
+
+namespace braid::cli {
+
+struct TechniqueRow {
+  TechniquePair pair;       // what `bound` it has here included
+  engine::Estimate before;  // seconds
+  engine::Estimate after;
+  engine::Estimate ratio;                  // before / after
+  std::optional<engine::Estimate> again;   // before / itself: what is noise
+  std::optional<engine::Estimate> hidden;  // a share
+  bool equal = false;                      // bitwise
+  double error = 0;                        // relative, of the results against before's
+
+  // NaN is never.
+  bool exact() const { return pair.bitwise ? equal && error == 0 : error <= pair.bound; }
+};
+
+std::string technique_table(std::span<const TechniqueRow> rows, std::span<const LeftOut> left_out);
+// The values of "techniques" and "left_out".
+Json technique_json(std::span<const TechniqueRow> rows);
+Json technique_json(std::span<const LeftOut> left_out);
+// `internal` with the first technique whose results are further off than they may be.
+Status check_exactness(std::span<const TechniqueRow> rows);
+
+}  // namespace braid::cli
