@@ -58,9 +58,10 @@ TEST(CliLayerTest, ChecksGroupsWithRowsOfTheirOwn) {
            "\n5 of 5 + 2 rows, balanced: relative error",
            "\n2 of 5 + 2 rows, one expert empty: relative error",
            "\n5 of 5 + 0 rows, balanced: relative error",
-           "\n5 + 2 rows: 40 runs of 2 variants under random delays, bitwise equal",
-           "\n5 + 0 rows: 200 replays on fresh inputs, bitwise equal to eager runs",
+           "\n5 + 2 rows: 60 runs of 3 variants under random delays, bitwise equal",
+           "\n5 + 0 rows: 300 replays on fresh inputs, bitwise equal to eager runs",
            "\n5 + 2 prefill rows",
+           "\nall-to-all ",
        }) {
     EXPECT_NE(ran.out.find(said), std::string::npos) << said << ran.out;
   }

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "engine/backend.h"
+#include "model/safetensors.h"
 #include "support/checkpoint_copy.h"
 #include "support/command.h"
 #include "support/models.h"
@@ -115,7 +116,8 @@ std::vector<Spread> spreads() {
   std::vector<Spread> all;
   for (const char* golden : {"glm4_moe", "deepseek_v2", "deepseek_v3", "qwen2", "qwen3_moe",
                              "mixtral", "glm4_moe_fp8_block", "qwen3_moe_fp8_channel"}) {
-    for (const char* layout : {"", "--tp 2", "--tp 2 --ep 2", "--dp 2"}) {
+    for (const char* layout :
+         {"", "--tp 2", "--tp 2 --ep 2", "--dp 2", "--dp 2 --ep 2 --dispatch all-to-all"}) {
       const bool dense = std::string_view(golden) == "qwen2";
       if (dense && std::string_view(layout).find("p 2 --ep") != std::string_view::npos) continue;
       if (dense && std::string_view(layout) == "--dp 2") continue;
@@ -209,6 +211,28 @@ TEST_F(GpuRankViewsTest, RunsWithDelaysEqualSerialExecution) {
                    "result")
             .value();
     EXPECT_EQ(result["equal_runs"], 3) << layout;
+  }
+}
+
+// One request's rows, as they are and quantized, in one chunk and in several; the other rank has
+// padding alone.
+TEST_F(GpuModelsTest, RowsThatAreSentHaveTheBitsOfAGather) {
+  if (!engine::free_gpu_memory(1).ok()) GTEST_SKIP() << "fewer than two GPUs";
+  const std::string folder = make_temp_folder();
+  std::ofstream(folder + "/ids.json") << "[1, 5, 9, 200, 33, 47, 1000, 18, 77, 3, 4, 90]";
+  const auto logits = [&](const std::string& more) {
+    const std::string command = fmt::format(
+        "{} eval logits {} --device cuda --dp 2 --dtype bfloat16 --input-ids {}/ids.json --output "
+        "{}/logits --quiet {}",
+        BRAID_PROGRAM, fairytale_folder(), folder, folder, more);
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    return logits_in(folder + "/logits");
+  };
+  for (const char* more : {"", "--dispatch-dtype fp8", "--dispatch-dtype nvfp4",
+                           "--dual-stream on --expert-heat on", "--chunked-prefill-size 8"}) {
+    const auto gathered = logits(fmt::format("--dispatch gather {}", more));
+    const auto sent = logits(fmt::format("--dispatch all-to-all {}", more));
+    EXPECT_TRUE(same_bytes(sent, gathered)) << more;
   }
 }
 

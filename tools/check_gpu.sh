@@ -88,6 +88,9 @@ if [[ $gpus -ge 2 ]]; then
   for test in Bitwise Captured ManyInARow GroupsAlong Times; do
     run "rows of different counts" tests comm_test "CudaRaggedTest.$test*"
   done
+  for test in Bitwise Captured ManyInARow Times; do
+    run "rows to one GPU each" tests comm_test "CudaSendsTest.$test*"
+  done
   run "two ranks, dp" glm --dp 2 --tokens 1,127 --check --trace "$folder/dp.json"
   run "two ranks, dp, decode" glm --dp 2 --tokens 8,127 --context 1024 --check --rounds 10
   run "two ranks, dp, experts by width" glm --dp 2 --ep 1 --tokens 127 --check --rounds 10

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/json.h"
+#include "cli/profile_report.h"
 #include "comm/control/processes.h"
 #include "engine/layer_variants.h"
 #include "engine/local_world.h"
@@ -137,13 +138,7 @@ class Bench {
   Status check_jointly(size_t variant) {
     std::vector<const flow::Schedule*> schedules;
     for (const auto& rank : ranks_) schedules.push_back(&rank->variant(variant).schedule);
-    std::vector<flow::CommunicatorGroup> groups;
-    for (size_t id = 0; id < setting_.layout.communicators.size(); ++id) {
-      for (const auto& members : setting_.layout.communicators[id].groups) {
-        groups.push_back({static_cast<int32_t>(id), members});
-      }
-    }
-    const flow::CheckReport report = TRY(flow::check_joint(schedules, groups));
+    const flow::CheckReport report = TRY(flow::check_joint(schedules, groups_of(setting_.layout)));
     proven_.collectives += report.collectives;
     for (const auto& rank : ranks_) proven_.pairs += rank->variant(variant).report.pairs;
     return {};
@@ -170,6 +165,14 @@ class Bench {
       if (passes::why_not_fused(serial).empty()) {
         TRY(add("fused slot", VariantRole::rounded, rows, fused, variants));
       }
+    }
+    const auto facts =
+        engine::dispatch_facts(setting_.config, ranks_.front()->model().options(), 0);
+    if (passes::check_dispatch(facts, passes::DispatchChoice::all_to_all).ok()) {
+      const auto sent = [&](LayerRank& rank, const Program&) {
+        return rank.model().build(rows.shape(rank.group()), ops::DispatchKind::all_to_all);
+      };
+      TRY(add("all-to-all", VariantRole::passes, rows, sent, variants));
     }
     if (engine::num_collectives(serial) == 0) return variants;
     const auto without = [](LayerRank&, const Program& program) {

@@ -268,6 +268,9 @@ std::string explain_layout(const model::ModelConfig& config, const model::ModelO
         dp);
   }
   const experts::ExpertPlacement* const placement = model.placement.get();
+  if (dp > 1 && tp == 1 && layout.moe.sizes[1] == 1 && placement == nullptr) {
+    text += "  or each row is sent to the ranks of its experts alone, as the steps below say\n";
+  }
   text += rank_table(config, layout, placement) + describe_pads(config, shards) +
           weight_table(config, model.dtype, shards, placement) +
           cache_line(config, model.dtype, layout) + communicator_lines(layout) +

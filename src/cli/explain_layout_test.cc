@@ -73,6 +73,15 @@ TEST(ExplainLayoutTest, GroupsGatherRowsAndScatterSums) {
   EXPECT_NE(text.substr(scatter, 60).find(" 768 "), text.npos) << text;  // 3 · 256
 }
 
+TEST(ExplainLayoutTest, RowsAreSentWhereEachRankHasRowsAndExpertsOfItsOwn) {
+  constexpr std::string_view kSent = "or each row is sent to the ranks of its experts alone";
+  EXPECT_NE(explained("glm4_moe", {.dp = 2}).find(kSent), std::string::npos);
+  for (const layout::LayoutOptions other :
+       {layout::LayoutOptions{.tp = 2, .dp = 2}, {.tp = 1, .ep = 1, .dp = 2}, {.tp = 2}}) {
+    EXPECT_EQ(explained("glm4_moe", other).find(kSent), std::string::npos);
+  }
+}
+
 TEST(ExplainLayoutTest, WeightsByClassAndTheCache) {
   const std::string text = explained("glm4_moe", {.tp = 2, .ep = 2});
   expect_lines(text, {"weights of each rank, alike on all, pads included",

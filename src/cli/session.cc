@@ -106,7 +106,6 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
       options.has("json-model-override-args") ? options.text("json-model-override-args") : "";
   session.config_ = TRY(model::load_config(session.folder(), override_json));
   engine::EngineOptions limits = TRY(options_of(options));
-  limits.worker.passes.can_exchange = limits.worker.device == engine::DeviceKind::cpu;
   if (context.control != nullptr && limits.worker.link) {
     return Error(ErrorKind::usage, "links are emulated between threads of one process only")
         .with("--emulate-link", options.text("emulate-link"))

@@ -13,15 +13,13 @@ passes::Members members_of(const model::ModelOptions& options) {
 }
 
 passes::DispatchFacts dispatch_facts(const model::ModelConfig& config,
-                                     const model::ModelOptions& options, const PassOptions& passes,
-                                     int64_t group) {
+                                     const model::ModelOptions& options, int64_t group) {
   return {.attention = options.layout.attention.sizes,
           .moe = options.layout.moe.sizes,
           .top_k = config.moe ? config.moe->top_k : 0,
           .group = group,
           .row_bytes = config.hidden_size * bytes_of(options.dtype),
-          .placed = options.placement != nullptr,
-          .can_exchange = passes.can_exchange};
+          .placed = options.placement != nullptr};
 }
 
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
@@ -68,7 +66,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   auto step = std::make_unique<CompiledStep>();
   const int64_t start = flow::Trace::now_ns();
   const passes::DispatchFacts facts =
-      dispatch_facts(model_.config(), model_.options(), passes_, shape.group.total());
+      dispatch_facts(model_.config(), model_.options(), shape.group.total());
   flow::Program program =
       TRY(model_.build(shape, passes::choose_dispatch(facts, passes_.dispatch, step->decisions)));
   program = TRY(passes::quantize_dispatch(

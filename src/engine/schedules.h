@@ -18,7 +18,6 @@ namespace braid::engine {
 
 struct PassOptions {
   passes::DispatchChoice dispatch = passes::DispatchChoice::automatic;
-  bool can_exchange = true;  // the ranks' communicators have all_to_all_v
   passes::QuantizeDispatchOptions quantize_dispatch;
   passes::DualStreamOptions dual_stream;
   passes::ChunkOptions chunks;
@@ -43,8 +42,7 @@ struct CompiledStep {
 
 // What decides how rows of a step get to their experts.
 passes::DispatchFacts dispatch_facts(const model::ModelConfig& config,
-                                     const model::ModelOptions& options, const PassOptions& passes,
-                                     int64_t group);
+                                     const model::ModelOptions& options, int64_t group);
 
 class Schedules {
  public:

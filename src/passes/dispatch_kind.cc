@@ -26,7 +26,6 @@ std::string obstacle(const DispatchFacts& facts) {
     return fmt::format("ranks share experts by their width (moe_tp is {}, not 1)", facts.moe[1]);
   }
   if (facts.placed) return "a table says which slots an expert has, not its number";
-  if (!facts.can_exchange) return "GPUs have no all_to_all_v";
   return {};
 }
 

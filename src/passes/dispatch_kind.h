@@ -19,7 +19,6 @@ struct DispatchFacts {
   int64_t group = 0;                          // rows of the largest rank
   int64_t row_bytes = 0;                      // in the model's dtype
   bool placed = false;                        // experts lie in slots as a table says
-  bool can_exchange = true;                   // the ranks' communicators have all_to_all_v
 };
 
 // `usage`, with the constraint, where the choice is one that these ranks can't have.

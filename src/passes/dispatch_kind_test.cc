@@ -68,11 +68,7 @@ TEST(DispatchKindTest, WhereAnExpertIsAnywhereRowsAreGathered) {
   placed.placed = true;
   EXPECT_EQ(decision(placed),
             "gather: auto: a table says which slots an expert has, not its number");
-  DispatchFacts gpus = facts(8, 2);
-  gpus.can_exchange = false;
-  EXPECT_EQ(decision(gpus), "gather: auto: GPUs have no all_to_all_v");
   EXPECT_FALSE(check_dispatch(placed, DispatchChoice::all_to_all).ok());
-  EXPECT_FALSE(check_dispatch(gpus, DispatchChoice::all_to_all).ok());
 }
 
 TEST(DispatchKindTest, NothingIsDispatchedOnOneRankOrWithoutExperts) {

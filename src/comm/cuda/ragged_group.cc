@@ -1,6 +1,5 @@
 #include "comm/cuda/ragged_group.h"
 
-#include <array>
 #include <limits>
 
 #include "device/cuda/cuda_error.h"
@@ -23,7 +22,14 @@ Result<std::unique_ptr<RaggedGroup>> RaggedGroup::create(PeerWorkspace& workspac
                                                          const Members& members) {
   static_assert(kMostPeers <= kMaxMembers);
   PeerWords words = TRY(PeerWords::create(workspace, members, kNumSignals));
-  return std::unique_ptr<RaggedGroup>(new RaggedGroup(workspace.arena(), std::move(words)));
+  const int64_t size = members.size();
+  auto* table = reinterpret_cast<int32_t*>(TRY(workspace.take_words(size * size)));
+  CountTables tables{};
+  for (size_t i = 0; i < members.ranks.size(); ++i) {
+    tables.of_member[i] = reinterpret_cast<int32_t*>(workspace.words().at(members.ranks[i], table));
+  }
+  return std::unique_ptr<RaggedGroup>(
+      new RaggedGroup(workspace.arena(), std::move(words), table, tables));
 }
 
 Result<uint32_t> RaggedGroup::place_of(const Rows& rows) const {
@@ -52,21 +58,16 @@ PeerView RaggedGroup::view(const DeviceCounts& counts) const {
   return view;
 }
 
-// A member's places tell its peers that they may write there. Its stream comes to them behind all
-// that the collective depends on, so that nobody there still reads what is overwritten. It goes on
-// when all have told that they have written: each behind its kernel, on its stream.
-Status RaggedGroup::all_gather_v(std::span<const DeviceGather> buffers, const DeviceCounts& counts,
-                                 cudaStream_t stream) const {
+Result<Pushed> RaggedGroup::pushed_of(std::span<const DeviceGather> buffers, Places& places) const {
   if (buffers.empty() || buffers.size() > kMaxMoved) {
-    return Error(ErrorKind::internal, "a gather moves from 1 to 8 buffers")
+    return Error(ErrorKind::internal, "a collective moves from 1 to 8 buffers")
         .with("buffers", buffers.size());
   }
   Pushed pushed{.buffers = {}, .count = static_cast<int>(buffers.size())};
-  std::array<uint32_t, kMaxMoved> places{};
   for (size_t i = 0; i < buffers.size(); ++i) {
     const Rows &in = buffers[i].in, &out = buffers[i].out;
     if (in.cols != out.cols || in.format != out.format) {
-      return Error(ErrorKind::internal, "rows are gathered as they are").with("buffer", i);
+      return Error(ErrorKind::internal, "rows are moved as they are").with("buffer", i);
     }
     places[i] = TRY(place_of(out));
     PushedRows& rows = pushed.buffers[i];
@@ -80,8 +81,37 @@ Status RaggedGroup::all_gather_v(std::span<const DeviceGather> buffers, const De
             .fill = buffers[i].fill};
     rows.unit = unit_of(rows);
   }
+  return pushed;
+}
+
+// A member's places tell its peers that they may write there. Its stream comes to them behind all
+// that the collective depends on, so that nobody there still reads what is overwritten. It goes on
+// when all have told that they have written: each behind its kernel, on its stream.
+Status RaggedGroup::all_gather_v(std::span<const DeviceGather> buffers, const DeviceCounts& counts,
+                                 cudaStream_t stream) const {
+  Places places{};
+  const Pushed pushed = TRY(pushed_of(buffers, places));
   TRY(words_.exchange({places.data(), buffers.size()}, stream));
   push_rows(pushed, view(counts), stream);
+  CUDA_TRY(cudaGetLastError());
+  return words_.clear_and_meet(pushed.count, kDone, stream);
+}
+
+// The same, but that before the places each member writes its counts into all tables: where its
+// rows go depends on those of the members before it. Nobody reads a table any more when it is
+// written: whoever has told in the collective before that it is done, is through with it.
+Status RaggedGroup::all_to_all_v(std::span<const DeviceGather> buffers, const DeviceSends& sends,
+                                 cudaStream_t stream) const {
+  Places places{};
+  const Pushed pushed = TRY(pushed_of(buffers, places));
+  const PeerView peers = view(sends.counts);
+  tell_counts(tables_, peers, stream);
+  CUDA_TRY(cudaGetLastError());
+  TRY(words_.exchange({places.data(), buffers.size()}, stream));
+  send_rows(
+      pushed,
+      {.table = table_, .source = sends.source, .most = sends.most, .received = sends.received},
+      peers, stream);
   CUDA_TRY(cudaGetLastError());
   return words_.clear_and_meet(pushed.count, kDone, stream);
 }

@@ -9,12 +9,13 @@
 
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <memory>
 #include <span>
 
 #include "comm/comm.h"
 #include "comm/cuda/peer_workspace.h"
-#include "comm/cuda/ragged_rows.h"
+#include "comm/cuda/ragged_sends.h"
 
 namespace braid::comm {
 
@@ -32,13 +33,22 @@ struct DeviceGather {
   bool fill = false;  // rows of `out` that no member has become bytes of 0xff
 };
 
+// What a member sends in an all_to_all_v, in memory of this GPU.
+struct DeviceSends {
+  DeviceCounts counts;              // rows that it has for each member; no other one knows them
+  const int32_t* source = nullptr;  // [most]: which rows of `in`, one member's behind the other's;
+                                    // null: rows 0, 1, … of it
+  int64_t most = 0;                 // rows that can be sent to all members together
+  int32_t* received = nullptr;      // [members]: becomes how many came from each; null: not wanted
+};
+
 class RaggedGroup {
  public:
   // Every member calls this at the same point.
   static Result<std::unique_ptr<RaggedGroup>> create(PeerWorkspace& workspace,
                                                      const Members& members);
 
-  // Both are what Communicator (comm.h) has under these names, bitwise: sums in float32 in the
+  // All are what Communicator (comm.h) has under these names, bitwise: sums in float32 in the
   // order of members, rounded once. Rows beyond the counts stay as they are, but for those that
   // are to be filled, and `out` of a scattered sum, which becomes zero there. Counts too large for
   // a buffer are cut off at its end. Row strides are alike on all members. All members enqueue the
@@ -48,19 +58,28 @@ class RaggedGroup {
   // `in` lies in the workspace, `out` anywhere.
   Status reduce_scatter_v(const Rows& in, const Rows& out, const DeviceCounts& counts,
                           cudaStream_t stream) const;
+  // As all_gather_v, but that `in` is looked up by sends.source, and each row goes to one member.
+  Status all_to_all_v(std::span<const DeviceGather> buffers, const DeviceSends& sends,
+                      cudaStream_t stream) const;
 
  private:
   // Signals 0 … kMaxMoved − 1 tell where a member's buffers are, the last one that it is done.
   static constexpr int kDone = kMaxMoved;
   static constexpr int kNumSignals = kDone + 1;
 
-  RaggedGroup(const PeerMemory& arena, PeerWords words) : arena_(arena), words_(std::move(words)) {}
+  RaggedGroup(const PeerMemory& arena, PeerWords words, int32_t* table, const CountTables& tables)
+      : arena_(arena), words_(std::move(words)), table_(table), tables_(tables) {}
+  // The buffers as kernels take them, and what is told of where they are.
+  using Places = std::array<uint32_t, kMaxMoved>;
+  Result<Pushed> pushed_of(std::span<const DeviceGather> buffers, Places& places) const;
   // What a member tells of where its rows are.
   Result<uint32_t> place_of(const Rows& rows) const;
   PeerView view(const DeviceCounts& counts) const;
 
   const PeerMemory& arena_;
   PeerWords words_;
+  int32_t* table_;      // i32 [members, members]: rows that each has for each in an all_to_all_v
+  CountTables tables_;  // all members'
 };
 
 }  // namespace braid::comm

@@ -5,6 +5,7 @@
 #include "base/inline_vector.h"
 #include "device/cuda/cuda_queue.h"
 #include "ops/collectives.h"
+#include "ops/exchange.h"
 #include "ops/rank_rows.h"
 #include "ops/row_parts.h"
 
@@ -138,6 +139,46 @@ void scatter(const ReduceScatterVDesc& desc, Args args, flow::Workspace /*scratc
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
+template <typename Desc>
+Status can_send(const Desc& desc, std::span<const Type> /*types*/,
+                const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
+int32_t* words_of(const flow::Arg& arg) {
+  BRAID_CHECK(arg.stride == sizeof(int32_t), "(words one behind the other)");
+  return arg.row<int32_t>(0);
+}
+
+void send(const AllToAllVDesc& desc, Args args, flow::Workspace /*scratch*/,
+          const Communicators& communicators, device::Queue* queue) {
+  constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
+  InlineVector<comm::DeviceGather, comm::kMaxMoved> buffers;
+  for (size_t i = GatherOperand::rows; i < GatherOperand::all_rows; ++i) {
+    const flow::Arg &in = args[i], &out = args[i + kOuts];
+    if (in.cols == 0) continue;  // absent
+    buffers.push_back({.in = rows_of(in), .out = rows_of(out), .fill = out.format == Format::i32});
+  }
+  const flow::Arg& source = args[GatherOperand::source];
+  const comm::DeviceSends sends{.counts = counts_of(args[GatherOperand::counts]),
+                                .source = words_of(source),
+                                .most = source.rows,
+                                .received = words_of(args[GatherOperand::received])};
+  const Status status =
+      communicator_of(desc.communicator, communicators)
+          .ragged->all_to_all_v({buffers.begin(), buffers.size()}, sends, stream_of(queue));
+  BRAID_CHECK(status.ok(), "{}", status.to_string());
+}
+
+void send_back(const ReturnRowsDesc& desc, Args args, flow::Workspace /*scratch*/,
+               const Communicators& communicators, device::Queue* queue) {
+  const comm::DeviceGather rows{.in = rows_of(args[1]), .out = rows_of(args[2])};
+  const comm::DeviceSends sends{.counts = counts_of(args[0]), .most = rows.in.rows};
+  const Status status = communicator_of(desc.communicator, communicators)
+                            .ragged->all_to_all_v({&rows, 1}, sends, stream_of(queue));
+  BRAID_CHECK(status.ok(), "{}", status.to_string());
+}
+
 // Elements of each rank's part of these rows.
 std::vector<int64_t> part_counts(const flow::Arg& all, int32_t ranks) {
   BRAID_CHECK(all.stride == all.cols * bytes_of(all.format), "(whole rows are moved)");
@@ -207,6 +248,10 @@ void register_collectives_cuda(flow::LauncherTable& table,
   table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, no_scratch, gather));
   table.add<ReduceScatterVDesc>(
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, no_scratch, scatter));
+  table.add<AllToAllVDesc>(
+      launcher_of<AllToAllVDesc>(of_rank, can_send<AllToAllVDesc>, no_scratch, send));
+  table.add<ReturnRowsDesc>(
+      launcher_of<ReturnRowsDesc>(of_rank, can_send<ReturnRowsDesc>, no_scratch, send_back));
   table.add<ReduceScatterDesc>(launcher_of<ReduceScatterDesc>(
       of_rank, can_move_parts<ReduceScatterDesc>, no_scratch, scatter_parts));
   table.add<GatherPartsDesc>(launcher_of<GatherPartsDesc>(of_rank, can_move_parts<GatherPartsDesc>,

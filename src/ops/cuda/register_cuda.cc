@@ -3,6 +3,7 @@
 #include "device/cuda/cuda_queue.h"
 #include "kernels/attention/cuda/attention.h"
 #include "kernels/attention/cuda/mla.h"
+#include "kernels/moe/cuda/exchange.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/quantize/cuda/quantize.h"
@@ -250,6 +251,36 @@ void register_permutation(flow::LauncherTable& table) {
           }});
 }
 
+void register_exchange(flow::LauncherTable& table) {
+  using Order = kernels::RankOrderDesc;
+  table.add<Order>(Launcher<Order>{
+      .can_implement =
+          [](const Order& desc, std::span<const Type>) {
+            return need_at_most("ranks", desc.ranks, kernels::cuda::kMaxExchangeRanks);
+          },
+      .launch =
+          [](const Order& desc, Args args, Workspace, CudaQueue& queue) {
+            kernels::cuda::rank_order(desc, args[0].rows, args[0].cols,
+                                      matrix<const int32_t>(args[0]), pointer<int32_t>(args[1]),
+                                      pointer<int32_t>(args[2]), matrix<int32_t>(args[3]),
+                                      queue.stream());
+          }});
+  using Merge = kernels::MergeRanksDesc;
+  table.add<Merge>(Launcher<Merge>{
+      .can_implement =
+          [](const Merge&, std::span<const Type> types) {
+            return need_equal({types[0], types[2]});
+          },
+      .launch =
+          [](const Merge&, Args args, Workspace, CudaQueue& queue) {
+            with_type(args[0].format, [&]<typename T>(T) {
+              kernels::cuda::merge_ranks<T>(
+                  args[2].rows, args[2].cols, args[1].cols, matrix<const T>(args[0]),
+                  matrix<const int32_t>(args[1]), matrix<T>(args[2]), queue.stream());
+            });
+          }});
+}
+
 // Their strides are counted in bytes.
 template <typename Byte>
 kernels::cuda::QuantizedRows<Byte> quantized(const Arg& payload, const Arg& scales) {
@@ -376,6 +407,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_attention(table);
   register_route(table);
   register_permutation(table);
+  register_exchange(table);
   register_quantize(table);
   register_rows(table);
   register_sample(table);

@@ -14,6 +14,7 @@
 #include "flow/compile.h"
 #include "flow/executor.h"
 #include "ops/attention.h"
+#include "ops/exchange.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
 #include "ops/quantize.h"
@@ -42,6 +43,7 @@ class AllKinds {
     rows(b);
     attention(b);
     experts(b);
+    exchange(b);
     quantization(b);
     sampling(b);
     program_ = std::move(b).finish();
@@ -210,6 +212,26 @@ class AllKinds {
     keep(b, "combined", combine(b, grouped, permuted));
   }
 
+  // Rows for three ranks, and their sums of what comes back.
+  void exchange(Builder& b) {
+    const int64_t sends = kernels::most_sends(kRows, kTopK, 3);
+    const Value ids = declare(b, "sent ids", Format::i32, kRows, kTopK, [](int64_t i) {
+      return i % 5 == 2 ? -1 : static_cast<double>(i * i % 12);
+    });
+    const Value counts = b.step("send counts", Format::i32, 3, 1);
+    const Value source = b.step("send source", Format::i32, sends, 1);
+    const Value places = b.step("send places", Format::i32, kRows, 3);
+    b.emit(kernels::RankOrderDesc{.ranks = 3, .experts_per_rank = 4},
+           {ids, counts, source, places});
+    keep(b, "kept send counts", counts);
+    keep(b, "kept send source", source);
+    keep(b, "kept send places", places);
+    const Value merged = b.step("merged", Format::bf16, kRows, kHidden);
+    b.emit(kernels::MergeRanksDesc{},
+           {noise(b, "returned", Format::bf16, sends, kHidden), places, merged});
+    keep(b, "kept merged", merged);
+  }
+
   void quantization(Builder& b) {
     const Value x = noise(b, "unquantized", Format::bf16, kRows, kHidden);
     const Value ids = declare(b, "some ids", Format::i32, kRows, kTopK,
@@ -376,6 +398,13 @@ TEST(RegisterCudaTest, SizesAndFormatsThatNoKernelTakesAreRefused) {
   };
   EXPECT_EQ(permuted(1024), "");
   expect_refused(permuted(1025), "at most = 1024");
+  const auto ordered = [](int32_t ranks) {
+    return refusal(kernels::RankOrderDesc{.ranks = ranks},
+                   {type(Format::i32, 3, 2), type(Format::i32, ranks, 1), type(Format::i32, 6, 1),
+                    type(Format::i32, 3, ranks)});
+  };
+  EXPECT_EQ(ordered(32), "");
+  expect_refused(ordered(33), "of = ranks");
   const Type f32 = type(Format::f32, 3, 8), bf16_ = type(Format::bf16, 3, 8);
   EXPECT_EQ(refusal(kernels::AddDesc{}, {bf16_, bf16_, bf16_}), "");
   expect_refused(refusal(kernels::AddDesc{}, {bf16_, f32, bf16_}), "one format");
