@@ -107,14 +107,18 @@ TEST(CliNodesTest, LaunchersStartOneProcessARank) {
 }
 
 TEST(CliNodesTest, DifferentOptionsAreRefused) {
-  const std::string address = "127.0.0.1:" + free_port();
-  const std::string node = "--tp 2 --nnodes 2 --dist-init-addr " + address;
-  const Shell refused =
-      shell(generate(node + " --node-rank 1 --page-size 8") + " >/dev/null 2>&1 & " +
-            generate(node + " --node-rank 0") + " 2>&1; code=$?; wait; exit $code");
-  EXPECT_EQ(refused.code, 2) << refused.out;
-  EXPECT_NE(refused.out.find("--page-size 16"), std::string::npos) << refused.out;
-  EXPECT_NE(refused.out.find("--page-size 8"), std::string::npos) << refused.out;
+  for (const auto& [other, usual] : {std::pair{"--page-size 8", "--page-size 16"},
+                                     {"--dispatch gather", "--dispatch auto"},
+                                     {"--expert-heat on", "--expert-heat auto"}}) {
+    const std::string address = "127.0.0.1:" + free_port();
+    const std::string node = "--tp 2 --nnodes 2 --dist-init-addr " + address;
+    const Shell refused =
+        shell(generate(fmt::format("{} --node-rank 1 {}", node, other)) + " >/dev/null 2>&1 & " +
+              generate(node + " --node-rank 0") + " 2>&1; code=$?; wait; exit $code");
+    EXPECT_EQ(refused.code, 2) << refused.out;
+    EXPECT_NE(refused.out.find(usual), std::string::npos) << refused.out;
+    EXPECT_NE(refused.out.find(other), std::string::npos) << refused.out;
+  }
 }
 
 // Two hosts with a wire between them, as far as the network is concerned.

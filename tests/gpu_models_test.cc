@@ -6,12 +6,16 @@
 #include <cctype>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 
+#include "base/json.h"
 #include "engine/backend.h"
+#include "model/safetensors.h"
 #include "support/checkpoint_copy.h"
 #include "support/command.h"
 #include "support/models.h"
 #include "support/prompt.h"
+#include "support/shell.h"
 
 namespace braid::testing {
 namespace {
@@ -124,6 +128,91 @@ std::vector<Spread> spreads() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, GpuGoldenTest, ::testing::ValuesIn(spreads()), test_name);
+
+// What can be seen of several GPUs, each a process of its own.
+class GpuRankViewsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!engine::free_gpu_memory(1).ok()) GTEST_SKIP() << "fewer GPUs than 2";
+  }
+  // What a command prints; it must succeed.
+  static std::string run(const std::string& words) {
+    const Shell ran = shell(braid(words + " --quiet"));
+    EXPECT_EQ(ran.code, 0) << words << "\n" << ran.out;
+    return ran.out;
+  }
+};
+
+TEST_F(GpuRankViewsTest, RoutingIsForcedOnAllGpus) {
+  const std::string folder = make_temp_folder();
+  std::ofstream(folder + "/ids.json") << "[1, 5, 9, 200, 33, 47, 1000, 18, 77, 3, 4, 90]";
+  const std::string eval = fmt::format("eval logits {} --input-ids {}/ids.json --dtype bfloat16 ",
+                                       fairytale_folder(), folder);
+  run(eval + fmt::format("--output {}/cpu --with-routing", folder));
+  const std::vector<float> cpu = logits_in(folder + "/cpu");
+  for (const char* layout : {"--tp 2", "--tp 2 --ep 2", "--dp 2"}) {
+    run(eval + fmt::format("--device cuda {} --output {}/gpu --with-routing --force-routing {}/cpu",
+                           layout, folder, folder));
+    EXPECT_LE(relative_error(logits_in(folder + "/gpu"), cpu), kLogitError) << layout;
+    for (const char* layer : {"experts.1", "experts.4"}) {
+      const auto bytes = [&](const char* file) {
+        const auto opened = model::SafetensorsFile::open(folder + file);
+        const auto view = opened->find(layer)->bytes;
+        return std::vector<std::byte>(view.begin(), view.end());
+      };
+      EXPECT_TRUE(bytes("/gpu") == bytes("/cpu")) << layout;
+    }
+  }
+}
+
+TEST_F(GpuRankViewsTest, ProfilesHoldTheLanesOfAllGpus) {
+  const std::string folder = make_temp_folder();
+  const Json result =
+      parse_json(run(fmt::format("profile {} --device cuda --tp 2 --steps 2 --json --output-dir {}",
+                                 fairytale_folder(), folder)),
+                 "result")
+          .value();
+  const Json trace = read_json_file(folder + "/trace.json").value();
+  std::map<int64_t, std::map<int64_t, int64_t>> events;  // by rank and lane
+  for (const Json& event : trace["traceEvents"]) {
+    if (event["ph"] == "X") ++events[event["pid"].get<int64_t>()][event["tid"].get<int64_t>()];
+  }
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0], events[1]);
+  for (const Json& phase : result["phases"]) {
+    for (const Json& rank : phase["ranks"]) {
+      EXPECT_GT(rank["modules_ns"]["attention"], 0);
+      EXPECT_GT(rank["modules_ns"]["reductions"], 0);
+    }
+    EXPECT_LT(phase["wall_ns"], 10'000'000'000);
+  }
+}
+
+// Heat that disagrees with the rows that were planned is an error of its own.
+TEST_F(GpuRankViewsTest, HeatIsThatOfAllGroups) {
+  const std::string words =
+      fmt::format("eval balance {} --text {} --max-tokens 200 --window 30 --output-len 5 --json",
+                  fairytale_folder(), BRAID_SOURCE_DIR "/tests/data/tales/three_lamps.txt");
+  for (const char* layout : {"--tp 2 --ep 2", "--dp 2"}) {
+    const Json gpu = parse_json(run(fmt::format("{} --device cuda {}", words, layout)), "").value();
+    const Json cpu = parse_json(run(fmt::format("{} {}", words, layout)), "").value();
+    EXPECT_EQ(gpu["prefill"]["rows"], 200);
+    EXPECT_NEAR(gpu["prefill"]["balancedness"].get<double>(),
+                cpu["prefill"]["balancedness"].get<double>(), 0.05);
+  }
+}
+
+TEST_F(GpuRankViewsTest, RunsWithDelaysEqualSerialExecution) {
+  for (const char* layout : {"", "--tp 2", "--dp 2"}) {
+    const Json result =
+        parse_json(run(fmt::format("verify {} --device cuda --delays 3 --max-running-requests 2 "
+                                   "--chunked-prefill-size 16 --json {}",
+                                   fairytale_folder(), layout)),
+                   "result")
+            .value();
+    EXPECT_EQ(result["equal_runs"], 3) << layout;
+  }
+}
 
 // One request's rows, as they are and quantized, in one chunk and in several; the other rank has
 // padding alone.

@@ -63,6 +63,41 @@ std::string text_of(const Logits& logits) {
 // Two prompts of different lengths, so that every group has rows, and one that comes in parts.
 const std::vector<int32_t> kPrompt = {3, 5, 1, 500, 77, 8, 250, 9, 4, 3, 2, 1, 90, 91, 92, 93, 94};
 
+// visit(rows) for the probe of every layer's expert ids.
+Status for_each_probe(Engine& engine, const std::function<Status(const ResidentRows&)>& visit) {
+  const model::DecoderModel& model = engine.worker().model();
+  for (const int32_t probe : model.state().expert_ids) {
+    if (probe == model::kAbsent) continue;
+    TRY(visit({.resident = probe, .count = model.residents()[probe].rows}));
+  }
+  return {};
+}
+
+// Rows that no step computes hold whatever was in the memory, until this.
+Status clear_probes(Engine& engine) {
+  const flow::Residents& residents = engine.worker().model().residents();
+  return for_each_probe(engine, [&](const ResidentRows& rows) {
+    const auto bytes = static_cast<size_t>(residents[rows.resident].bytes());
+    return engine.ranks()
+        .ask(engine.ranks().all(), Inquiry::write(rows, std::string(bytes, '\0')))
+        .status();
+  });
+}
+
+// All ranks of a group chose the same experts.
+Status check_alike(Engine& engine) {
+  Ranks& ranks = engine.ranks();
+  return for_each_probe(engine, [&](const ResidentRows& rows) -> Status {
+    const std::vector<std::string> chosen = TRY(ranks.ask(ranks.all(), Inquiry::read(rows)));
+    for (int32_t rank = 0; rank < ranks.size(); ++rank) {
+      const int32_t leader = ranks.leader_of(ranks.group_of(rank));
+      if (chosen[static_cast<size_t>(rank)] == chosen[static_cast<size_t>(leader)]) continue;
+      return Error(ErrorKind::internal, "a rank chose other experts").with("rank", rank);
+    }
+    return {};
+  });
+}
+
 TEST_P(ProcessRanksTest, RoutingIsProbedAndForcedInAllOfThem) {
   EngineOptions options = small_options(GetParam());
   options.worker.model.probes = {.all_logits = true, .routing = true};
@@ -77,6 +112,7 @@ TEST_P(ProcessRanksTest, RoutingIsProbedAndForcedInAllOfThem) {
 
   options.worker.model.probes.force_routing = true;
   const auto forced = [](Engine& engine) -> Result<std::string> {
+    TRY(clear_probes(engine));
     TRY(engine.submit({.prompt = {7, 8, 9}, .max_tokens = 8}));
     TRY(engine.step());
     const int64_t top_k = engine.config().moe->top_k;
@@ -91,6 +127,7 @@ TEST_P(ProcessRanksTest, RoutingIsProbedAndForcedInAllOfThem) {
     for (const auto& [layer, of_layer] : logits.routing) {
       if (of_layer.experts != routing.at(layer)) return std::string("other experts were chosen");
     }
+    TRY(check_alike(engine));
     return text_of(logits);
   };
   const auto in_threads = on_threads(options, forced), in_processes = on_processes(options, forced);
