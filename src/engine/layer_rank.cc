@@ -141,9 +141,11 @@ Status LayerRank::allocate(const model::TensorSource& source) {
   return {};
 }
 
+// -1 is the workspace.
 device::Device& LayerRank::device_of(int32_t resident) {
   const model::StateBuffers& state = model_.state();
-  const bool of_host = resident == state.inputs_host || resident == state.heat.host;
+  const bool of_host =
+      resident >= 0 && (resident == state.inputs_host || resident == state.heat.host);
   return of_host ? backend_.host() : backend_.device();
 }
 

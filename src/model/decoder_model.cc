@@ -305,11 +305,9 @@ void DecoderModel::probe(ops::Builder& b, const std::vector<int32_t>& into, int6
   ops::copy(b, value, b.rows(b.resident(resident), 0, b.num_rows(value)));
 }
 
-Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
-                                          ops::DispatchKind dispatch) const {
-  if (options_.part != Part::model) return build_part(shape);
-  ops::Builder b = builder();
-  const InputLayout layout(shape.own, limits());
+layers::StepRows DecoderModel::step_rows(ops::Builder& b, const layers::StepShape& shape,
+                                         const InputLayout& layout,
+                                         ops::DispatchKind dispatch) const {
   layers::StepRows rows = layers::step_inputs(
       b, b.resident(state_.inputs_host), b.resident(state_.inputs, kOwnRows), layout, limits());
   rows.ranks.group = shape.group.total();
@@ -317,6 +315,15 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
   rows.rotary_table =
       ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
                         cos_sin_multiplier(config_.rotary));
+  return rows;
+}
+
+Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
+                                          ops::DispatchKind dispatch) const {
+  if (options_.part != Part::model) return build_part(shape, dispatch);
+  ops::Builder b = builder();
+  const InputLayout layout(shape.own, limits());
+  const layers::StepRows rows = step_rows(b, shape, layout, dispatch);
   Value x = ops::scope(b, Role::embedding, [&] {
     const layout::Share here = shards_.vocabulary(config_.vocab_size);
     const Value own = ops::look_up(

@@ -103,8 +103,11 @@ class DecoderModel {
   void declare_state();
   void declare_part(int64_t rows);
   void declare_heat();
-  Result<flow::Program> build_part(const layers::StepShape& shape) const;
-  Value run_layer(ops::Builder& b, const layers::StepShape& shape,
+  layers::StepRows step_rows(ops::Builder& b, const layers::StepShape& shape,
+                             const layers::InputLayout& layout, ops::DispatchKind dispatch) const;
+  Result<flow::Program> build_part(const layers::StepShape& shape,
+                                   ops::DispatchKind dispatch) const;
+  Value run_layer(ops::Builder& b, const layers::StepShape& shape, ops::DispatchKind dispatch,
                   const layers::InputLayout& layout, Value x) const;
   Value run_linear(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
   ops::Builder builder() const;

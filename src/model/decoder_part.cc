@@ -52,13 +52,9 @@ PartColumns DecoderModel::part_columns() const {
 }
 
 Value DecoderModel::run_layer(ops::Builder& b, const layers::StepShape& shape,
-                              const InputLayout& layout, Value x) const {
-  layers::StepRows rows = layers::step_inputs(
-      b, b.resident(state_.inputs_host), b.resident(state_.inputs, kOwnRows), layout, limits());
-  rows.ranks.group = shape.group.total();
-  rows.rotary_table =
-      ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
-                        cos_sin_multiplier(config_.rotary));
+                              ops::DispatchKind dispatch, const InputLayout& layout,
+                              Value x) const {
+  const layers::StepRows rows = step_rows(b, shape, layout, dispatch);
   b.set_layer(0);
   layers::MoeProbe moe_probe;
   const Value out = layers::decoder_layer(b, weights(b, 0, layout), desc(0), rows, x, &moe_probe);
@@ -79,13 +75,14 @@ Value DecoderModel::run_linear(ops::Builder& b, const InputLayout& layout, Value
   });
 }
 
-Result<flow::Program> DecoderModel::build_part(const layers::StepShape& shape) const {
+Result<flow::Program> DecoderModel::build_part(const layers::StepShape& shape,
+                                               ops::DispatchKind dispatch) const {
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   const bool layer = options_.part == Part::layer;
   const Value in = b.resident(state_.part_in, layer ? kOwnRows : kSplitColumns);
   const Value x = b.rows(in, 0, layout.num_rows);
-  const Value out = layer ? run_layer(b, shape, layout, x) : run_linear(b, layout, x);
+  const Value out = layer ? run_layer(b, shape, dispatch, layout, x) : run_linear(b, layout, x);
   b.set_layer(-1);
   b.set_role(Role::head);
   if (state_.part_out != kAbsent) {

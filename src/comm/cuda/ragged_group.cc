@@ -1,5 +1,6 @@
 #include "comm/cuda/ragged_group.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "device/cuda/cuda_error.h"
@@ -23,7 +24,8 @@ Result<std::unique_ptr<RaggedGroup>> RaggedGroup::create(PeerWorkspace& workspac
   static_assert(kMostPeers <= kMaxMembers);
   PeerWords words = TRY(PeerWords::create(workspace, members, kNumSignals));
   const int64_t size = members.size();
-  auto* table = reinterpret_cast<int32_t*>(TRY(workspace.take_words(size * size)));
+  auto* table =
+      reinterpret_cast<int32_t*>(TRY(workspace.take_words(size * table_width(members.size()))));
   CountTables tables{};
   for (size_t i = 0; i < members.ranks.size(); ++i) {
     tables.of_member[i] = reinterpret_cast<int32_t*>(workspace.words().at(members.ranks[i], table));
@@ -97,15 +99,17 @@ Status RaggedGroup::all_gather_v(std::span<const DeviceGather> buffers, const De
   return words_.clear_and_meet(pushed.count, kDone, stream);
 }
 
-// The same, but that before the places each member writes its counts into all tables: where its
-// rows go depends on those of the members before it. Nobody reads a table any more when it is
-// written: whoever has told in the collective before that it is done, is through with it.
+// The same, but that before the places each member writes its counts and room into all tables:
+// where its rows go depends on those of the members before it. Nobody reads a table any more when
+// it is written: whoever has told in the collective before that it is done, is through with it.
 Status RaggedGroup::all_to_all_v(std::span<const DeviceGather> buffers, const DeviceSends& sends,
                                  cudaStream_t stream) const {
   Places places{};
   const Pushed pushed = TRY(pushed_of(buffers, places));
   const PeerView peers = view(sends.counts);
-  tell_counts(tables_, peers, stream);
+  int64_t room = pushed.buffers[0].out_rows;
+  for (int i = 1; i < pushed.count; ++i) room = std::min(room, pushed.buffers[i].out_rows);
+  tell_counts(tables_, room, peers, stream);
   CUDA_TRY(cudaGetLastError());
   TRY(words_.exchange({places.data(), buffers.size()}, stream));
   send_rows(

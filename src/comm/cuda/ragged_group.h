@@ -78,7 +78,7 @@ class RaggedGroup {
 
   const PeerMemory& arena_;
   PeerWords words_;
-  int32_t* table_;      // i32 [members, members]: rows that each has for each in an all_to_all_v
+  int32_t* table_;      // as CountTables says
   CountTables tables_;  // all members'
 };
 

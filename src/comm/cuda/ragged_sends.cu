@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "comm/cuda/ragged_pieces.cuh"
 #include "comm/cuda/ragged_sends.h"
@@ -8,13 +9,14 @@ namespace {
 
 constexpr uint32_t kAllLanes = 0xffffffffu;
 
-__global__ void tell_kernel(const __grid_constant__ CountTables tables,
+__global__ void tell_kernel(const __grid_constant__ CountTables tables, int32_t room,
                             const __grid_constant__ PeerView peers) {
   const auto to = static_cast<int>(threadIdx.x);
-  if (to < peers.size) {
-    const int32_t count = max(peers.counts[to * peers.counts_stride], 0);
+  const int width = table_width(peers.size);
+  if (to < width) {
+    const int32_t told = to < peers.size ? max(peers.counts[to * peers.counts_stride], 0) : room;
     for (int member = 0; member < peers.size; ++member) {
-      tables.of_member[member][peers.index * peers.size + to] = count;
+      tables.of_member[member][peers.index * width + to] = told;
     }
   }
   __threadfence_system();
@@ -36,12 +38,14 @@ struct Lane {
   int32_t end;     // rows that go to members 0 … m
   int32_t shift;   // from their numbers here to those there
   uint32_t place;  // of the buffer there; not this member's own
+  int32_t room;    // rows that fit there
 };
 
 // A row's way, the same for all lanes that ask for the same row.
 struct Way {
   std::byte* out;  // row 0 of the buffer there
   int64_t row;     // there
+  int64_t room;    // rows that fit there
 };
 
 __device__ Way way_of(const PushedRows& rows, const PeerView& peers, const Lane& lane, int member,
@@ -50,7 +54,7 @@ __device__ Way way_of(const PushedRows& rows, const PeerView& peers, const Lane&
   const uint32_t place = __shfl_sync(kAllLanes, lane.place, member);
   return {
       member == peers.index ? rows.out : peers.arenas[member] + int64_t{place - 1} * kPlaceBytes,
-      static_cast<int64_t>(send) + shift};
+      static_cast<int64_t>(send) + shift, int64_t{__shfl_sync(kAllLanes, lane.room, member)}};
 }
 
 // Rows that a warp has enough of one of; narrower ones it takes several of at a time.
@@ -59,8 +63,8 @@ __host__ __device__ bool is_wide(const PushedRows& rows) {
 }
 
 // Whether the row is there on both sides: counts too large for a buffer are cut off at its end.
-__device__ bool is_there(const PushedRows& rows, int64_t from, int64_t to) {
-  return from >= 0 && from < rows.in_rows && to < rows.out_rows;
+__device__ bool is_there(const PushedRows& rows, int64_t from, const Way& way) {
+  return from >= 0 && from < rows.in_rows && way.row < way.room;
 }
 
 __device__ int64_t row_of(const Sends& sends, uint32_t send) {
@@ -80,7 +84,7 @@ __device__ void send_wide(const PushedRows& rows, const Sends& sends, const Peer
     const int member = __popc(__ballot_sync(kAllLanes, lane.end <= static_cast<int32_t>(send)));
     const Way way = way_of(rows, peers, lane, member, send);
     const int64_t from = row_of(sends, send);
-    if (!is_there(rows, from, way.row)) continue;  // for all lanes
+    if (!is_there(rows, from, way)) continue;  // for all lanes
     const auto* in = reinterpret_cast<const Unit*>(rows.in + from * rows.in_stride) + at;
     auto* out = reinterpret_cast<Unit*>(way.out + way.row * rows.out_stride) + at;
     const auto left = static_cast<int>(length - at);  // negative where the row ends before
@@ -114,7 +118,7 @@ __device__ void send_narrow(const PushedRows& rows, const Sends& sends, const Pe
     }
     const Way way = way_of(rows, peers, lane, member, send);
     const int64_t from = row_of(sends, send);
-    if (is_there(rows, from, way.row) && first + threadIdx.x < units) {
+    if (is_there(rows, from, way) && first + threadIdx.x < units) {
       const uint32_t at = unit - send * length;
       reinterpret_cast<Unit*>(way.out + way.row * rows.out_stride)[at] =
           reinterpret_cast<const Unit*>(rows.in + from * rows.in_stride)[at];
@@ -142,14 +146,18 @@ __global__ void __maxnreg__(kRegisters)
   const auto other = static_cast<int>(threadIdx.x);
   SendCounts counts;
   uint32_t place = 0;
+  int32_t room = 0;
   if (other < peers.size) {
     // Written by peers while kernels ran here: never from a cache that does not see that.
-    const auto at = [&](int from, int to) { return __ldcv(sends.table + from * peers.size + to); };
+    const auto at = [&](int from, int to) {
+      return __ldcv(sends.table + from * table_width(peers.size) + to);
+    };
     counts = counts_with(at, peers.index, other);
+    room = at(other, peers.size);
     place = __ldcv(peers.places + static_cast<int>(blockIdx.y) * peers.size + other);
   }
   const int32_t end = scan(counts.sent);
-  const Lane lane{end, shift_of(counts, end), place};
+  const Lane lane{end, shift_of(counts, end), place, room};
   const int32_t arrived = __reduce_add_sync(kAllLanes, counts.arrived);
   if (sends.received != nullptr && blockIdx.x == 0 && blockIdx.y == 0 && other < peers.size) {
     sends.received[other] = counts.arrived;
@@ -168,9 +176,12 @@ __global__ void __maxnreg__(kRegisters)
 
 }  // namespace
 
-void tell_counts(const CountTables& tables, const PeerView& peers, cudaStream_t stream) {
-  static_assert(kMaxMembers <= kThreads);
-  tell_kernel<<<1, kThreads, 0, stream>>>(tables, peers);
+void tell_counts(const CountTables& tables, int64_t room, const PeerView& peers,
+                 cudaStream_t stream) {
+  static_assert(table_width(kMaxMembers) <= kThreads);
+  const auto most = int64_t{std::numeric_limits<int32_t>::max()};
+  tell_kernel<<<1, kThreads, 0, stream>>>(tables, static_cast<int32_t>(std::min(room, most)),
+                                          peers);
 }
 
 void send_rows(const Pushed& rows, const Sends& sends, const PeerView& peers, cudaStream_t stream) {

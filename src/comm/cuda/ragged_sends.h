@@ -27,13 +27,17 @@ constexpr int32_t shift_of(const SendCounts& counts, int32_t end) {
   return counts.before - (end - counts.sent);
 }
 
-// Where all members' counts are, i32 [size, size] with a row a member, in this process's addresses.
+// Where all members' counts are, i32 [size, size + 1], in this process's addresses. A member's row:
+// how many rows it has for each, and how many it has room for.
 struct CountTables {
   int32_t* of_member[kMaxMembers];
 };
+constexpr int table_width(int size) { return size + 1; }
 
-// Writes this member's row, peers.counts, into all members' tables; what is negative becomes 0.
-void tell_counts(const CountTables& tables, const PeerView& peers, cudaStream_t stream);
+// Writes this member's row, peers.counts and room, into all members' tables; what is negative
+// becomes 0.
+void tell_counts(const CountTables& tables, int64_t room, const PeerView& peers,
+                 cudaStream_t stream);
 
 // What is sent. `table`: this member's, which all have written their rows of.
 struct Sends {

@@ -159,6 +159,7 @@ struct Rank : GpuRank {
   std::unique_ptr<RaggedGroup> ragged;
   device::Memory numbers;  // counts with gaps, source, received
   device::Memory outside;
+  int64_t sends = 0;  // rows of this round
 
   static Result<Rank> open(ControlPlane& control) {
     // Workspaces of different sizes, too.
@@ -202,13 +203,13 @@ struct Rank : GpuRank {
          .received = reinterpret_cast<int32_t*>(received())},
         stream());
   }
-  // What has come goes home, without gaps.
-  Status send_back() const {
+  // What has come goes home, without gaps, to where there is room for `room` rows.
+  Status send_back(int64_t room) const {
     std::vector<DeviceGather> buffers;
     for (size_t i = 0; i < kReturned.size(); ++i) {
       const Shape& shape = kSent[kReturned[i]];
       buffers.push_back({.in = rows(shared(kReturned[i]), shape, shape.out_gap, most()),
-                         .out = rows(shared(kSent.size() + i), shape, 0, most())});
+                         .out = rows(shared(kSent.size() + i), shape, 0, room)});
     }
     return ragged->all_to_all_v(
         buffers, {.counts = {.data = reinterpret_cast<const int32_t*>(received())}, .most = most()},
@@ -220,15 +221,16 @@ struct Rank : GpuRank {
     CUDA_TRY(cudaDeviceSynchronize());
     return {};
   }
-  Status prepare(int round) const {
-    const Counts sends = counts_of(size, round)[static_cast<size_t>(rank)];
+  Status prepare(int round) {
+    const Counts own_counts = counts_of(size, round)[static_cast<size_t>(rank)];
+    sends = total_of(own_counts);
     Counts spread;
-    for (const int32_t count : sends) {
+    for (const int32_t count : own_counts) {
       spread.push_back(count);
       spread.push_back(-7);  // between them, for the stride
     }
     device->upload(counts(), spread.data(), std::ssize(spread) * 4);
-    const Counts from = source_of(sends, rank, round);
+    const Counts from = source_of(own_counts, rank, round);
     device->upload(source(), from.data(), std::ssize(from) * 4);
     TRY(poison(received(), size * 4));
     for (size_t i = 0; i < kSent.size(); ++i) {
@@ -279,13 +281,14 @@ Status run_rounds(Rank& rank, int rounds, const std::function<Status()>& there,
   return {};
 }
 
+// On the way back each member has room for its own rows and no more.
 TEST(CudaSendsTest, BitwiseWhatThreadsSend) {
   if (num_gpus() < 2) GTEST_SKIP() << "fewer than two GPUs";
   for (const int ranks : group_sizes()) {
     expect_ok(ranks, [](ControlPlane& control) -> Status {
       Rank rank = TRY(Rank::open(control));
       TRY(run_rounds(
-          rank, 50, [&] { return rank.send(); }, [&] { return rank.send_back(); }));
+          rank, 50, [&] { return rank.send(); }, [&] { return rank.send_back(rank.sends); }));
       return control.barrier();
     });
   }
@@ -299,7 +302,7 @@ TEST(CudaSendsTest, CapturedWithFreshRowsAndOtherCounts) {
       TRY(rank.prepare(9));  // a round in which nobody sends anything
       const cudaGraphExec_t both = TRY(rank.capture([&]() -> Status {
         TRY(rank.send());
-        return rank.send_back();
+        return rank.send_back(rank.most());
       }));
       TRY(run_rounds(
           rank, 200,
@@ -334,7 +337,7 @@ TEST(CudaSendsTest, ManyInARowKeepInStep) {
       }
       TRY(rank.send());
       if (i % 3 == 0) TRY(rank.ragged->all_gather_v({&nothing, 1}, none, rank.stream()));
-      TRY(rank.send_back());
+      TRY(rank.send_back(rank.most()));
     }
     TRY(expect_arrived(rank, 3));
     return control.barrier();
