@@ -87,7 +87,7 @@ std::string LayerRows::to_string() const {
 std::vector<float> to_floats(std::span<const std::byte> bytes, Format format) {
   std::vector<float> values(bytes.size() / static_cast<size_t>(bytes_of(format)));
   if (format == Format::f32) {
-    std::memcpy(values.data(), bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), std::as_writable_bytes(std::span(values)).begin());
     return values;
   }
   const auto* narrow = reinterpret_cast<const bf16*>(bytes.data());
