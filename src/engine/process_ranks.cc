@@ -56,7 +56,7 @@ Status RankProcess::load(const model::TensorSource& source,
 }
 
 Status RankProcess::run(const layers::StepShape& shape, int64_t step) {
-  const Status ran = worker_->run(shape, step);
+  Status ran = worker_->run(shape, step);
   if (!ran.ok()) control_.fail(Error(ran.error()).with("rank", control_.rank()));
   return ran;
 }

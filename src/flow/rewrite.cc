@@ -68,14 +68,14 @@ int32_t Rewriter::part(int32_t op, const RowRange& range) {
   return substitute(part, op);
 }
 
-int32_t Rewriter::substitute(Op with, int32_t op) {
-  program_.ops.push_back(std::move(with));
+int32_t Rewriter::substitute(const Op& with, int32_t op) {
+  program_.ops.push_back(with);
   sources_.push_back(sources_[static_cast<size_t>(op)]);
   return static_cast<int32_t>(program_.ops.size()) - 1;
 }
 
-int32_t Rewriter::make(Op op, int32_t after) {
-  const int32_t made = substitute(std::move(op), after);
+int32_t Rewriter::make(const Op& op, int32_t after) {
+  const int32_t made = substitute(op, after);
   ++sources_.back();
   return made;
 }

@@ -36,9 +36,9 @@ class Rewriter {
   // A part of an op, to be issued by replace(): its rows `range`.
   int32_t part(int32_t op, const RowRange& range);
   // An op to be issued by replace() that does what `op` did, or a part of it.
-  int32_t substitute(Op with, int32_t op);
+  int32_t substitute(const Op& with, int32_t op);
   // An op that wasn't there, to be issued by replace(); as if it had stood right behind op `after`.
-  int32_t make(Op op, int32_t after);
+  int32_t make(const Op& op, int32_t after);
   // Rows of a Value of the Program, which may end behind it within its buffer.
   Value rows_of(Value value, const RowRange& range);
   // The same rows, placed elsewhere.
