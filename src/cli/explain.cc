@@ -69,7 +69,7 @@ std::vector<std::string> describe_placement(const experts::ExpertPlacement& plac
   }
   if (sizes.ranks > kMostRanks) lines.back() += " (and so on)";
   if (sizes.redundant() > 0) {
-    lines.push_back(
+    lines.emplace_back(
         "row t of a step goes to replica t mod their number: roundings of a request depend on its "
         "place in the step");
   }

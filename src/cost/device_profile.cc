@@ -72,8 +72,9 @@ Result<DeviceProfile> parse_profile(std::string_view json, std::string_view sour
   profile.name = object["name"].get<std::string>();
   const auto fields = fields_of(profile);
   for (const auto& [key, value] : object.items()) {
-    const bool known = key == "name" || std::any_of(fields.begin(), fields.end(),
-                                                    [&](const Field& f) { return f.key == key; });
+    const bool known =
+        key == "name" || std::any_of(fields.begin(), fields.end(),
+                                     [&key = key](const Field& f) { return f.key == key; });
     if (!known) return wrong(key);
   }
   for (const Field& field : fields) {

@@ -41,7 +41,7 @@ Result<flow::Program> apply_passes(flow::Program program, const model::DecoderMo
 
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
                      PassOptions passes)
-    : model_(model), table_(table), passes_(passes) {}
+    : model_(model), table_(table), passes_(std::move(passes)) {}
 
 Result<int64_t> Schedules::workspace_bytes() const {
   const layers::RowCounts most = model_.options().max_rows;

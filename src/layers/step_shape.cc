@@ -5,7 +5,7 @@
 namespace braid::layers {
 
 std::string StepShape::to_string() const {
-  const std::string rows = fmt::format("decode {}, prefill {}", own.decode, own.prefill);
+  std::string rows = fmt::format("decode {}, prefill {}", own.decode, own.prefill);
   if (own == group) return rows;
   return fmt::format("{} (most: {}, {})", rows, group.decode, group.prefill);
 }

@@ -147,7 +147,7 @@ void fuse(flow::Rewriter& rewrite, const Program& program, const Branches& b) {
 std::string why_not_fused(const Program& program) {
   const auto experts = program.scopes(flow::Role::experts);
   for (const flow::ScopeOps& shared : program.scopes(flow::Role::shared_expert)) {
-    const std::string reason = why_not(program, find_branches(program, shared, experts));
+    std::string reason = why_not(program, find_branches(program, shared, experts));
     if (!reason.empty()) return reason;
   }
   return "";
@@ -158,7 +158,7 @@ Result<Program> fuse_shared_expert(const Program& program, int& rewrites) {
   const auto experts = program.scopes(flow::Role::experts);
   for (const flow::ScopeOps& shared : program.scopes(flow::Role::shared_expert)) {
     const Branches branches = find_branches(program, shared, experts);
-    const std::string reason = why_not(program, branches);
+    std::string reason = why_not(program, branches);
     BRAID_CHECK(reason.empty(), "(layer {}: {})", shared.scope.layer, reason);
     fuse(rewrite, program, branches);
   }

@@ -39,10 +39,11 @@ Traffic traffic_of(const Program& program, const Op& gather) {
                               : gather.desc.as<ops::AllGatherVDesc>().ranks;
   const flow::ValueInfo& all = program.info(gather.operands[GatherOperand::all_rows]);
   const int64_t top_k = program.info(gather.operands[GatherOperand::ids]).cols;
-  const auto others = static_cast<double>(all.rows / ranks * (ranks - 1));
+  const int64_t group = all.rows / ranks;
+  const auto others = static_cast<double>(group * (ranks - 1));
   const double share =
       sends ? static_cast<double>(std::min(top_k, ranks)) / static_cast<double>(ranks) : 1.0;
-  return {ranks, all.rows / ranks, others * share, all.cols, all.cols * bytes_of(all.format)};
+  return {ranks, group, others * share, all.cols, all.cols * bytes_of(all.format)};
 }
 
 // Microseconds until all rows are there, as they are and as fp8.

@@ -48,7 +48,7 @@ class PeerWords::Batch {
   }
   Status flush() {
     if (ops_.empty()) return {};
-    const Status status = device::word_ops(stream_, {ops_.begin(), ops_.size()});
+    Status status = device::word_ops(stream_, {ops_.begin(), ops_.size()});
     ops_.clear();
     return status;
   }

@@ -67,7 +67,7 @@ Status LocalGroup::all_reduce(size_t index, const Rows& in, const Rows& out) {
 Status LocalGroup::all_gather_v(size_t index, std::span<const Gather> buffers,
                                 std::span<const int32_t> counts) {
   const Call call{CallKind::all_gather_v, buffers, counts};
-  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
+  if (Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
@@ -82,7 +82,7 @@ Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& ou
   const Gather rows{in, out};
   const Call call{CallKind::reduce_scatter_v, {&rows, 1}, counts};
   TRY(check_format(call));
-  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
+  if (Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
@@ -95,7 +95,7 @@ Status LocalGroup::reduce_scatter_v(size_t index, const Rows& in, const Rows& ou
 Status LocalGroup::all_to_all_v(size_t index, std::span<const Gather> buffers,
                                 std::span<const int32_t> counts, std::span<int32_t> received) {
   const Call call{CallKind::all_to_all_v, buffers, counts};
-  if (const Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
+  if (Status room = check_room(call, index, size(), ranks_[index]); !room.ok()) {
     fail(room.error());
     return room;
   }
