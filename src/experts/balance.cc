@@ -102,26 +102,23 @@ Result<BalancePlan> plan_balance(const ExpertPlacement& current, int32_t redunda
   std::vector<int32_t> experts;
   experts.reserve(static_cast<size_t>(sizes.layers) * static_cast<size_t>(sizes.slots));
   int32_t kept = 0;
+  int64_t moved = 0;
   for (int32_t layer = 0; layer < sizes.layers; ++layer) {
     const auto of_layer = heat_of(heat, layer, sizes.experts);
     const auto slots = current.slots_of(layer);
     std::span<const int32_t> planned = planner.plan(of_layer, slots);
     if (slots.size() == planned.size() &&
-        busiest(planned, sizes.ranks, of_layer) >=
-            (1 - kWorthwhile) * busiest(slots, sizes.ranks, of_layer)) {
+        planner.busiest() >= (1 - kWorthwhile) * busiest(slots, sizes.ranks, of_layer)) {
       planned = slots;
       ++kept;
+    } else {
+      moved += planner.moved();
     }
     experts.insert(experts.end(), planned.begin(), planned.end());
   }
   BalancePlan plan{TRY(ExpertPlacement::create(sizes, std::move(experts)))};
   plan.kept_layers = kept;
-  for (int32_t layer = 0; layer < sizes.layers; ++layer) {
-    for (int32_t rank = 0; rank < sizes.ranks; ++rank) {
-      plan.moved_slots +=
-          fetched(current.slots_of(layer, rank), plan.placement.slots_of(layer, rank));
-    }
-  }
+  plan.moved_slots = moved;
   return plan;
 }
 

@@ -34,18 +34,20 @@ std::span<const int32_t> LayerPlanner::plan(std::span<const double> heat,
   start_from(current);
   assign();
   swap_while_better();
-  const double by_swaps = busiest();
-  if (by_swaps > least_ * (1 + kEven)) {
+  busiest_ = most_loaded();
+  if (busiest_ > least_ * (1 + kEven)) {
     swapped_ = members_;
     clear();
     assign();
     swap_while_better();
-    if (busiest() > by_swaps * (1 - kEven)) {  // not worth its moves
+    if (most_loaded() > busiest_ * (1 - kEven)) {  // not worth its moves
       std::swap(members_, swapped_);
       std::fill(holds_.begin(), holds_.end(), 0);
       for (size_t i = 0; i < members_.size(); ++i) {
         flag(static_cast<int32_t>(i / per_rank()), members_[i].expert) = 1;
       }
+    } else {
+      busiest_ = most_loaded();
     }
   }
   lay_out(current);
@@ -128,17 +130,31 @@ void LayerPlanner::start_from(std::span<const int32_t> current) {
   clear();
   const size_t per_rank_now = current.size() / ranks_.size();
   for (int32_t rank = 0; rank < sizes_.ranks; ++rank) {
-    keep_members(rank, current.subspan(static_cast<size_t>(rank) * per_rank_now, per_rank_now));
+    keep(rank, current.subspan(static_cast<size_t>(rank) * per_rank_now, per_rank_now));
+  }
+  list_members();
+}
+
+// What the rank has, as far as it is wanted and there is room.
+void LayerPlanner::keep(int32_t rank, std::span<const int32_t> now) {
+  Rank& of = ranks_[static_cast<size_t>(rank)];
+  for (const int32_t expert : now) {
+    int32_t& missing = missing_[static_cast<size_t>(expert)];
+    if (missing == 0 || of.count == sizes_.slots_of_rank()) continue;
+    --missing;
+    ++of.count;
+    of.load += loads_[static_cast<size_t>(expert)];
+    flag(rank, expert) = 1;
   }
 }
 
-// As far as they are wanted and there is room.
-void LayerPlanner::keep_members(int32_t rank, std::span<const int32_t> now) {
-  for (const int32_t expert : now) {
-    int32_t& missing = missing_[static_cast<size_t>(expert)];
-    if (missing == 0 || ranks_[static_cast<size_t>(rank)].count == sizes_.slots_of_rank()) continue;
-    --missing;
-    put({loads_[static_cast<size_t>(expert)], expert}, rank);
+// Of what the ranks hold, in the order of loads.
+void LayerPlanner::list_members() {
+  for (int32_t rank = 0; rank < sizes_.ranks; ++rank) {
+    auto next = members(rank).begin();
+    for (const Replica& replica : order_) {
+      if (holds(rank, replica.expert)) *next++ = replica;
+    }
   }
 }
 
@@ -250,7 +266,7 @@ bool LayerPlanner::swap_between(int32_t from, int32_t to) {
   return true;
 }
 
-double LayerPlanner::busiest() const {
+double LayerPlanner::most_loaded() const {
   double most = 0;
   for (const Rank& rank : ranks_) most = std::max(most, rank.load);
   return most;
@@ -273,6 +289,7 @@ void LayerPlanner::swap_while_better() {
 
 // What a rank keeps stays in its slot; the others fill the slots between.
 void LayerPlanner::lay_out(std::span<const int32_t> current) {
+  moved_ = 0;
   const size_t per_rank_now = current.size() / ranks_.size();
   for (int32_t rank = 0; rank < sizes_.ranks; ++rank) {
     const auto index = static_cast<size_t>(rank);
@@ -286,11 +303,13 @@ void LayerPlanner::lay_out(std::span<const int32_t> current) {
       out[slot] = now[slot];
       to_place[expert] = 0;
     }
+    const uint8_t* const home = home_.data() + index * experts();
     auto free = out.begin();
     for (const Replica& member : members(rank)) {
       if (to_place[static_cast<size_t>(member.expert)] == 0) continue;
       free = std::find(free, out.end(), -1);
       *free = member.expert;
+      moved_ += home[member.expert] == 0 ? 1 : 0;
     }
   }
 }

@@ -18,6 +18,10 @@ class LayerPlanner {
   // heat [E]; current: experts of the slots in use, of ranks · (any number of slots). The result,
   // [slots], is valid until the next call.
   std::span<const int32_t> plan(std::span<const double> heat, std::span<const int32_t> current);
+  // How many slots of the last plan hold what their rank does not have now.
+  int64_t moved() const { return moved_; }
+  // Load of its busiest rank.
+  double busiest() const { return busiest_; }
 
  private:
   struct Rank {
@@ -40,13 +44,14 @@ class LayerPlanner {
   void find_homes(std::span<const int32_t> current);
   void clear();
   void start_from(std::span<const int32_t> current);
-  void keep_members(int32_t rank, std::span<const int32_t> now);
+  void keep(int32_t rank, std::span<const int32_t> now);
+  void list_members();
   void assign();
   int32_t rank_for(const Replica& replica) const;
   void put(const Replica& replica, int32_t rank);
   void make_room(const Replica& replica);
   void swap_while_better();
-  double busiest() const;
+  double most_loaded() const;
   bool swap_between(int32_t from, int32_t to);
   void replace(int32_t rank, size_t place, const Replica& replica);
   void lay_out(std::span<const int32_t> current);
@@ -76,6 +81,8 @@ class LayerPlanner {
   std::vector<Replica> members_;  // [ranks, slots of a rank]: what it will hold, ordered likewise
   std::vector<Replica> swapped_;  // members as swaps alone left them
   std::vector<int32_t> slots_;    // the result
+  int64_t moved_ = 0;
+  double busiest_ = 0;
 };
 
 }  // namespace braid::experts
