@@ -11,29 +11,18 @@
 #include "base/float16.h"
 #include "comm/control/message.h"
 #include "comm/control/processes.h"
+#include "comm/group_test_util.h"
 #include "comm/local/local_group.h"
 
 namespace braid::comm {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::counted;
+using testing::value_of;
 using Counts = std::vector<int32_t>;
 
 constexpr milliseconds kLong{20000};
-
-std::vector<int32_t> counted(int32_t ranks) {
-  std::vector<int32_t> all;
-  for (int32_t rank = 0; rank < ranks; ++rank) all.push_back(rank);
-  return all;
-}
-
-// Values whose sum depends on the order of the addition.
-float value_of(int32_t rank, size_t index) {
-  const uint32_t bits = (static_cast<uint32_t>(index) * 2654435761u) ^
-                        (static_cast<uint32_t>(rank + 1) * 0x9e3779b9u);
-  const float scale = (bits & 1) != 0 ? 1e6f : 1.0f;
-  return scale * (static_cast<float>(bits >> 8) / 16777216.0f - 0.5f);
-}
 
 constexpr int64_t kCols = 5, kStride = 7;
 

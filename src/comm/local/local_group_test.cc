@@ -6,11 +6,14 @@
 #include <thread>
 
 #include "base/float16.h"
+#include "comm/group_test_util.h"
 
 namespace braid::comm {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::counted;
+using testing::value_of;
 
 constexpr milliseconds kLong{20000};
 
@@ -31,20 +34,6 @@ void on_threads(int32_t ranks, Body body) {
   std::vector<std::thread> threads;
   for (int32_t rank = 0; rank < ranks; ++rank) threads.emplace_back([=] { body(rank); });
   for (std::thread& thread : threads) thread.join();
-}
-
-std::vector<int32_t> counted(int32_t ranks) {
-  std::vector<int32_t> all;
-  for (int32_t rank = 0; rank < ranks; ++rank) all.push_back(rank);
-  return all;
-}
-
-// Values whose sum depends on the order of the addition.
-float value_of(int32_t rank, size_t index) {
-  const uint32_t bits = (static_cast<uint32_t>(index) * 2654435761u) ^
-                        (static_cast<uint32_t>(rank + 1) * 0x9e3779b9u);
-  const float scale = (bits & 1) != 0 ? 1e6f : 1.0f;
-  return scale * (static_cast<float>(bits >> 8) / 16777216.0f - 0.5f);
 }
 
 // The sum of every element in the order of the ranks, rounded once.
