@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "engine/engine.h"
-#include "experts/heat.h"
+#include "experts/heat_counts.h"
 #include "experts/placement.h"
 
 namespace braid::engine {

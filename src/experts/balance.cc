@@ -11,8 +11,7 @@
 namespace braid::experts {
 namespace {
 
-// A layer is left as it is where a new order would make its busiest rank's load less by no more
-// than this part.
+// A layer stays as it is unless a new order reduces its busiest rank's load by more than this part.
 constexpr double kWorthwhile = 0.01;
 
 // Rows of each replica of an expert.
@@ -47,7 +46,7 @@ std::span<const double> heat_of(std::span<const double> heat, int32_t layer, int
   return heat.subspan(static_cast<size_t>(layer) * count, count);
 }
 
-// How many of a rank's new slots hold what it does not have now.
+// How many of a rank's new slots hold an expert that it does not have now.
 int64_t fetched(std::span<const int32_t> now, std::span<const int32_t> then) {
   return std::count_if(then.begin(), then.end(), [&](int32_t expert) {
     return std::find(now.begin(), now.end(), expert) == now.end();
@@ -87,7 +86,7 @@ Evenness evenness(const ExpertPlacement& placement, std::span<const double> heat
     result.worst = mean / most;
     result.worst_layer = layer;
   }
-  if (all == 0) return result;  // nothing is as even as can be
+  if (all == 0) return result;  // no load is even
   result.overall = all / sizes.ranks / sum_of_most;
   result.busiest = sum_of_most / all;
   return result;
@@ -125,7 +124,7 @@ Result<BalancePlan> plan_balance(const ExpertPlacement& current, int32_t redunda
 Payback payback(const ExpertPlacement& current, const BalancePlan& plan,
                 std::span<const double> heat, const MoveCost& cost) {
   const PlacementSizes& sizes = plan.placement.sizes();
-  int64_t most = 0;  // slots that one rank fetches
+  int64_t most = 0;  // slots that one rank has to fetch
   for (int32_t rank = 0; rank < sizes.ranks; ++rank) {
     int64_t of_rank = 0;
     for (int32_t layer = 0; layer < sizes.layers; ++layer) {
@@ -136,7 +135,7 @@ Payback payback(const ExpertPlacement& current, const BalancePlan& plan,
   Payback result;
   result.bytes = static_cast<double>(plan.moved_slots) * cost.slot_bytes;
   result.move_seconds = static_cast<double>(most) * cost.slot_bytes / cost.link_rate;
-  // What `busiest` is a share of: the choices of all layers in a step.
+  // `busiest` is a share of this: the choices of all layers in a step.
   const double choices = cost.rows_per_step * sizes.layers;
   result.saved_per_step =
       (evenness(current, heat).busiest - evenness(plan.placement, heat).busiest) * choices *

@@ -7,9 +7,9 @@
 namespace braid::experts {
 namespace {
 
-// Parts of the load that the busiest rank has in the best case.
-constexpr double kSlack = 0.005;  // within it, it counts as reached
-constexpr double kEven = 0.01;    // beyond it, swaps alone did not help enough
+// As parts of the load that the busiest rank has in the best case.
+constexpr double kSlack = 0.005;  // a load this close to the best case counts as the best case
+constexpr double kEven = 0.01;    // swaps alone did not help enough where more is left
 constexpr int kMostSwaps = 64;    // of a layer
 
 }  // namespace
@@ -24,8 +24,8 @@ LayerPlanner::LayerPlanner(const PlacementSizes& sizes)
       ranks_(static_cast<size_t>(sizes.ranks)),
       home_(static_cast<size_t>(sizes.ranks) * experts()),
       holds_(home_.size()),
-      members_(static_cast<size_t>(sizes.slots)),
-      slots_(members_.size()) {}
+      held_(static_cast<size_t>(sizes.slots)),
+      slots_(held_.size()) {}
 
 std::span<const int32_t> LayerPlanner::plan(std::span<const double> heat,
                                             std::span<const int32_t> current) {
@@ -36,15 +36,15 @@ std::span<const int32_t> LayerPlanner::plan(std::span<const double> heat,
   swap_while_better();
   busiest_ = most_loaded();
   if (busiest_ > least_ * (1 + kEven)) {
-    swapped_ = members_;
+    swapped_ = held_;
     clear();
     assign();
     swap_while_better();
-    if (most_loaded() > busiest_ * (1 - kEven)) {  // not worth its moves
-      std::swap(members_, swapped_);
+    if (most_loaded() > busiest_ * (1 - kEven)) {  // the gain isn't worth the moves
+      std::swap(held_, swapped_);
       std::fill(holds_.begin(), holds_.end(), 0);
-      for (size_t i = 0; i < members_.size(); ++i) {
-        flag(static_cast<int32_t>(i / per_rank()), members_[i].expert) = 1;
+      for (size_t i = 0; i < held_.size(); ++i) {
+        flag(static_cast<int32_t>(i / per_rank()), held_[i].expert) = 1;
       }
     } else {
       busiest_ = most_loaded();
@@ -54,8 +54,8 @@ std::span<const int32_t> LayerPlanner::plan(std::span<const double> heat,
   return slots_;
 }
 
-// Every further slot to the expert whose replicas have the most rows each. Experts that get one are
-// the first of the order: a heap has those that did, and the next stands behind them.
+// Gives every redundant slot to the expert whose replicas have the most rows each. Only the first
+// experts of the order get one: a heap holds those that did, and the order has the next one.
 void LayerPlanner::count_replicas(std::span<const double> heat) {
   const auto before = [](const Replica& a, const Replica& b) { return a.before(b); };
   const auto behind = [](const Replica& a, const Replica& b) { return b.before(a); };
@@ -75,7 +75,7 @@ void LayerPlanner::count_replicas(std::span<const double> heat) {
     Replica& hottest = other_[in_heap - 1];
     const auto e = static_cast<size_t>(hottest.expert);
     hottest.load = loads_[e] = heat[e] / ++replicas_[e];
-    if (replicas_[e] == sizes_.ranks) {  // a rank holds it once
+    if (replicas_[e] == sizes_.ranks) {  // every rank holds it
       --in_heap;
     } else {
       std::push_heap(other_.begin(), other_.begin() + static_cast<ptrdiff_t>(in_heap), behind);
@@ -85,7 +85,7 @@ void LayerPlanner::count_replicas(std::span<const double> heat) {
   least_ = least_of_busiest();
 }
 
-// The first of the order have less load than they had.
+// Sorts again: the first experts of the order have less load than before.
 void LayerPlanner::sort_again(size_t replicated) {
   if (replicated == 0) return;
   const auto before = [](const Replica& a, const Replica& b) { return a.before(b); };
@@ -98,8 +98,8 @@ void LayerPlanner::sort_again(size_t replicated) {
   std::swap(order_, other_);
 }
 
-// The mean; or, where that is more, the hottest replica with the coldest ones in all other slots of
-// its rank.
+// The mean load; or, where that is more, the load of the hottest replica together with the coldest
+// ones in all other slots of its rank.
 double LayerPlanner::least_of_busiest() const {
   double all = 0;
   double with_hottest = order_.front().load;
@@ -118,24 +118,24 @@ void LayerPlanner::find_homes(std::span<const int32_t> current) {
   }
 }
 
-// All ranks empty.
+// Empties all ranks.
 void LayerPlanner::clear() {
   std::fill(holds_.begin(), holds_.end(), 0);
   std::fill(ranks_.begin(), ranks_.end(), Rank{});
   std::copy(replicas_.begin(), replicas_.end(), missing_.begin());
 }
 
-// All ranks with what they have, without the replicas that are too many.
+// Gives all ranks what they have now, without the replicas that are too many.
 void LayerPlanner::start_from(std::span<const int32_t> current) {
   clear();
   const size_t per_rank_now = current.size() / ranks_.size();
   for (int32_t rank = 0; rank < sizes_.ranks; ++rank) {
     keep(rank, current.subspan(static_cast<size_t>(rank) * per_rank_now, per_rank_now));
   }
-  list_members();
+  list_held();
 }
 
-// What the rank has, as far as it is wanted and there is room.
+// Lets the rank keep what it has, as far as that is wanted and there is room.
 void LayerPlanner::keep(int32_t rank, std::span<const int32_t> now) {
   Rank& of = ranks_[static_cast<size_t>(rank)];
   for (const int32_t expert : now) {
@@ -148,18 +148,18 @@ void LayerPlanner::keep(int32_t rank, std::span<const int32_t> now) {
   }
 }
 
-// Of what the ranks hold, in the order of loads.
-void LayerPlanner::list_members() {
+// Lists what the ranks hold, in the order of loads.
+void LayerPlanner::list_held() {
   for (int32_t rank = 0; rank < sizes_.ranks; ++rank) {
-    auto next = members(rank).begin();
+    auto next = held(rank).begin();
     for (const Replica& replica : order_) {
       if (holds(rank, replica.expert)) *next++ = replica;
     }
   }
 }
 
-// The least loaded rank with a free slot that has no replica of the expert yet; one that holds it
-// now, where that leaves it within its share. −1: there is none.
+// The least loaded rank with a free slot that has no replica of the expert yet. A rank that holds
+// the expert now is preferred where that leaves it within its share. −1: there is none.
 int32_t LayerPlanner::rank_for(const Replica& replica) const {
   int32_t any = -1;
   int32_t home = -1;
@@ -177,7 +177,7 @@ int32_t LayerPlanner::rank_for(const Replica& replica) const {
   return home >= 0 ? home : any;
 }
 
-// Behind the members with a larger load.
+// Inserts the replica behind those with a larger load.
 void LayerPlanner::put(const Replica& replica, int32_t rank) {
   Rank& of = ranks_[static_cast<size_t>(rank)];
   of.load += replica.load;
@@ -185,9 +185,9 @@ void LayerPlanner::put(const Replica& replica, int32_t rank) {
   replace(rank, static_cast<size_t>(of.count++), replica);
 }
 
-// `replica` for the member at `place`, moved to where its load belongs.
+// Replaces what the rank holds at `place`, and moves the replica to where its load belongs.
 void LayerPlanner::replace(int32_t rank, size_t place, const Replica& replica) {
-  const auto all = members(rank);
+  const auto all = held(rank);
   const auto count = static_cast<size_t>(ranks_[static_cast<size_t>(rank)].count);
   const Replica moved = replica;
   for (; place > 0 && all[place - 1].load < moved.load; --place) all[place] = all[place - 1];
@@ -197,15 +197,15 @@ void LayerPlanner::replace(int32_t rank, size_t place, const Replica& replica) {
   all[place] = moved;
 }
 
-// All ranks with a free slot hold the expert already. Another rank, which is full then, has as many
-// experts as such a rank may have, so that it holds one that this rank does not: that one goes
-// there, and makes room.
+// Makes room for a replica where all ranks with a free slot hold the expert already. Any other rank
+// is full, and so holds more experts than a rank with a free slot. One of them is not on that rank:
+// it moves there, and the replica takes its place.
 void LayerPlanner::make_room(const Replica& replica) {
   int32_t free = 0;
   while (ranks_[static_cast<size_t>(free)].count == sizes_.slots_of_rank()) ++free;
   int32_t full = 0;
   while (holds(full, replica.expert)) ++full;
-  const auto of_full = members(full);
+  const auto of_full = held(full);
   const auto guest = std::find_if(of_full.begin(), of_full.end(), [&](const Replica& member) {
     return !holds(free, member.expert);
   });
@@ -232,15 +232,15 @@ void LayerPlanner::assign() {
   }
 }
 
-// Swaps one expert of `from` with one of `to`, the pair that brings their loads closest together;
-// whether there is one that makes the larger load smaller.
+// Swaps one expert of `from` with one of `to`: the pair that brings their loads closest together.
+// False where no pair makes the larger load smaller.
 bool LayerPlanner::swap_between(int32_t from, int32_t to) {
   const double gap = ranks_[static_cast<size_t>(from)].load - ranks_[static_cast<size_t>(to)].load;
-  const auto of_from = members(from);
-  const auto of_to = members(to);
+  const auto of_from = held(from);
+  const auto of_to = held(to);
   double best = gap - least_ * kSlack;  // what is left of the gap
   size_t give = per_rank(), take = per_rank();
-  // The loads of both descend, so that what fits best to a smaller one stands further behind.
+  // The loads of both descend, so that the best partner of a smaller load stands further behind.
   size_t below = 0;
   for (size_t a = 0; a < per_rank(); ++a) {
     const double wanted = of_from[a].load - gap / 2;
@@ -287,7 +287,7 @@ void LayerPlanner::swap_while_better() {
   }
 }
 
-// What a rank keeps stays in its slot; the others fill the slots between.
+// An expert that its rank keeps stays in its slot. The others fill the slots between.
 void LayerPlanner::lay_out(std::span<const int32_t> current) {
   moved_ = 0;
   const size_t per_rank_now = current.size() / ranks_.size();
@@ -305,7 +305,7 @@ void LayerPlanner::lay_out(std::span<const int32_t> current) {
     }
     const uint8_t* const home = home_.data() + index * experts();
     auto free = out.begin();
-    for (const Replica& member : members(rank)) {
+    for (const Replica& member : held(rank)) {
       if (to_place[static_cast<size_t>(member.expert)] == 0) continue;
       free = std::find(free, out.end(), -1);
       *free = member.expert;

@@ -59,7 +59,7 @@ Status add_layer(const Json& row, const PlacementSizes& sizes, std::vector<int32
   return {};
 }
 
-// What these sizes violate; empty where they are legal.
+// The rule that these sizes violate. Empty where they are legal.
 std::string violation(const PlacementSizes& sizes) {
   if (sizes.redundant() < 0) return "every expert has a slot";
   if (sizes.redundant() > 0 && sizes.ranks == 1) {
@@ -109,7 +109,8 @@ std::span<const int32_t> ExpertPlacement::slots_of(int32_t layer, int32_t rank) 
 }
 
 Status ExpertPlacement::check() const {
-  std::vector<int32_t> last_rank(static_cast<size_t>(sizes_.experts));  // that holds the expert
+  std::vector<int32_t> last_rank(
+      static_cast<size_t>(sizes_.experts));  // the last rank that holds the expert
   for (int32_t layer = 0; layer < sizes_.layers; ++layer) {
     std::fill(last_rank.begin(), last_rank.end(), -1);
     for (int32_t slot = 0; slot < sizes_.slots; ++slot) {
@@ -187,7 +188,7 @@ std::vector<int32_t> ExpertPlacement::table(int32_t layer) const {
 }
 
 Result<ExpertPlacement> ExpertPlacement::parse(const Json& json) {
-  const auto format = json.find("format");  // none where json is no object
+  const auto format = json.find("format");  // not found where json is no object
   if (format == json.end() || !format->is_string() ||
       format->get_ref<const std::string&>() != kFormat) {
     return corrupt("not a file of this kind").with("expected format", kFormat);

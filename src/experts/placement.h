@@ -1,4 +1,4 @@
-// ExpertPlacement: which expert lies in which slot of which rank. Pure: alike on every rank.
+// ExpertPlacement: which expert lies in which slot of which rank. Pure, and the same on every rank.
 #pragma once
 
 #include <cstdint>
@@ -11,21 +11,21 @@
 
 namespace braid::experts {
 
-// What a placement is made for. Slots are counted over all ranks: rank r has the slots
+// The sizes of a placement. Slots are counted over all ranks: rank r has the slots
 // [r · slots / ranks, (r + 1) · slots / ranks) of every layer.
 struct PlacementSizes {
-  int32_t layers = 0;   // those with experts alone
+  int32_t layers = 0;   // layers with experts
   int32_t experts = 0;  // of a layer
-  int32_t ranks = 1;    // that have different experts: moe_ep
-  int32_t slots = 0;    // of a layer; beyond one an expert they are redundant: they hold replicas
+  int32_t ranks = 1;    // ranks with different experts: moe_ep
+  int32_t slots = 0;    // of a layer; those beyond one an expert are redundant and hold replicas
 
   int32_t slots_of_rank() const { return slots / ranks; }
   int32_t redundant() const { return slots - experts; }
   bool operator==(const PlacementSizes&) const = default;
 };
 
-// Sizes with so many redundant slots. `usage`, with the nearest number that is legal, where ranks
-// would have different numbers of slots, or more than there are experts: a rank holds no expert
+// Sizes with so many redundant slots. `usage`, with the nearest legal number, where ranks would
+// have different numbers of slots, or more slots than there are experts: a rank holds no expert
 // twice.
 Result<PlacementSizes> make_sizes(int32_t layers, int32_t experts, int32_t ranks,
                                   int32_t redundant);
@@ -54,9 +54,9 @@ class ExpertPlacement {
   std::span<const int32_t> slots_of(int32_t layer) const;                // [slots]
   std::span<const int32_t> slots_of(int32_t layer, int32_t rank) const;  // [slots of a rank]
 
-  // The most replicas that any expert of any layer has.
+  // The largest number of replicas of any expert of any layer.
   int32_t most_replicas() const { return most_replicas_; }
-  // Slots of every expert of a layer, ascending, then −1: [experts, most_replicas()].
+  // The slots of every expert of a layer, ascending, filled up with −1: [experts, most_replicas()].
   std::vector<int32_t> table(int32_t layer) const;
 
   bool operator==(const ExpertPlacement&) const = default;

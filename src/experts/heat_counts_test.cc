@@ -1,4 +1,4 @@
-#include "experts/heat.h"
+#include "experts/heat_counts.h"
 
 #include <gtest/gtest.h>
 
