@@ -5,13 +5,15 @@
 #include "engine/evaluate.h"
 #include "engine/verification.h"
 #include "model/config.h"
+#include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 #include "support/models.h"
 #include "support/tap.h"
 
 namespace braid::testing {
 namespace {
 
-using passes::DispatchChoice;
+using layers::DispatchChoice;
 using passes::DispatchDtype;
 
 struct Setting {
@@ -28,9 +30,9 @@ engine::EngineOptions options_of(const Setting& setting, DispatchChoice dispatch
                                 .page_size = 16};
   options.worker.model.dtype = setting.dtype;
   options.worker.model.probes.all_logits = true;
-  options.worker.passes.dispatch = dispatch;
-  options.worker.passes.quantize_dispatch.dtype = setting.payload;
-  options.worker.passes.dual_stream.mode = passes::Switch::on;
+  options.worker.model.dispatch = dispatch;
+  options.worker.passes.of<passes::QuantizeDispatchOptions>().dtype = setting.payload;
+  options.worker.passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
   return options;
 }
 
@@ -158,9 +160,9 @@ engine::WorkerOptions four_ranks(DispatchChoice dispatch, DispatchDtype payload)
   options.model = {.max_rows = {4, 64}, .num_blocks = 64, .max_blocks = 64};
   const auto config = model::load_config(golden_folder("glm4_moe")).value();
   options.model.layout = layout::make_layout(model::layout_sizes(config), {.dp = 4}).value();
-  options.passes.dispatch = dispatch;
-  options.passes.quantize_dispatch.dtype = payload;
-  options.passes.dual_stream.mode = passes::Switch::on;
+  options.model.dispatch = dispatch;
+  options.passes.of<passes::QuantizeDispatchOptions>().dtype = payload;
+  options.passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
   return options;
 }
 

@@ -13,6 +13,7 @@
 #include "model/checkpoint_source.h"
 #include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"
+#include "passes/quantize_dispatch.h"
 #include "support/models.h"
 
 namespace braid::testing {
@@ -194,19 +195,28 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditModelsTest,
 // Two ranks side by side: what a collective touches on both is declared on each.
 class AuditRanksTest : public ::testing::TestWithParam<std::string> {};
 
+// How rows get to the other rank's experts, where it has rows of its own.
+struct AuditedDispatch {
+  layers::DispatchChoice choice = layers::DispatchChoice::automatic;
+  passes::DispatchDtype dtype = passes::DispatchDtype::automatic;
+};
+
 void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& layout,
-                     const engine::PassOptions& passes = {}, int32_t redundant = 0) {
+                     const AuditedDispatch& dispatch = {}, int32_t redundant = 0) {
   const model::ModelConfig config = model::load_config(golden_folder(golden)).value();
   comm::LocalGroup group({0, 1}, std::chrono::seconds(60));
   const auto audit_rank = [&](int32_t rank) {
     model::ModelOptions options;
     options.layout = layout::make_layout(model::layout_sizes(config), layout).value();
     options.rank = rank;
+    options.dispatch = dispatch.choice;
     if (redundant > 0) {
       options.placement = std::make_shared<const experts::ExpertPlacement>(
           experts::ExpertPlacement::standard(model::placement_sizes(config, 2, redundant).value()));
     }
     options.expert_heat = layout.dp > 1;
+    engine::PassOptions passes;
+    passes.of<passes::QuantizeDispatchOptions>().dtype = dispatch.dtype;
     Rig rig(golden, options, {&group.member(rank)}, passes);
     const std::string name = fmt::format("{} rank {}", golden, rank);
     print(name, audit_steps(rig, name));
@@ -227,15 +237,13 @@ TEST(AuditGroupsTest, GathersAndScatteredSumsTouchWhatTheyDeclare) {
 
 TEST(AuditGroupsTest, SentRowsTouchWhatTheyDeclare) {
   for (const auto dtype : {passes::DispatchDtype::unquantized, passes::DispatchDtype::fp8}) {
-    audit_two_ranks(
-        "glm4_moe", {.dp = 2},
-        {.dispatch = passes::DispatchChoice::all_to_all, .quantize_dispatch = {.dtype = dtype}});
+    audit_two_ranks("glm4_moe", {.dp = 2}, {layers::DispatchChoice::all_to_all, dtype});
   }
 }
 
 TEST(AuditGroupsTest, QuantizedRowsTouchWhatTheyDeclare) {
   for (const auto dtype : {passes::DispatchDtype::fp8, passes::DispatchDtype::nvfp4}) {
-    audit_two_ranks("glm4_moe", {.dp = 2}, {.quantize_dispatch = {.dtype = dtype}});
+    audit_two_ranks("glm4_moe", {.dp = 2}, {.dtype = dtype});
   }
 }
 

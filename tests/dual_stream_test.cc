@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "engine/schedules.h"
 #include "flow/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
@@ -37,7 +38,9 @@ Compiled compile_decode(const std::string& name, int32_t rows, const DualStreamO
   const layers::RowCounts counts{.decode = rows};
   Compiled compiled;
   flow::Program program = model.build({counts, counts}).value();
-  program = passes::dual_stream(std::move(program), rows, options, compiled.why).value();
+  const passes::PassOptions defaults;
+  const auto context = engine::pass_context(model, {counts, counts}, defaults, compiled.why);
+  program = passes::dual_stream(std::move(program), options, context).value();
   compiled.schedule = flow::compile(std::move(program)).value();
   return compiled;
 }
@@ -120,12 +123,10 @@ TEST(DualStreamTest, NoDispatchWaitsForTheSharedExpertOrIsWaitedForByIt) {
       passes::Decisions why;
       const layers::RowCounts rows{.decode = 8};
       flow::Program program = model.build({rows, rows}, kind).value();
-      program = passes::quantize_dispatch(
-                    std::move(program),
-                    {model.residents(), model.meshes(), model.state().dispatch_errors},
-                    {.dtype = payload}, why)
-                    .value();
-      program = passes::dual_stream(std::move(program), 8, {.mode = Switch::on}, why).value();
+      const passes::PassOptions defaults;
+      const auto context = engine::pass_context(model, {rows, rows}, defaults, why);
+      program = passes::quantize_dispatch(std::move(program), {.dtype = payload}, context).value();
+      program = passes::dual_stream(std::move(program), {.mode = Switch::on}, context).value();
       const Schedule schedule = flow::compile(std::move(program)).value();
       EXPECT_TRUE(flow::check_schedule(schedule).ok());
       for (const int32_t layer : {1, 2}) EXPECT_TRUE(branches_overlap(schedule, layer));
@@ -137,6 +138,32 @@ TEST(DualStreamTest, NoDispatchWaitsForTheSharedExpertOrIsWaitedForByIt) {
       EXPECT_EQ(dispatches, 2);
     }
   }
+}
+
+// Of a device without launches, on which a byte of memory takes a microsecond.
+TEST(DualStreamTest, BothFormsAreAskedOfTheCostModel) {
+  const model::DecoderModel model = model_of("glm4_moe");
+  const layers::RowCounts rows{.decode = 4};
+  passes::PassOptions options;
+  const auto predicted = [&](const cost::DeviceProfile& profile) {
+    options.cost = profile;
+    passes::Decisions why;
+    const auto context = engine::pass_context(model, {rows, rows}, options, why);
+    EXPECT_TRUE(passes::dual_stream(model.build({rows, rows}).value(), {}, context).ok());
+    EXPECT_EQ(why.back().alternatives.size(), 2u);
+    EXPECT_EQ(why.back().alternatives[0].choice, "serial");
+    EXPECT_EQ(why.back().alternatives[1].choice, "two lanes");
+    return std::pair(why.back().alternatives[0].us, why.back().alternatives[1].us);
+  };
+  cost::DeviceProfile device{.name = "", .flop_per_second = 1e18, .bytes_per_second = 1e6};
+  const auto [serial, two_lanes] = predicted(device);
+  EXPECT_GT(serial, 0);
+  EXPECT_NEAR(two_lanes, serial, 1e-9 * serial);  // two lanes share the memory
+  device.bytes_per_second = 1e18;
+  device.launch_us = 1;
+  const auto [launches, beside] = predicted(device);
+  // In each of two layers two launches go beside others, and the wait costs one.
+  EXPECT_NEAR(launches - beside, 2 * (2 - 1), 1e-6);
 }
 
 TEST(DualStreamTest, AutomaticFollowsTheNumberOfRows) {
@@ -206,7 +233,7 @@ std::vector<float> logits_with(const std::string& folder, Switch mode, int32_t d
   engine::EngineOptions options{
       .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
   options.worker.model.probes.all_logits = true;
-  options.worker.passes.dual_stream.mode = mode;
+  options.worker.passes.of<passes::DualStreamOptions>().mode = mode;
   options.worker.delays = {.seed = 7, .longest = delay};
   const auto engine = open_engine(folder, options);
   Tap tap(*engine);
@@ -241,7 +268,7 @@ TEST(DualStreamTest, TheSharedExpertRunsWhileRowsAreGathered) {
   options.layout = {.tp = 1, .dp = 2};
   options.worker.link = LinkSpeed{.bytes_per_second = 1e9, .latency_us = 3e3};
   for (const Switch mode : {Switch::on, Switch::off}) {
-    options.worker.passes.dual_stream.mode = mode;
+    options.worker.passes.of<passes::DualStreamOptions>().mode = mode;
     const auto engine = open_engine(golden_folder("glm4_moe"), options);
     flow::Trace trace;
     engine->worker().set_trace(&trace);

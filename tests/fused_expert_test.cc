@@ -8,6 +8,7 @@
 #include "flow/check.h"
 #include "flow/compile.h"
 #include "ops/moe.h"
+#include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
 #include "support/checkpoint_copy.h"
 #include "support/command.h"
@@ -40,18 +41,32 @@ std::vector<float> logits(const std::string& folder, const std::string& golden, 
   const std::vector<int32_t> prompt = golden_ids(golden, "input_ids");
   engine::EngineOptions options = prompt_options(prompt.size());
   options.layout = layout;
-  options.worker.passes.dual_stream = {.mode = passes::Switch::off, .fused = fused};
-  options.worker.passes.chunks.chunks = chunks;
+  options.worker.passes.of<passes::DualStreamOptions>() = {.mode = passes::Switch::off,
+                                                           .fused = fused};
+  options.worker.passes.of<passes::ChunkOptions>().chunks = chunks;
   return logits_of(run_prompt(*open_engine(folder, options), prompt));
+}
+
+// A step of eight rows behind --dual-stream fused.
+Program fused_or_not(const Program& program, passes::Decisions& why) {
+  const flow::Residents residents;
+  const passes::PassOptions options;
+  const passes::PassContext context{.options = options,
+                                    .residents = residents,
+                                    .decisions = why,
+                                    .shape = {.own = {.decode = 8}, .group = {.decode = 8}}};
+  return passes::dual_stream(program, {.fused = true}, context).value();
 }
 
 TEST(FusedExpertTest, LeavesOneBranchInEveryLayer) {
   for (const char* name : kModels) {
     const Program serial = build(name);
     passes::Decisions why;
-    const Program fused = passes::dual_stream(serial, 8, {.fused = true}, why).value();
+    const Program fused = fused_or_not(serial, why);
     ASSERT_EQ(why.size(), 1u);
     EXPECT_EQ(why[0].choice, "fused slot");
+    ASSERT_EQ(why[0].alternatives.size(), 3u);  // serial, two lanes, fused slot
+    EXPECT_LT(why[0].alternatives[2].us, why[0].alternatives[0].us);  // fewer launches
     const auto layers = serial.scopes(Role::shared_expert).size();
     EXPECT_EQ(why[0].rewrites, static_cast<int>(7 * layers));  // 4 ops changed, 3 left out
     EXPECT_EQ(fused.ops.size(), serial.ops.size() - 3 * layers);
@@ -123,7 +138,7 @@ TEST(FusedExpertTest, InBfloat16LogitsStayWithinTheBoundOfTheOtherForms) {
     engine::EngineOptions options = prompt_options(prompt.size());
     options.worker.model.dtype = Format::bf16;
     options.worker.model.probes.force_routing = true;
-    options.worker.passes.dual_stream.fused = true;
+    options.worker.passes.of<passes::DualStreamOptions>().fused = true;
     const auto engine = open_engine(golden_folder(name), options);
     force_experts(*engine, name);
     const auto got = logits_of(run_prompt(*engine, prompt));
@@ -159,7 +174,7 @@ TEST(FusedExpertTest, SaysWhyNotWhereRanksHaveDifferentExperts) {
   for (const LayoutOptions& layout : {LayoutOptions{.tp = 2, .ep = 2}, {.dp = 2}}) {
     passes::Decisions why;
     const Program program = build("glm4_moe", layout);
-    const Program other = passes::dual_stream(program, 8, {.fused = true}, why).value();
+    const Program other = fused_or_not(program, why);
     ASSERT_EQ(why.size(), 2u);
     EXPECT_EQ(why[0].choice, "not fused");
     EXPECT_NE(why[0].reason.find("ranks have different experts"), std::string::npos);
@@ -167,7 +182,7 @@ TEST(FusedExpertTest, SaysWhyNotWhereRanksHaveDifferentExperts) {
     EXPECT_EQ(other.ops.size(), program.ops.size());
   }
   passes::Decisions why;
-  passes::dual_stream(build("mixtral"), 8, {.fused = true}, why).value();
+  fused_or_not(build("mixtral"), why);
   EXPECT_EQ(why[0].reason, "the model has no shared expert");
 }
 

@@ -10,6 +10,9 @@
 #include "engine/values.h"
 #include "ops/moe.h"
 #include "ops/rows.h"
+#include "passes/chunk_collectives.h"
+#include "passes/count_heat.h"
+#include "passes/dual_stream.h"
 #include "support/models.h"
 #include "support/tap.h"
 
@@ -32,7 +35,7 @@ engine::EngineOptions options_of(const LayoutOptions& layout, Switch heat) {
                                 .chunked_prefill_size = 22,
                                 .page_size = 4};
   options.worker.model.probes = {.all_logits = true, .routing = true};
-  options.worker.passes.heat.mode = heat;
+  options.worker.passes.of<passes::HeatOptions>().mode = heat;
   return options;
 }
 
@@ -196,7 +199,7 @@ TEST(HeatGroupsTest, IdleGroupsCountNothing) {
 std::vector<float> logits_with(const LayoutOptions& layout, Switch heat, Format dtype) {
   engine::EngineOptions options = options_of(layout, heat);
   options.worker.model.dtype = dtype;
-  options.worker.passes.dual_stream.mode = Switch::on;
+  options.worker.passes.of<passes::DualStreamOptions>().mode = Switch::on;
   const auto engine = open_engine(golden_folder("glm4_moe"), options);
   Tap tap(*engine);
   std::vector<engine::RequestId> requests;
@@ -234,7 +237,7 @@ TEST_P(HeatLayoutsTest, SchedulesDifferByTheCountersAndTwoCopiesAlone) {
   std::array<std::unique_ptr<engine::Engine>, 2> engines;  // whose buffers the steps name
   for (const bool on : {false, true}) {
     auto options = options_of(GetParam(), on ? Switch::on : Switch::off);
-    options.worker.passes.dual_stream.mode = Switch::on;
+    options.worker.passes.of<passes::DualStreamOptions>().mode = Switch::on;
     engines[on] = open_engine(golden_folder("glm4_moe"), options);
     steps[on] = compiled(*engines[on], rows);
   }
@@ -297,7 +300,7 @@ TEST(HeatTest, ForcedRoutingIsCountedAsItIsForced) {
 TEST(HeatTest, CountsOnWithPreemptionAndChunks) {
   engine::EngineOptions options = options_of({.tp = 2}, Switch::on);
   options.num_blocks = 12;
-  options.worker.passes.chunks = {.chunks = 2};
+  options.worker.passes.of<passes::ChunkOptions>() = {.chunks = 2};
   const auto engine = open_engine(golden_folder("glm4_moe"), options);
   expect_exact(*engine, {7, 13, 26, 3, 9, 5});
   EXPECT_GT(engine->preemptions(), 0);

@@ -6,6 +6,7 @@
 
 #include "engine/layer_check.h"
 #include "engine/local_world.h"
+#include "engine/schedules.h"
 #include "model/dummy_source.h"
 #include "passes/chunk_collectives.h"
 #include "support/models.h"
@@ -119,9 +120,11 @@ TEST(LayerAuditTest, RanksInChunksTouchWhatTheyDeclare) {
     ranks.push_back(
         std::make_unique<LayerRank>(config, options, std::span(&kRows, 1), *backends.back()));
     passes::Decisions why;
-    auto program =
-        passes::chunk_collectives(ranks.back()->model().build(kRows.shape()).value(),
-                                  {.chunks = 3, .continued = true, .members = {2, rank}}, why);
+    const passes::PassOptions pass_options;
+    const model::DecoderModel& model = ranks.back()->model();
+    auto program = passes::chunk_collectives(
+        model.build(kRows.shape()).value(), {.chunks = 3, .continued = true},
+        engine::pass_context(model, kRows.shape(), pass_options, why));
     ASSERT_EQ(why.front().choice, "3 chunks, continued, sums and norms once a row");
     ASSERT_TRUE(ranks.back()->add("chunks", kRows, std::move(program).value()).ok());
     ASSERT_TRUE(ranks.back()->allocate(model::DummySource(3)).ok());

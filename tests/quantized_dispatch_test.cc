@@ -9,6 +9,8 @@
 #include "engine/evaluate.h"
 #include "engine/verification.h"
 #include "model/config.h"
+#include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 #include "support/models.h"
 #include "support/tap.h"
 #include "text/tokenizer.h"
@@ -25,7 +27,7 @@ engine::EngineOptions options_of(const layout::LayoutOptions& layout, DispatchDt
                                 .chunked_prefill_size = 128,
                                 .page_size = 16};
   options.worker.model.probes.all_logits = true;
-  options.worker.passes.quantize_dispatch.dtype = dtype;
+  options.worker.passes.of<passes::QuantizeDispatchOptions>().dtype = dtype;
   return options;
 }
 
@@ -124,7 +126,7 @@ TEST(QuantizedDispatchTest, DelaysAndLanesChangeNoBit) {
        {std::pair{layout::LayoutOptions{.tp = 2, .dp = 2}, DispatchDtype::fp8},
         {layout::LayoutOptions{.dp = 4}, DispatchDtype::nvfp4}}) {
     engine::EngineOptions options = options_of(layout, dtype);
-    options.worker.passes.dual_stream.mode = passes::Switch::on;
+    options.worker.passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
     const auto engine = open_dummy(golden_folder("glm4_moe"), options);
     const auto recording = engine::StepRecording::record(*engine, some_requests());
     ASSERT_TRUE(recording.ok()) << recording.status().to_string();
@@ -168,8 +170,8 @@ class Compiler {
     options.model = {.max_rows = {4, 64}, .num_blocks = 64, .max_blocks = 64};
     options.model.layout =
         layout::make_layout(model::layout_sizes(config), {.tp = 2, .dp = 2}).value();
-    options.passes.quantize_dispatch.dtype = dtype;
-    options.passes.dual_stream.mode = passes::Switch::on;
+    options.passes.of<passes::QuantizeDispatchOptions>().dtype = dtype;
+    options.passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
     return options;
   }
 

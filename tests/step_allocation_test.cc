@@ -6,6 +6,10 @@
 #include <cstdlib>
 #include <new>
 
+#include "passes/chunk_collectives.h"
+#include "passes/count_heat.h"
+#include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 #include "support/models.h"
 
 // Sanitizers have allocation functions of their own.
@@ -31,13 +35,14 @@ struct Case {
   layout::LayoutOptions layout;
   engine::PassOptions passes;
   bool serial = false;
+  layers::DispatchChoice dispatch = layers::DispatchChoice::automatic;
 };
 
 engine::PassOptions all_passes() {
   engine::PassOptions passes;
-  passes.dual_stream.mode = passes::Switch::on;
-  passes.chunks = {.chunks = 2, .continued = true};
-  passes.heat.mode = passes::Switch::on;
+  passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
+  passes.of<passes::ChunkOptions>() = {.chunks = 2, .continued = true};
+  passes.of<passes::HeatOptions>().mode = passes::Switch::on;
   return passes;
 }
 
@@ -54,22 +59,21 @@ int64_t allocations_of_again(engine::Engine& engine, std::span<const layers::Ste
 
 TEST(StepAllocationTest, NothingOnceItsLikeHasRun) {
   engine::PassOptions fp8 = all_passes();
-  fp8.quantize_dispatch.dtype = passes::DispatchDtype::fp8;
-  engine::PassOptions sent = all_passes();
-  sent.dispatch = passes::DispatchChoice::all_to_all;
+  fp8.of<passes::QuantizeDispatchOptions>().dtype = passes::DispatchDtype::fp8;
   const Case cases[] = {
       {"one rank", {}, {}},
       {"one rank, op by op, heat", {}, all_passes(), true},
       {"one rank, all passes", {}, all_passes()},
       {"tp 2, all passes", {.tp = 2}, all_passes()},
       {"dp 2 x tp 2, fp8", {.tp = 2, .dp = 2}, fp8},
-      {"dp 2, sent", {.ep = 2, .dp = 2}, sent},
+      {"dp 2, sent", {.ep = 2, .dp = 2}, all_passes(), false, layers::DispatchChoice::all_to_all},
   };
   for (const Case& of : cases) {
     engine::EngineOptions options{
         .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
     options.layout = of.layout;
     options.worker.passes = of.passes;
+    options.worker.model.dispatch = of.dispatch;
     options.worker.serial = of.serial;
     const auto engine = open_engine(golden_folder("glm4_moe"), options);
     std::vector<layers::StepShape> shapes;

@@ -218,7 +218,7 @@ std::vector<OptionSpec> expert_options() {
        .type = OptionType::choice,
        .group = group,
        .help = "how rows get to other ranks' experts with --dp: all of them to all ranks (gather), "
-               "or each to the ranks of its experts (all-to-all); auto: what moves fewer bytes",
+               "or each to the ranks of its experts (all-to-all); auto: the predicted faster one",
        .commands = kAll,
        .standard = "auto",
        .choices = {"auto", "gather", "all-to-all"}},
@@ -226,7 +226,7 @@ std::vector<OptionSpec> expert_options() {
        .type = OptionType::choice,
        .group = group,
        .help = "format of rows on their way to other ranks' experts with --dp; unquantized: as "
-               "--dtype; auto: fp8 where measured prices promise a gain",
+               "--dtype; auto: fp8 where it is predicted to be faster",
        .commands = kAll,
        .standard = "auto",
        .choices = {"auto", "unquantized", "fp8", "nvfp4"}},
@@ -276,8 +276,8 @@ std::vector<OptionSpec> overlap_options() {
       {.name = "tuning",
        .type = OptionType::path,
        .group = group,
-       .help = "what --overlap-chunks auto predicts with, as in tuning/cpu.json; that one is "
-               "compiled in",
+       .help = "the device profile that predictions are made from, as in tuning/cpu.json; if not "
+               "given a compiled-in one",
        .commands = kModels,
        .value_name = "FILE"},
   };

@@ -122,10 +122,12 @@ class Bench {
     TRY(add("serial again", VariantRole::again, rows, plain, variants));
     const flow::Program serial = TRY(world_->rank(0).model().build(rows.shape(0)));
     if (!serial.scopes(flow::Role::shared_expert).empty()) {
-      const auto two_lanes = [&](LayerRank&, Program program) -> Result<Program> {
+      const auto two_lanes = [&](LayerRank& rank, Program program) -> Result<Program> {
         passes::Decisions why;
-        return passes::dual_stream(std::move(program), rows.rows, {.mode = passes::Switch::on},
-                                   why);
+        const passes::PassOptions options;
+        const auto shape = rows.shape(rank.group());
+        return passes::dual_stream(std::move(program), {.mode = passes::Switch::on},
+                                   engine::pass_context(rank.model(), shape, options, why));
       };
       TRY(add("dual_stream", VariantRole::passes, rows, two_lanes, variants));
       const auto fused = [](LayerRank&, const Program& program) {
@@ -138,7 +140,7 @@ class Bench {
     }
     const auto facts =
         engine::dispatch_facts(setting_.config, world_->rank(0).model().options(), 0);
-    if (passes::check_dispatch(facts, passes::DispatchChoice::all_to_all).ok()) {
+    if (layers::check_dispatch(facts, layers::DispatchChoice::all_to_all).ok()) {
       const auto sent = [&](LayerRank& rank, const Program&) {
         return rank.model().build(rows.shape(rank.group()), ops::DispatchKind::all_to_all);
       };
@@ -189,15 +191,16 @@ class Bench {
 
   Status add_chunks(const LayerRows& rows, ReduceMethod method, int32_t number, bool continued,
                     std::vector<engine::TimedVariant>& variants) {
-    passes::ChunkOptions options{.chunks = number,
-                                 .spare_sms = spare_sms(method),
-                                 .continued = continued,
-                                 .profile = setting_.profile};
+    const passes::ChunkOptions chunk_options{
+        .chunks = number, .spare_sms = spare_sms(method), .continued = continued};
+    passes::PassOptions options;
+    options.cost = setting_.profile;
     passes::Decisions why;
     const auto chunked = [&](LayerRank& rank, flow::Program program) -> Result<flow::Program> {
-      options.members = engine::members_of(rank.model().options());
-      return passes::chunk_collectives(engine::with_method(std::move(program), method), options,
-                                       why);
+      const auto shape = rows.shape(rank.group());
+      return passes::chunk_collectives(engine::with_method(std::move(program), method),
+                                       chunk_options,
+                                       engine::pass_context(rank.model(), shape, options, why));
     };
     const std::string chunks = number == passes::ChunkOptions::kAutomatic
                                    ? std::string("auto")
@@ -215,7 +218,7 @@ class Bench {
       variants.back().ceiling = engine::hidden_at_most(cut, uncut, continued);
     }
     if (number != passes::ChunkOptions::kAutomatic) return {};
-    return line(fmt::format("{}: {} ({})", name, why.front().choice, why.front().reason));
+    return line(fmt::format("{}: {} ({})", name, why.front().choice, why.front().why()));
   }
 
   const LayerRows& rows_of(const std::vector<engine::TimedVariant>& variants) const {

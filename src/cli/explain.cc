@@ -112,7 +112,7 @@ std::string explain_step(const layers::StepShape& shape, const engine::CompiledS
                          double again_us, int64_t num_layers) {
   std::string text = fmt::format("step of {}\n", shape.to_string());
   for (const passes::Decision& decision : step.decisions) {
-    text += fmt::format("  {}: {} ({})\n", decision.pass, decision.choice, decision.reason);
+    text += fmt::format("  {}: {} ({})\n", decision.pass, decision.choice, decision.why());
   }
   text += fmt::format(
       "  {} ops on {} lanes, {} waits; compiled in {:.0f} µs, checked in {:.0f} µs (bound {:.0f} "
@@ -155,9 +155,11 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
     for (const std::string& said : describe_placement(*model.placement, options)) line(said);
   }
   if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
-  const cost::DeviceProfile& profile = engine.worker.passes.chunks.profile;
+  const cost::DeviceProfile& profile = engine.worker.passes.cost.profile();
   line(fmt::format("predictions for: {} (tuning {}, {})", profile.name, cost::hash_of(profile),
                    options.has("tuning") ? options.text("tuning") : "compiled in"));
+  text += "passes, in their order\n";
+  for (const std::string& pass : passes::describe_passes(options)) line(pass);
   text += "kernels\n";
   line(cuda ? "GPU kernels, run one by one: whole models are not captured as graphs"
             : "CPU kernels, the only ones there are for this device");

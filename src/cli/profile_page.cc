@@ -129,15 +129,15 @@ Json meeting_data(const Profile& profile) {
   return all;
 }
 
-Json phase_data(const PhaseReport& phase, const passes::Decisions& decisions, int64_t origin) {
+Json phase_data(const PhaseReport& phase, const cost::Decisions& decisions, int64_t origin) {
   Json json = to_json(phase);
   json["steps"] = Json::array();
   for (const StepWindow& window : phase.windows) {
     json["steps"].push_back({window.step, window.from_ns - origin, window.to_ns - origin});
   }
   json["decisions"] = Json::array();
-  for (const passes::Decision& decision : decisions) {
-    json["decisions"].push_back({decision.pass, decision.choice, decision.reason});
+  for (const cost::Decision& decision : decisions) {
+    json["decisions"].push_back({decision.pass, decision.choice, decision.why()});
   }
   return json;
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/profile_report.h"
-#include "passes/decisions.h"
+#include "cost/decisions.h"
 
 namespace braid::cli {
 
@@ -14,7 +14,7 @@ namespace braid::cli {
 struct PageFacts {
   std::string model;
   std::vector<std::pair<std::string, std::string>> facts;  // {"layout", "2 ranks: …"}, …
-  std::vector<passes::Decisions> decisions;                // of each phase
+  std::vector<cost::Decisions> decisions;                  // of each phase
 };
 
 // All that the page draws. Times are nanoseconds since the first start:

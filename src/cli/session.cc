@@ -16,6 +16,7 @@
 #include "engine/rank_traces.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
+#include "passes/count_heat.h"
 
 namespace braid::cli {
 namespace {
@@ -23,19 +24,6 @@ namespace {
 // The part behind "zipf:", which the options table has checked.
 double zipf_exponent(const std::string& routing) {
   return std::strtod(routing.c_str() + routing.find(':') + 1, nullptr);
-}
-
-Result<passes::ChunkOptions> chunk_options(const ParsedOptions& options,
-                                           const std::optional<LinkSpeed>& link) {
-  passes::ChunkOptions chunks =
-      TRY(passes::parse_chunks("--overlap-chunks", options.text("overlap-chunks")));
-  chunks.continued = options.text("overlap-continuation") == "on";
-  chunks.min_tokens = options.integer("overlap-min-tokens");
-  chunks.profile = TRY(profile_of(
-      options,
-      device_of(options) == engine::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
-      link));
-  return chunks;
 }
 
 // What the options say, whatever the command needs.
@@ -64,17 +52,12 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
     worker.fault = request.fault;
     worker.fault_rank = request.rank;
   }
-  if (worker.link) {
-    worker.passes.quantize_dispatch.prices = passes::cpu_prices(worker.link->bytes_per_second);
-  }
-  worker.passes.dual_stream =
-      TRY(passes::parse_dual_stream("--dual-stream", options.text("dual-stream")));
-  worker.passes.dual_stream.max_tokens = options.integer("dual-stream-max-tokens");
-  worker.passes.chunks = TRY(chunk_options(options, worker.link));
-  worker.passes.dispatch = TRY(passes::parse_dispatch("--dispatch", options.text("dispatch")));
-  worker.passes.quantize_dispatch.dtype =
-      TRY(passes::parse_dispatch_dtype("--dispatch-dtype", options.text("dispatch-dtype")));
-  worker.passes.heat.mode = TRY(passes::parse_switch("--expert-heat", options.text("expert-heat")));
+  worker.passes = TRY(passes::parse_passes(options));
+  worker.passes.cost = TRY(profile_of(
+      options,
+      worker.device == engine::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
+      worker.link));
+  worker.model.dispatch = TRY(layers::parse_dispatch("--dispatch", options.text("dispatch")));
   if (options.has("routing")) {
     const std::string& routing = options.text("routing");
     const bool balanced = routing == "balanced";
@@ -148,7 +131,7 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   lower(options.chunked_prefill_size, needs.prefill_rows);
   options.max_running = static_cast<int32_t>(needs.max_running);
   options.worker.model.probes = needs.probes;
-  options.worker.passes.heat.wanted = needs.expert_heat;
+  options.worker.passes.of<passes::HeatOptions>().wanted = needs.expert_heat;
   return engine::resolve(config_, options);
 }
 

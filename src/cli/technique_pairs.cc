@@ -3,6 +3,10 @@
 #include "base/json.h"
 #include "cli/bench_layer.h"
 #include "cli/shapes.h"
+#include "passes/chunk_collectives.h"
+#include "passes/count_heat.h"
+#include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 
 namespace braid::cli {
 namespace {
@@ -43,10 +47,10 @@ std::string published(std::string_view technique, Phase phase) {
 // All techniques off.
 PairSide plain(const LayoutOptions& layout) {
   PairSide side{.layout = layout};
-  side.passes.dual_stream.mode = passes::Switch::off;
-  side.passes.chunks.chunks = 1;
-  side.passes.quantize_dispatch.dtype = passes::DispatchDtype::unquantized;
-  side.passes.heat.mode = passes::Switch::off;
+  side.passes.of<passes::DualStreamOptions>().mode = passes::Switch::off;
+  side.passes.of<passes::ChunkOptions>().chunks = 1;
+  side.passes.of<passes::QuantizeDispatchOptions>().dtype = passes::DispatchDtype::unquantized;
+  side.passes.of<passes::HeatOptions>().mode = passes::Switch::off;
   return side;
 }
 
@@ -56,16 +60,18 @@ PairSide with(const LayoutOptions& layout, void (*change)(PassOptions&)) {
   return side;
 }
 
-void dual(PassOptions& passes) { passes.dual_stream.mode = passes::Switch::on; }
-void fp8(PassOptions& passes) { passes.quantize_dispatch.dtype = passes::DispatchDtype::fp8; }
-void heat(PassOptions& passes) { passes.heat.mode = passes::Switch::on; }
+void dual(PassOptions& passes) { passes.of<passes::DualStreamOptions>().mode = passes::Switch::on; }
+void fp8(PassOptions& passes) {
+  passes.of<passes::QuantizeDispatchOptions>().dtype = passes::DispatchDtype::fp8;
+}
+void heat(PassOptions& passes) { passes.of<passes::HeatOptions>().mode = passes::Switch::on; }
 
 PairSide chunked(ReduceMethod method) {
   const bool copied = method == ReduceMethod::copy_engine;
   PairSide side = plain(kTp);
-  side.passes.chunks.chunks = copied ? kCopiedChunks : kChunks;
-  side.passes.chunks.spare_sms = spare_sms(method);
-  side.passes.chunks.continued = !copied;
+  side.passes.of<passes::ChunkOptions>().chunks = copied ? kCopiedChunks : kChunks;
+  side.passes.of<passes::ChunkOptions>().spare_sms = spare_sms(method);
+  side.passes.of<passes::ChunkOptions>().continued = !copied;
   side.method = method;
   return side;
 }

@@ -8,6 +8,10 @@
 
 #include "cli/bench_techniques.h"
 #include "model/testing.h"
+#include "passes/chunk_collectives.h"
+#include "passes/count_heat.h"
+#include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 
 namespace braid::cli {
 namespace {
@@ -22,16 +26,21 @@ model::ModelConfig config_of(const char* golden) {
 // How many things differ between both sides of a pair, which has all techniques off before.
 int changes(const TechniquePair& pair) {
   const auto &before = pair.before.passes, &after = pair.after.passes;
-  EXPECT_EQ(before.dual_stream.mode, passes::Switch::off) << pair.setting;
-  EXPECT_EQ(before.chunks.chunks, 1) << pair.setting;
-  EXPECT_EQ(before.heat.mode, passes::Switch::off) << pair.setting;
-  EXPECT_EQ(before.quantize_dispatch.dtype, passes::DispatchDtype::unquantized) << pair.setting;
+  EXPECT_EQ(before.of<passes::DualStreamOptions>().mode, passes::Switch::off) << pair.setting;
+  EXPECT_EQ(before.of<passes::ChunkOptions>().chunks, 1) << pair.setting;
+  EXPECT_EQ(before.of<passes::HeatOptions>().mode, passes::Switch::off) << pair.setting;
+  EXPECT_EQ(before.of<passes::QuantizeDispatchOptions>().dtype, passes::DispatchDtype::unquantized)
+      << pair.setting;
   EXPECT_EQ(pair.before.method, ops::ReduceMethod::direct) << pair.setting;
   return static_cast<int>(pair.before.layout != pair.after.layout) +
-         static_cast<int>(before.dual_stream.mode != after.dual_stream.mode) +
-         static_cast<int>(before.chunks.chunks != after.chunks.chunks) +
-         static_cast<int>(before.heat.mode != after.heat.mode) +
-         static_cast<int>(before.quantize_dispatch.dtype != after.quantize_dispatch.dtype);
+         static_cast<int>(before.of<passes::DualStreamOptions>().mode !=
+                          after.of<passes::DualStreamOptions>().mode) +
+         static_cast<int>(before.of<passes::ChunkOptions>().chunks !=
+                          after.of<passes::ChunkOptions>().chunks) +
+         static_cast<int>(before.of<passes::HeatOptions>().mode !=
+                          after.of<passes::HeatOptions>().mode) +
+         static_cast<int>(before.of<passes::QuantizeDispatchOptions>().dtype !=
+                          after.of<passes::QuantizeDispatchOptions>().dtype);
 }
 
 std::vector<std::string> names_of(const LayerTechniques& list) {
@@ -99,7 +108,7 @@ TEST(LayerPairListTest, PublishedShapesOnTwoGpus) {
     }
   }
   EXPECT_EQ(list.pairs[3].pair.after.method, ops::ReduceMethod::copy_engine);
-  EXPECT_GT(list.pairs[3].pair.after.passes.chunks.spare_sms, 0);
+  EXPECT_GT(list.pairs[3].pair.after.passes.of<passes::ChunkOptions>().spare_sms, 0);
   EXPECT_EQ(list.pairs[4].pair.after.method, ops::ReduceMethod::direct);
   EXPECT_EQ(list.pairs[1].pair.setting.find("GLM-4.5-Air, dp 2, 7 + 7 decode rows: each expert"),
             0u)

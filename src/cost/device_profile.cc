@@ -18,14 +18,16 @@ struct Field {
   bool may_be_zero;
 };
 
-std::array<Field, 7> fields_of(DeviceProfile& profile) {
+std::array<Field, 9> fields_of(DeviceProfile& profile) {
   return {{{"flop_per_second", &profile.flop_per_second, false},
            {"bytes_per_second", &profile.bytes_per_second, false},
            {"launch_us", &profile.launch_us, true},
            {"link_bytes_per_second", &profile.link.bytes_per_second, false},
            {"link_latency_us", &profile.link.latency_us, true},
            {"collective_us", &profile.collective_us, true},
-           {"collective_takes", &profile.collective_takes, true}}};
+           {"collective_takes", &profile.collective_takes, true},
+           {"quantize_ns", &profile.quantize_ns, true},
+           {"dequantize_ns", &profile.dequantize_ns, true}}};
 }
 
 }  // namespace
@@ -37,7 +39,9 @@ DeviceProfile cpu_profile() {
           .launch_us = 5,
           .link = {.bytes_per_second = 3e9, .latency_us = 0},
           .collective_us = 20,
-          .collective_takes = 1};
+          .collective_takes = 1,
+          .quantize_ns = 4.6,
+          .dequantize_ns = 1.6};
 }
 
 DeviceProfile h100_profile() {
@@ -99,16 +103,6 @@ std::string hash_of(const DeviceProfile& profile) {
   uint32_t hash = 2166136261u;  // FNV-1a
   for (const char c : to_json(profile)) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
   return fmt::format("{:08x}", hash);
-}
-
-double op_us(const flow::Work& work, const DeviceProfile& profile) {
-  return profile.launch_us +
-         1e6 * std::max(work.flop / profile.flop_per_second, work.bytes / profile.bytes_per_second);
-}
-
-double collective_us(const flow::Work& work, int32_t messages, const DeviceProfile& profile) {
-  return profile.collective_us + messages * profile.link.latency_us +
-         1e6 * work.link_bytes / profile.link.bytes_per_second;
 }
 
 }  // namespace braid::cost

@@ -63,18 +63,5 @@ TEST(DeviceProfileTest, AnEmulatedLinkTakesOnlyItsCopying) {
   EXPECT_EQ(with_link(cpu_profile(), {.bytes_per_second = 1e12}).collective_takes, 1);
 }
 
-TEST(DeviceProfileTest, AnOpTakesTheLongerOfArithmeticAndMemory) {
-  DeviceProfile profile{.name = "",
-                        .flop_per_second = 1e9,
-                        .bytes_per_second = 1e8,
-                        .launch_us = 2,
-                        .link = {.bytes_per_second = 1e7, .latency_us = 5},
-                        .collective_us = 7,
-                        .collective_takes = 0};
-  EXPECT_DOUBLE_EQ(op_us({.flop = 1000, .bytes = 50}, profile), 2 + 1);
-  EXPECT_DOUBLE_EQ(op_us({.flop = 1000, .bytes = 500}, profile), 2 + 5);
-  EXPECT_DOUBLE_EQ(collective_us({.link_bytes = 100}, 3, profile), 7 + 15 + 10);
-}
-
 }  // namespace
 }  // namespace braid::cost

@@ -5,9 +5,9 @@
 namespace braid::cost {
 namespace {
 
-double total_us(const std::vector<RowWork>& ops, int64_t rows, const DeviceProfile& profile) {
+double total_us(const std::vector<RowWork>& ops, int64_t rows, const CostModel& model) {
   double us = 0;
-  for (const RowWork& op : ops) us += us_of(op, rows, profile);
+  for (const RowWork& op : ops) us += us_of(op, rows, model);
   return us;
 }
 
@@ -34,32 +34,32 @@ class Lanes {
   const double takes_;
   double compute_free_ = 0;
   double comm_free_ = 0;
-  double owed_ = 0;  // what collectives will have taken from the next computation
+  double owed_ = 0;  // by how much collectives delay the next computation
 };
 
 }  // namespace
 
-double us_of(const RowWork& work, int64_t rows, const DeviceProfile& profile) {
+double us_of(const RowWork& work, int64_t rows, const CostModel& model) {
   const auto count = static_cast<double>(rows);
   const auto sum = [count](double each_chunk, double each_row) {
     return each_chunk + count * each_row;
   };
-  const flow::Work total = {
-      .flop = sum(work.each_chunk.flop, work.each_row.flop),
-      .bytes = sum(work.each_chunk.bytes, work.each_row.bytes),
-      .link_bytes = sum(work.each_chunk.link_bytes, work.each_row.link_bytes)};
-  return work.messages > 0 ? collective_us(total, work.messages, profile) : op_us(total, profile);
+  const flow::Work total = {.flop = sum(work.each_chunk.flop, work.each_row.flop),
+                            .bytes = sum(work.each_chunk.bytes, work.each_row.bytes),
+                            .link_bytes = sum(work.each_chunk.link_bytes, work.each_row.link_bytes),
+                            .messages = sum(work.each_chunk.messages, work.each_row.messages)};
+  return work.collective ? model.collective_us(total) : model.op_us(total);
 }
 
 double pipeline_us(std::span<const Stage> stages, std::span<const int64_t> chunk_rows,
-                   const DeviceProfile& profile) {
-  Lanes lanes(profile.collective_takes);
+                   const CostModel& model) {
+  Lanes lanes(model.profile().collective_takes);
   std::vector<double> done(chunk_rows.size(), 0.0);
   for (const Stage& stage : stages) {
     // Chunks are of two sizes at most: all equal but the last.
     const auto both = [&](const std::vector<RowWork>& ops) {
-      return std::pair(total_us(ops, chunk_rows.front(), profile),
-                       total_us(ops, chunk_rows.back(), profile));
+      return std::pair(total_us(ops, chunk_rows.front(), model),
+                       total_us(ops, chunk_rows.back(), model));
     };
     const auto compute = both(stage.compute), comm = both(stage.comm);
     const double all = *std::max_element(done.begin(), done.end());

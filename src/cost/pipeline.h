@@ -5,31 +5,30 @@
 #include <span>
 #include <vector>
 
-#include "cost/device_profile.h"
+#include "cost/cost_model.h"
 
 namespace braid::cost {
 
-// An op's work as it grows with its rows: what every chunk does anew (reading weights), and what
-// each row adds.
+// An op's work as a linear function of its rows.
 struct RowWork {
-  flow::Work each_chunk;
-  flow::Work each_row;
-  int32_t messages = 0;  // of a collective, one behind the other; 0: an op that computes
+  flow::Work each_chunk;    // what each chunk does again, such as reading the weights
+  flow::Work each_row;      // what each row adds
+  bool collective = false;  // a collective; else an op that computes
 };
-double us_of(const RowWork& work, int64_t rows, const DeviceProfile& profile);
+double us_of(const RowWork& work, int64_t rows, const CostModel& model);
 
-// Of each chunk: ops on lane compute, then others on lane comm.
+// What is done with each chunk: first ops on lane compute, then others on lane comm.
 struct Stage {
   std::vector<RowWork> compute;
   std::vector<RowWork> comm;
-  // A chunk needs the same chunk of the stage before; else all of that stage.
+  // true: a chunk needs the same chunk of the stage before. false: it needs all chunks of it.
   bool continues = false;
 };
 
-// When all stages are done, from the first one's start. Chunks of a stage are issued in turn, the
-// next stage's behind them. What collectives take from computation beside them delays it; where
-// computation waits for them anyway it loses nothing more.
+// Microseconds from the start of the first stage to the end of the last. The chunks of a stage are
+// issued in turn, and behind them those of the next stage. A collective delays the computation
+// beside it by collective_takes of its own time, unless that computation waits for it anyway.
 double pipeline_us(std::span<const Stage> stages, std::span<const int64_t> chunk_rows,
-                   const DeviceProfile& profile);
+                   const CostModel& model);
 
 }  // namespace braid::cost

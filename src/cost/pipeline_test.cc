@@ -18,7 +18,8 @@ DeviceProfile unit(double takes = 0) {
 
 RowWork ops(double us_per_row) { return {.each_chunk = {}, .each_row = {.flop = us_per_row}}; }
 RowWork link(double us_per_row) {
-  return {.each_chunk = {}, .each_row = {.link_bytes = us_per_row}, .messages = 2};
+  return {
+      .each_chunk = {.messages = 2}, .each_row = {.link_bytes = us_per_row}, .collective = true};
 }
 
 using Rows = std::vector<int64_t>;

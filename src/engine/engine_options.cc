@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "passes/count_heat.h"
+
 namespace braid::engine {
 namespace {
 
@@ -64,12 +66,12 @@ Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions op
   model::ModelOptions& sizes = options.worker.model;
   sizes.layout = TRY(layout::make_layout(model::layout_sizes(config), options.layout));
   sizes.placement = TRY(placement_of(config, options));
-  sizes.expert_heat = passes::counts_heat(options.worker.passes.heat, config.has_moe_layer());
+  sizes.expert_heat =
+      passes::counts_heat(options.worker.passes.of<passes::HeatOptions>(), config.has_moe_layer());
   sizes.page_size = options.page_size;
   sizes.num_blocks = options.num_blocks;
   sizes.max_blocks = blocks_for(options.context_length, options.page_size);
-  const PassOptions& passes = options.worker.passes;
-  TRY(passes::check_dispatch(dispatch_facts(config, sizes, 0), passes.dispatch));
+  TRY(layers::check_dispatch(dispatch_facts(config, sizes, 0), sizes.dispatch));
   const GroupSizes of_group = group_sizes(options);
   sizes.max_rows = {.decode = layers::bucket_of(of_group.max_running),
                     .prefill = layers::bucket_of(of_group.chunked_prefill_size)};

@@ -5,6 +5,8 @@
 #include "engine/verification.h"
 #include "model/dummy_source.h"
 #include "model/testing.h"
+#include "passes/count_heat.h"
+#include "passes/dual_stream.h"
 
 namespace braid::engine {
 namespace {
@@ -23,7 +25,7 @@ EngineOptions counting(const layout::LayoutOptions& layout) {
                         .max_running = 4,
                         .chunked_prefill_size = 16,
                         .page_size = 4};
-  options.worker.passes.heat = {.wanted = true};
+  options.worker.passes.of<passes::HeatOptions>() = {.wanted = true};
   return options;
 }
 
@@ -163,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, HeatLaunchesTest,
 TEST(HeatRunsTest, RunsWithDelaysAreSerialOnesBitByBit) {
   for (const layout::LayoutOptions layout : {layout::LayoutOptions{.tp = 2}, {.dp = 2}}) {
     EngineOptions options = counting(layout);
-    options.worker.passes.dual_stream.mode = passes::Switch::on;
+    options.worker.passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
     const auto engine = dummy_engine(options);
     const auto recording = StepRecording::record(*engine, requests()).value();
     for (uint64_t seed = 1; seed < 4; ++seed) {

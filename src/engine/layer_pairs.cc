@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/layer_variants.h"
+#include "engine/schedules.h"
 
 namespace braid::engine {
 namespace {
@@ -14,11 +15,10 @@ using flow::Program;
 Result<Program> rewrite(LayerRank& rank, Program program, const LayerRows& rows,
                         const PairSide& side) {
   passes::Decisions why;
-  const model::DecoderModel& model = rank.model();
-  program = TRY(apply_passes(with_method(std::move(program), side.method), model,
-                             rows.shape(rank.group()), side.passes, why));
-  if (!passes::counts_heat(side.passes.heat, model.config().has_moe_layer())) return program;
-  return passes::read_back_heat(std::move(program), model.residents(), model.state().heat);
+  const layers::StepShape shape = rows.shape(rank.group());
+  const auto context = pass_context(rank.model(), shape, side.passes, why);
+  program = TRY(passes::run_passes(with_method(std::move(program), side.method), context));
+  return passes::run_read_back_passes(std::move(program), context);
 }
 
 }  // namespace

@@ -10,6 +10,10 @@
 #include "engine/layer_variants.h"
 #include "model/dummy_source.h"
 #include "model/testing.h"
+#include "passes/chunk_collectives.h"
+#include "passes/count_heat.h"
+#include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 
 namespace braid::engine {
 namespace {
@@ -29,25 +33,25 @@ model::ModelConfig glm() {
 
 PairSide plain(const layout::LayoutOptions& layout) {
   PairSide side{.layout = layout};
-  side.passes.dual_stream.mode = passes::Switch::off;
-  side.passes.heat.mode = passes::Switch::off;
-  side.passes.quantize_dispatch.dtype = passes::DispatchDtype::unquantized;
+  side.passes.of<passes::DualStreamOptions>().mode = passes::Switch::off;
+  side.passes.of<passes::HeatOptions>().mode = passes::Switch::off;
+  side.passes.of<passes::QuantizeDispatchOptions>().dtype = passes::DispatchDtype::unquantized;
   return side;
 }
 PairSide quantized(passes::DispatchDtype dtype) {
   PairSide side = plain(kDp);
-  side.passes.quantize_dispatch.dtype = dtype;
+  side.passes.of<passes::QuantizeDispatchOptions>().dtype = dtype;
   return side;
 }
 PairSide counting() {
   PairSide side = plain(kDp);
-  side.passes.heat.mode = passes::Switch::on;
+  side.passes.of<passes::HeatOptions>().mode = passes::Switch::on;
   return side;
 }
 PairSide chunked() {
   PairSide side = plain(kTp);
-  side.passes.chunks.chunks = 2;
-  side.passes.chunks.continued = true;
+  side.passes.of<passes::ChunkOptions>().chunks = 2;
+  side.passes.of<passes::ChunkOptions>().continued = true;
   return side;
 }
 

@@ -21,9 +21,9 @@ constexpr layout::LayoutOptions kLayouts[] = {
     {.tp = 2}, {.tp = 2, .ep = 2}, {.dp = 2}, {.tp = 2, .dp = 2}};
 
 // Of groups with rows of their own, every other one sends them to their experts.
-passes::DispatchChoice dispatch_of(const layout::LayoutOptions& layout, uint64_t seed) {
+layers::DispatchChoice dispatch_of(const layout::LayoutOptions& layout, uint64_t seed) {
   const bool sends = layout.dp == 2 && layout.tp == 1 && (seed / 100 + seed) % 2 == 0;
-  return sends ? passes::DispatchChoice::all_to_all : passes::DispatchChoice::gather;
+  return sends ? layers::DispatchChoice::all_to_all : layers::DispatchChoice::gather;
 }
 
 // One fault, as the seed has it.
@@ -31,7 +31,7 @@ struct Injection {
   explicit Injection(uint64_t seed) : random(seed) {
     options = small_options(kLayouts[pick(std::size(kLayouts))]);
     options.worker.step_timeout = std::chrono::seconds(2);
-    options.worker.passes.dispatch = dispatch_of(options.layout, seed);
+    options.worker.model.dispatch = dispatch_of(options.layout, seed);
     options = resolve(testing::small_model(), options).value();
     const layout::Layout& layout = options.worker.model.layout;
     processes = pick(2) == 0;

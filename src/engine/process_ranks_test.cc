@@ -7,6 +7,9 @@
 #include "engine/evaluate.h"
 #include "engine/process_test_util.h"
 #include "engine/verification.h"
+#include "passes/count_heat.h"
+#include "passes/dual_stream.h"
+#include "passes/quantize_dispatch.h"
 
 namespace braid::engine {
 namespace {
@@ -209,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, ProcessRanksTest,
 // How rows get to their experts, and in which format; what runs beside that.
 struct Sent {
   int32_t dp = 2;
-  passes::DispatchChoice dispatch = passes::DispatchChoice::all_to_all;
+  layers::DispatchChoice dispatch = layers::DispatchChoice::all_to_all;
   passes::DispatchDtype payload = passes::DispatchDtype::unquantized;
   passes::Switch dual_stream = passes::Switch::off;
   passes::Switch heat = passes::Switch::off;
@@ -218,10 +221,10 @@ struct Sent {
     EngineOptions options = small_options({.dp = dp});
     options.worker.model.dtype = Format::bf16;
     options.worker.model.probes = {.all_logits = true};
-    options.worker.passes.dispatch = dispatch;
-    options.worker.passes.quantize_dispatch.dtype = payload;
-    options.worker.passes.dual_stream.mode = dual_stream;
-    options.worker.passes.heat.mode = heat;
+    options.worker.model.dispatch = dispatch;
+    options.worker.passes.of<passes::QuantizeDispatchOptions>().dtype = payload;
+    options.worker.passes.of<passes::DualStreamOptions>().mode = dual_stream;
+    options.worker.passes.of<passes::HeatOptions>().mode = heat;
     return options;
   }
 };
@@ -246,7 +249,7 @@ TEST(ProcessDispatchTest, RowsThatAreSentHaveTheBitsOfAGatherAmongThreads) {
                            {.dp = 4, .dual_stream = Switch::on, .heat = Switch::on},
                            {.dp = 2, .payload = DispatchDtype::fp8, .dual_stream = Switch::on}}) {
     const Sent gathered = {
-        .dp = sent.dp, .dispatch = passes::DispatchChoice::gather, .payload = sent.payload};
+        .dp = sent.dp, .dispatch = layers::DispatchChoice::gather, .payload = sent.payload};
     const auto expected = on_threads(gathered.options(), logits_and_answers);
     const auto got = on_processes(sent.options(), logits_and_answers);
     ASSERT_TRUE(expected.ok()) << expected.status().to_string();

@@ -7,36 +7,29 @@
 
 namespace braid::engine {
 
-passes::Members members_of(const model::ModelOptions& options) {
-  const layout::Mesh& mesh = options.layout.attention;
-  return {.count = mesh.sizes[1], .index = mesh.coordinates(options.rank)[1]};
-}
-
-passes::DispatchFacts dispatch_facts(const model::ModelConfig& config,
+layers::DispatchFacts dispatch_facts(const model::ModelConfig& config,
                                      const model::ModelOptions& options, int64_t group) {
   return {.attention = options.layout.attention.sizes,
           .moe = options.layout.moe.sizes,
+          .moe_layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true),
           .top_k = config.moe ? config.moe->top_k : 0,
           .group = group,
           .row_bytes = config.hidden_size * bytes_of(options.dtype),
           .placed = options.placement != nullptr};
 }
 
-Result<flow::Program> apply_passes(flow::Program program, const model::DecoderModel& model,
-                                   const layers::StepShape& shape, const PassOptions& options,
-                                   passes::Decisions& why) {
-  program = TRY(passes::quantize_dispatch(
-      std::move(program), {model.residents(), model.meshes(), model.state().dispatch_errors},
-      options.quantize_dispatch, why));
-  program =
-      TRY(passes::dual_stream(std::move(program), shape.own.total(), options.dual_stream, why));
-  passes::ChunkOptions chunks = options.chunks;
-  chunks.members = members_of(model.options());
-  program = TRY(passes::chunk_collectives(std::move(program), chunks, why));
-  const bool counts = passes::counts_heat(options.heat, model.config().has_moe_layer());
-  return passes::count_heat(std::move(program), model.residents(),
-                            counts ? model.state().heat : passes::HeatBuffers(), shape.own,
-                            options.heat, why);
+passes::PassContext pass_context(const model::DecoderModel& model, const layers::StepShape& shape,
+                                 const PassOptions& options, passes::Decisions& decisions) {
+  const model::ModelOptions& of_model = model.options();
+  const layout::Mesh& mesh = of_model.layout.attention;
+  return {
+      .options = options,
+      .residents = model.residents(),
+      .decisions = decisions,
+      .shape = shape,
+      .meshes = model.meshes(),
+      .tp = {.ranks = mesh.sizes[1], .rank = mesh.coordinates(of_model.rank)[1]},
+      .buffers = {.dispatch_errors = model.state().dispatch_errors, .heat = model.state().heat}};
 }
 
 Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
@@ -82,11 +75,12 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
   auto step = std::make_unique<CompiledStep>();
   const int64_t start = flow::Trace::now_ns();
-  const passes::DispatchFacts facts =
+  const layers::DispatchFacts facts =
       dispatch_facts(model_.config(), model_.options(), shape.group.total());
-  flow::Program program =
-      TRY(model_.build(shape, passes::choose_dispatch(facts, passes_.dispatch, step->decisions)));
-  program = TRY(apply_passes(std::move(program), model_, shape, passes_, step->decisions));
+  const ops::DispatchKind dispatch =
+      layers::choose_dispatch(facts, model_.options().dispatch, passes_.cost, step->decisions);
+  const passes::PassContext context = pass_context(model_, shape, passes_, step->decisions);
+  flow::Program program = TRY(passes::run_passes(TRY(model_.build(shape, dispatch)), context));
   const flow::ScratchBytes scratch = table_.scratch();
   step->schedule = TRY(flow::compile(std::move(program), scratch));
   const int64_t compiled = flow::Trace::now_ns();
@@ -94,8 +88,8 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   step->compile_us = static_cast<double>(compiled - start) / 1e3;
   step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
   const layers::InputLayout layout(shape.own, model_.limits());
-  flow::Program readback = passes::read_back_heat(TRY(model_.build_readback(layout.num_logits)),
-                                                  model_.residents(), model_.state().heat);
+  flow::Program readback =
+      passes::run_read_back_passes(TRY(model_.build_readback(layout.num_logits)), context);
   step->readback = TRY(flow::compile(std::move(readback), scratch));
   TRY(flow::check_schedule(step->readback));
   return step;

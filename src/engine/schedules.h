@@ -8,30 +8,15 @@
 #include "flow/check.h"
 #include "flow/executor.h"
 #include "model/decoder_model.h"
-#include "passes/chunk_collectives.h"
-#include "passes/dispatch_kind.h"
-#include "passes/dual_stream.h"
-#include "passes/heat.h"
-#include "passes/quantize_dispatch.h"
+#include "passes/pass_list.h"
 
 namespace braid::engine {
 
-struct PassOptions {
-  passes::DispatchChoice dispatch = passes::DispatchChoice::automatic;
-  passes::QuantizeDispatchOptions quantize_dispatch;
-  passes::DualStreamOptions dual_stream;
-  passes::ChunkOptions chunks;
-  passes::HeatOptions heat;
-};
+using passes::PassOptions;
 
-// A step's Program after all passes in their order. Heat is counted where `options` say so and the
-// model has buffers for it.
-Result<flow::Program> apply_passes(flow::Program program, const model::DecoderModel& model,
-                                   const layers::StepShape& shape, const PassOptions& options,
-                                   passes::Decisions& why);
-
-// The ranks along tp, of which this one is.
-passes::Members members_of(const model::ModelOptions& options);
+// All that passes may look at in a step of this model. The arguments must outlive it.
+passes::PassContext pass_context(const model::DecoderModel& model, const layers::StepShape& shape,
+                                 const PassOptions& options, passes::Decisions& decisions);
 
 // A Schedule, what the passes decided for it, the proof that it has no race, and its binding to
 // this rank's memory.
@@ -46,8 +31,9 @@ struct CompiledStep {
   flow::BoundSchedule bound_readback;
 };
 
-// What decides how rows of a step get to their experts.
-passes::DispatchFacts dispatch_facts(const model::ModelConfig& config,
+// What the choice of the dispatch depends on, for a step of which no rank has more rows than
+// `group`.
+layers::DispatchFacts dispatch_facts(const model::ModelConfig& config,
                                      const model::ModelOptions& options, int64_t group);
 
 class Schedules {

@@ -30,7 +30,7 @@ model::DecoderModel make_model() {
 
 const layers::StepShape kDecode{.own = {.decode = 8}, .group = {.decode = 8}};
 
-// Building, dual_stream, compile, and the rank's own check.
+// Building, all passes, compile, and the rank's own check.
 void compile_and_check(benchmark::State& state) {
   const model::DecoderModel model = make_model();
   flow::LauncherTable table;
@@ -39,7 +39,9 @@ void compile_and_check(benchmark::State& state) {
   for (auto _ : state) {
     passes::Decisions why;
     flow::Program program = model.build(kDecode).value();
-    program = passes::dual_stream(std::move(program), 8, {}, why).value();
+    const PassOptions options;
+    program =
+        passes::run_passes(std::move(program), pass_context(model, kDecode, options, why)).value();
     const auto schedule = flow::compile(std::move(program), table.scratch());
     benchmark::DoNotOptimize(flow::check_schedule(schedule.value()).value());
     ops = schedule->program.ops.size();

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "model/testing.h"
+#include "passes/chunk_collectives.h"
+#include "passes/dual_stream.h"
 
 namespace braid::engine {
 namespace {
@@ -132,7 +134,7 @@ TEST(StepCompilerGroupsTest, EightRanksWithDifferentRowsAgree) {
     options.model = {.max_rows = {16, 64}, .num_blocks = 64, .max_blocks = 8};
     options.model.layout =
         layout::make_layout(model::layout_sizes(config), {.tp = tp, .ep = ep, .dp = dp}).value();
-    options.passes.dual_stream = {.mode = passes::Switch::on};
+    options.passes.of<passes::DualStreamOptions>() = {.mode = passes::Switch::on};
     const StepCompiler compiler(config, options);
     for (const auto& of_groups : unequal_shapes(options.model.max_rows, dp)) {
       const auto steps = compiler.compile(of_groups);
@@ -173,8 +175,8 @@ TEST(StepCompilerGroupsTest, GroupsWithDifferentRowsAgree) {
   options.model = {.max_rows = {2, 512}, .num_blocks = 64, .max_blocks = 64};
   options.model.layout =
       layout::make_layout(model::layout_sizes(config), {.tp = 2, .dp = 2}).value();
-  options.passes.dual_stream = {.mode = passes::Switch::on};
-  options.passes.chunks = {.chunks = 2};
+  options.passes.of<passes::DualStreamOptions>() = {.mode = passes::Switch::on};
+  options.passes.of<passes::ChunkOptions>() = {.chunks = 2};
   const StepCompiler compiler(config, options);
   RankSteps last;
   for (const auto& of_groups : unequal_shapes(options.model.max_rows, 2)) {

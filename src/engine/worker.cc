@@ -58,7 +58,7 @@ Status Worker::allocate() {
     const std::vector<std::byte> zeros(static_cast<size_t>(residents[errors].bytes()));
     device().upload(residents.data(errors), zeros.data(), residents[errors].bytes());
   }
-  if (const passes::HeatBuffers& heat = model_.state().heat; heat.present()) {
+  if (const layers::HeatBuffers& heat = model_.state().heat; heat.present()) {
     const std::vector<std::byte> zeros(static_cast<size_t>(residents[heat.counters].bytes()));
     device().upload(residents.data(heat.counters), zeros.data(), std::ssize(zeros));
     for (const int32_t copy : {0, 1}) {  // what was counted before the first step

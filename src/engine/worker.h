@@ -38,7 +38,7 @@ class Worker {
   // Sampled ids of a step that has run, one a logits row.
   std::span<const int32_t> sampled(int64_t step) const;
   // How often experts have been chosen up to a step that has run, for the last two steps: see
-  // passes::HeatBuffers. Nothing where heat isn't counted.
+  // layers::HeatBuffers. Nothing where heat isn't counted.
   std::span<const uint64_t> heat(int64_t step) const;
   // Bytes of a copy of a resident buffer, on the device or of the host, between steps.
   void read(void* to, int32_t resident, int32_t copy, int64_t offset, int64_t bytes);

@@ -39,6 +39,7 @@ struct Work {
   double flop = 0;
   double bytes = 0;       // device memory read and written
   double link_bytes = 0;  // sent to other ranks
+  double messages = 0;    // of a collective: how many follow one another on the link
 };
 
 // How a collective must look alike on all ranks of its communicator.

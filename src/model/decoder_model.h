@@ -6,8 +6,9 @@
 #include <optional>
 
 #include "layers/decoder.h"
+#include "layers/dispatch_kind.h"
+#include "layers/heat_buffers.h"
 #include "model/model_weights.h"
-#include "passes/heat.h"
 
 namespace braid::model {
 
@@ -41,6 +42,8 @@ struct ModelOptions {
   double zipf_exponent = 1.0;                        // for Choice::zipf
   bool expert_heat = false;                          // buffers for it; of a model with experts
   kernels::MlaForm mla_form = kernels::MlaForm::absorbed;
+  // How rows get to other ranks' experts; build() is told what was chosen for the step.
+  layers::DispatchChoice dispatch = layers::DispatchChoice::automatic;
   layout::Layout layout;  // legal for the model (make_layout); the default: one rank
   int32_t rank = 0;
   // Which experts lie in which slots (placement_sizes()); null: every rank has its share of them.
@@ -59,7 +62,7 @@ struct StateBuffers {
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
   int32_t dispatch_errors = kAbsent;  // f64 [L, 2], Σ (x̂ − x)², Σ x² so far; where dp > 1
   std::vector<int32_t> forced_ids;    // per layer i32 [T, K]; rows of −1 are not forced
-  passes::HeatBuffers heat;
+  layers::HeatBuffers heat;
   int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
   int32_t part_sums = kAbsent;  // rows for its sums over ranks, where they run without it
 };

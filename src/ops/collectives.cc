@@ -20,7 +20,8 @@ Work all_reduce_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const AllReduceDesc*>(desc)->ranks;
   return {.flop = (ranks - 1) / ranks * static_cast<double>(types[0].rows * types[0].cols),
           .bytes = braid::ops::bytes(types),
-          .link_bytes = 2 * (ranks - 1) / ranks * braid::ops::bytes(types[0])};
+          .link_bytes = 2 * (ranks - 1) / ranks * braid::ops::bytes(types[0]),
+          .messages = 2 * (ranks - 1)};
 }
 
 // Each row's sum is its own, so that chunks of rows can be summed.
@@ -39,7 +40,8 @@ Work all_gather_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const AllGatherDesc*>(desc)->ranks;
   return {.flop = 0,
           .bytes = braid::ops::bytes(types),
-          .link_bytes = (ranks - 1) * braid::ops::bytes(types[0])};
+          .link_bytes = (ranks - 1) * braid::ops::bytes(types[0]),
+          .messages = ranks - 1};
 }
 
 constexpr KindInfo kAllGather = braid::ops::collective_kind<AllGatherDesc, 0>(

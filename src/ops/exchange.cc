@@ -51,14 +51,20 @@ Work send_work(const void* desc, std::span<const Type> types) {
   const auto arrived =
       types.subspan(GatherOperand::all_rows, GatherOperand::source - GatherOperand::all_rows);
   const double all = braid::ops::bytes(arrived);
-  return {.flop = 0, .bytes = 2 * all, .link_bytes = sent_share(ranks, top_k) * all};
+  return {.flop = 0,
+          .bytes = 2 * all,
+          .link_bytes = sent_share(ranks, top_k) * all,
+          .messages = ranks - 1};
 }
 
 // How often a row was sent stands in the rows that come back, of which there is room for all.
 Work return_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const ReturnRowsDesc*>(desc)->ranks;
   const double back = braid::ops::bytes(types[2]);
-  return {.flop = 0, .bytes = 2 * back, .link_bytes = (ranks - 1) / ranks * back};
+  return {.flop = 0,
+          .bytes = 2 * back,
+          .link_bytes = (ranks - 1) / ranks * back,
+          .messages = ranks - 1};
 }
 
 constexpr KindInfo kOrder = {.name = "rank_order",

@@ -33,7 +33,10 @@ constexpr OperandSpec kScatterOperands[] = {{"counts", Access::read, Slicing::wh
 Work gather_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const AllGatherVDesc*>(desc)->ranks;
   const double all = braid::ops::bytes(types.subspan(GatherOperand::all_rows));
-  return {.flop = 0, .bytes = all * (1 + 1 / ranks), .link_bytes = (ranks - 1) / ranks * all};
+  return {.flop = 0,
+          .bytes = all * (1 + 1 / ranks),
+          .link_bytes = (ranks - 1) / ranks * all,
+          .messages = ranks - 1};
 }
 
 Work scatter_work(const void* desc, std::span<const Type> types) {
@@ -41,7 +44,8 @@ Work scatter_work(const void* desc, std::span<const Type> types) {
   const double all = braid::ops::bytes(types[1]);
   return {.flop = (ranks - 1) / ranks * static_cast<double>(types[1].rows * types[1].cols),
           .bytes = all * (1 + 1 / ranks),
-          .link_bytes = (ranks - 1) / ranks * all};
+          .link_bytes = (ranks - 1) / ranks * all,
+          .messages = ranks - 1};
 }
 
 constexpr KindInfo kGather = braid::ops::collective_kind<AllGatherVDesc, GatherOperand::all_rows,

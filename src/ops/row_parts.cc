@@ -22,7 +22,8 @@ Work work_of(int32_t ranks, const Type& all, double flop_per_element) {
   const double bytes = braid::ops::bytes(all);
   return {.flop = flop_per_element * others * static_cast<double>(all.rows * all.cols),
           .bytes = bytes * (1 + 1.0 / ranks),
-          .link_bytes = others * bytes};
+          .link_bytes = others * bytes,
+          .messages = ranks - 1.0};
 }
 
 Work scatter_work(const void* desc, std::span<const Type> types) {

@@ -1,19 +1,10 @@
-// chunk_collectives: a reduction runs while other rows are computed: the next ones of what it
-// reduces, or the first ones of what follows.
+// chunk_collectives: a reduction runs beside computation on other rows. These are the next rows of
+// the op that makes its input, or the first rows of the ops that follow it.
 #pragma once
 
-#include "cost/device_profile.h"
-#include "flow/rewrite.h"
-#include "passes/chunk_prices.h"
-#include "passes/decisions.h"
+#include "passes/pass.h"
 
 namespace braid::passes {
-
-// The ranks that hold the same rows, and which of them this one is.
-struct Members {
-  int32_t count = 1;
-  int32_t index = 0;
-};
 
 struct ChunkOptions {
   static constexpr int32_t kAutomatic = 0;
@@ -21,28 +12,37 @@ struct ChunkOptions {
   int32_t chunks = 1;      // 1: off
   int64_t min_tokens = 0;  // automatic: off for fewer rows
   int32_t spare_sms = 0;   // that the GEMMs of chunks leave to the reductions beside them
-  bool continued = false;  // cut what follows a reduction, too
-  Members members;         // who shares the sums and norms behind a reduction
-  cost::DeviceProfile profile = cost::cpu_profile();  // that automatic predicts with
+  bool continued = false;  // cut the ops that follow a reduction as well
 };
 
 // "auto", "off", or a number of chunks from 2 to 64; else a usage error.
 Result<ChunkOptions> parse_chunks(std::string_view option, std::string_view text);
 
-// Splits every all-reduce and the row-wise ops that make its input (a GEMM, a combine, the sum of
-// both) into chunks of rows, issued in turn: compute 0, reduce 0, compute 1, reduce 1, … The reduce
-// of a chunk, on lane comm, then runs beside the computation of the next.
+// The pass has two parts: it finds segments of ops that can be cut by rows (chunk_segments.h), and
+// cuts them (chunk_cut.h). In between it asks the cost model how many chunks are fastest
+// (chunk_prices.h). Continued and in two chunks, a dense layer becomes this, where a number is a
+// chunk of rows and n stands for the residual's addition and the norm:
 //
-// Continued, the row-wise ops behind a reduction are split by the same rows, up to the first op
-// that isn't row-wise (the KV cache, the permutation of a MoE layer) or the next reduction, so that
-// the last chunks' reductions run beside them. An all-reduce among members.count ranks is then cut
-// in two, a reduce-scatter and an all-gather: the residual's addition and the norm between them are
-// done on lane comm by one rank a row. The residual stream stays so, each rank having its own part
-// of each chunk, and is gathered only for who else reads it.
+//   serial    o · sum · n · up · down · sum · n · qkv
 //
-// Bitwise the same result where a sum doesn't depend on how rows are grouped (two ranks, or a fixed
-// order). What has a row count on the device stays whole.
+//   compute   o 0 · o 1 ·     up 0 · down 0 · up 1 · down 1  ·    qkv 0 · qkv 1
+//   comm            sum 0 n 0 · sum 1 n 1   · sum 0 n 0      · sum 1 n 1
+//
+// Every all-reduce is split with the row-wise ops that make its input: a GEMM, a combine, the sum
+// of both. The sum of a chunk, on lane comm, then runs beside the computation of the next chunk.
+//
+// Continued, the row-wise ops behind a reduction are split by the same rows, up to the next
+// reduction or the first op that isn't row-wise (the KV cache, the permutation of a MoE layer). An
+// all-reduce over the ranks of tp is then cut in two halves, a reduce-scatter and an all-gather:
+// the residual's addition and the norm between them are done on lane comm, each row by one rank.
+// The residual stream stays distributed, each rank having its own part of each chunk. It is
+// gathered only where other ops read it.
+//
+// The results are bitwise the same where a sum doesn't depend on how rows are grouped (two ranks,
+// or a fixed order). Ops whose row count is known on the device alone stay whole.
 Result<flow::Program> chunk_collectives(flow::Program program, const ChunkOptions& options,
-                                        Decisions& why);
+                                        const PassContext& context);
+
+extern const Pass kChunkCollectives;
 
 }  // namespace braid::passes

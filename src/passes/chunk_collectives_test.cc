@@ -8,6 +8,7 @@
 #include "ops/gemm.h"
 #include "ops/norm.h"
 #include "ops/rows.h"
+#include "passes/chunk_prices.h"
 
 namespace braid::passes {
 namespace {
@@ -71,7 +72,10 @@ class ChunkTest : public ::testing::Test {
   }
   // Lanes and kinds of the chunked Program: "gemm comm:all_reduce gemm …".
   std::string chunked(int32_t chunks) {
-    const auto result = chunk_collectives(std::move(b_).finish().value(), {.chunks = chunks}, why_);
+    const PassOptions options;
+    const PassContext context{.options = options, .residents = residents_, .decisions = why_};
+    const auto result =
+        chunk_collectives(std::move(b_).finish().value(), {.chunks = chunks}, context);
     EXPECT_TRUE(result.ok()) << result.status().to_string();
     schedule_ = flow::compile(result.value()).value();
     EXPECT_TRUE(flow::check_schedule(schedule_).ok());
@@ -153,8 +157,10 @@ TEST(ChunkOneRankTest, WithoutACollectiveNothingChanges) {
   const Value x = b.step("x", Format::f32, 512, 8, kPartial);
   ops::sum_to(b, {ops::add(b, x, x, "y")}, {}, "sum");
   Decisions why;
+  const PassOptions options;
+  const PassContext context{.options = options, .residents = residents, .decisions = why};
   const flow::Program program =
-      chunk_collectives(std::move(b).finish().value(), {.chunks = 4}, why).value();
+      chunk_collectives(std::move(b).finish().value(), {.chunks = 4}, context).value();
   EXPECT_EQ(program.ops.size(), 1u);
   EXPECT_EQ(why.back().rewrites, 0);
 }

@@ -1,12 +1,7 @@
 #include "passes/chunk_prices.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
-
-#include "ops/collectives.h"
-#include "ops/row_parts.h"
 
 namespace braid::passes {
 namespace {
@@ -16,16 +11,16 @@ using flow::Op;
 using flow::Program;
 using flow::Work;
 
-// Numbers of chunks that are considered, where the rows allow.
-constexpr std::array<int32_t, 12> kNumbers = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, kMostChunks};
+constexpr std::array<int32_t, 11> kNumbers = {2, 3, 4, 6, 8, 12, 16, 24, 32, 48, kMostChunks};
 
 Work combine(const Work& a, double times_a, const Work& b, double times_b) {
   return {.flop = a.flop * times_a + b.flop * times_b,
           .bytes = a.bytes * times_a + b.bytes * times_b,
-          .link_bytes = a.link_bytes * times_a + b.link_bytes * times_b};
+          .link_bytes = a.link_bytes * times_a + b.link_bytes * times_b,
+          .messages = a.messages * times_a + b.messages * times_b};
 }
 
-// Works are linear in the rows: two points tell all.
+// A work is linear in the rows, so that two points determine it.
 RowWork row_work(const Program& program, const Op& op, int64_t rows) {
   const auto work_at = [&](int64_t count) {
     flow::OpTypes types = program.types_of(op);
@@ -38,20 +33,22 @@ RowWork row_work(const Program& program, const Op& op, int64_t rows) {
   const Work one = work_at(1), all = work_at(rows);
   const auto more = static_cast<double>(rows - 1);
   const Work each_row = combine(all, 1 / more, one, -1 / more);
-  return {.each_chunk = combine(one, 1, each_row, -1), .each_row = each_row};
+  return {.each_chunk = combine(one, 1, each_row, -1),
+          .each_row = each_row,
+          .collective = op.kind().collective != nullptr};
 }
 
-// A part of the rows in each chunk.
+// The work of one rank's share of each chunk.
 RowWork part_work(RowWork work, int32_t ranks) {
   work.each_row = combine(work.each_row, 1.0 / ranks, {}, 0);
   return work;
 }
 
-// An all-gather or a reduce-scatter of a row as wide as the reduction's.
+// An all-gather or a reduce-scatter of rows as wide as the reduction's.
 RowWork half_of(const RowWork& all_reduce, int32_t ranks) {
-  return {.each_chunk = {},
+  return {.each_chunk = {.messages = ranks - 1.0},
           .each_row = {.link_bytes = all_reduce.each_row.link_bytes / 2},
-          .messages = ranks - 1};
+          .collective = true};
 }
 
 }  // namespace
@@ -67,40 +64,37 @@ std::vector<flow::RowRange> chunk_ranges(int64_t rows, int32_t chunks) {
   return ranges;
 }
 
-std::string ChunkChoice::to_string() const {
-  std::string text;
-  for (const ChunkPrice& price : prices) {
-    text += fmt::format("{}{}: {:.0f} us", text.empty() ? "" : ", ", price.chunks, price.us);
-  }
-  return text;
-}
+std::span<const int32_t> all_chunk_numbers() { return kNumbers; }
 
 ChunkChoice choose_chunks(std::span<const cost::Stage> whole, std::span<const cost::Stage> cut,
-                          int64_t rows, const cost::DeviceProfile& profile) {
+                          int64_t rows, const cost::CostModel& model,
+                          std::span<const int32_t> numbers) {
   ChunkChoice choice;
   double least = 0;
-  for (const int32_t number : kNumbers) {
+  const auto consider = [&](int32_t number) {
     const std::vector<flow::RowRange> ranges = chunk_ranges(rows, number);
     const auto chunks = static_cast<int32_t>(ranges.size());
     const bool known = std::any_of(choice.prices.begin(), choice.prices.end(),
                                    [&](const ChunkPrice& price) { return price.chunks == chunks; });
-    if (known) continue;
+    if (known) return;
     std::vector<int64_t> chunk_rows;
     for (const flow::RowRange& range : ranges) chunk_rows.push_back(range.last - range.first);
-    const double us = cost::pipeline_us(chunks == 1 ? whole : cut, chunk_rows, profile);
+    const double us = cost::pipeline_us(chunks == 1 ? whole : cut, chunk_rows, model);
     if (choice.prices.empty() || us < least) {
       least = us;
       choice.chunks = chunks;
     }
     choice.prices.push_back({chunks, us});
-  }
+  };
+  consider(1);
+  for (const int32_t number : numbers) consider(number);
   return choice;
 }
 
 std::vector<cost::Stage> stages_of(const Program& program, std::span<const RowSegment> segments,
                                    int64_t rows, int32_t ranks) {
   std::vector<cost::Stage> stages;
-  std::vector<RowWork> before;  // parts that are done before the next ops
+  std::vector<RowWork> before;  // parts that lane compute does before the next ops
   const auto op_work = [&](int32_t op) {
     return row_work(program, program.ops[static_cast<size_t>(op)], rows);
   };
@@ -110,9 +104,7 @@ std::vector<cost::Stage> stages_of(const Program& program, std::span<const RowSe
     for (const int32_t op : segment.ops) stage.compute.push_back(op_work(op));
     const bool halved = ranks > 1 && !segment.parts.empty();
     if (segment.reduce >= 0) {
-      RowWork reduce = op_work(segment.reduce);
-      const auto& desc = program.ops[static_cast<size_t>(segment.reduce)].desc;
-      reduce.messages = 2 * (desc.as<ops::AllReduceDesc>().ranks - 1);
+      const RowWork reduce = op_work(segment.reduce);
       stage.comm.push_back(halved ? half_of(reduce, ranks) : reduce);
       for (const int32_t op : segment.parts) {
         if (halved) {

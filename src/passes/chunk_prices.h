@@ -1,12 +1,10 @@
-// How many chunks a step's reductions are cut into: the number with the least predicted time. A
-// function of shapes and the device profile alone, so that all ranks choose alike.
+// Into how many chunks a step's reductions are cut: the number with the least predicted time. It
+// depends on shapes and the cost model alone, so that all ranks choose the same number.
 #pragma once
-
-#include <string>
 
 #include "cost/pipeline.h"
 #include "flow/rewrite.h"
-#include "passes/row_segments.h"
+#include "passes/chunk_segments.h"
 
 namespace braid::passes {
 
@@ -25,16 +23,20 @@ struct ChunkPrice {
 
 struct ChunkChoice {
   int32_t chunks = 1;
-  std::vector<ChunkPrice> prices;  // of every number considered, ascending
-  std::string to_string() const;   // "1: 900 us, 2: 700 us, 4: 650 us"
+  std::vector<ChunkPrice> prices;  // one piece first, then every number considered, ascending
 };
 
-// `whole`: the stages in one piece, `cut`: as they are in chunks. Of equal prices the fewer chunks.
-ChunkChoice choose_chunks(std::span<const cost::Stage> whole, std::span<const cost::Stage> cut,
-                          int64_t rows, const cost::DeviceProfile& profile);
+// The numbers of chunks that automatic considers, where the rows allow them.
+std::span<const int32_t> all_chunk_numbers();
 
-// The stages of these segments, all of `rows` rows. With `ranks` > 1 reductions that parts follow
-// are cut in two; with 1 they are not, and what the parts would do is done on lane compute.
+// `whole`: the stages in one piece; `cut`: the stages in chunks. Considers one piece and `numbers`.
+// Of equal prices it takes the fewer chunks.
+ChunkChoice choose_chunks(std::span<const cost::Stage> whole, std::span<const cost::Stage> cut,
+                          int64_t rows, const cost::CostModel& model,
+                          std::span<const int32_t> numbers = all_chunk_numbers());
+
+// The stages of these segments, all of `rows` rows. With `ranks` > 1 the reductions that parts
+// follow are cut in two halves. With 1 they are not, and lane compute does the work of the parts.
 std::vector<cost::Stage> stages_of(const flow::Program& program,
                                    std::span<const RowSegment> segments, int64_t rows,
                                    int32_t ranks);

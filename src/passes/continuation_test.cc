@@ -37,7 +37,7 @@ constexpr int64_t kWidth = 16;
 class Rank {
  public:
   Rank(int64_t rows, int32_t ranks, int32_t index, bool probe = false)
-      : rows_(rows), members_{ranks, index}, probe_(probe) {
+      : rows_(rows), tp_{ranks, index}, probe_(probe) {
     for (const char* name : {"h", "x", "end", "probe"}) {
       declare(name, rows, flow::Lifetime::carried);
     }
@@ -48,9 +48,9 @@ class Rank {
   }
 
   Program build() {
-    ops::Builder b(residents_, {.attention = {1, members_.count},
-                                .moe = {1, members_.count},
-                                .attention_sums = {-1, 0, -1}});
+    ops::Builder b(
+        residents_,
+        {.attention = {1, tp_.ranks}, .moe = {1, tp_.ranks}, .attention_sums = {-1, 0, -1}});
     const auto linear = [&](const char* name, const Placement& placement) {
       return ops::Linear{.weight = b.resident(index_of(name), placement)};
     };
@@ -70,14 +70,15 @@ class Rank {
   }
 
   Program cut(int32_t chunks) {
-    return chunk_collectives(build(), {.chunks = chunks, .continued = true, .members = members_},
-                             why)
-        .value();
+    const PassOptions options;
+    const PassContext context{
+        .options = options, .residents = residents_, .decisions = why, .tp = tp_};
+    return chunk_collectives(build(), {.chunks = chunks, .continued = true}, context).value();
   }
 
   // Compiles, proves and binds; run() then gives what it left in "end" and "probe".
   void prepare(Program program, comm::LocalGroup& group) {
-    communicator_ = &group.member(members_.index);
+    communicator_ = &group.member(tp_.rank);
     ops::register_cpu(table_);
     ops::register_collectives_cpu(table_, {&communicator_, 1});
     fill();
@@ -113,7 +114,7 @@ class Rank {
   void fill() {
     for (int32_t i = 0; i < residents_.size(); ++i) {
       const bool whole = residents_[i].name == "x" || residents_[i].rows == 1;
-      const int32_t seed = i * 7 + (whole ? 0 : members_.index * 1000);
+      const int32_t seed = i * 7 + (whole ? 0 : tp_.rank * 1000);
       std::vector<float> values;
       for (int64_t k = 0; k < residents_[i].rows * kWidth; ++k) {
         values.push_back(std::sin(static_cast<float>(seed + k) * 0.37f));
@@ -127,7 +128,7 @@ class Rank {
   }
 
   const int64_t rows_;
-  const Members members_;
+  const TensorParallel tp_;
   const bool probe_;
   flow::Residents residents_;
   std::vector<std::vector<float>> memory_;

@@ -20,7 +20,7 @@ using kernels::PermuteDesc;
 
 namespace {
 
-// The ops of one layer that take part, by their indices; −1 where there is none.
+// The ops of one layer that take part, by their indices. −1: the layer has none.
 struct Branches {
   int32_t shared_up = -1, shared_down = -1, add = -1;
   int32_t permute = -1, up = -1, down = -1, combine = -1;
@@ -60,7 +60,7 @@ Branches find_branches(const Program& program, const flow::ScopeOps& shared,
 // Operands of the ops, in the order that their kinds declare.
 Value weights_of(const Op& grouped) { return grouped.operands[3]; }
 
-// The shared experts' weights are the rows behind the routed experts' in their pool.
+// Whether the shared experts' weights are the rows behind the routed experts' rows in the pool.
 bool lies_behind(const Program& program, Value routed, Value shared) {
   const flow::ValueInfo& pool = program.info(routed);
   const flow::ValueInfo& more = program.info(shared);
@@ -135,7 +135,7 @@ void fuse(flow::Rewriter& rewrite, const Program& program, const Branches& b) {
   const Value out =
       rewrite.like(down.operands[4], capacity, program.info(down.operands[4]).cols, count);
   rewrite.replace(b.down, widened(down), {hidden, {}, new_offsets, pool(down), out});
-  // Its row count matters to no one: combine reads by places.
+  // combine reads by places, so that the row count doesn't matter.
   const Value grouped = rewrite.uncounted(out);
   rewrite.replace(b.combine, flow::AnyDesc(CombineDesc{.num_shared = shared}),
                   {grouped, new_places, combine.operands[2], op_at(program, b.add).operands[2]});

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <map>
+#include <optional>
 
 #include "ops/exchange.h"
 
@@ -13,6 +13,8 @@ using flow::Op;
 using flow::Program;
 using ops::GatherOperand;
 using ops::Payload;
+
+constexpr std::string_view kOptions[] = {"dispatch-dtype"};
 
 std::string_view name_of(Payload payload) { return payload == Payload::fp8 ? "fp8" : "nvfp4"; }
 
@@ -46,42 +48,41 @@ Traffic traffic_of(const Program& program, const Op& gather) {
   return {ranks, group, others * share, all.cols, all.cols * bytes_of(all.format)};
 }
 
-// Microseconds until all rows are there, as they are and as fp8.
-struct Times {
-  double unquantized;
-  double fp8;
-};
-
-Times times_of(const Traffic& traffic, const DispatchPrices& prices) {
-  const auto group = static_cast<double>(traffic.group);
+// Until all rows are there in all dispatches of a step, as they are and as fp8.
+std::vector<cost::Alternative> predict(const Traffic& traffic, size_t dispatches,
+                                       const cost::CostModel& cost) {
+  const auto times = static_cast<double>(dispatches);
   const auto ranks = static_cast<double>(traffic.ranks);
-  const double received = traffic.arrived / prices.link_bytes_per_us;
-  const double elements = group * static_cast<double>(traffic.columns);
-  const double computed = (prices.quantize_ns + ranks * prices.dequantize_ns) * elements / 1e3;
-  const auto fp8 = static_cast<double>(kernels::bytes_per_row(Payload::fp8, traffic.columns));
-  return {received * static_cast<double>(traffic.unquantized),
-          received * fp8 + computed + 2 * prices.op_us};
+  const double elements = static_cast<double>(traffic.group * traffic.columns);
+  const auto received_us = [&](int64_t row_bytes) {
+    return cost.collective_us(
+        {.link_bytes = traffic.arrived * static_cast<double>(row_bytes), .messages = ranks - 1});
+  };
+  std::vector<cost::Alternative> all = {{"unquantized", times * received_us(traffic.unquantized)}};
+  if (cost.knows_quantization()) {
+    const double fp8 = received_us(kernels::bytes_per_row(Payload::fp8, traffic.columns));
+    const double computed = cost.quantize_us(elements) + cost.dequantize_us(ranks * elements);
+    all.push_back({"fp8", times * (fp8 + computed)});
+  }
+  return all;
 }
 
 // The payload, or none, and why.
-std::optional<Payload> choose(const Traffic& traffic, const QuantizeDispatchOptions& options,
+std::optional<Payload> choose(const Traffic& traffic, DispatchDtype dtype,
+                              const std::vector<cost::Alternative>& alternatives,
                               std::string& reason) {
-  switch (options.dtype) {
+  switch (dtype) {
     case DispatchDtype::unquantized: reason = "asked for"; return std::nullopt;
     case DispatchDtype::fp8: reason = "asked for"; return Payload::fp8;
     case DispatchDtype::nvfp4: reason = "asked for"; return Payload::nvfp4;
     case DispatchDtype::automatic: break;
   }
-  if (!options.prices) {
-    reason = "auto: no measured prices of links and quantization on this device";
+  if (alternatives.size() == 1) {
+    reason = "auto: the device profile has no measured time of quantization";
     return std::nullopt;
   }
-  const Times times = times_of(traffic, *options.prices);
-  const bool gains = times.fp8 < times.unquantized;
-  reason = fmt::format(
-      "auto: rows of {} ranks, {} each at most, take {:.0f} µs as they are, "
-      "{:.0f} µs as fp8",
-      traffic.ranks, traffic.group, times.unquantized, times.fp8);
+  reason = fmt::format("auto: rows of {} ranks, {} each at most", traffic.ranks, traffic.group);
+  const bool gains = alternatives[1].us < alternatives[0].us;
   return gains ? std::optional(Payload::fp8) : std::nullopt;
 }
 
@@ -98,8 +99,11 @@ int32_t last_producer(const Program& program, int32_t gather) {
 
 class Rewrite {
  public:
-  Rewrite(Program program, const DispatchSite& site, Payload payload)
-      : ops_(std::move(program.ops)), site_(site), payload_(payload), b_(without_ops(program)) {}
+  Rewrite(Program program, const PassContext& context, Payload payload)
+      : ops_(std::move(program.ops)),
+        context_(context),
+        payload_(payload),
+        b_(without_ops(program)) {}
 
   Result<Program> run(const std::vector<int32_t>& gathers, const std::vector<int32_t>& producers) {
     size_t quantized = 0, gathered = 0;
@@ -123,7 +127,7 @@ class Rewrite {
  private:
   ops::Builder without_ops(Program& program) {
     program.ops.clear();
-    return {std::move(program), site_.residents, site_.meshes};
+    return {std::move(program), context_.residents, context_.meshes};
   }
 
   // What reads the rows of all ranks finds them where the old gather put them.
@@ -145,12 +149,12 @@ class Rewrite {
     b_.append(op);
     // Beside the gather, where nothing waits for it.
     ops::sum_errors(b_, rows.errors, operand(GatherOperand::ids),
-                    b_.rows(b_.resident(site_.errors), old.scope.layer, 1));
+                    b_.rows(b_.resident(context_.buffers.dispatch_errors), old.scope.layer, 1));
     ops::dequantize_rows(b_, payload, scales, payload_, all_rows);
   }
 
   std::vector<Op> ops_;
-  const DispatchSite& site_;
+  const PassContext& context_;
   Payload payload_;
   ops::Builder b_;
 };
@@ -167,29 +171,48 @@ Result<DispatchDtype> parse_dispatch_dtype(std::string_view option, std::string_
       .remedy("Use auto, unquantized, fp8 or nvfp4.");
 }
 
-Result<Program> quantize_dispatch(Program program, const DispatchSite& site,
-                                  const QuantizeDispatchOptions& options, Decisions& why) {
+Result<Program> quantize_dispatch(Program program, const QuantizeDispatchOptions& options,
+                                  const PassContext& context) {
   std::vector<int32_t> gathers, producers;
   for (int32_t i = 0; i < std::ssize(program.ops); ++i) {
     if (!dispatches_rows(program.ops[static_cast<size_t>(i)])) continue;
     gathers.push_back(i);
     producers.push_back(last_producer(program, i));
   }
-  const auto unchanged = [&](std::string reason) {
-    why.push_back({"quantize_dispatch", "unquantized", std::move(reason), 0});
-    return std::move(program);
-  };
-  if (gathers.empty()) return unchanged("no rows go to other ranks' experts (dp 1)");
+  Decision decision{.pass = "quantize_dispatch", .choice = "unquantized"};
+  if (gathers.empty()) {
+    decision.reason = "no rows go to other ranks' experts (dp 1)";
+    context.decisions.push_back(std::move(decision));
+    return program;
+  }
   const Traffic traffic = traffic_of(program, program.ops[static_cast<size_t>(gathers.front())]);
-  std::string reason;
-  const std::optional<Payload> payload = choose(traffic, options, reason);
-  if (!payload) return unchanged(std::move(reason));
-  why.push_back(
-      {"quantize_dispatch", std::string(name_of(*payload)),
-       fmt::format("{}; {} bytes a row for {}, changes results", reason,
-                   kernels::bytes_per_row(*payload, traffic.columns), traffic.unquantized),
-       static_cast<int>(gathers.size())});
-  return Rewrite(std::move(program), site, *payload).run(gathers, producers);
+  decision.alternatives = predict(traffic, gathers.size(), context.cost());
+  const std::optional<Payload> payload =
+      choose(traffic, options.dtype, decision.alternatives, decision.reason);
+  if (payload) {
+    decision.choice = name_of(*payload);
+    decision.rewrites = static_cast<int>(gathers.size());
+    decision.reason +=
+        fmt::format("; {} bytes a row for {}, changes results",
+                    kernels::bytes_per_row(*payload, traffic.columns), traffic.unquantized);
+  }
+  context.decisions.push_back(std::move(decision));
+  if (!payload) return program;
+  return Rewrite(std::move(program), context, *payload).run(gathers, producers);
 }
+
+constinit const Pass kQuantizeDispatch = {
+    .name = "quantize_dispatch",
+    .options = kOptions,
+    .parse = [](const ParsedOptions& from, PassOptions& to) -> Status {
+      to.of<QuantizeDispatchOptions>().dtype =
+          TRY(parse_dispatch_dtype("--dispatch-dtype", from.text("dispatch-dtype")));
+      return {};
+    },
+    .run =
+        [](Program program, const PassContext& context) {
+          return quantize_dispatch(std::move(program),
+                                   context.options.of<QuantizeDispatchOptions>(), context);
+        }};
 
 }  // namespace braid::passes

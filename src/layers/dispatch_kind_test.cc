@@ -1,8 +1,8 @@
-#include "passes/dispatch_kind.h"
+#include "layers/dispatch_kind.h"
 
 #include <gtest/gtest.h>
 
-namespace braid::passes {
+namespace braid::layers {
 namespace {
 
 using ops::DispatchKind;
@@ -12,8 +12,8 @@ DispatchFacts facts(int32_t dp, int64_t top_k) {
 }
 
 std::string decision(const DispatchFacts& of, DispatchChoice choice = DispatchChoice::automatic) {
-  Decisions why;
-  const DispatchKind kind = choose_dispatch(of, choice, why);
+  cost::Decisions why;
+  const DispatchKind kind = choose_dispatch(of, choice, cost::cpu_profile(), why);
   EXPECT_EQ(why.size(), 1u);
   EXPECT_EQ(kind == DispatchKind::all_to_all, why[0].choice == "all-to-all");
   return why[0].choice + ": " + why[0].reason;
@@ -29,6 +29,21 @@ TEST(DispatchKindTest, AutoTakesWhatMovesFewerBytes) {
   EXPECT_EQ(decision(facts(4, 6)),
             "gather: auto: a row goes to 4 of 4 ranks at most: 2472.0 kB into each a layer, 2472.0 "
             "kB with a gather");
+}
+
+// 3 GB/s and 20 µs a collective; two layers, both ways.
+TEST(DispatchKindTest, BothWaysAreAskedOfTheCostModel) {
+  DispatchFacts two_layers = facts(8, 2);
+  two_layers.moe_layers = 2;
+  cost::Decisions why;
+  choose_dispatch(two_layers, DispatchChoice::automatic, cost::cpu_profile(), why);
+  choose_dispatch(facts(1, 2), DispatchChoice::automatic, cost::cpu_profile(), why);
+  ASSERT_EQ(why[0].alternatives.size(), 2u);
+  EXPECT_EQ(why[0].alternatives[0].choice, "gather");
+  EXPECT_DOUBLE_EQ(why[0].alternatives[0].us, 2 * (2 * 20 + 5745.6 / 3));
+  EXPECT_EQ(why[0].alternatives[1].choice, "all-to-all");
+  EXPECT_DOUBLE_EQ(why[0].alternatives[1].us, 2 * (2 * 20 + 1436.4 / 3));
+  EXPECT_TRUE(why[1].alternatives.empty());  // there is nothing to choose
 }
 
 TEST(DispatchKindTest, AutoGathersAmongFewRanks) {
@@ -83,4 +98,4 @@ TEST(DispatchKindTest, ParsesItsOption) {
 }
 
 }  // namespace
-}  // namespace braid::passes
+}  // namespace braid::layers

@@ -1,4 +1,4 @@
-#include "passes/heat.h"
+#include "passes/count_heat.h"
 
 #include <gtest/gtest.h>
 
@@ -38,7 +38,7 @@ class HeatTest : public ::testing::Test {
                                .copies = copies});
   }
   // `copies` of the snapshot and of what the host reads.
-  HeatBuffers buffers(int32_t copies = 2, int64_t layers = 2) {
+  layers::HeatBuffers buffers(int32_t copies = 2, int64_t layers = 2) {
     return {.counters = carried("heat", Format::u64, 2 * layers, kExperts),
             .snapshot = carried("heat.snapshot", Format::u64, 2 * layers, kExperts, copies),
             .host = carried("heat.host", Format::u64, 2 * layers, kExperts, copies)};
@@ -64,13 +64,22 @@ class HeatTest : public ::testing::Test {
     ops::read_back(b, b.resident(sampled_), b.resident(sampled_host_));
     return std::move(b).finish().value();
   }
-  Program counted(Program program, const HeatBuffers& heat) {
-    auto result =
-        count_heat(std::move(program), residents_, heat, kOwn, {.mode = Switch::on}, why_);
+  Program counted(Program program, const layers::HeatBuffers& heat) {
+    auto result = count_heat(std::move(program), kOn, context(heat));
     EXPECT_TRUE(result.ok()) << result.status().to_string();
     return std::move(result).value();
   }
 
+  PassContext context(const layers::HeatBuffers& heat) {
+    return {.options = options_,
+            .residents = residents_,
+            .decisions = why_,
+            .shape = {.own = kOwn, .group = kOwn},
+            .buffers = {.heat = heat}};
+  }
+
+  static constexpr HeatOptions kOn = {.mode = Switch::on};
+  const PassOptions options_;
   flow::Residents residents_;
   int32_t logits_ = -1, slots_ = -1, sampled_ = -1, sampled_host_ = -1;
   Decisions why_;
@@ -87,7 +96,7 @@ TEST(CountsHeatTest, OnWhereAskedForOrWantedAndThereAreExperts) {
 
 TEST_F(HeatTest, EachLayersRoutingGetsItsCountersAndTheStepEndsWithASnapshot) {
   const Program before = step();
-  const HeatBuffers heat = buffers();
+  const layers::HeatBuffers heat = buffers();
   const Program program = counted(before, heat);
   ASSERT_EQ(program.ops.size(), before.ops.size() + 1);
   for (const size_t op : {0, 1}) {
@@ -120,7 +129,7 @@ TEST_F(HeatTest, OffChangesNothingAndSaysWhy) {
   const Program before = step();
   const auto reason = [&](const HeatOptions& options, Program program) {
     const size_t ops = program.ops.size();
-    const auto after = count_heat(std::move(program), residents_, {}, kOwn, options, why_);
+    const auto after = count_heat(std::move(program), options, context({}));
     EXPECT_EQ(after->ops.size(), ops);
     EXPECT_EQ(why_.back().choice, "off");
     EXPECT_EQ(why_.back().rewrites, 0);
@@ -129,12 +138,11 @@ TEST_F(HeatTest, OffChangesNothingAndSaysWhy) {
   EXPECT_EQ(reason({}, before), "auto: nothing here reads it");
   EXPECT_EQ(reason({.mode = Switch::off, .wanted = true}, before), "switched off");
   EXPECT_EQ(reason({.mode = Switch::on}, readback()), "the model has no experts");
-  EXPECT_EQ(read_back_heat(readback(), residents_, {}).ops.size(), 1u);
+  EXPECT_EQ(read_back_heat(readback(), kOn, context({})).ops.size(), 1u);
 }
 
 TEST_F(HeatTest, LayersWithoutCountersAreAnError) {
-  const auto result =
-      count_heat(step(), residents_, buffers(2, /*layers=*/1), kOwn, {.mode = Switch::on}, why_);
+  const auto result = count_heat(step(), kOn, context(buffers(2, /*layers=*/1)));
   ASSERT_FALSE(result.ok());
   EXPECT_NE(result.error().to_string().find("not every layer with experts has counters"),
             std::string::npos);
@@ -147,7 +155,7 @@ TEST_F(HeatTest, ComesBehindSplittingAndForbidsMore) {
   flow::Rewriter rewrite(program);
   const std::vector<flow::RowRange> ranges = {{0, 3}, {3, kRows}};
   rewrite.split({0}, ranges);
-  const HeatBuffers heat = buffers();
+  const layers::HeatBuffers heat = buffers();
   const Program split = counted(std::move(rewrite).finish().value(), heat);
   ASSERT_TRUE(split.ops[1].desc.is<RouteDesc>());
   EXPECT_EQ(split.ops[0].desc.as<RouteDesc>().layer, split.ops[1].desc.as<RouteDesc>().layer);
@@ -180,9 +188,9 @@ std::string check(const flow::Schedule& step, const flow::Schedule& readback, bo
 // Step, reader, step, reader, step. Only heat is read here, so that nothing else can be found.
 TEST_F(HeatTest, WhoeverReusesASnapshotNamesItsLastReader) {
   for (const int32_t copies : {2, 1}) {
-    const HeatBuffers heat = buffers(copies);
+    const layers::HeatBuffers heat = buffers(copies);
     const flow::Schedule step_schedule = flow::compile(counted(step(), heat)).value();
-    const flow::Schedule reader = flow::compile(read_back_heat({}, residents_, heat)).value();
+    const flow::Schedule reader = flow::compile(read_back_heat({}, kOn, context(heat))).value();
     if (copies == 2) {
       EXPECT_EQ(check(step_schedule, reader, true, true), "");
       const std::string race = check(step_schedule, reader, /*last_reader=*/false, true);

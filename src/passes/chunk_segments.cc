@@ -1,4 +1,4 @@
-#include "passes/row_segments.h"
+#include "passes/chunk_segments.h"
 
 #include <algorithm>
 
@@ -76,7 +76,7 @@ class Finder {
     add(std::move(segment));
   }
 
-  // Ops behind a reduction that no other one follows.
+  // Ends the ops behind a reduction where no other reduction follows them.
   void end_run() {
     if (!run_.empty()) add({.ops = std::exchange(run_, {}), .continues = true});
   }
@@ -86,7 +86,7 @@ class Finder {
     segments_.push_back(std::move(segment));
   }
 
-  // The op that makes `value` for `reader` alone, if it can be cut as the reader is; else −1.
+  // The op that makes `value` for `reader` alone, if it can be cut as the reader can; else −1.
   int32_t private_producer(Value value, int32_t reader) const {
     const auto buffer = static_cast<size_t>(buffer_of(value));
     const bool ours = program_.buffers[buffer].lifetime == flow::Lifetime::step &&
@@ -99,8 +99,8 @@ class Finder {
     return alike ? producer : -1;
   }
 
-  // What makes the input of an all-reduce, ascending; empty when nothing can run beside it. Terms
-  // of a sum that are made on another lane stay whole: they overlap already.
+  // The ops that make the input of an all-reduce, ascending. Empty when nothing can run beside it.
+  // Terms of a sum that another lane makes stay whole, since they overlap already.
   std::vector<int32_t> producers_of(int32_t reduce) const {
     const int32_t producer = private_producer(at(reduce).operands[0], reduce);
     if (producer < 0) return {};
@@ -113,15 +113,15 @@ class Finder {
         ops.push_back(maker);
       }
     }
-    // The sum alone hides nothing, but what continues behind it can.
+    // The sum alone hides no reduction, but the ops that continue behind it can.
     if (ops.empty() && !options_.continued) return {};
     std::sort(ops.begin(), ops.end());
     ops.push_back(producer);
     return ops;
   }
 
-  // Whether an op behind a reduction can be cut with it: rows of all that it reads of the run are
-  // those that it makes.
+  // Whether an op behind a reduction can be cut with it: of what the run made, it reads only the
+  // rows that it makes itself.
   bool follows(int32_t op) const {
     if (!cuttable(op) || at(op).lane != flow::Lane::compute) return false;
     for (size_t i = 0; i < at(op).operands.size(); ++i) {
@@ -131,7 +131,7 @@ class Finder {
     return true;
   }
 
-  // Written by an op of the run, or of the segment that it follows.
+  // Whether an op of the run wrote it, or an op of the segment before the run.
   bool made_in_run(Value value) const {
     const RowSegment& before = segments_.back();
     for (const int32_t writer : writers_[static_cast<size_t>(buffer_of(value))]) {
@@ -160,13 +160,13 @@ class Finder {
       if (!value.present()) continue;
       reads_part = reads_part || is_of_parts(value);
       for (const int32_t writer : writers_[static_cast<size_t>(buffer_of(value))]) {
-        if (contains(run_, writer)) return false;  // which is computed behind the parts
+        if (contains(run_, writer)) return false;  // the run is computed behind the parts
       }
     }
     return reads_part;
   }
 
-  // Made by the last reduction or a part behind it.
+  // Whether the last reduction made it, or a part behind that.
   bool is_of_parts(Value value) const {
     const RowSegment& segment = segments_.back();
     const auto& writers = writers_[static_cast<size_t>(buffer_of(value))];
@@ -182,7 +182,7 @@ class Finder {
            writers_[static_cast<size_t>(info.buffer)].size() == 1;
   }
 
-  // What others than parts read.
+  // Lists the results that ops other than parts read.
   void gather(RowSegment& segment) const {
     if (segment.parts.empty()) return;
     std::vector<int32_t> makers = segment.parts;
@@ -206,7 +206,7 @@ class Finder {
   std::vector<bool> taken_;  // by op
   std::vector<RowSegment> segments_;
   bool continuing_ = false;   // all ops since the last reduction can be cut
-  std::vector<int32_t> run_;  // these ops, parts aside
+  std::vector<int32_t> run_;  // these ops without the parts
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "passes/heat.h"
+#include "passes/count_heat.h"
 
 #include <fmt/format.h>
 
@@ -14,6 +14,7 @@ using flow::Op;
 using flow::Program;
 using flow::Value;
 
+constexpr std::string_view kOptions[] = {"expert-heat"};
 constexpr flow::Scope kScope = {.layer = -1, .role = flow::Role::router};
 
 bool routes(const Op& op) { return op.desc.is<kernels::RouteDesc>(); }
@@ -60,12 +61,13 @@ bool counts_heat(const HeatOptions& options, bool has_experts) {
   return options.mode == Switch::automatic ? options.wanted : options.mode == Switch::on;
 }
 
-Result<Program> count_heat(Program program, const flow::Residents& residents,
-                           const HeatBuffers& heat, const layers::RowCounts& own,
-                           const HeatOptions& options, Decisions& why) {
+Result<Program> count_heat(Program program, const HeatOptions& options,
+                           const PassContext& context) {
   const std::vector<int32_t> layers = layers_of(program);
-  if (!heat.present()) {
-    why.push_back({"heat", "off", why_off(options, !layers.empty()), 0});
+  const layers::HeatBuffers& heat = context.buffers.heat;
+  const flow::Residents& residents = context.residents;
+  if (!counts_heat(options, heat.present())) {
+    context.decisions.push_back({"count_heat", "off", why_off(options, !layers.empty())});
     return program;
   }
   if (residents[heat.counters].rows != 2 * std::ssize(layers)) {
@@ -77,7 +79,7 @@ Result<Program> count_heat(Program program, const flow::Residents& residents,
   for (Op& op : program.ops) {
     if (!routes(op)) continue;
     auto desc = op.desc.as<kernels::RouteDesc>();
-    desc.decode_rows = own.decode;
+    desc.decode_rows = context.shape.own.decode;
     op.desc = flow::AnyDesc(desc);
     const auto layer = std::lower_bound(layers.begin(), layers.end(), op.scope.layer);
     op.operands[ops::kRouteHeat] =
@@ -90,24 +92,44 @@ Result<Program> count_heat(Program program, const flow::Residents& residents,
                          .operands = {counters, snapshot},
                          .scope = kScope,
                          .lane = flow::kind_of<kernels::CopyDesc>().home});
-  why.push_back({"heat", "on",
-                 fmt::format("{}: {} layers count in routing, a copy of {} bytes a step",
-                             options.mode == Switch::on ? "asked for" : "auto: wanted here",
-                             layers.size(), residents[heat.counters].bytes()),
-                 rewrites + 1});
+  const auto bytes = static_cast<double>(residents[heat.counters].bytes());
+  context.decisions.push_back(
+      {"count_heat",
+       "on",
+       fmt::format("{}: {} layers count in routing, a copy of {} bytes a step",
+                   options.mode == Switch::on ? "asked for" : "auto: wanted here", layers.size(),
+                   residents[heat.counters].bytes()),
+       rewrites + 1,
+       {{"off", 0}, {"on", context.cost().op_us({.bytes = 2 * bytes})}}});
   return program;
 }
 
-Program read_back_heat(Program readback, const flow::Residents& residents,
-                       const HeatBuffers& heat) {
-  if (!heat.present()) return readback;
-  const Value snapshot = all_of(readback, residents, heat.snapshot);
-  const Value host = all_of(readback, residents, heat.host);
+Program read_back_heat(Program readback, const HeatOptions& options, const PassContext& context) {
+  const layers::HeatBuffers& heat = context.buffers.heat;
+  if (!counts_heat(options, heat.present())) return readback;
+  const Value snapshot = all_of(readback, context.residents, heat.snapshot);
+  const Value host = all_of(readback, context.residents, heat.host);
   readback.ops.push_back({.desc = flow::AnyDesc(kernels::ReadBackDesc{}),
                           .operands = {snapshot, host},
                           .scope = kScope,
                           .lane = flow::kind_of<kernels::ReadBackDesc>().home});
   return readback;
 }
+
+constinit const Pass kCountHeat = {
+    .name = "count_heat",
+    .options = kOptions,
+    .parse = [](const ParsedOptions& from, PassOptions& to) -> Status {
+      to.of<HeatOptions>().mode = TRY(parse_switch("--expert-heat", from.text("expert-heat")));
+      return {};
+    },
+    .run =
+        [](Program program, const PassContext& context) {
+          return count_heat(std::move(program), context.options.of<HeatOptions>(), context);
+        },
+    .run_read_back =
+        [](Program readback, const PassContext& context) {
+          return read_back_heat(std::move(readback), context.options.of<HeatOptions>(), context);
+        }};
 
 }  // namespace braid::passes

@@ -1,10 +1,10 @@
-#include "passes/dispatch_kind.h"
+#include "layers/dispatch_kind.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace braid::passes {
+namespace braid::layers {
 namespace {
 
 using ops::DispatchKind;
@@ -15,7 +15,7 @@ bool differs_along_dp(const DispatchFacts& facts) {
   return facts.top_k > 0 && facts.attention[0] > 1;
 }
 
-// Why rows can't be sent to the ranks of their experts alone; empty where they can.
+// Why rows can't be sent to the ranks of their experts alone. Empty where they can.
 std::string obstacle(const DispatchFacts& facts) {
   if (!differs_along_dp(facts)) return "no rows are dispatched (dp 1, or no experts)";
   if (facts.attention[1] > 1) {
@@ -29,7 +29,7 @@ std::string obstacle(const DispatchFacts& facts) {
   return {};
 }
 
-// Into each rank, there and back, ids and weights included.
+// Bytes into each rank in one layer, on both ways, with ids and weights.
 double gathered_bytes(const DispatchFacts& facts) {
   const auto row = static_cast<double>(2 * facts.row_bytes + 8 * facts.top_k);
   return static_cast<double>((facts.attention[0] - 1) * facts.group) * row;
@@ -39,6 +39,13 @@ int64_t fan_out(const DispatchFacts& facts) { return std::min<int64_t>(facts.top
 
 double sent_bytes(const DispatchFacts& facts) {
   return gathered_bytes(facts) * static_cast<double>(fan_out(facts)) / facts.moe[0];
+}
+
+// Microseconds of a step's dispatches and their ways back, if each layer moves so many bytes.
+double link_us(double bytes, const DispatchFacts& facts, const cost::CostModel& model) {
+  const double messages = facts.attention[0] - 1;
+  const double way = model.collective_us({.link_bytes = bytes / 2, .messages = messages});
+  return static_cast<double>(2 * facts.moe_layers) * way;
 }
 
 std::string compare(const DispatchFacts& facts) {
@@ -68,14 +75,19 @@ Status check_dispatch(const DispatchFacts& facts, DispatchChoice choice) {
       .remedy("Use --dispatch auto, or --dp with --tp 1 and as many parts of the experts (--ep).");
 }
 
-DispatchKind choose_dispatch(const DispatchFacts& facts, DispatchChoice choice, Decisions& why) {
+DispatchKind choose_dispatch(const DispatchFacts& facts, DispatchChoice choice,
+                             const cost::CostModel& model, cost::Decisions& why) {
+  const double gather_us = link_us(gathered_bytes(facts), facts, model);
+  const double send_us = link_us(sent_bytes(facts), facts, model);
   const auto decide = [&](DispatchKind kind, std::string reason) {
     const char* name = kind == DispatchKind::gather ? "gather" : "all-to-all";
-    why.push_back({"dispatch", name, std::move(reason), 0});
+    std::vector<cost::Alternative> alternatives;
+    if (obstacle(facts).empty()) alternatives = {{"gather", gather_us}, {"all-to-all", send_us}};
+    why.push_back({"dispatch", name, std::move(reason), 0, std::move(alternatives)});
     return kind;
   };
   if (!differs_along_dp(facts)) {
-    why.push_back({"dispatch", "none", obstacle(facts), 0});
+    why.push_back({"dispatch", "none", obstacle(facts)});
     return DispatchKind::gather;
   }
   if (choice == DispatchChoice::gather) return decide(DispatchKind::gather, "asked for");
@@ -90,8 +102,9 @@ DispatchKind choose_dispatch(const DispatchFacts& facts, DispatchChoice choice, 
                   fmt::format("auto: {} ranks; nearly every row is needed on all of them below {}",
                               facts.moe[0], kFewestRanks));
   }
-  const bool fewer = sent_bytes(facts) < gathered_bytes(facts);
-  return decide(fewer ? DispatchKind::all_to_all : DispatchKind::gather, "auto: " + compare(facts));
+  const bool sooner = send_us < gather_us;
+  return decide(sooner ? DispatchKind::all_to_all : DispatchKind::gather,
+                "auto: " + compare(facts));
 }
 
-}  // namespace braid::passes
+}  // namespace braid::layers

@@ -1,0 +1,17 @@
+#include "cost/decisions.h"
+
+#include <fmt/format.h>
+
+namespace braid::cost {
+
+std::string Decision::why() const {
+  std::string text = reason;
+  std::string_view separator = "; predicted: ";
+  for (const Alternative& alternative : alternatives) {
+    text += fmt::format("{}{} {:.1f} µs", separator, alternative.choice, alternative.us);
+    separator = ", ";
+  }
+  return text;
+}
+
+}  // namespace braid::cost
