@@ -12,9 +12,12 @@
 namespace braid::passes {
 namespace {
 
+// A pass is one line here.
 constexpr std::array kPasses = {
-    &kQuantizeDispatch, &kDualStream, &kChunkCollectives,
-    &kCountHeat,  // last: routing that counts can't be split by rows any more
+    &kQuantizeDispatch,  // first, so that the shared expert runs beside the quantization as well
+    &kDualStream,        // before reductions are cut: the ops on lane aux then stay whole
+    &kChunkCollectives,  //
+    &kCountHeat,         // last: routing that counts can't be split by rows any more
 };
 
 }  // namespace
