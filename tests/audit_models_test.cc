@@ -13,6 +13,7 @@
 #include "model/checkpoint_source.h"
 #include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"
+#include "passes/dual_stream.h"
 #include "passes/quantize_dispatch.h"
 #include "support/models.h"
 
@@ -256,7 +257,9 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,
 
 TEST(AuditModelsTest, SharedExpertsAsSlots) {
   for (const char* golden : {"glm4_moe", "deepseek_v2"}) {
-    Rig rig(golden, {}, {}, {.dual_stream = {.fused = true}});
+    engine::PassOptions passes;
+    passes.of<passes::DualStreamOptions>().fused = true;
+    Rig rig(golden, {}, {}, passes);
     print(golden, audit_steps(rig, golden));
   }
 }
