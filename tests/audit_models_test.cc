@@ -7,14 +7,14 @@
 
 #include "comm/local/local_group.h"
 #include "device/cpu/cpu_device.h"
-#include "engine/schedules.h"
-#include "engine/step_words.h"
+#include "engine/step_inputs.h"
 #include "flow/audit.h"
 #include "model/checkpoint_source.h"
 #include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"
 #include "passes/dual_stream.h"
 #include "passes/quantize_dispatch.h"
+#include "steps/schedules.h"
 #include "support/models.h"
 
 namespace braid::testing {
@@ -35,7 +35,7 @@ class Rig {
  public:
   Rig(const std::string& golden, model::ModelOptions options,
       const std::vector<comm::Communicator*>& communicators = {},
-      const engine::PassOptions& passes = {})
+      const steps::PassOptions& passes = {})
       : model_(model::load_config(golden_folder(golden)).value(), sized(options)),
         schedules_(model_, table_, passes) {
     ops::register_cpu(table_);
@@ -69,7 +69,7 @@ class Rig {
                             model_.residents().data(words, static_cast<int32_t>(step_ & 1))),
                         static_cast<size_t>(model_.residents()[words].rows)},
                        rank_rows);
-    const engine::CompiledStep* compiled = schedules_.get({bucket, bucket}).value();
+    const steps::CompiledStep* compiled = schedules_.get({bucket, bucket}).value();
     MutationReport report = audited(compiled->bound);
     add(report, audited(compiled->bound_readback));
     return report;
@@ -137,7 +137,7 @@ class Rig {
   device::CpuDevice device_;
   flow::LauncherTable table_;
   model::DecoderModel model_;
-  engine::Schedules schedules_;
+  steps::Schedules schedules_;
   std::vector<device::Memory> memory_;
   std::span<std::byte> arena_;
   std::vector<std::unique_ptr<Sequence>> sequences_;
@@ -216,7 +216,7 @@ void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& lay
           experts::ExpertPlacement::standard(model::placement_sizes(config, 2, redundant).value()));
     }
     options.expert_heat = layout.dp > 1;
-    engine::PassOptions passes;
+    steps::PassOptions passes;
     passes.of<passes::QuantizeDispatchOptions>().dtype = dispatch.dtype;
     Rig rig(golden, options, {&group.member(rank)}, passes);
     const std::string name = fmt::format("{} rank {}", golden, rank);
@@ -257,7 +257,7 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditRanksTest,
 
 TEST(AuditModelsTest, SharedExpertsAsSlots) {
   for (const char* golden : {"glm4_moe", "deepseek_v2"}) {
-    engine::PassOptions passes;
+    steps::PassOptions passes;
     passes.of<passes::DualStreamOptions>().fused = true;
     Rig rig(golden, {}, {}, passes);
     print(golden, audit_steps(rig, golden));

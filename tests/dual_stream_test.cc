@@ -6,11 +6,11 @@
 
 #include <cstring>
 
-#include "engine/schedules.h"
 #include "flow/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
 #include "passes/quantize_dispatch.h"
+#include "steps/schedules.h"
 #include "support/models.h"
 #include "support/tap.h"
 
@@ -39,7 +39,7 @@ Compiled compile_decode(const std::string& name, int32_t rows, const DualStreamO
   Compiled compiled;
   flow::Program program = model.build({counts, counts}).value();
   const passes::PassOptions defaults;
-  const auto context = engine::pass_context(model, {counts, counts}, defaults, compiled.why);
+  const auto context = steps::pass_context(model, {counts, counts}, defaults, compiled.why);
   program = passes::dual_stream(std::move(program), options, context).value();
   compiled.schedule = flow::compile(std::move(program)).value();
   return compiled;
@@ -124,7 +124,7 @@ TEST(DualStreamTest, NoDispatchWaitsForTheSharedExpertOrIsWaitedForByIt) {
       const layers::RowCounts rows{.decode = 8};
       flow::Program program = model.build({rows, rows}, kind).value();
       const passes::PassOptions defaults;
-      const auto context = engine::pass_context(model, {rows, rows}, defaults, why);
+      const auto context = steps::pass_context(model, {rows, rows}, defaults, why);
       program = passes::quantize_dispatch(std::move(program), {.dtype = payload}, context).value();
       program = passes::dual_stream(std::move(program), {.mode = Switch::on}, context).value();
       const Schedule schedule = flow::compile(std::move(program)).value();
@@ -148,7 +148,7 @@ TEST(DualStreamTest, BothFormsAreAskedOfTheCostModel) {
   const auto predicted = [&](const cost::DeviceProfile& profile) {
     options.cost = profile;
     passes::Decisions why;
-    const auto context = engine::pass_context(model, {rows, rows}, options, why);
+    const auto context = steps::pass_context(model, {rows, rows}, options, why);
     EXPECT_TRUE(passes::dual_stream(model.build({rows, rows}).value(), {}, context).ok());
     EXPECT_EQ(why.back().alternatives.size(), 2u);
     EXPECT_EQ(why.back().alternatives[0].choice, "serial");

@@ -19,7 +19,8 @@ namespace {
 std::atomic<int64_t> allocations{0};
 }
 
-void* operator new(std::size_t bytes) {
+// Not inlined, where compilers see malloc() beside delete.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* data = std::malloc(bytes == 0 ? 1 : bytes)) return data;
   throw std::bad_alloc();
@@ -33,13 +34,13 @@ namespace {
 struct Case {
   const char* name;
   layout::LayoutOptions layout;
-  engine::PassOptions passes;
+  steps::PassOptions passes;
   bool serial = false;
   layers::DispatchChoice dispatch = layers::DispatchChoice::automatic;
 };
 
-engine::PassOptions all_passes() {
-  engine::PassOptions passes;
+steps::PassOptions all_passes() {
+  steps::PassOptions passes;
   passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
   passes.of<passes::ChunkOptions>() = {.chunks = 2, .continued = true};
   passes.of<passes::HeatOptions>().mode = passes::Switch::on;
@@ -58,7 +59,7 @@ int64_t allocations_of_again(engine::Engine& engine, std::span<const layers::Ste
 }
 
 TEST(StepAllocationTest, NothingOnceItsLikeHasRun) {
-  engine::PassOptions fp8 = all_passes();
+  steps::PassOptions fp8 = all_passes();
   fp8.of<passes::QuantizeDispatchOptions>().dtype = passes::DispatchDtype::fp8;
   const Case cases[] = {
       {"one rank", {}, {}},

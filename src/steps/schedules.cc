@@ -1,0 +1,98 @@
+#include "steps/schedules.h"
+
+#include <algorithm>
+
+#include "flow/compile.h"
+#include "flow/trace.h"
+
+namespace braid::steps {
+
+layers::DispatchFacts dispatch_facts(const model::ModelConfig& config,
+                                     const model::ModelOptions& options, int64_t group) {
+  return {.attention = options.layout.attention.sizes,
+          .moe = options.layout.moe.sizes,
+          .moe_layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true),
+          .top_k = config.moe ? config.moe->top_k : 0,
+          .group = group,
+          .row_bytes = config.hidden_size * bytes_of(options.dtype),
+          .placed = options.placement != nullptr};
+}
+
+passes::PassContext pass_context(const model::DecoderModel& model, const layers::StepShape& shape,
+                                 const PassOptions& options, passes::Decisions& decisions) {
+  const model::ModelOptions& of_model = model.options();
+  const layout::Mesh& mesh = of_model.layout.attention;
+  return {
+      .options = options,
+      .residents = model.residents(),
+      .decisions = decisions,
+      .shape = shape,
+      .meshes = model.meshes(),
+      .tp = {.ranks = mesh.sizes[1], .rank = mesh.coordinates(of_model.rank)[1]},
+      .buffers = {.dispatch_errors = model.state().dispatch_errors, .heat = model.state().heat}};
+}
+
+Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable& table,
+                     PassOptions passes)
+    : model_(model), table_(table), passes_(std::move(passes)) {}
+
+Result<int64_t> Schedules::workspace_bytes() const {
+  const layers::RowCounts most = model_.options().max_rows;
+  int64_t bytes = 0;
+  for (const layers::RowCounts rows :
+       {most, layers::RowCounts{most.decode, 0}, layers::RowCounts{0, most.prefill},
+        layers::RowCounts{most.decode, 1}, layers::RowCounts{1, most.prefill}}) {
+    // With ranks that have rows of their own, another one may have the most at the same time.
+    for (const layers::RowCounts group : {rows, most}) {
+      const auto step = TRY(compile({rows, group}));
+      bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
+      if (model_.limits().dp == 1) break;
+    }
+  }
+  return bytes;
+}
+
+void Schedules::bind_to(std::byte* arena, int64_t arena_bytes) {
+  arena_ = arena;
+  arena_bytes_ = arena_bytes;
+}
+
+Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
+  const auto found = steps_.find(shape);
+  if (found != steps_.end()) return static_cast<const CompiledStep*>(found->second.get());
+  std::unique_ptr<CompiledStep> step = TRY(compile(shape));
+  if (step->schedule.workspace_bytes > arena_bytes_) {
+    return Error(ErrorKind::internal, "a step needs more workspace than was planned")
+        .with("shape", shape.to_string())
+        .with("bytes", step->schedule.workspace_bytes)
+        .with("planned", arena_bytes_);
+  }
+  step->bound = TRY(flow::bind(step->schedule, table_, model_.residents(), arena_));
+  step->bound_readback = TRY(flow::bind(step->readback, table_, model_.residents(), arena_));
+  return static_cast<const CompiledStep*>((steps_[shape] = std::move(step)).get());
+}
+
+Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
+  auto step = std::make_unique<CompiledStep>();
+  const int64_t start = flow::Trace::now_ns();
+  const layers::DispatchFacts facts =
+      dispatch_facts(model_.config(), model_.options(), shape.group.total());
+  const ops::DispatchKind dispatch =
+      layers::choose_dispatch(facts, model_.options().dispatch, passes_.cost, step->decisions);
+  const passes::PassContext context = pass_context(model_, shape, passes_, step->decisions);
+  flow::Program program = TRY(passes::run_passes(TRY(model_.build(shape, dispatch)), context));
+  const flow::ScratchBytes scratch = table_.scratch();
+  step->schedule = TRY(flow::compile(std::move(program), scratch));
+  const int64_t compiled = flow::Trace::now_ns();
+  step->report = TRY(flow::check_schedule(step->schedule));
+  step->compile_us = static_cast<double>(compiled - start) / 1e3;
+  step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
+  const layers::InputLayout layout(shape.own, model_.limits());
+  flow::Program readback =
+      passes::run_read_back_passes(TRY(model_.build_readback(layout.num_logits)), context);
+  step->readback = TRY(flow::compile(std::move(readback), scratch));
+  TRY(flow::check_schedule(step->readback));
+  return step;
+}
+
+}  // namespace braid::steps
