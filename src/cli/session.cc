@@ -55,7 +55,7 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   worker.passes = TRY(passes::parse_passes(options));
   worker.passes.cost = TRY(profile_of(
       options,
-      worker.device == engine::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
+      worker.device == ranks::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
       worker.link));
   worker.model.dispatch = TRY(layers::parse_dispatch("--dispatch", options.text("dispatch")));
   if (options.has("routing")) {
