@@ -19,14 +19,14 @@ namespace {
 std::atomic<int64_t> allocations{0};
 }
 
-// Not inlined, where compilers see malloc() beside delete.
+// Not inlined: a compiler that sees free() behind new, or delete behind malloc(), warns.
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* data = std::malloc(bytes == 0 ? 1 : bytes)) return data;
   throw std::bad_alloc();
 }
-void operator delete(void* data) noexcept { std::free(data); }
-void operator delete(void* data, std::size_t) noexcept { std::free(data); }
+[[gnu::noinline]] void operator delete(void* data) noexcept { std::free(data); }
+[[gnu::noinline]] void operator delete(void* data, std::size_t) noexcept { std::free(data); }
 
 namespace braid::testing {
 namespace {

@@ -112,7 +112,8 @@ std::string explain_step(const layers::StepShape& shape, const steps::CompiledSt
                          double again_us, int64_t num_layers) {
   std::string text = fmt::format("step of {}\n", shape.to_string());
   for (const passes::Decision& decision : step.decisions) {
-    text += fmt::format("  {}: {} ({})\n", decision.pass, decision.choice, decision.why());
+    text += fmt::format("  {}: {} ({}){}\n", decision.pass, decision.choice, decision.reason,
+                        decision.predicted());
   }
   text += fmt::format(
       "  {} ops on {} lanes, {} waits; compiled in {:.0f} µs, checked in {:.0f} µs (bound {:.0f} "

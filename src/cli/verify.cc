@@ -106,7 +106,8 @@ Status explain_step(const model::ModelConfig& config, const steps::CompiledStep&
                     Report& report) {
   TRY(report.line(explain_layer(step.schedule, config)));
   for (const passes::Decision& decision : step.decisions) {
-    TRY(report.line(fmt::format("  {}: {} ({})", decision.pass, decision.choice, decision.why())));
+    TRY(report.line(fmt::format("  {}: {} ({}){}", decision.pass, decision.choice, decision.reason,
+                                decision.predicted())));
   }
   return {};
 }

@@ -4,8 +4,8 @@
 
 namespace braid::cost {
 
-std::string Decision::why() const {
-  std::string text = reason;
+std::string Decision::predicted() const {
+  std::string text;
   std::string_view separator = "; predicted: ";
   for (const Alternative& alternative : alternatives) {
     text += fmt::format("{}{} {:.1f} µs", separator, alternative.choice, alternative.us);

@@ -19,8 +19,10 @@ struct Decision {
   int rewrites = 0;                       // ops moved, split or replaced
   std::vector<Alternative> alternatives;  // empty where there is no choice, or nothing to predict
 
-  // "auto: 4 rows; predicted: serial 120.0 µs, two lanes 95.5 µs"
-  std::string why() const;
+  // "; predicted: serial 120.0 µs, two lanes 95.5 µs", or nothing
+  std::string predicted() const;
+  // The reason and what is predicted.
+  std::string why() const { return reason + predicted(); }
 };
 
 using Decisions = std::vector<Decision>;
