@@ -1,5 +1,6 @@
 #include "kernels/gemm/cuda/gemm.h"
 
+#include "kernels/gemm/cpu/gemm.h"
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/test_support.h"
 #include "kernels/gemm/gemm_test_types.h"
