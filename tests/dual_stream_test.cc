@@ -9,6 +9,7 @@
 #include "flow/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
+#include "ops/moe.h"
 #include "passes/quantize_dispatch.h"
 #include "support/models.h"
 #include "support/tap.h"
@@ -187,9 +188,9 @@ TEST(DualStreamMutationTest, ExpertOutputWrittenIntoTheHiddenStateIsCaught) {
   Schedule schedule = compile_decode("glm4_moe", 4, {.mode = Switch::on}).schedule;
   flow::Program& program = schedule.program;
   const flow::Op& shared = program.ops[static_cast<size_t>(fork_of(schedule, 1))];
-  const flow::Value hidden = shared.operands[0];
+  const flow::Value hidden = shared.operands[ops::GemmOperand::x];
   const auto combine = static_cast<size_t>(ops_of(schedule, 1, Role::experts).back());
-  const flow::Value routed = program.ops[combine].operands[3];
+  const flow::Value routed = program.ops[combine].operands[ops::CombineOperand::out];
   for (size_t i = combine; i < program.ops.size(); ++i) {  // the output, and who reads it
     for (flow::Value& operand : program.ops[i].operands) {
       if (operand == routed) operand = hidden;

@@ -38,8 +38,9 @@ TEST(LauncherTableTest, RefusesWhatNoKernelImplements) {
   EXPECT_EQ(table.scratch()(draft.program.ops[0], {}), 0);
 
   table.add<Mix>({.can_implement = [](const Mix&, std::span<const Type> types) -> Status {
-                    if (types[2].cols % 4 == 0) return {};
-                    return Error(ErrorKind::unsupported, "columns").with("cols", types[2].cols);
+                    if (types[testing::MixOperand::out0].cols % 4 == 0) return {};
+                    return Error(ErrorKind::unsupported, "columns")
+                        .with("cols", types[testing::MixOperand::out0].cols);
                   },
                   .launch = [](const Mix&, Args, Workspace) {}});
   const auto refused = table.find(draft.program, draft.program.ops[0]);

@@ -49,7 +49,7 @@ struct StepRows {
   Value logit_rows;
   Value logit_count;
   ops::SamplingRows sampling;
-  ops::RankRows ranks;  // `group` is the StepShape's to say
+  ops::RankRows ranks;  // `group` comes from the StepShape
   Value rotary_table;   // f32 [T, rotary dims], computed once a step
 };
 

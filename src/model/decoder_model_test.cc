@@ -6,6 +6,7 @@
 
 #include "flow/check.h"
 #include "flow/compile.h"
+#include "ops/gemm.h"
 
 namespace braid::model {
 namespace {
@@ -166,8 +167,9 @@ TEST(DecoderModelTest, SharedExpertsAreTheLastSlotsOfThePool) {
   const flow::Program program = model.build(shape(2, 0)).value();
   const flow::ScopeOps shared = program.scopes(flow::Role::shared_expert).at(0);
   const flow::Op& gate_up = program.ops[static_cast<size_t>(shared.ops[0])];
-  const flow::ValueInfo& weight = program.info(gate_up.operands[1]);
-  EXPECT_EQ(program.buffer_of(gate_up.operands[1]).rows, 18 * 2 * moe.expert_width);
+  const flow::Value weights = gate_up.operands[ops::GemmOperand::weight];
+  const flow::ValueInfo& weight = program.info(weights);
+  EXPECT_EQ(program.buffer_of(weights).rows, 18 * 2 * moe.expert_width);
   EXPECT_EQ(weight.first_row, 16 * 2 * moe.expert_width);
   EXPECT_EQ(weight.rows, 2 * 2 * moe.expert_width);
 }

@@ -1,7 +1,7 @@
 // Row-wise moves and sums on the CPU.
 #pragma once
 
-#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/matrix.h"
 #include "kernels/rows/rows_desc.h"
 
 namespace braid::kernels::cpu {
