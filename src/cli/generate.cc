@@ -44,8 +44,9 @@ Result<Outcome> generate(const Context& context) {
   }
   request.max_tokens =
       TRY(answer_tokens(options, prompt_tokens, session.context_length(), kMostTokens));
-  TRY(session.start(
-      {.context_length = prompt_tokens + request.max_tokens, .prefill_rows = prompt_tokens}));
+  TRY(session.start({.context_length = prompt_tokens + request.max_tokens,
+                     .prefill_rows = prompt_tokens,
+                     .run_ahead = true}));
 
   const InterruptGuard interrupt;
   const bool json = options.flag("json");

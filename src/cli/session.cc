@@ -56,6 +56,10 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
         TRY(experts::ExpertPlacement::load(options.text("expert-placement"))));
   }
   worker.device = device_of(options);
+  // What a fault hits is an op that is launched.
+  const bool captures = worker.device == ranks::DeviceKind::cuda &&
+                        !options.flag("disable-cuda-graph") && !options.has("inject-fault");
+  if (captures) worker.max_captured_rows = small("cuda-graph-max-bs");
   worker.step_timeout = step_timeout_of(options);
   worker.model.dtype = TRY(dtype_of(options));
   worker.link = TRY(link_of(options));
@@ -147,6 +151,7 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   lower(options.context_length, needs.context_length);
   lower(options.chunked_prefill_size, needs.prefill_rows);
   options.max_running = static_cast<int32_t>(needs.max_running);
+  options.run_ahead = needs.run_ahead && !context_.options.flag("disable-overlap-schedule");
   options.worker.model.probes = needs.probes;
   options.worker.passes.heat.wanted = needs.expert_heat;
   return engine::resolve(config_, options);
@@ -225,6 +230,10 @@ Status Session::start(const EngineNeeds& needs) {
   engine_ = TRY(engine::Engine::create(config_, options, context_.control));
   allocating.done();
   TRY(load(*source));
+  if (options.worker.max_captured_rows > 0) {
+    Stage capturing("capturing decode steps", console);
+    capturing.done(TRY(engine_->ranks().capture()));
+  }
   if (trace_file_.is_open()) TRY(lab::RankTraces::record(engine_->ranks(), true));
   if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
@@ -241,6 +250,7 @@ Status Session::follow(const Context& context) {
   const auto rank =
       TRY(ranks::RankProcess::create(session.config_, options.worker, *context.control));
   TRY(rank->load(*source, nullptr));
+  TRY(rank->capture());
   return rank->follow();
 }
 

@@ -20,6 +20,8 @@ struct EngineNeeds {
   int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
   model::Probes probes;
   bool expert_heat = false;  // whether the command reads it
+  bool run_ahead = false;    // see engine::EngineOptions; commands that look at ranks between steps
+                             // leave it
   bool engine = true;        // whether one is started at all
 };
 

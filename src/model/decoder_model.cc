@@ -113,7 +113,7 @@ void DecoderModel::declare_state() {
   };
   state_.inputs_host = carried("inputs.host", Format::i32, layout.total, 1, 2);
   state_.inputs = carried("inputs", Format::i32, layout.total, 1);
-  state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1, 2);
+  state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1);
   state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, 2);
   if (limits().dp > 1) {
     state_.dispatch_errors = carried("dispatch_errors", Format::f64, config_.num_layers, 2);
@@ -324,10 +324,12 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   const layers::StepRows rows = step_rows(b, shape, layout, dispatch);
+  const Value sampled = b.resident(state_.sampled);
   Value x = ops::scope(b, Role::embedding, [&] {
+    const Value ids = ops::input_ids(b, rows.ids, rows.id_sources, sampled);
     const layout::Share here = shards_.vocabulary(config_.vocab_size);
     const Value own = ops::look_up(
-        b, b.resident(weights_.embedding, kRows), rows.ids,
+        b, b.resident(weights_.embedding, kRows), ids,
         {.first = static_cast<int32_t>(here.first), .count = static_cast<int32_t>(here.count)},
         "residual");
     return ops::sum_to(b, {own}, b.placement(rows.ids), "residual");
@@ -353,16 +355,10 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
     ops::copy(b, logits, b.rows(b.resident(state_.logits), 0, layout.num_logits));
   }
   ops::scope(b, Role::sampling, [&] {
-    ops::sample(b, logits, rows.sampling, b.rows(b.resident(state_.sampled), 0, layout.num_logits));
+    const Value chosen = b.rows(sampled, 0, layout.num_logits);
+    ops::sample(b, logits, rows.sampling, chosen);
+    ops::read_back(b, chosen, b.rows(b.resident(state_.sampled_host), 0, layout.num_logits));
   });
-  return std::move(b).finish();
-}
-
-Result<flow::Program> DecoderModel::build_readback(int64_t rows) const {
-  ops::Builder b = builder();
-  b.set_role(Role::sampling);
-  ops::read_back(b, b.rows(b.resident(state_.sampled), 0, rows),
-                 b.rows(b.resident(state_.sampled_host), 0, rows));
   return std::move(b).finish();
 }
 

@@ -282,6 +282,14 @@ void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspac
   });
 }
 
+void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/) {
+  using Operand = InputIdsOperand;
+  const Arg& out = args[Operand::out];
+  kernels::cpu::input_ids(out.live_rows(), pointer<const int32_t>(args[Operand::given]),
+                          pointer<const int32_t>(args[Operand::source]),
+                          pointer<const int32_t>(args[Operand::sampled]), pointer<int32_t>(out));
+}
+
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/) {
   const Arg& out = args[JoinColumnsOperand::out];
   with_type(out.format, [&]<typename T>(T) {
@@ -312,6 +320,7 @@ void register_rows(flow::LauncherTable& table) {
   table.add<Gather>(
       {.can_implement = of_one_format<Gather, GatherRowsOperand::table, GatherRowsOperand::out>,
        .launch = launch_gather_rows});
+  table.add<kernels::InputIdsDesc>({.launch = launch_input_ids});
   using Join = kernels::JoinColumnsDesc;
   table.add<Join>(
       {.can_implement = of_one_format<Join, JoinColumnsOperand::in, JoinColumnsOperand::out>,

@@ -9,6 +9,7 @@
 using braid::kernels::AddDesc;
 using braid::kernels::CopyDesc;
 using braid::kernels::GatherRowsDesc;
+using braid::kernels::InputIdsDesc;
 using braid::kernels::JoinColumnsDesc;
 using braid::kernels::ReadBackDesc;
 
@@ -25,6 +26,12 @@ Work gather_work(const void* /*desc*/, std::span<const Type> types) {
   return {.flop = 0, .bytes = 2 * bytes(types[GatherRowsOperand::out])};
 }
 
+constexpr auto kIdsOperands = flow::operand_specs<InputIdsOperand>({
+    {InputIdsOperand::given, "given"},
+    {InputIdsOperand::source, "source"},
+    {InputIdsOperand::sampled, "sampled", Access::read, Slicing::whole},
+    {InputIdsOperand::out, "out", Access::write},
+});
 constexpr auto kJoinOperands = flow::operand_specs<JoinColumnsOperand>({
     {JoinColumnsOperand::in, "in", Access::read, Slicing::whole},
     {JoinColumnsOperand::out, "out", Access::write, Slicing::whole},
@@ -41,6 +48,7 @@ constexpr auto kCopyOperands = flow::operand_specs<CopyOperand>({
 
 constexpr KindInfo kGather = {
     .name = "gather_rows", .operands = kGatherOperands, .work = gather_work};
+constexpr KindInfo kIds = {.name = "input_ids", .operands = kIdsOperands, .work = moves_operands};
 constexpr KindInfo kJoin = {
     .name = "join_columns", .operands = kJoinOperands, .work = moves_operands};
 constexpr KindInfo kAdd = {.name = "add", .operands = kAddOperands, .work = moves_operands};
@@ -56,6 +64,11 @@ constexpr KindInfo kReadBack = {.name = "read_back",
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<GatherRowsDesc>() {
   return ops::kGather;
+}
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<InputIdsDesc>() {
+  return ops::kIds;
 }
 
 template <>
@@ -109,6 +122,17 @@ Value look_up(Builder& b, Value table, Value index, const kernels::GatherRowsDes
   b.emit(here, {{GatherRowsOperand::table, table},
                 {GatherRowsOperand::index, index},
                 {GatherRowsOperand::out, out}});
+  return out;
+}
+
+Value input_ids(Builder& b, Value given, Value source, Value sampled) {
+  b.require(b.num_rows(given) == b.num_rows(source), "every id is given or has a source",
+            {given, source});
+  const Value out = b.step("input_ids", Format::i32, b.num_rows(given), 1, b.placement(given), {});
+  b.emit(kernels::InputIdsDesc{}, {{InputIdsOperand::given, given},
+                                   {InputIdsOperand::source, source},
+                                   {InputIdsOperand::sampled, sampled},
+                                   {InputIdsOperand::out, out}});
   return out;
 }
 

@@ -18,6 +18,14 @@ Value gather_rows(Builder& b, Value table, Value index, std::string_view label, 
 Value look_up(Builder& b, Value table, Value index, const kernels::GatherRowsDesc& here,
               std::string_view label);
 
+struct InputIdsOperand {
+  enum : size_t { given, source, sampled, out, num_operands };
+};
+
+// given, source i32 [T, 1], sampled i32 [R, 1] → i32 [T, 1]: sampled[source[t]] where source[t] is
+// 0 or more, else given[t].
+Value input_ids(Builder& b, Value given, Value source, Value sampled);
+
 struct JoinColumnsOperand {
   enum : size_t { in, out, num_operands };
 };
@@ -55,6 +63,8 @@ void read_back(Builder& b, Value from, Value to);
 
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::GatherRowsDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::InputIdsDesc>();
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::AddDesc>();
 template <>

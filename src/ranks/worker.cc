@@ -15,10 +15,10 @@ Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options,
 
 // Runs use memory and Schedules: they end first.
 Worker::~Worker() {
-  (void)backend_->executor().wait(last_run_);
+  for (const flow::Ticket last : last_runs_) (void)backend_->executor().wait(last);
   for (const auto& [shape, step] : schedules_.all()) {
     backend_->release(step->bound);
-    backend_->release(step->bound_readback);
+    if (step->has_readback()) backend_->release(step->bound_readback);
   }
 }
 
@@ -77,8 +77,25 @@ Status Worker::load(const model::TensorSource& source,
   return model_.weights().load(source, model_.residents(), device(), progress);
 }
 
+Result<std::string> Worker::capture() {
+  const int32_t most =
+      std::min(layers::bucket_of(options_.max_captured_rows), model_.options().max_rows.decode);
+  std::string summary;
+  for (int32_t rows = 1; rows <= most; rows = layers::bucket_of(rows + 1)) {
+    const layers::StepShape shape{{rows, 0}, {rows, 0}};
+    layers::fill_padding(layers::InputLayout(shape.own, model_.limits()), host_words(0));
+    // A first run loads kernels and connects ranks, which a capture must not do.
+    TRY(submit(shape, 0));
+    TRY(wait(0));
+    const steps::CompiledStep* compiled = TRY(schedules_.get(shape));
+    summary = TRY(backend_->capture(compiled->bound));
+  }
+  return summary;
+}
+
 void Worker::set_execution(bool serial, flow::Delays delays) {
   options_.serial = serial;
+  options_.delays = delays;
   backend_->set_delays(delays);
 }
 
@@ -114,32 +131,39 @@ void Worker::write(int32_t resident, int32_t copy, int64_t offset, const void* f
   device_of(resident).upload(model_.residents().data(resident, copy) + offset, from, bytes);
 }
 
-Status Worker::run(const layers::StepShape& shape, int64_t step) {
-  TRY(launch(shape, step));
-  return backend_->collectives();
-}
-
 Status Worker::run_serial(const flow::BoundSchedule& bound, int64_t step) {
   for (size_t op = 0; op < bound.ops.size(); ++op) TRY(backend_->run_op(bound, op, step));
   return {};
 }
 
-Status Worker::launch(const layers::StepShape& shape, int64_t step) {
+Status Worker::submit(const layers::StepShape& shape, int64_t step) {
   const Result<const steps::CompiledStep*> found = schedules_.get(shape);
   if (!found.ok()) return Error(found.error()).with("step", step);
-  const steps::CompiledStep* compiled = *found;
+  const steps::CompiledStep& compiled = **found;
+  flow::Ticket& last = last_runs_[static_cast<size_t>(step & 1)];
   if (options_.serial) {
-    TRY(run_serial(compiled->bound, step));
-    return run_serial(compiled->bound_readback, step);
+    last = 0;
+    TRY(run_serial(compiled.bound, step));
+    return compiled.has_readback() ? run_serial(compiled.bound_readback, step) : Status();
   }
-  if (trace_ != nullptr) trace_->begin_step(step, compiled->schedule, shape.to_string());
+  if (trace_ != nullptr) trace_->begin_step(step, compiled.schedule, shape.to_string());
   flow::Executor& executor = backend_->executor();
   const auto before = order_.before(step);
-  const flow::Ticket ran =
-      executor.submit(compiled->bound, {.step = step, .after = before, .trace = trace_});
-  last_run_ = executor.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
-  order_.submitted(step, ran, last_run_);
-  return executor.wait(last_run_);
+  const flow::Ticket ran = executor.submit(
+      compiled.bound,
+      {.step = step, .after = before, .replays = options_.delays.longest == 0, .trace = trace_});
+  last = ran;
+  if (compiled.has_readback()) {
+    last = executor.submit(compiled.bound_readback, {.step = step, .after = {&ran, 1}});
+  }
+  order_.submitted(step, ran, last);
+  return {};
+}
+
+Status Worker::wait(int64_t step) {
+  const flow::Ticket last = last_runs_[static_cast<size_t>(step & 1)];
+  if (last != 0) TRY(backend_->executor().wait(last));
+  return backend_->collectives();
 }
 
 }  // namespace braid::ranks

@@ -294,6 +294,15 @@ void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspac
   });
 }
 
+void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/,
+                      CudaQueue& queue) {
+  using Operand = InputIdsOperand;
+  kernels::cuda::input_ids(rows(args[Operand::out]), pointer<const int32_t>(args[Operand::given]),
+                           pointer<const int32_t>(args[Operand::source]),
+                           pointer<const int32_t>(args[Operand::sampled]),
+                           pointer<int32_t>(args[Operand::out]), queue.stream());
+}
+
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/,
                          CudaQueue& queue) {
   const Arg& out = args[JoinColumnsOperand::out];
@@ -326,6 +335,8 @@ void register_rows(flow::LauncherTable& table) {
   table.add<Gather>(Launcher<Gather>{
       .can_implement = of_one_format<Gather, GatherRowsOperand::table, GatherRowsOperand::out>,
       .launch = launch_gather_rows});
+  using Ids = kernels::InputIdsDesc;
+  table.add<Ids>(Launcher<Ids>{.launch = launch_input_ids});
   using Join = kernels::JoinColumnsDesc;
   table.add<Join>(Launcher<Join>{
       .can_implement = of_one_format<Join, JoinColumnsOperand::in, JoinColumnsOperand::out>,
