@@ -53,7 +53,6 @@ class Worker {
  private:
   Worker(const model::ModelConfig& config, const WorkerOptions& options,
          std::unique_ptr<Backend> backend);
-  device::Device& device_of(int32_t resident);
   Status allocate();
   Status launch(const layers::StepShape& shape, int64_t step);
   Status run_serial(const flow::BoundSchedule& bound, int64_t step);
