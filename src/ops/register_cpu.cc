@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/attention/cpu/attention.h"
+#include "kernels/fill/cpu/fill.h"
 #include "kernels/gemm/cpu/gemm.h"
 #include "kernels/moe/cpu/exchange.h"
 #include "kernels/moe/cpu/moe.h"
@@ -12,6 +13,7 @@
 #include "kernels/rows/cpu/rows.h"
 #include "kernels/sample/cpu/sample.h"
 #include "ops/attention.h"
+#include "ops/fill.h"
 #include "ops/gemm.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
@@ -351,6 +353,19 @@ void register_rows(flow::LauncherTable& table) {
   table.add<kernels::ReadBackDesc>({.launch = launch_copy<kernels::ReadBackDesc>});
 }
 
+void register_fill(flow::LauncherTable& table) {
+  using Desc = kernels::UniformDesc;
+  table.add<Desc>(
+      {.can_implement = [](const Desc&,
+                           std::span<const Type> types) { return need_storage({types[0]}); },
+       .launch =
+           [](const Desc& desc, Args args, Workspace) {
+             with_type(args[0].format, [&]<typename T>(T) {
+               kernels::cpu::fill_uniform<T>(desc, args[0].rows, args[0].cols, matrix<T>(args[0]));
+             });
+           }});
+}
+
 void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace workspace) {
   for (int64_t row = 0; row < args[0].live_rows(); ++row) {
     const kernels::cpu::SampleRow how{.temperature = *args[1].row<const float>(row),
@@ -373,6 +388,7 @@ void register_cpu(flow::LauncherTable& table) {
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
+  register_fill(table);
   table.add<kernels::SampleDesc>({.workspace_bytes =
                                       [](const kernels::SampleDesc&, std::span<const Type> types) {
                                         return kernels::cpu::sample_scratch_bytes(types[0].cols);

@@ -3,6 +3,7 @@
 #include "device/cuda/cuda_queue.h"
 #include "kernels/attention/cuda/attention.h"
 #include "kernels/attention/cuda/mla.h"
+#include "kernels/fill/cuda/fill.h"
 #include "kernels/moe/cuda/exchange.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
@@ -12,6 +13,7 @@
 #include "kernels/sample/cuda/sample.h"
 #include "ops/attention.h"
 #include "ops/cuda/register_products.h"
+#include "ops/fill.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
 #include "ops/quantize.h"
@@ -376,6 +378,20 @@ void register_rows(flow::LauncherTable& table) {
   table.add<ReadBack>(Launcher<ReadBack>{.launch = launch_copy<ReadBack>});
 }
 
+void register_fill(flow::LauncherTable& table) {
+  using Desc = kernels::UniformDesc;
+  table.add<Desc>(Launcher<Desc>{
+      .can_implement = [](const Desc&,
+                          std::span<const Type> types) { return need_equal({types[0]}); },
+      .launch =
+          [](const Desc& desc, Args args, Workspace, CudaQueue& queue) {
+            with_type(args[0].format, [&]<typename T>(T) {
+              kernels::cuda::fill_uniform<T>(desc, args[0].rows, args[0].cols, matrix<T>(args[0]),
+                                             queue.stream());
+            });
+          }});
+}
+
 void register_sample(flow::LauncherTable& table) {
   using Desc = kernels::SampleDesc;
   table.add<Desc>(Launcher<Desc>{
@@ -410,6 +426,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
+  register_fill(table);
   register_sample(table);
 }
 

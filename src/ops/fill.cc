@@ -1,0 +1,23 @@
+#include "ops/fill.h"
+
+#include "ops/kind.h"
+
+using braid::flow::Access;
+using braid::flow::KindInfo;
+using braid::flow::OperandSpec;
+using braid::kernels::UniformDesc;
+
+namespace {
+
+constexpr OperandSpec kOperands[] = {{"out", Access::write}};
+constexpr KindInfo kUniform = {.name = "fill_uniform",
+                               .operands = kOperands,
+                               .row_invariant = false,  // rows are numbered
+                               .work = braid::ops::moves_operands};
+
+}  // namespace
+
+template <>
+const KindInfo& braid::flow::kind_of<UniformDesc>() {
+  return kUniform;
+}

@@ -1,0 +1,9 @@
+// Made-up numbers. No step has this kind: it fills weights before the first one.
+#pragma once
+
+#include "flow/kind.h"
+#include "kernels/fill/fill_desc.h"
+
+// Operand: out [R, C], f32 or bf16.
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::UniformDesc>();
