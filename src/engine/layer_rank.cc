@@ -11,6 +11,7 @@
 #include "flow/compile.h"
 #include "kernels/hash.h"
 #include "layers/step_inputs.h"
+#include "model/weight_loader.h"
 
 namespace braid::engine {
 namespace {
@@ -127,7 +128,10 @@ Status LayerRank::allocate(const model::TensorSource& source) {
   for (const auto& variant : variants_) {
     variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));
   }
-  TRY(model_.weights().load(source, residents, backend_.device(), nullptr));
+  TRY(model_.weights().load(source, residents,
+                            {.device = backend_.device(),
+                             .kernels = backend_.table(),
+                             .threads = model::loader_threads(model_.options().layout.world)}));
   set_rows(rows_);
   fill_caches();
   fill_input(1);

@@ -1,5 +1,7 @@
 #include "engine/worker.h"
 
+#include "model/weight_loader.h"
+
 namespace braid::engine {
 
 Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options,
@@ -42,9 +44,13 @@ Status Worker::allocate() {
   return {};
 }
 
-Status Worker::load(const model::TensorSource& source,
+Status Worker::load(const model::TensorSource& source, int32_t ranks_loading,
                     const std::function<void(int64_t)>& progress) {
-  return model_.weights().load(source, model_.residents(), device(), progress);
+  return model_.weights().load(source, model_.residents(),
+                               {.device = device(),
+                                .kernels = backend_->table(),
+                                .threads = model::loader_threads(ranks_loading),
+                                .progress = progress});
 }
 
 void Worker::set_execution(bool serial, flow::Delays delays) {

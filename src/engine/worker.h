@@ -23,8 +23,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
-  // Reads the weights; progress as in WeightPlan::load.
-  Status load(const model::TensorSource& source,
+  // Reads the weights while so many ranks of this host do; progress as in model::Loading.
+  Status load(const model::TensorSource& source, int32_t ranks_loading,
               const std::function<void(int64_t)>& progress = nullptr);
 
   const model::DecoderModel& model() const { return model_; }
