@@ -43,6 +43,7 @@ Status CudaUploads::send() {
 }
 
 Status CudaUploads::finish() {
+  CUDA_TRY(cudaGetLastError());  // of kernels that could not be launched
   CUDA_TRY(cudaStreamSynchronize(queue_->stream()));
   return {};
 }
