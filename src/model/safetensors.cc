@@ -118,7 +118,8 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
     start.resize(std::min(kLengthBytes + length, size));
     TRY(file.file_->read(0, start));
   }
-  for (HeaderEntry& entry : TRY(parse_safetensors(start, file.file_->bytes(), path))) {
+  std::vector<HeaderEntry> entries = TRY(parse_safetensors(start, file.file_->bytes(), path));
+  for (HeaderEntry& entry : entries) {
     file.tensors_.push_back({.name = std::move(entry.name),
                              .type = entry.type,
                              .shape = std::move(entry.shape),
