@@ -1,0 +1,125 @@
+#include "ranks/worker.h"
+
+#include "model/weight_loader.h"
+
+namespace braid::ranks {
+
+Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options,
+               std::unique_ptr<Backend> backend)
+    : options_(options),
+      backend_(std::move(backend)),
+      model_(config, options.model),
+      schedules_(model_, backend_->table(), options.passes) {
+  backend_->set_delays(options.delays);
+}
+
+// Runs use memory and Schedules: they end first.
+Worker::~Worker() {
+  (void)backend_->executor().wait(last_run_);
+  for (const auto& [shape, step] : schedules_.all()) {
+    backend_->release(step->bound);
+    backend_->release(step->bound_readback);
+  }
+}
+
+Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
+                                               const WorkerOptions& options,
+                                               std::unique_ptr<Backend> backend) {
+  std::unique_ptr<Worker> worker(new Worker(config, options, std::move(backend)));
+  TRY(worker->allocate());
+  return worker;
+}
+
+Status Worker::allocate() {
+  flow::Residents& residents = model_.residents();
+  const int64_t workspace = TRY(schedules_.workspace_bytes());
+  memory_ = TRY(flow::allocate(residents, backend_->device(), backend_->host()));
+  memory_.push_back(TRY(device().allocate(workspace)));
+  schedules_.bind_to(memory_.back().data(), workspace);
+  TRY(backend_->share_workspace(memory_.back().data(), workspace));
+  const layers::RowCounts most = model_.options().max_rows;
+  for (const layers::RowCounts rows : {layers::RowCounts{most.decode, 0}, {0, most.prefill}}) {
+    TRY(schedules_.get({rows, rows}));  // a kernel that isn't there is missed now
+  }
+  return {};
+}
+
+Status Worker::load(const model::TensorSource& source, int32_t ranks_loading,
+                    const std::function<void(int64_t)>& progress) {
+  return model_.weights().load(source, model_.residents(),
+                               {.device = device(),
+                                .kernels = backend_->table(),
+                                .threads = model::loader_threads(ranks_loading),
+                                .progress = progress});
+}
+
+void Worker::set_execution(bool serial, flow::Delays delays) {
+  options_.serial = serial;
+  backend_->set_delays(delays);
+}
+
+std::span<int32_t> Worker::host_words(int64_t step) {
+  const int32_t index = model_.state().inputs_host;
+  return {
+      reinterpret_cast<int32_t*>(model_.residents().data(index, static_cast<int32_t>(step & 1))),
+      static_cast<size_t>(model_.residents()[index].rows)};
+}
+
+std::span<const int32_t> Worker::sampled(int64_t step) const {
+  const int32_t index = model_.state().sampled_host;
+  return {reinterpret_cast<const int32_t*>(
+              model_.residents().data(index, static_cast<int32_t>(step & 1))),
+          static_cast<size_t>(model_.residents()[index].rows)};
+}
+
+std::span<const uint64_t> Worker::heat(int64_t step) const {
+  const int32_t index = model_.state().heat.host;
+  if (index < 0) return {};
+  const flow::Resident& resident = model_.residents()[index];
+  return {reinterpret_cast<const uint64_t*>(
+              model_.residents().data(index, static_cast<int32_t>(step & 1))),
+          static_cast<size_t>(resident.rows * resident.cols)};
+}
+
+void Worker::read(void* to, int32_t resident, int32_t copy, int64_t offset, int64_t bytes) {
+  const flow::Residents& residents = model_.residents();
+  backend_->memory_of(residents[resident].home)
+      .download(to, residents.data(resident, copy) + offset, bytes);
+}
+
+void Worker::write(int32_t resident, int32_t copy, int64_t offset, const void* from,
+                   int64_t bytes) {
+  const flow::Residents& residents = model_.residents();
+  backend_->memory_of(residents[resident].home)
+      .upload(residents.data(resident, copy) + offset, from, bytes);
+}
+
+Status Worker::run(const layers::StepShape& shape, int64_t step) {
+  TRY(launch(shape, step));
+  return backend_->collectives();
+}
+
+Status Worker::run_serial(const flow::BoundSchedule& bound, int64_t step) {
+  for (size_t op = 0; op < bound.ops.size(); ++op) TRY(backend_->run_op(bound, op, step));
+  return {};
+}
+
+Status Worker::launch(const layers::StepShape& shape, int64_t step) {
+  const Result<const steps::CompiledStep*> found = schedules_.get(shape);
+  if (!found.ok()) return Error(found.error()).with("step", step);
+  const steps::CompiledStep* compiled = *found;
+  if (options_.serial) {
+    TRY(run_serial(compiled->bound, step));
+    return run_serial(compiled->bound_readback, step);
+  }
+  if (trace_ != nullptr) trace_->begin_step(step, compiled->schedule, shape.to_string());
+  flow::Executor& executor = backend_->executor();
+  const auto before = order_.before(step);
+  const flow::Ticket ran =
+      executor.submit(compiled->bound, {.step = step, .after = before, .trace = trace_});
+  last_run_ = executor.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
+  order_.submitted(step, ran, last_run_);
+  return executor.wait(last_run_);
+}
+
+}  // namespace braid::ranks
