@@ -1,12 +1,12 @@
 // Weights on a GPU: made there, or read and sent there, they are the CPU's bit for bit.
 #include <gtest/gtest.h>
 
-#include "engine/backend.h"
 #include "model/checkpoint_source.h"
 #include "model/config.h"
 #include "model/dummy_source.h"
 #include "model/model_weights.h"
 #include "model/rounded_source.h"
+#include "ranks/backend.h"
 #include "support/models.h"
 
 namespace braid::testing {
@@ -15,7 +15,7 @@ namespace {
 // The weights of a rank of two along tp, as they lie in a backend's memory.
 class RankWeights {
  public:
-  RankWeights(const model::ModelConfig& config, Format format, engine::Backend& backend)
+  RankWeights(const model::ModelConfig& config, Format format, ranks::Backend& backend)
       : backend_(backend) {
     const layout::ModelSizes sizes = model::layout_sizes(config);
     const layout::Shards shards(sizes, layout::make_layout(sizes, {.tp = 2}).value(), 1);
@@ -42,7 +42,7 @@ class RankWeights {
   }
 
  private:
-  engine::Backend& backend_;
+  ranks::Backend& backend_;
   flow::Residents residents_;
   model::WeightPlan plan_;
   std::vector<device::Memory> memory_;
@@ -51,9 +51,9 @@ class RankWeights {
 class GpuWeightsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (engine::gpu_count() == 0) GTEST_SKIP() << "no GPU";
-    gpu_ = engine::make_cuda_backend({}, alone_, {}).value();
-    cpu_ = engine::make_cpu_backend().value();
+    if (ranks::gpu_count() == 0) GTEST_SKIP() << "no GPU";
+    gpu_ = ranks::make_cuda_backend({}, alone_, {}).value();
+    cpu_ = ranks::make_cpu_backend().value();
   }
 
   void expect_same(const model::ModelConfig& config, const model::TensorSource& source) {
@@ -70,7 +70,7 @@ class GpuWeightsTest : public ::testing::Test {
   }
 
   comm::ControlPlane alone_{-1, 0, 1};
-  std::unique_ptr<engine::Backend> gpu_, cpu_;
+  std::unique_ptr<ranks::Backend> gpu_, cpu_;
 };
 
 TEST_F(GpuWeightsTest, MadeUpWeightsAreTheCpus) {
