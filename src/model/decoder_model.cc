@@ -9,6 +9,8 @@
 
 namespace braid::model {
 
+using flow::Fill;
+using flow::Home;
 using flow::Lifetime;
 using flow::Role;
 using layers::InputLayout;
@@ -102,21 +104,31 @@ ops::Builder DecoderModel::builder() const { return ops::Builder(residents_, mes
 
 void DecoderModel::declare_state() {
   const InputLayout layout(options_.max_rows, limits());
+  struct Kept {
+    int32_t copies = 1;
+    Home home = Home::device;
+    Fill fill = Fill::nothing;
+  };
   const auto carried = [this](std::string name, Format format, int64_t rows, int64_t cols,
-                              int32_t copies = 1) {
+                              const Kept& kept = {}) {
     return residents_.declare({.name = std::move(name),
                                .format = format,
                                .rows = rows,
                                .cols = cols,
                                .lifetime = Lifetime::carried,
-                               .copies = copies});
+                               .copies = kept.copies,
+                               .home = kept.home,
+                               .fill = kept.fill});
   };
-  state_.inputs_host = carried("inputs.host", Format::i32, layout.total, 1, 2);
+  constexpr Kept kTwo = {.copies = 2};
+  constexpr Kept kTwoOfHost = {.copies = 2, .home = Home::host};
+  state_.inputs_host = carried("inputs.host", Format::i32, layout.total, 1, kTwoOfHost);
   state_.inputs = carried("inputs", Format::i32, layout.total, 1);
   state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1);
-  state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, 2);
+  state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, kTwoOfHost);
   if (limits().dp > 1) {
-    state_.dispatch_errors = carried("dispatch_errors", Format::f64, config_.num_layers, 2);
+    state_.dispatch_errors =
+        carried("dispatch_errors", Format::f64, config_.num_layers, 2, {.fill = Fill::zeros});
   }
   if (options_.probes.all_logits) {
     state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
@@ -130,9 +142,10 @@ void DecoderModel::declare_state() {
       state_.hidden.push_back(carried(fmt::format("hidden.{}", layer), options_.dtype,
                                       layout.num_rows, config_.hidden_size));
     }
-    const auto per_moe_layer = [&](bool wanted, const char* name, Format format, int64_t cols) {
+    const auto per_moe_layer = [&](bool wanted, const char* name, Format format, int64_t cols,
+                                   const Kept& kept = {}) {
       if (!wanted || !config_.is_moe(layer)) return kAbsent;
-      return carried(fmt::format("{}.{}", name, layer), format, layout.num_rows, cols);
+      return carried(fmt::format("{}.{}", name, layer), format, layout.num_rows, cols, kept);
     };
     const int64_t top_k = config_.moe ? config_.moe->top_k : 0;
     const Probes& probes = options_.probes;
@@ -141,8 +154,9 @@ void DecoderModel::declare_state() {
         per_moe_layer(probes.routing, "expert_weights", Format::f32, top_k));
     state_.router_logits.push_back(per_moe_layer(probes.routing, "router_logits", Format::f32,
                                                  config_.moe ? config_.moe->num_experts : 0));
-    state_.forced_ids.push_back(
-        per_moe_layer(probes.force_routing, "forced_experts", Format::i32, top_k));
+    state_.forced_ids.push_back(  // none is forced until it is placed
+        per_moe_layer(probes.force_routing, "forced_experts", Format::i32, top_k,
+                      {.fill = Fill::minus_ones}));
   }
 }
 
@@ -151,17 +165,19 @@ void DecoderModel::declare_heat() {
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) layers += config_.is_moe(layer);
   const bool whole = options_.part == Part::model || options_.part == Part::layer;
   BRAID_CHECK(layers > 0 && whole, "(heat of layers with experts)");
-  const auto counters = [&](std::string name, int32_t copies) {
+  const auto counters = [&](std::string name, int32_t copies, Home home) {
     return residents_.declare({.name = std::move(name),
                                .format = Format::u64,
                                .rows = 2 * layers,
                                .cols = config_.moe->num_experts,
                                .lifetime = Lifetime::carried,
-                               .copies = copies});
+                               .copies = copies,
+                               .home = home,
+                               .fill = Fill::zeros});
   };
-  state_.heat = {.counters = counters("heat", 1),
-                 .snapshot = counters("heat.snapshot", 2),
-                 .host = counters("heat.host", 2)};
+  state_.heat = {.counters = counters("heat", 1, Home::device),
+                 .snapshot = counters("heat.snapshot", 2, Home::device),
+                 .host = counters("heat.host", 2, Home::host)};
 }
 
 layers::DecoderDesc DecoderModel::desc(int64_t layer) const {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/attention/cpu/attention.h"
+#include "kernels/fill/cpu/fill.h"
 #include "kernels/gemm/cpu/gemm.h"
 #include "kernels/moe/cpu/exchange.h"
 #include "kernels/moe/cpu/moe.h"
@@ -12,6 +13,7 @@
 #include "kernels/rows/cpu/rows.h"
 #include "kernels/sample/cpu/sample.h"
 #include "ops/attention.h"
+#include "ops/fill.h"
 #include "ops/gemm.h"
 #include "ops/launch_args.h"
 #include "ops/moe.h"
@@ -333,6 +335,23 @@ void register_rows(flow::LauncherTable& table) {
   table.add<kernels::ReadBackDesc>({.launch = launch_copy<kernels::ReadBackDesc>});
 }
 
+void register_fill(flow::LauncherTable& table) {
+  using Desc = kernels::UniformDesc;
+  using Operand = FillUniformOperand;
+  table.add<Desc>({.can_implement =
+                       [](const Desc&, std::span<const Type> types) {
+                         return need_storage({types[Operand::out]});
+                       },
+                   .launch =
+                       [](const Desc& desc, Args args, Workspace) {
+                         with_type(args[Operand::out].format, [&]<typename T>(T) {
+                           kernels::cpu::fill_uniform<T>(desc, args[Operand::out].rows,
+                                                         args[Operand::out].cols,
+                                                         matrix<T>(args[Operand::out]));
+                         });
+                       }});
+}
+
 void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace workspace) {
   using Operand = SampleOperand;
   const Arg& logits = args[Operand::logits];
@@ -368,6 +387,7 @@ void register_cpu(flow::LauncherTable& table) {
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
+  register_fill(table);
   register_sample(table);
 }
 

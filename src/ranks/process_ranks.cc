@@ -53,7 +53,7 @@ Status RankProcess::connect(std::vector<comm::Communicator*>& ends) {
 
 Status RankProcess::load(const model::TensorSource& source,
                          const std::function<void(int64_t)>& progress) {
-  TRY(worker_->load(source, progress));
+  TRY(worker_->load(source, control_.size(), progress));
   return control_.barrier();
 }
 

@@ -48,7 +48,9 @@ Status ThreadRanks::create_workers(const model::ModelConfig& config, const Worke
 
 Status ThreadRanks::load(const model::TensorSource& source,
                          const std::function<void(int64_t)>& progress) {
-  for (const auto& worker : workers_) TRY(worker->load(source, progress));
+  for (const auto& worker : workers_) {  // one by one, each with all cores
+    TRY(worker->load(source, /*ranks_loading=*/1, progress));
+  }
   return {};
 }
 

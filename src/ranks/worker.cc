@@ -1,6 +1,6 @@
 #include "ranks/worker.h"
 
-#include <cstring>
+#include "model/weight_loader.h"
 
 namespace braid::ranks {
 
@@ -30,41 +30,13 @@ Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
   return worker;
 }
 
-device::Device& Worker::device_of(int32_t resident) {
-  const model::StateBuffers& state = model_.state();
-  const bool of_host = resident == state.inputs_host || resident == state.sampled_host ||
-                       resident == state.heat.host;
-  return of_host ? backend_->host() : backend_->device();
-}
-
 Status Worker::allocate() {
   flow::Residents& residents = model_.residents();
   const int64_t workspace = TRY(schedules_.workspace_bytes());
-  for (int32_t index = 0; index < residents.size(); ++index) {
-    for (int32_t copy = 0; copy < residents[index].copies; ++copy) {
-      memory_.push_back(TRY(device_of(index).allocate(residents[index].bytes())));
-      residents.set_data(index, copy, memory_.back().data());
-    }
-  }
+  memory_ = TRY(flow::allocate(residents, backend_->device(), backend_->host()));
   memory_.push_back(TRY(device().allocate(workspace)));
   schedules_.bind_to(memory_.back().data(), workspace);
   TRY(backend_->share_workspace(memory_.back().data(), workspace));
-  for (const int32_t index : model_.state().forced_ids) {  // none is forced until it is placed
-    if (index == model::kAbsent) continue;
-    const std::vector<int32_t> none(static_cast<size_t>(residents[index].bytes()) / 4, -1);
-    device().upload(residents.data(index), none.data(), residents[index].bytes());
-  }
-  if (const int32_t errors = model_.state().dispatch_errors; errors != model::kAbsent) {
-    const std::vector<std::byte> zeros(static_cast<size_t>(residents[errors].bytes()));
-    device().upload(residents.data(errors), zeros.data(), residents[errors].bytes());
-  }
-  if (const passes::HeatBuffers& heat = model_.state().heat; heat.present()) {
-    const std::vector<std::byte> zeros(static_cast<size_t>(residents[heat.counters].bytes()));
-    device().upload(residents.data(heat.counters), zeros.data(), std::ssize(zeros));
-    for (const int32_t copy : {0, 1}) {  // what was counted before the first step
-      std::memset(residents.data(heat.host, copy), 0, zeros.size());
-    }
-  }
   const layers::RowCounts most = model_.options().max_rows;
   for (const layers::RowCounts rows : {layers::RowCounts{most.decode, 0}, {0, most.prefill}}) {
     TRY(schedules_.get({rows, rows}));  // a kernel that isn't there is missed now
@@ -72,9 +44,13 @@ Status Worker::allocate() {
   return {};
 }
 
-Status Worker::load(const model::TensorSource& source,
+Status Worker::load(const model::TensorSource& source, int32_t ranks_loading,
                     const std::function<void(int64_t)>& progress) {
-  return model_.weights().load(source, model_.residents(), device(), progress);
+  return model_.weights().load(source, model_.residents(),
+                               {.device = device(),
+                                .kernels = backend_->table(),
+                                .threads = model::loader_threads(ranks_loading),
+                                .progress = progress});
 }
 
 Result<std::string> Worker::capture() {
@@ -123,12 +99,16 @@ std::span<const uint64_t> Worker::heat(int64_t step) const {
 }
 
 void Worker::read(void* to, int32_t resident, int32_t copy, int64_t offset, int64_t bytes) {
-  device_of(resident).download(to, model_.residents().data(resident, copy) + offset, bytes);
+  const flow::Residents& residents = model_.residents();
+  backend_->memory_of(residents[resident].home)
+      .download(to, residents.data(resident, copy) + offset, bytes);
 }
 
 void Worker::write(int32_t resident, int32_t copy, int64_t offset, const void* from,
                    int64_t bytes) {
-  device_of(resident).upload(model_.residents().data(resident, copy) + offset, from, bytes);
+  const flow::Residents& residents = model_.residents();
+  backend_->memory_of(residents[resident].home)
+      .upload(residents.data(resident, copy) + offset, from, bytes);
 }
 
 Status Worker::run_serial(const flow::BoundSchedule& bound, int64_t step) {

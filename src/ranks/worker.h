@@ -24,8 +24,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
-  // Reads the weights; progress as in WeightPlan::load.
-  Status load(const model::TensorSource& source,
+  // Reads the weights while so many ranks of this host do; progress as in model::Loading.
+  Status load(const model::TensorSource& source, int32_t ranks_loading,
               const std::function<void(int64_t)>& progress = nullptr);
 
   // Runs every decode step of up to options.max_captured_rows rows once, with padding, and captures
@@ -62,7 +62,6 @@ class Worker {
  private:
   Worker(const model::ModelConfig& config, const WorkerOptions& options,
          std::unique_ptr<Backend> backend);
-  device::Device& device_of(int32_t resident);
   Status allocate();
   Status run_serial(const flow::BoundSchedule& bound, int64_t step);
 

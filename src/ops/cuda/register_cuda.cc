@@ -3,6 +3,7 @@
 #include "device/cuda/cuda_queue.h"
 #include "kernels/attention/cuda/attention.h"
 #include "kernels/attention/cuda/mla.h"
+#include "kernels/fill/cuda/fill.h"
 #include "kernels/moe/cuda/exchange.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
@@ -12,6 +13,7 @@
 #include "kernels/sample/cuda/sample.h"
 #include "ops/attention.h"
 #include "ops/cuda/register_products.h"
+#include "ops/fill.h"
 #include "ops/launch_args.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
@@ -371,6 +373,23 @@ void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*w
                         queue.stream());
 }
 
+void register_fill(flow::LauncherTable& table) {
+  using Desc = kernels::UniformDesc;
+  using Operand = FillUniformOperand;
+  table.add<Desc>(Launcher<Desc>{.can_implement =
+                                     [](const Desc&, std::span<const Type> types) {
+                                       return need_equal({types[Operand::out]});
+                                     },
+                                 .launch =
+                                     [](const Desc& desc, Args args, Workspace, CudaQueue& queue) {
+                                       with_type(args[Operand::out].format, [&]<typename T>(T) {
+                                         kernels::cuda::fill_uniform<T>(
+                                             desc, args[Operand::out].rows, args[Operand::out].cols,
+                                             matrix<T>(args[Operand::out]), queue.stream());
+                                       });
+                                     }});
+}
+
 void register_sample(flow::LauncherTable& table) {
   using Sample = kernels::SampleDesc;
   table.add<Sample>(Launcher<Sample>{.can_implement = can_sample, .launch = launch_sample});
@@ -386,6 +405,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
+  register_fill(table);
   register_sample(table);
 }
 
