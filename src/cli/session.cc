@@ -112,7 +112,7 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
         .remedy("Leave --emulate-link out, or use --cpu-ranks thread.");
   }
   session.limits_ = TRY(engine::resolve(session.config_, limits));
-  reading.done(name_of(session.config_.architecture));
+  reading.done(session.config_.family->class_name);
   if (with_tokenizer) {
     Stage stage("reading the tokenizer", console);
     session.tokenizer_ = TRY(text::Tokenizer::load(session.folder()));

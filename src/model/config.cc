@@ -15,12 +15,12 @@ namespace fs = std::filesystem;
 constexpr int64_t kMaxFileBytes = int64_t{16} << 20;
 constexpr IntRange kTokenRange{0, (int64_t{1} << 31) - 1};
 
-Result<Architecture> parse_architecture_key(const ConfigReader& config) {
+Result<const Family*> parse_family(const ConfigReader& config) {
   const std::vector<std::string> names = TRY(config.texts("architectures"));
   if (names.empty()) {
     return config.error(ErrorKind::corrupt_data, "a key is missing", "architectures");
   }
-  return parse_architecture(names.front());
+  return find_family(names.front());
 }
 
 Status refuse_unsupported(const ConfigReader& config) {
@@ -93,7 +93,7 @@ Result<ModelConfig> parse_config(const Json& json, const Json* generation_config
   TRY(expect_object(json, "config.json"));
   const ConfigReader config(json, "config.json");
   ModelConfig model;
-  model.architecture = TRY(parse_architecture_key(config));
+  model.family = TRY(parse_family(config));
   TRY(refuse_unsupported(config));
   model.vocab_size = TRY(config.integer("vocab_size", kVocabRange));
   model.hidden_size = TRY(config.integer("hidden_size", kHiddenRange));
@@ -104,15 +104,13 @@ Result<ModelConfig> parse_config(const Json& json, const Json* generation_config
   model.tie_word_embeddings = TRY(config.boolean_or("tie_word_embeddings", false));
   model.eos_token_ids = TRY(config.integers("eos_token_id", kTokenRange));
 
-  AttentionParts parts = TRY(parse_attention(config, model.architecture, model.hidden_size,
-                                             model.num_layers, model.max_positions));
-  model.attention = parts.attention;
+  AttentionParts parts = TRY(parse_attention(
+      config, *model.family, {model.hidden_size, model.num_layers, model.max_positions}));
+  model.attention = std::move(parts.layers);
   model.rotary = parts.rotary;
   model.softmax_scale = parts.softmax_scale;
-  if (model.architecture != Architecture::qwen2) {
-    model.moe = TRY(parse_moe(config, model.architecture));
-  }
-  model.moe_layers = TRY(parse_moe_layers(config, model.architecture, model.num_layers));
+  if (model.family->experts != nullptr) model.moe = TRY(model.family->experts(config));
+  model.moe_layers = TRY(parse_moe_layers(config, *model.family, model.num_layers));
   model.quantization = TRY(parse_scheme(config, hf_quant_config));
   if (generation_config != nullptr) {
     TRY(expect_object(*generation_config, "generation_config.json"));

@@ -11,8 +11,8 @@
 
 #include "base/json_fwd.h"
 #include "base/status.h"
-#include "model/architecture.h"
 #include "model/attention_config.h"
+#include "model/family.h"
 #include "model/moe_config.h"
 #include "model/quantization.h"
 #include "model/rotary.h"
@@ -28,7 +28,7 @@ struct SamplingDefaults {
 };
 
 struct ModelConfig {
-  Architecture architecture = Architecture::qwen2;
+  const Family* family = nullptr;
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;
   int64_t num_layers = 0;         // num_hidden_layers: tensors of later layers are never read
@@ -37,7 +37,8 @@ struct ModelConfig {
   double rms_norm_eps = 0.0;
   bool tie_word_embeddings = false;
   std::vector<int64_t> eos_token_ids;  // may be empty
-  AttentionConfig attention;
+  // [num_layers]; heads are as many in all layers. No layer has a window: those are refused.
+  std::vector<LayerAttention> attention;
   double softmax_scale = 0.0;
   RotaryConfig rotary;
   std::optional<MoeConfig> moe;
@@ -45,6 +46,9 @@ struct ModelConfig {
   QuantScheme quantization;
   SamplingDefaults sampling;
 
+  const AttentionConfig& attention_of(int64_t layer) const {
+    return attention[static_cast<size_t>(layer)].kind;
+  }
   bool is_moe(int64_t layer) const { return moe_layers[static_cast<size_t>(layer)]; }
   bool has_moe_layer() const {
     return std::find(moe_layers.begin(), moe_layers.end(), true) != moe_layers.end();

@@ -26,7 +26,7 @@ std::string refusal(const Json& json) {
 
 TEST(ConfigTest, Glm4Moe) {
   const ModelConfig config = golden("glm4_moe");
-  EXPECT_EQ(config.architecture, Architecture::glm4_moe);
+  EXPECT_EQ(config.family->model_type, "glm4_moe");
   EXPECT_EQ(config.vocab_size, 512);
   EXPECT_EQ(config.hidden_size, 128);
   EXPECT_EQ(config.num_layers, 3);
@@ -35,7 +35,7 @@ TEST(ConfigTest, Glm4Moe) {
   EXPECT_EQ(config.rms_norm_eps, 1e-5);
   EXPECT_FALSE(config.tie_word_embeddings);
   EXPECT_TRUE(config.eos_token_ids.empty());
-  const GqaConfig gqa = std::get<GqaConfig>(config.attention);
+  const GqaConfig gqa = std::get<GqaConfig>(config.attention_of(0));
   EXPECT_EQ(gqa.num_heads, 4);
   EXPECT_EQ(gqa.num_kv_heads, 2);
   EXPECT_EQ(gqa.head_dim, 128);
@@ -54,8 +54,8 @@ TEST(ConfigTest, Glm4Moe) {
 
 TEST(ConfigTest, DeepseekV2) {
   const ModelConfig config = golden("deepseek_v2");
-  EXPECT_EQ(config.architecture, Architecture::deepseek_v2);
-  const MlaConfig mla = std::get<MlaConfig>(config.attention);
+  EXPECT_EQ(config.family->model_type, "deepseek_v2");
+  const MlaConfig mla = std::get<MlaConfig>(config.attention_of(0));
   EXPECT_EQ(mla.q_lora_rank, 96);
   EXPECT_EQ(mla.kv_lora_rank, 512);
   EXPECT_EQ(config.rotary.dim, 64);
@@ -72,7 +72,7 @@ TEST(ConfigTest, DeepseekV2) {
 TEST(ConfigTest, DeepseekV3) {
   for (const char* name : {"deepseek_v3", "deepseek_v3_fp8_block"}) {
     const ModelConfig config = golden(name);
-    EXPECT_EQ(config.architecture, Architecture::deepseek_v3);
+    EXPECT_EQ(config.family->model_type, "deepseek_v3");
     EXPECT_NEAR(config.softmax_scale, 0.1352337788608801, 1e-15);
     ASSERT_TRUE(config.rotary.yarn.has_value());
     EXPECT_EQ(config.rotary.yarn->factor, 40.0);
@@ -86,7 +86,7 @@ TEST(ConfigTest, DeepseekV3) {
 
 TEST(ConfigTest, Qwen3Moe) {
   const ModelConfig config = golden("qwen3_moe");
-  EXPECT_EQ(config.architecture, Architecture::qwen3_moe);
+  EXPECT_EQ(config.family->model_type, "qwen3_moe");
   EXPECT_EQ(config.moe->num_experts, 16);
   EXPECT_EQ(config.moe->router.score, RouterScore::softmax);
   EXPECT_TRUE(config.moe->router.normalize);
@@ -96,15 +96,15 @@ TEST(ConfigTest, Qwen3Moe) {
 
 TEST(ConfigTest, Qwen2) {
   const ModelConfig config = golden("qwen2");
-  EXPECT_EQ(config.architecture, Architecture::qwen2);
+  EXPECT_EQ(config.family->model_type, "qwen2");
   EXPECT_FALSE(config.moe.has_value());
   EXPECT_FALSE(config.is_moe(2));
-  EXPECT_TRUE(std::get<GqaConfig>(config.attention).qkv_bias);
+  EXPECT_TRUE(std::get<GqaConfig>(config.attention_of(0)).qkv_bias);
 }
 
 TEST(ConfigTest, Mixtral) {
   const ModelConfig config = golden("mixtral");
-  EXPECT_EQ(config.architecture, Architecture::mixtral);
+  EXPECT_EQ(config.family->model_type, "mixtral");
   EXPECT_EQ(config.moe->expert_width, 128);
   EXPECT_EQ(config.moe->num_experts, 8);
   EXPECT_EQ(config.moe->top_k, 2);
@@ -180,7 +180,7 @@ TEST(ConfigTest, OverridesReplaceKeys) {
       golden("glm4_moe", R"({"num_hidden_layers": 1, "use_qk_norm": false, "unknown": {}})");
   EXPECT_EQ(config.num_layers, 1);
   EXPECT_EQ(config.moe_layers, std::vector<bool>{false});
-  EXPECT_FALSE(std::get<GqaConfig>(config.attention).qk_norm);
+  EXPECT_FALSE(std::get<GqaConfig>(config.attention_of(0)).qk_norm);
   for (const std::string_view bad : {"{", "[]", "7"}) {
     const auto result = load_config(testing::golden_folder("glm4_moe"), bad);
     EXPECT_EQ(text_of(result),
