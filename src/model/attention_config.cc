@@ -16,6 +16,7 @@ Result<int64_t> parse_head_dim(const ConfigReader& config, int64_t hidden_size, 
         .with("num_attention_heads", num_heads)
         .remedy("Give head_dim in config.json.");
   }
+  config.leave_out("head_dim", std::to_string(hidden_size / num_heads));
   return hidden_size / num_heads;
 }
 
@@ -69,11 +70,22 @@ Result<AttentionParts> mla_parts(const ConfigReader& config, const ModelSizes& s
   const MlaConfig mla = TRY(parse_mla(config));
   AttentionParts parts;
   parts.layers = in_all_layers(mla, sizes);
-  const bool interleaved = TRY(config.boolean_or("rope_interleave", true));
+  const bool given = config.find("rope_interleave") != nullptr;
+  const bool interleaved = !given || TRY(config.boolean("rope_interleave"));
   parts.rotary = TRY(parse_rotary(config, mla.qk_rope_head_dim, interleaved, sizes.max_positions));
   parts.softmax_scale = softmax_scale_multiplier(parts.rotary) /
                         std::sqrt(static_cast<double>(mla.qk_nope_head_dim + mla.qk_rope_head_dim));
   return parts;
+}
+
+Status refuse_other_layers(const ConfigReader& config) {
+  for (const std::string& type : TRY(config.texts("layer_types"))) {
+    if (type == "full_attention" || type == "sliding_attention") continue;
+    return config.error(ErrorKind::unsupported, "braid has no such layer", "layer_types")
+        .with("type", type)
+        .remedy("Supported: full_attention.");
+  }
+  return {};
 }
 
 Status parse_windows(const ConfigReader& config, const ModelSizes& sizes, int64_t first,
@@ -92,7 +104,7 @@ Status parse_windows(const ConfigReader& config, const ModelSizes& sizes, int64_
 }
 
 Status refuse_bias(const ConfigReader& config, std::string_view key) {
-  if (!TRY(config.boolean_or(key, false))) return {};
+  if (!config.has(key) || !TRY(config.boolean_or(key, false))) return {};
   return config
       .error(ErrorKind::unsupported, "braid has no bias in the attention of this architecture", key)
       .remedy("Use a checkpoint whose attention has no bias.");

@@ -67,6 +67,9 @@ Result<AttentionParts> mla_parts(const ConfigReader& config, const ModelSizes& s
 Status parse_windows(const ConfigReader& config, const ModelSizes& sizes, int64_t first,
                      AttentionParts& parts);
 
+// An error where layer_types lists something that is no attention.
+Status refuse_other_layers(const ConfigReader& config);
+
 // An error when `key` is true: the layers have no such bias.
 Status refuse_bias(const ConfigReader& config, std::string_view key);
 

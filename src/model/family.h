@@ -26,6 +26,10 @@ struct ExpertNames {
 struct Family {
   std::string_view class_name;  // "Glm4MoeForCausalLM"
   std::string_view model_type;  // "glm4_moe"; goldens are named so
+  // A JSON object: what transformers' configuration class takes for keys that config.json lacks.
+  std::string_view defaults;
+  // Keys that the family has and braid reads only sometimes or never, without harm.
+  std::span<const std::string_view> unused;
   ExpertNames expert_names;
 
   // Refuses what the family's attention has and braid's layers don't.

@@ -32,7 +32,7 @@ Result<int64_t> parse_num_experts(const ConfigReader& config, std::string_view u
 }  // namespace
 
 Status expect_text(const ConfigReader& config, std::string_view key, const std::string& supported) {
-  if (TRY(config.text_or(key, supported)) == supported) return {};
+  if (!config.has(key) || TRY(config.text(key)) == supported) return {};
   return config.error(ErrorKind::unsupported, "braid has no such routing in this architecture", key)
       .remedy("Supported for this architecture: " + supported + ".");
 }
@@ -98,7 +98,7 @@ Result<double> parse_scaling_factor(const ConfigReader& config) {
 
 Result<std::vector<bool>> layers_after_first_dense(const ConfigReader& config, int64_t num_layers) {
   std::vector<bool> layers(static_cast<size_t>(num_layers), true);
-  TRY(config.integer_or("moe_layer_freq", {1, 1}, 1));  // experts in every layer from the first
+  if (config.has("moe_layer_freq")) TRY(config.integer("moe_layer_freq", {1, 1}));
   const int64_t first = TRY(config.integer("first_k_dense_replace", {0, kLayerRange.high}));
   std::fill_n(layers.begin(), std::min(first, num_layers), false);
   return layers;

@@ -13,7 +13,17 @@
 #include "base/json.h"
 #include "base/temp_folder.h"
 #include "model/family.h"
+#include "model/known_keys.h"
 #include "model/safetensors.h"
+
+namespace braid::model {
+
+// How gtest shows a note.
+inline void PrintTo(const Note& note, std::ostream* out) {
+  *out << (note.warning ? "warning: " : "remark: ") << note.text;
+}
+
+}  // namespace braid::model
 
 namespace braid::model::testing {
 

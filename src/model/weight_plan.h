@@ -51,6 +51,9 @@ class WeightPlan {
   Status load(const TensorSource& source, const flow::Residents& residents, device::Device& device,
               const std::function<void(int64_t)>& progress) const;
 
+  // The names of all tensors that are read, some more than once.
+  std::vector<std::string> tensors() const;
+
  private:
   struct Planned {
     int32_t resident;

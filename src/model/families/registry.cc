@@ -3,9 +3,15 @@
 
 #include "model/family.h"
 
-#define BRAID_FAMILIES(family)                                                             \
-  family(glm4_moe) family(deepseek_v2) family(deepseek_v3) family(qwen3_moe) family(qwen2) \
-      family(mixtral)
+// clang-format off
+#define BRAID_FAMILIES(family) \
+  family(glm4_moe) \
+  family(deepseek_v2) \
+  family(deepseek_v3) \
+  family(qwen3_moe) \
+  family(qwen2) \
+  family(mixtral)
+// clang-format on
 
 namespace braid::model {
 
