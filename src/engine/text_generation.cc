@@ -25,6 +25,7 @@ class Generation {
   Generation(const Engine& engine, const text::Tokenizer& tokenizer, const TextRequest& request,
              const TextSink& sink)
       : stop_ids_(engine.config().eos_token_ids.begin(), engine.config().eos_token_ids.end()),
+        tokenizer_(tokenizer),
         sink_(sink),
         stream_(tokenizer, /*skip_special=*/true),
         filter_(request.stops) {
@@ -39,7 +40,7 @@ class Generation {
     if (result_.ids.empty()) mark_ = Clock::now();
     result_.ids.push_back(event.token);
     const bool stop_token = event.finished == FinishReason::stop;
-    std::string text = stop_token ? std::string() : filter_.append(stream_.append(event.token));
+    std::string text = stop_token ? std::string() : append(event.token);
     std::optional<FinishReason> finished = event.finished;
     if (finished && !filter_.stopped()) text += filter_.append(stream_.finish());
     if (finished) text += filter_.finish();
@@ -53,7 +54,15 @@ class Generation {
   TextResult finish() { return std::move(result_); }
 
  private:
+  std::string append(int32_t token) {
+    std::string text = filter_.append(stream_.append(token));
+    if (!tokenizer_.is_special(token)) return text;
+    const std::string special = tokenizer_.decode({&token, 1}, /*skip_special=*/false);
+    return text + filter_.append(special, /*visible=*/false);
+  }
+
   std::vector<int32_t> stop_ids_;
+  const text::Tokenizer& tokenizer_;
   const TextSink& sink_;
   text::TextStream stream_;
   StopFilter filter_;
@@ -67,9 +76,10 @@ StopFilter::StopFilter(std::vector<std::string> stops) : stops_(std::move(stops)
   for (const std::string& stop : stops_) BRAID_CHECK(!stop.empty(), "(stop text)");
 }
 
-std::string StopFilter::append(std::string_view text) {
+std::string StopFilter::append(std::string_view text, bool visible) {
   if (stopped_) return {};
   held_ += text;
+  visible_.resize(held_.size(), visible);
   size_t first = held_.npos;
   size_t unsure = 0;
   for (const std::string& stop : stops_) {
@@ -78,12 +88,22 @@ std::string StopFilter::append(std::string_view text) {
   }
   stopped_ = first != held_.npos;
   const size_t certain = stopped_ ? first : held_.size() - unsure;
-  std::string out = held_.substr(0, certain);
-  held_.erase(0, stopped_ ? held_.npos : certain);
+  std::string out = release(certain);
+  if (stopped_) held_.clear();
   return out;
 }
 
-std::string StopFilter::finish() { return std::exchange(held_, {}); }
+std::string StopFilter::finish() { return release(held_.size()); }
+
+std::string StopFilter::release(size_t size) {
+  std::string out;
+  for (size_t i = 0; i < size; ++i) {
+    if (visible_[i]) out += held_[i];
+  }
+  held_.erase(0, size);
+  visible_.erase(visible_.begin(), visible_.begin() + static_cast<int64_t>(size));
+  return out;
+}
 
 double TextResult::prefill_rate() const {
   return prefill_seconds > 0 ? prompt_tokens / prefill_seconds : 0;

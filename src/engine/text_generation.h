@@ -18,15 +18,19 @@ class StopFilter {
   // No stop text may be empty.
   explicit StopFilter(std::vector<std::string> stops);
 
-  // The text that is certain now. Nothing once stopped().
-  std::string append(std::string_view text);
+  // The text that is certain now. Nothing once stopped(). What is not `visible`, a special token's
+  // text, may be a stop or part of one, and is never returned.
+  std::string append(std::string_view text, bool visible = true);
   // What is still held back, once no text follows.
   std::string finish();
   bool stopped() const { return stopped_; }
 
  private:
+  std::string release(size_t size);  // the visible part of the first bytes held
+
   std::vector<std::string> stops_;
   std::string held_;
+  std::vector<bool> visible_;  // of each byte of held_
   bool stopped_ = false;
 };
 
@@ -34,7 +38,7 @@ struct TextRequest {
   std::vector<int32_t> prompt;  // token ids
   SamplingParams sampling;
   int32_t max_tokens = 0;          // generated at most, at least 1
-  std::vector<std::string> stops;  // the text ends before one of these
+  std::vector<std::string> stops;  // the text ends before one of these, special tokens' included
 };
 
 struct TextResult {

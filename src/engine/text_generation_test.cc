@@ -38,6 +38,18 @@ TEST(StopFilterTest, HoldsBackTheLongestPossibleBeginning) {
   EXPECT_EQ(filtered({"abcx", "bcd"}, {"abc", "d"}), "|a|");
 }
 
+TEST(StopFilterTest, FindsWhatIsNotVisible) {
+  StopFilter filter({"<|end|>", "b<|x|>c"});
+  EXPECT_EQ(filter.append("a"), "a");
+  EXPECT_EQ(filter.append("<|y|>", false), "");
+  EXPECT_EQ(filter.append("ab"), "a");
+  EXPECT_EQ(filter.append("<|x|>", false), "");
+  EXPECT_EQ(filter.append("d"), "bd");
+  EXPECT_EQ(filter.append("<|end|>", false), "");
+  EXPECT_TRUE(filter.stopped());
+  EXPECT_EQ(filter.finish(), "");
+}
+
 TEST(StopFilterTest, TheFirstOfSeveralStopsCounts) {
   EXPECT_EQ(filtered({"two", "one"}, {"zero one two"}), "zero |");
 }

@@ -32,11 +32,11 @@ constexpr Placement kExpertColumns = {.mesh = flow::Mesh::moe,
                                       .axes = {Shard::row_sharded, Shard::col_sharded}};
 
 // Columns of a token's row in a layer's cache on one rank.
-int64_t cache_columns(const ModelConfig& config, const layout::Shards& shards) {
-  if (const auto* gqa = std::get_if<GqaConfig>(&config.attention)) {
+int64_t cache_columns(const AttentionConfig& attention, const layout::Shards& shards) {
+  if (const auto* gqa = std::get_if<GqaConfig>(&attention)) {
     return 2 * shards.kv_heads().count * gqa->head_dim;
   }
-  const auto& mla = std::get<MlaConfig>(config.attention);
+  const auto& mla = std::get<MlaConfig>(attention);
   return mla.kv_lora_rank + mla.qk_rope_head_dim;
 }
 
@@ -89,7 +89,11 @@ layers::StepLimits DecoderModel::limits() const {
 int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dtype,
                                             const layout::Layout& layout) {
   const layout::Shards shards(layout_sizes(config), layout, 0);
-  return config.num_layers * cache_columns(config, shards) * bytes_of(dtype);
+  int64_t columns = 0;
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    columns += cache_columns(config.attention_of(layer), shards);
+  }
+  return columns * bytes_of(dtype);
 }
 
 ops::MeshSizes DecoderModel::meshes() const {
@@ -137,7 +141,7 @@ void DecoderModel::declare_state() {
   const int64_t slots = int64_t{options_.num_blocks} * options_.page_size;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     state_.caches.push_back(carried(fmt::format("layer {} kv_cache", layer), options_.dtype, slots,
-                                    cache_columns(config_, shards_)));
+                                    cache_columns(config_.attention_of(layer), shards_)));
     if (options_.probes.hidden && options_.part == Part::model) {
       state_.hidden.push_back(carried(fmt::format("hidden.{}", layer), options_.dtype,
                                       layout.num_rows, config_.hidden_size));
@@ -185,7 +189,7 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
   const auto scale = static_cast<float>(config_.softmax_scale);
   const auto num_heads = static_cast<int32_t>(shards_.heads().count);
   layers::DecoderDesc desc{.eps = eps};
-  if (const auto* gqa = std::get_if<GqaConfig>(&config_.attention)) {
+  if (const auto* gqa = std::get_if<GqaConfig>(&config_.attention_of(layer))) {
     desc.attention = layers::GqaDesc{
         .attention = {.num_heads = num_heads,
                       .num_kv_heads = static_cast<int32_t>(shards_.kv_heads().count),
@@ -197,7 +201,7 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
                    .interleaved = config_.rotary.interleaved ? 1 : 0},
         .eps = eps};
   } else {
-    const auto& mla = std::get<MlaConfig>(config_.attention);
+    const auto& mla = std::get<MlaConfig>(config_.attention_of(layer));
     desc.attention =
         layers::MlaLayerDesc{.attention = {.num_heads = num_heads,
                                            .kv_lora_rank = static_cast<int32_t>(mla.kv_lora_rank),
@@ -287,7 +291,7 @@ layers::DecoderWeights DecoderModel::weights(ops::Builder& b, int64_t layer,
                            .mlp_norm = b.resident(mlp.norm)};
   const Value cache = b.resident(state_.caches[i]);
   const Linear o{.weight = b.resident(attention.o, kColumns)};
-  if (std::holds_alternative<GqaConfig>(config_.attention)) {
+  if (std::holds_alternative<GqaConfig>(config_.attention_of(layer))) {
     w.attention = layers::GqaWeights{
         .qkv = {.weight = b.resident(attention.qkv, kRows), .bias = optional(attention.qkv_bias)},
         .q_norm = optional(attention.q_norm),

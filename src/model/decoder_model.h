@@ -96,26 +96,29 @@ class DecoderModel {
   // from part_in to part_out.
   Result<flow::Program> build(const layers::StepShape& shape,
                               ops::DispatchKind dispatch = ops::DispatchKind::gather) const;
+  // What a builder of another Program on this model's buffers needs: an ops::Builder on them, the
+  // step's inputs, and a layer's weights and parameters.
+  ops::Builder builder() const;
+  layers::StepRows step_rows(ops::Builder& b, const layers::StepShape& shape,
+                             const layers::InputLayout& layout, ops::DispatchKind dispatch) const;
+  layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
+                                 const layers::InputLayout& layout) const;
+  layers::DecoderDesc desc(int64_t layer) const;
+  // Copies `value` into the layer's buffer, where there is one.
+  void probe(ops::Builder& b, const std::vector<int32_t>& into, int64_t layer, Value value) const;
 
  private:
   void declare_state();
   void declare_part(int64_t rows);
   void declare_heat();
-  layers::StepRows step_rows(ops::Builder& b, const layers::StepShape& shape,
-                             const layers::InputLayout& layout, ops::DispatchKind dispatch) const;
   Result<flow::Program> build_part(const layers::StepShape& shape,
                                    ops::DispatchKind dispatch) const;
   Value run_layer(ops::Builder& b, const layers::StepShape& shape, ops::DispatchKind dispatch,
                   const layers::InputLayout& layout, Value x) const;
   Value run_linear(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
-  ops::Builder builder() const;
-  layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
-                                 const layers::InputLayout& layout) const;
   layers::MoeWeights moe_weights(ops::Builder& b, int64_t layer,
                                  const layers::InputLayout& layout) const;
   layers::MlpWeights shared_experts(ops::Builder& b, const MlpBuffers& buffers) const;
-  layers::DecoderDesc desc(int64_t layer) const;
-  void probe(ops::Builder& b, const std::vector<int32_t>& into, int64_t layer, Value value) const;
 
   ModelConfig config_;
   ModelOptions options_;

@@ -33,7 +33,7 @@ inline void fuzz_safetensors(std::span<const std::byte> file) {
 inline void fuzz_config(std::string_view text) {
   const auto json = parse_json(text, "fuzz");
   if (!json.ok()) return;
-  const auto config = parse_config(*json, &*json, &*json);
+  const auto config = parse_config(*json, {&*json, &*json});
   if (!config.ok()) return;
   BRAID_CHECK(std::ssize(config->moe_layers) == config->num_layers);
   for (const float frequency : inverse_frequencies(config->rotary)) {

@@ -63,6 +63,16 @@ int32_t WeightPlan::add_computed(flow::Residents& residents, std::string name, i
   return resident;
 }
 
+std::vector<std::string> WeightPlan::tensors() const {
+  std::vector<std::string> names;
+  for (const Planned& weight : weights_) {
+    for (const WeightPart& part : weight.parts) {
+      if (!part.tensor.empty()) names.push_back(part.tensor);
+    }
+  }
+  return names;
+}
+
 Status WeightPlan::load(const TensorSource& source, const flow::Residents& residents,
                         const Loading& how) const {
   TRY(load_weights(source, weights_, residents, how));

@@ -71,6 +71,9 @@ class WeightPlan {
   Status load(const TensorSource& source, const flow::Residents& residents,
               const Loading& how) const;
 
+  // The names of all tensors that are read, some more than once.
+  std::vector<std::string> tensors() const;
+
  private:
   std::vector<PlannedWeight> weights_;
   std::vector<ComputedWeight> computed_;
