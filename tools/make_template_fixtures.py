@@ -158,4 +158,5 @@ def main():
     write_cases("chats", {"conversations": chats.CHATS, "cases": list(chat_cases())})
 
 
-main()
+if __name__ == "__main__":
+    main()
