@@ -25,7 +25,6 @@ class Generation {
   Generation(const Engine& engine, const text::Tokenizer& tokenizer, const TextRequest& request,
              const TextSink& sink)
       : stop_ids_(engine.config().eos_token_ids.begin(), engine.config().eos_token_ids.end()),
-        tokenizer_(tokenizer),
         sink_(sink),
         stream_(tokenizer, /*skip_special=*/true),
         filter_(request.stops) {
@@ -40,7 +39,7 @@ class Generation {
     if (result_.ids.empty()) mark_ = Clock::now();
     result_.ids.push_back(event.token);
     const bool stop_token = event.finished == FinishReason::stop;
-    std::string text = stop_token ? std::string() : append(event.token);
+    std::string text = stop_token ? std::string() : text_of(event.token);
     std::optional<FinishReason> finished = event.finished;
     if (finished && !filter_.stopped()) text += filter_.append(stream_.finish());
     if (finished) text += filter_.finish();
@@ -54,15 +53,13 @@ class Generation {
   TextResult finish() { return std::move(result_); }
 
  private:
-  std::string append(int32_t token) {
-    std::string text = filter_.append(stream_.append(token));
-    if (!tokenizer_.is_special(token)) return text;
-    const std::string special = tokenizer_.decode({&token, 1}, /*skip_special=*/false);
-    return text + filter_.append(special, /*visible=*/false);
+  // The text that is certain by a token. A special one has none of its own, but may be a stop text.
+  std::string text_of(int32_t token) {
+    std::string text = filter_.append_hidden(stream_.skipped_text(token));
+    return text + filter_.append(stream_.append(token));
   }
 
   std::vector<int32_t> stop_ids_;
-  const text::Tokenizer& tokenizer_;
   const TextSink& sink_;
   text::TextStream stream_;
   StopFilter filter_;
@@ -76,10 +73,10 @@ StopFilter::StopFilter(std::vector<std::string> stops) : stops_(std::move(stops)
   for (const std::string& stop : stops_) BRAID_CHECK(!stop.empty(), "(stop text)");
 }
 
-std::string StopFilter::append(std::string_view text, bool visible) {
+std::string StopFilter::take(std::string_view text, bool hidden) {
   if (stopped_) return {};
   held_ += text;
-  visible_.resize(held_.size(), visible);
+  hidden_.resize(held_.size(), hidden);
   size_t first = held_.npos;
   size_t unsure = 0;
   for (const std::string& stop : stops_) {
@@ -93,17 +90,17 @@ std::string StopFilter::append(std::string_view text, bool visible) {
   return out;
 }
 
-std::string StopFilter::finish() { return release(held_.size()); }
-
-std::string StopFilter::release(size_t size) {
+std::string StopFilter::release(size_t bytes) {
   std::string out;
-  for (size_t i = 0; i < size; ++i) {
-    if (visible_[i]) out += held_[i];
+  for (size_t i = 0; i < bytes; ++i) {
+    if (!hidden_[i]) out += held_[i];
   }
-  held_.erase(0, size);
-  visible_.erase(visible_.begin(), visible_.begin() + static_cast<int64_t>(size));
+  held_.erase(0, bytes);
+  hidden_.erase(hidden_.begin(), hidden_.begin() + static_cast<int64_t>(bytes));
   return out;
 }
+
+std::string StopFilter::finish() { return release(held_.size()); }
 
 double TextResult::prefill_rate() const {
   return prefill_seconds > 0 ? prompt_tokens / prefill_seconds : 0;

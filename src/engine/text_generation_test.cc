@@ -38,20 +38,26 @@ TEST(StopFilterTest, HoldsBackTheLongestPossibleBeginning) {
   EXPECT_EQ(filtered({"abcx", "bcd"}, {"abc", "d"}), "|a|");
 }
 
-TEST(StopFilterTest, FindsWhatIsNotVisible) {
-  StopFilter filter({"<|end|>", "b<|x|>c"});
-  EXPECT_EQ(filter.append("a"), "a");
-  EXPECT_EQ(filter.append("<|y|>", false), "");
-  EXPECT_EQ(filter.append("ab"), "a");
-  EXPECT_EQ(filter.append("<|x|>", false), "");
-  EXPECT_EQ(filter.append("d"), "bd");
-  EXPECT_EQ(filter.append("<|end|>", false), "");
-  EXPECT_TRUE(filter.stopped());
-  EXPECT_EQ(filter.finish(), "");
-}
-
 TEST(StopFilterTest, TheFirstOfSeveralStopsCounts) {
   EXPECT_EQ(filtered({"two", "one"}, {"zero one two"}), "zero |");
+}
+
+TEST(StopFilterTest, FindsStopsInHiddenTextAndNeverGivesItOut) {
+  StopFilter filter({"<|end|>\nuser"});
+  EXPECT_EQ(filter.append("one"), "one");
+  EXPECT_EQ(filter.append_hidden("<|other|>"), "");
+  EXPECT_EQ(filter.append(" two"), " two");
+  EXPECT_EQ(filter.append_hidden("<|end|>"), "");
+  EXPECT_EQ(filter.append("\nno"), "\nno");  // what could have begun the stop is text again
+  EXPECT_EQ(filter.append_hidden("<|end|>"), "");
+  EXPECT_EQ(filter.append("\nuser: three"), "");
+  EXPECT_TRUE(filter.stopped());
+  EXPECT_EQ(filter.finish(), "");
+
+  StopFilter unfinished({"a<|end|>b"});
+  EXPECT_EQ(unfinished.append("xa"), "x");
+  EXPECT_EQ(unfinished.append_hidden("<|end|>"), "");
+  EXPECT_EQ(unfinished.finish(), "a");
 }
 
 TEST(StopFilterDeathTest, AnEmptyStopIsRefused) { EXPECT_DEATH(StopFilter({""}), "stop text"); }
