@@ -124,7 +124,6 @@ void DecoderModel::declare_state() {
                                .home = kept.home,
                                .fill = kept.fill});
   };
-  constexpr Kept kTwo = {.copies = 2};
   constexpr Kept kTwoOfHost = {.copies = 2, .home = Home::host};
   state_.inputs_host = carried("inputs.host", Format::i32, layout.total, 1, kTwoOfHost);
   state_.inputs = carried("inputs", Format::i32, layout.total, 1);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <map>
 #include <set>
 #include <unordered_set>
@@ -71,15 +70,18 @@ bool is_harmless(std::string_view name) {
                      [&](std::string_view end) { return name.ends_with(end); });
 }
 
-// Whether two tensors of a vocabulary differ in one of some rows that lie far apart.
-bool differ(const TensorView& a, const TensorView& b) {
+// Whether two tensors of a vocabulary differ in one of some rows that lie far apart. Rows that
+// can't be read count as different.
+bool differ(const StoredTensor& a, const StoredTensor& b) {
   if (a.type != b.type || a.shape != b.shape || a.shape.empty() || a.shape[0] == 0) return true;
   constexpr int64_t kRows = 64;
   const int64_t rows = a.shape[0];
-  const size_t row_bytes = a.bytes.size() / static_cast<size_t>(rows);
+  const int64_t row_bytes = a.bytes / rows;
+  std::vector<std::byte> of_a(static_cast<size_t>(row_bytes));
+  std::vector<std::byte> of_b(of_a.size());
   for (int64_t i = 0; i < std::min(rows, kRows); ++i) {
-    const size_t at = static_cast<size_t>(i * rows / std::min(rows, kRows)) * row_bytes;
-    if (std::memcmp(a.bytes.data() + at, b.bytes.data() + at, row_bytes) != 0) return true;
+    const int64_t at = i * rows / std::min(rows, kRows) * row_bytes;
+    if (!a.read(at, of_a).ok() || !b.read(at, of_b).ok() || of_a != of_b) return true;
   }
   return false;
 }
@@ -125,7 +127,7 @@ class Findings {
   template <typename F>
   void each_tensor(const F& f) const {
     for (const SafetensorsFile& file : checkpoint_.files()) {
-      for (const TensorView& tensor : file.tensors()) f(tensor.name);
+      for (const StoredTensor& tensor : file.tensors()) f(tensor.name);
     }
   }
 
@@ -137,7 +139,7 @@ class Findings {
       if (!mtp) last_layer_ = std::max(last_layer_, *layer);
     } else if (name == "lm_head.weight" && config_.tie_word_embeddings) {
       const auto embedding = checkpoint_.find("model.embed_tokens.weight");
-      other_head_ = !embedding.ok() || differ(*checkpoint_.find(name), *embedding);
+      other_head_ = !embedding.ok() || differ(**checkpoint_.find(name), **embedding);
     } else {
       ++kinds_[kind_of(name)];
     }

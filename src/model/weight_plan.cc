@@ -65,7 +65,7 @@ int32_t WeightPlan::add_computed(flow::Residents& residents, std::string name, i
 
 std::vector<std::string> WeightPlan::tensors() const {
   std::vector<std::string> names;
-  for (const Planned& weight : weights_) {
+  for (const PlannedWeight& weight : weights_) {
     for (const WeightPart& part : weight.parts) {
       if (!part.tensor.empty()) names.push_back(part.tensor);
     }

@@ -340,7 +340,7 @@ void register_fill(flow::LauncherTable& table) {
   using Operand = FillUniformOperand;
   table.add<Desc>({.can_implement =
                        [](const Desc&, std::span<const Type> types) {
-                         return need_storage({types[Operand::out]});
+                         return need_equal({types[Operand::out]});
                        },
                    .launch =
                        [](const Desc& desc, Args args, Workspace) {
