@@ -70,7 +70,13 @@ std::vector<Note> with_more(const std::string& golden, const std::vector<std::st
                             std::string_view override_json = {}) {
   const TempFolder folder;
   const auto checkpoint = Checkpoint::open(testing::golden_folder(golden));
-  std::vector<TensorView> tensors = checkpoint->files().front().tensors();
+  const std::vector<StoredTensor>& stored = checkpoint->files().front().tensors();
+  std::vector<std::vector<std::byte>> bytes;
+  std::vector<TensorView> tensors;
+  for (const StoredTensor& tensor : stored) {
+    bytes.push_back(tensor.read().value());
+    tensors.push_back({tensor.name, tensor.type, tensor.shape, bytes.back()});
+  }
   const std::vector<float> one = {1.0f};
   for (const std::string& name : names) {
     tensors.push_back(testing::view_of(name, StorageType::f32, {1}, one));
