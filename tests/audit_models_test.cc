@@ -71,7 +71,7 @@ class Rig {
                        rank_rows);
     const steps::CompiledStep* compiled = schedules_.get({bucket, bucket}).value();
     MutationReport report = audited(compiled->bound);
-    add(report, audited(compiled->bound_readback));
+    if (compiled->has_readback()) add(report, audited(compiled->bound_readback));
     return report;
   }
 

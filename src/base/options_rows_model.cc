@@ -119,25 +119,6 @@ std::vector<OptionSpec> engine_options() {
        .standard = "64",
        .minimum = 1,
        .maximum = 65536},
-      {.name = "disable-cuda-graph",
-       .type = OptionType::flag,
-       .group = group,
-       .help = "run decode steps operation by operation, not as captured graphs",
-       .commands = kAll,
-       .aliases = {"enforce-eager"}},
-      {.name = "cuda-graph-max-bs",
-       .type = OptionType::integer,
-       .group = group,
-       .help = "most rows of a decode step that is captured as a graph",
-       .commands = kAll,
-       .standard = "256",
-       .minimum = 1,
-       .maximum = 65536},
-      {.name = "disable-overlap-schedule",
-       .type = OptionType::flag,
-       .group = group,
-       .help = "plan a step only when all tokens of the one before it are known",
-       .commands = {"generate", "chat", "bench throughput", "bench latency"}},
       {.name = "kv-blocks",
        .type = OptionType::integer,
        .group = group,
@@ -168,6 +149,31 @@ std::vector<OptionSpec> engine_options() {
        .standard = "256",
        .minimum = 0,
        .maximum = kMillion},
+  };
+}
+
+std::vector<OptionSpec> step_options() {
+  const auto group = "Engine";
+  return {
+      {.name = "disable-cuda-graph",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "run decode steps operation by operation, not as captured graphs",
+       .commands = kAll,
+       .aliases = {"enforce-eager"}},
+      {.name = "cuda-graph-max-bs",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "most rows of a decode step that is captured as a graph",
+       .commands = kAll,
+       .standard = "256",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "disable-overlap-schedule",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "plan a step only when all tokens of the one before it are known",
+       .commands = {"generate", "chat", "bench throughput", "bench latency"}},
   };
 }
 
