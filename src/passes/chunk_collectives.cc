@@ -86,7 +86,7 @@ Result<Program> chunk_collectives(Program program, const ChunkOptions& options,
   };
   const auto first = std::find_if(program.ops.begin(), program.ops.end(), reduces);
   if (first == program.ops.end()) return unchanged("no reduction in the step");
-  const int64_t rows = program.info(first->operands[0]).rows;
+  const int64_t rows = program.info(first->operands[ops::AllReduceOperand::in]).rows;
   if (std::string reason = why_whole(rows, options); !reason.empty()) return unchanged(reason);
   const Cuttable found = find_cuttable(
       program, rows,

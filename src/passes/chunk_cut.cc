@@ -84,8 +84,10 @@ class Cutter {
     const auto desc = op.desc.as<ops::AllReduceDesc>();
     op.desc = flow::AnyDesc(
         ops::ReduceScatterDesc{.communicator = desc.communicator, .ranks = desc.ranks});
-    op.operands[0] = rewrite_.rows_of(op.operands[0], range);
-    op.operands[1] = own_rows(op.operands[1], range);
+    const Value in = op.operands[ops::AllReduceOperand::in];
+    const Value out = op.operands[ops::AllReduceOperand::out];
+    op.operands[ops::ReduceScatterOperand::in] = rewrite_.rows_of(in, range);
+    op.operands[ops::ReduceScatterOperand::out] = own_rows(out, range);
     return rewrite_.substitute(op, reduce);
   }
 
@@ -99,8 +101,8 @@ class Cutter {
     const auto desc = op.desc.as<ops::AllReduceDesc>();
     op.desc =
         flow::AnyDesc(ops::GatherPartsDesc{.communicator = desc.communicator, .ranks = desc.ranks});
-    op.operands[0] = own_rows(value, range);
-    op.operands[1] = rewrite_.rows_of(value, range);
+    op.operands[ops::GatherPartsOperand::in] = own_rows(value, range);
+    op.operands[ops::GatherPartsOperand::out] = rewrite_.rows_of(value, range);
     issued.push_back(rewrite_.make(op, maker));
   }
 

@@ -81,7 +81,8 @@ struct Pass {
   Status (*parse)(const ParsedOptions& from, PassOptions& to);
   // Rewrites a step's Program. It never writes a wait: compile() derives them.
   Result<flow::Program> (*run)(flow::Program program, const PassContext& context);
-  // Rewrites the small Program that brings a step's results to the host; nullptr: leaves it alone.
+  // Adds to the Program that runs behind a step, beside the next one, and brings to the host what
+  // passes counted in it; nullptr: adds nothing.
   flow::Program (*run_read_back)(flow::Program program, const PassContext& context) = nullptr;
 };
 

@@ -16,7 +16,8 @@ Result<PassOptions> parse_passes(const ParsedOptions& options);
 // "dual_stream: --dual-stream auto, --dual-stream-max-tokens 256", one line a pass, in their order.
 std::vector<std::string> describe_passes(const ParsedOptions& options);
 
-// A step's Program, and the Program that brings its results to the host, behind all passes.
+// A step's Program behind all passes, and the Program that brings what they counted to the host,
+// which starts without ops.
 Result<flow::Program> run_passes(flow::Program program, const PassContext& context);
 flow::Program run_read_back_passes(flow::Program program, const PassContext& context);
 
