@@ -55,8 +55,8 @@ inline Result<std::string> on_threads(const EngineOptions& options, const Use& u
 inline Result<std::string> on_processes(const EngineOptions& options, const Use& use = answers_of) {
   const EngineOptions resolved = TRY(resolve(small_model(), options));
   const int32_t world = resolved.worker.model.layout.world;
-  return comm::run_node(
-      {.ranks = world, .world = world}, [&](comm::ControlPlane& control) -> Status {
+  const comm::Ended ended = TRY(
+      comm::run_node({.ranks = world, .world = world}, [&](comm::ControlPlane& control) -> Status {
         if (control.rank() > 0) {
           const auto rank = TRY(RankProcess::create(small_model(), resolved.worker, control));
           TRY(rank->load(model::DummySource(), nullptr));
@@ -66,7 +66,8 @@ inline Result<std::string> on_processes(const EngineOptions& options, const Use&
         TRY(engine->load(model::DummySource()));
         control.conclude(TRY(use(*engine)));
         return {};
-      });
+      }));
+  return ended.outcome;
 }
 
 }  // namespace braid::engine::testing

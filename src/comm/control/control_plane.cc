@@ -8,8 +8,8 @@
 
 namespace braid::comm {
 
-Error lost_rank(std::string_view what) {
-  return Error(ErrorKind::fault, "another rank is lost").with("what", what);
+Error lost_rank(std::string_view cause) {
+  return Error(ErrorKind::fault, "another rank is lost").with(kCause, cause);
 }
 
 ControlPlane::~ControlPlane() {
@@ -29,6 +29,13 @@ Result<std::vector<std::string>> ControlPlane::all_gather(std::string_view bytes
 }
 
 Status ControlPlane::barrier() { return all_gather("").status(); }
+
+void ControlPlane::alive() {
+  const auto now = std::chrono::steady_clock::now();
+  if (socket_ < 0 || now < next_alive_) return;
+  next_alive_ = now + std::chrono::seconds(1);
+  (void)send_message(socket_, MessageKind::alive, "");  // who is gone is met in the next gather
+}
 
 Status ControlPlane::poll() {
   if (size_ == 1 || !lost_.ok()) return lost_;

@@ -368,9 +368,7 @@ Error GlooGroup::lost(const std::vector<bool>& heard, Clock::time_point start,
     if (!heard[m]) missing.push_back(ranks_[m]);
   }
   const bool late = Clock::now() - start >= timeout_;
-  Error error = late ? Error(ErrorKind::fault, "a rank did not come to a collective in time")
-                           .with("missing rank", fmt::format("{}", fmt::join(missing, ", ")))
-                     : lost_rank(why);
+  Error error = late ? missed(missing) : lost_rank(why);
   error = std::move(error)
               .with("waiting rank", ranks_[static_cast<size_t>(index_)])
               .with("collective", meetings_ + 1)

@@ -288,8 +288,7 @@ Error LocalGroup::late(size_t waiting) const {
   for (size_t index = 0; index < size(); ++index) {
     if (!posted_[index].here) missing.push_back(ranks_[index]);
   }
-  return Error(ErrorKind::fault, "a rank did not come to a collective in time")
-      .with("missing rank", fmt::format("{}", fmt::join(missing, ", ")))
+  return missed(missing)
       .with("waiting rank", ranks_[waiting])
       .with("collective", meetings_ + 1)
       .with("rows", text_of(posted_[waiting].call))
