@@ -2,8 +2,8 @@
 // whatever rows there are and wherever they go, on lanes, with delays, and quantized.
 #include <gtest/gtest.h>
 
-#include "engine/evaluate.h"
-#include "engine/verification.h"
+#include "lab/evaluate.h"
+#include "lab/verification.h"
 #include "model/config.h"
 #include "support/models.h"
 #include "support/tap.h"
@@ -122,7 +122,7 @@ TEST(AllToAllDispatchTest, SkewedRowsHaveTheBitsOfAGather) {
     engine::EngineOptions options = options_of({.dp = 4, .dtype = Format::bf16}, dispatch);
     options.worker.model.probes.force_routing = true;
     const auto engine = open_engine(golden_folder("glm4_moe"), options);
-    engine::ForcedRouting forced;
+    lab::ForcedRouting forced;
     for (int64_t layer = 0; layer < engine->config().num_layers; ++layer) {
       if (!engine->config().is_moe(layer)) continue;
       for (size_t i = 0; i < 4 * ids.size(); ++i) {
@@ -130,7 +130,7 @@ TEST(AllToAllDispatchTest, SkewedRowsHaveTheBitsOfAGather) {
                                 static_cast<int64_t>(i) % 4);
       }
     }
-    return engine::evaluate_logits(*engine, ids, &forced).value().values;
+    return lab::evaluate_logits(*engine, ids, &forced).value().values;
   };
   for (const auto& [first, step] : {std::pair{0, 0}, {12, 0}, {8, 1}}) {
     EXPECT_EQ(run(DispatchChoice::all_to_all, first, step),
@@ -144,7 +144,7 @@ TEST(AllToAllDispatchTest, DelaysAndLanesChangeNoBit) {
        {Setting{.dp = 2}, Setting{.dp = 4, .dtype = Format::bf16, .payload = DispatchDtype::fp8}}) {
     const auto engine =
         open_dummy(golden_folder("glm4_moe"), options_of(setting, DispatchChoice::all_to_all));
-    const auto recording = engine::StepRecording::record(*engine, some_requests());
+    const auto recording = lab::StepRecording::record(*engine, some_requests());
     ASSERT_TRUE(recording.ok()) << recording.status().to_string();
     for (const uint64_t seed : {1u, 2u, 3u}) {
       const Status same = recording->replay(engine->ranks(), {.seed = seed, .longest = 100});
@@ -153,8 +153,8 @@ TEST(AllToAllDispatchTest, DelaysAndLanesChangeNoBit) {
   }
 }
 
-engine::WorkerOptions four_ranks(DispatchChoice dispatch, DispatchDtype payload) {
-  engine::WorkerOptions options;
+ranks::WorkerOptions four_ranks(DispatchChoice dispatch, DispatchDtype payload) {
+  ranks::WorkerOptions options;
   options.model = {.max_rows = {4, 64}, .num_blocks = 64, .max_blocks = 64};
   const auto config = model::load_config(golden_folder("glm4_moe")).value();
   options.model.layout = layout::make_layout(model::layout_sizes(config), {.dp = 4}).value();
@@ -167,14 +167,14 @@ engine::WorkerOptions four_ranks(DispatchChoice dispatch, DispatchDtype payload)
 TEST(AllToAllDispatchTest, RanksWithDifferentRowsMeetAndMutantsDont) {
   const auto config = model::load_config(golden_folder("glm4_moe")).value();
   for (const DispatchDtype payload : {DispatchDtype::unquantized, DispatchDtype::nvfp4}) {
-    const engine::StepCompiler compiler(config, four_ranks(DispatchChoice::all_to_all, payload));
-    for (const auto& shapes : engine::unequal_shapes({4, 64}, 4)) {
+    const lab::StepCompiler compiler(config, four_ranks(DispatchChoice::all_to_all, payload));
+    for (const auto& shapes : lab::unequal_shapes({4, 64}, 4)) {
       auto steps = compiler.compile(shapes).value();
       const auto joint = compiler.check_joint(steps);
       ASSERT_TRUE(joint.ok()) << joint.status().to_string();
       for (const auto& step : steps) EXPECT_EQ(step->decisions[0].choice, "all-to-all");
       // One rank gathers while the others send.
-      const engine::StepCompiler mutant(config, four_ranks(DispatchChoice::gather, payload));
+      const lab::StepCompiler mutant(config, four_ranks(DispatchChoice::gather, payload));
       steps[2] = std::move(mutant.compile(shapes).value()[2]);
       const auto broken = compiler.check_joint(steps);
       ASSERT_FALSE(broken.ok());

@@ -7,12 +7,12 @@
 
 #include "comm/local/local_group.h"
 #include "device/cpu/cpu_device.h"
-#include "engine/schedules.h"
-#include "engine/step_words.h"
+#include "engine/step_inputs.h"
 #include "flow/audit.h"
 #include "model/checkpoint_source.h"
 #include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"
+#include "steps/schedules.h"
 #include "support/models.h"
 
 namespace braid::testing {
@@ -33,7 +33,7 @@ class Rig {
  public:
   Rig(const std::string& golden, model::ModelOptions options,
       const std::vector<comm::Communicator*>& communicators = {},
-      const engine::PassOptions& passes = {})
+      const steps::PassOptions& passes = {})
       : model_(model::load_config(golden_folder(golden)).value(), sized(options)),
         schedules_(model_, table_, passes) {
     ops::register_cpu(table_);
@@ -67,7 +67,7 @@ class Rig {
                             model_.residents().data(words, static_cast<int32_t>(step_ & 1))),
                         static_cast<size_t>(model_.residents()[words].rows)},
                        rank_rows);
-    const engine::CompiledStep* compiled = schedules_.get({bucket, bucket}).value();
+    const steps::CompiledStep* compiled = schedules_.get({bucket, bucket}).value();
     MutationReport report = audited(compiled->bound);
     add(report, audited(compiled->bound_readback));
     return report;
@@ -135,7 +135,7 @@ class Rig {
   device::CpuDevice device_;
   flow::LauncherTable table_;
   model::DecoderModel model_;
-  engine::Schedules schedules_;
+  steps::Schedules schedules_;
   std::vector<device::Memory> memory_;
   std::span<std::byte> arena_;
   std::vector<std::unique_ptr<Sequence>> sequences_;
@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(Models, AuditModelsTest,
 class AuditRanksTest : public ::testing::TestWithParam<std::string> {};
 
 void audit_two_ranks(const std::string& golden, const layout::LayoutOptions& layout,
-                     const engine::PassOptions& passes = {}, int32_t redundant = 0) {
+                     const steps::PassOptions& passes = {}, int32_t redundant = 0) {
   const model::ModelConfig config = model::load_config(golden_folder(golden)).value();
   comm::LocalGroup group({0, 1}, std::chrono::seconds(60));
   const auto audit_rank = [&](int32_t rank) {

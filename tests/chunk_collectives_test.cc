@@ -8,17 +8,17 @@
 #include <array>
 #include <map>
 
-#include "engine/verification.h"
 #include "flow/compile.h"
+#include "lab/verification.h"
 #include "ops/collectives.h"
 #include "support/prompt.h"
 
 namespace braid::testing {
 namespace {
 
-using engine::RankSteps;
-using engine::StepCompiler;
 using flow::Schedule;
+using lab::RankSteps;
+using lab::StepCompiler;
 using passes::Switch;
 
 struct World {
@@ -32,7 +32,7 @@ struct World {
 
 StepCompiler compiler_of(const std::string& name, const World& world) {
   const model::ModelConfig config = model::load_config(golden_folder(name)).value();
-  engine::WorkerOptions options;
+  ranks::WorkerOptions options;
   options.model = {
       .max_rows = {.decode = 4, .prefill = 512}, .page_size = 16, .num_blocks = 8, .max_blocks = 4};
   options.model.layout = layout::make_layout(model::layout_sizes(config), world.layout).value();

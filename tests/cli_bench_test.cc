@@ -1,7 +1,7 @@
 // braid bench, braid verify, --trace and --explain, end to end.
 #include <gtest/gtest.h>
 
-#include "engine/verification.h"
+#include "lab/verification.h"
 #include "model/testing.h"
 #include "support/command.h"
 #include "support/models.h"
@@ -192,7 +192,7 @@ TEST(VerificationTest, AReplayOnOtherWeightsIsFound) {
       open_engine(golden_folder("glm4_moe"), {.context_length = 32, .max_running = 2});
   const std::vector<engine::Request> requests = {{.prompt = {1, 2, 3}, .max_tokens = 3},
                                                  {.prompt = {4, 5}, .max_tokens = 4}};
-  const auto recording = engine::StepRecording::record(*engine, requests).value();
+  const auto recording = lab::StepRecording::record(*engine, requests).value();
   EXPECT_EQ(recording.num_steps(), 4u);
   EXPECT_EQ(recording.shapes().size(), 3u);
   const flow::Delays delays{.seed = 1, .longest = 20};

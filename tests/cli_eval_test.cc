@@ -4,9 +4,10 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/evaluate.h"
+#include "lab/evaluate.h"
 #include "model/safetensors.h"
 #include "model/testing.h"
+#include "ranks/log_likelihood.h"
 #include "support/command.h"
 #include "support/models.h"
 #include "text/tokenizer.h"
@@ -145,11 +146,11 @@ TEST(CliEvalPerplexityTest, EachWindowStartsAnew) {
   double total = 0;
   for (size_t first = 0; first + 1 < ids.size(); first += 20) {
     const size_t size = std::min<size_t>(20, ids.size() - 1 - first);
-    const auto logits = engine::evaluate_logits(*engine, {&ids[first], size}).value();
+    const auto logits = lab::evaluate_logits(*engine, {&ids[first], size}).value();
     const auto vocab = static_cast<size_t>(logits.vocab_size);
     for (size_t i = 0; i < size; ++i) {
       total +=
-          engine::negative_log_likelihood({&logits.values[i * vocab], vocab}, ids[first + i + 1]);
+          ranks::negative_log_likelihood({&logits.values[i * vocab], vocab}, ids[first + i + 1]);
     }
   }
   const Ran ran = run_braid({"eval", "perplexity", fairytale_folder(), "--text",

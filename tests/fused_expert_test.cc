@@ -4,11 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/schedules.h"
 #include "flow/check.h"
 #include "flow/compile.h"
 #include "ops/moe.h"
 #include "passes/dual_stream.h"
+#include "steps/schedules.h"
 #include "support/checkpoint_copy.h"
 #include "support/command.h"
 #include "support/prompt.h"

@@ -9,8 +9,8 @@
 #include <map>
 
 #include "base/json.h"
-#include "engine/backend.h"
 #include "model/safetensors.h"
+#include "ranks/backend.h"
 #include "support/checkpoint_copy.h"
 #include "support/command.h"
 #include "support/models.h"
@@ -25,7 +25,7 @@ constexpr double kLogitError = 2e-2;  // relative, of all logits together
 class GpuModelsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!engine::free_gpu_memory(0).ok()) GTEST_SKIP() << "no GPU";
+    if (!ranks::free_gpu_memory(0).ok()) GTEST_SKIP() << "no GPU";
   }
 };
 
@@ -83,7 +83,7 @@ class GpuGoldenTest : public ::testing::TestWithParam<Spread> {
  protected:
   void SetUp() override {
     const int gpus = GetParam().layout.empty() ? 1 : 2;
-    if (!engine::free_gpu_memory(gpus - 1).ok()) GTEST_SKIP() << "fewer GPUs than " << gpus;
+    if (!ranks::free_gpu_memory(gpus - 1).ok()) GTEST_SKIP() << "fewer GPUs than " << gpus;
   }
 };
 
@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, GpuGoldenTest, ::testing::ValuesIn(spreads()),
 class GpuRankViewsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!engine::free_gpu_memory(1).ok()) GTEST_SKIP() << "fewer GPUs than 2";
+    if (!ranks::free_gpu_memory(1).ok()) GTEST_SKIP() << "fewer GPUs than 2";
   }
   // What a command prints; it must succeed.
   static std::string run(const std::string& words) {
@@ -217,7 +217,7 @@ TEST_F(GpuRankViewsTest, RunsWithDelaysEqualSerialExecution) {
 // One request's rows, as they are and quantized, in one chunk and in several; the other rank has
 // padding alone.
 TEST_F(GpuModelsTest, RowsThatAreSentHaveTheBitsOfAGather) {
-  if (!engine::free_gpu_memory(1).ok()) GTEST_SKIP() << "fewer than two GPUs";
+  if (!ranks::free_gpu_memory(1).ok()) GTEST_SKIP() << "fewer than two GPUs";
   const std::string folder = make_temp_folder();
   std::ofstream(folder + "/ids.json") << "[1, 5, 9, 200, 33, 47, 1000, 18, 77, 3, 4, 90]";
   const auto logits = [&](const std::string& more) {

@@ -5,25 +5,25 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/heat.h"
-#include "engine/process_test_util.h"
-#include "engine/values.h"
+#include "lab/heat_windows.h"
 #include "ops/moe.h"
 #include "ops/rows.h"
+#include "ranks/serialization.h"
 #include "support/models.h"
+#include "support/process_ranks_util.h"
 #include "support/tap.h"
 
 namespace braid::testing {
 namespace {
 
 using engine::GroupStep;
-using engine::Inquiry;
-using engine::values_of_bytes;
 using experts::Heat;
 using experts::Phase;
 using kernels::RouteDesc;
 using layout::LayoutOptions;
 using passes::Switch;
+using ranks::RankQuery;
+using ranks::values_of_bytes;
 
 engine::EngineOptions options_of(const LayoutOptions& layout, Switch heat) {
   engine::EngineOptions options{.layout = layout,
@@ -64,19 +64,19 @@ class ExactCount {
   // What differs on the ranks after a step, nothing where all is exact: the leaders' counts and
   // their followers', and those of the groups together, each once.
   Result<std::string> difference(int64_t step) {
-    engine::Ranks& ranks = engine_.ranks();
+    ranks::Ranks& ranks = engine_.ranks();
     const model::DecoderModel& model = engine_.worker().model();
     const int32_t host = model.state().heat.host;
     const std::vector<std::string> all =
-        TRY(ranks.ask(ranks.all(), Inquiry::read({.resident = host,
-                                                  .count = model.residents()[host].rows,
-                                                  .copy = static_cast<int32_t>(step & 1)})));
+        TRY(ranks.ask(ranks.all(), RankQuery::read({.resident = host,
+                                                    .count = model.residents()[host].rows,
+                                                    .copy = static_cast<int32_t>(step & 1)})));
     for (int32_t rank = 0; rank < ranks.size(); ++rank) {
       const auto counted = TRY(values_of_bytes<uint64_t>(all[static_cast<size_t>(rank)]));
       if (counted != counters_[ranks.group_of(rank)])
         return fmt::format("rank {}, step {}", rank, step);
     }
-    const Heat now = TRY(engine::heat_now(engine_));
+    const Heat now = TRY(lab::heat_now(engine_));
     for (int32_t group = 0; group < ranks.num_groups(); ++group) {
       const auto of_group = now.of(Phase::decode, 1, group);
       const auto* expected = counters_[group].data() + 2 * of_group.size();
@@ -103,9 +103,9 @@ class ExactCount {
     size_t layer = 0;
     for (const int32_t ids : probes) {
       if (ids == model::kAbsent) continue;
-      const std::string bytes =
-          TRY(engine_.ranks().ask(engine_.ranks().leader_of(group),
-                                  Inquiry::read({.resident = ids, .first = first, .count = rows})));
+      const std::string bytes = TRY(
+          engine_.ranks().ask(engine_.ranks().leader_of(group),
+                              RankQuery::read({.resident = ids, .first = first, .count = rows})));
       const std::vector<int32_t> chosen = TRY(values_of_bytes<int32_t>(bytes));
       BRAID_CHECK(std::ssize(chosen) == rows * top_k, "({} ids)", chosen.size());
       for (const int32_t id : chosen) {
@@ -159,7 +159,7 @@ TEST_P(HeatLayoutsTest, IsTheExactCountOfRealRowsByPhase) {
     const ExactCount exact = expect_exact(*engine, kLengths);
     EXPECT_GT(exact.padding, 0);
     EXPECT_GT(exact.decode_rows, 20);
-    const Heat heat = engine::heat_now(*engine).value();
+    const Heat heat = lab::heat_now(*engine).value();
     const int64_t choices = engine->config().moe->top_k * heat.sizes().layers;
     EXPECT_EQ(heat.total(Phase::decode), static_cast<uint64_t>(exact.decode_rows * choices));
   }
@@ -171,12 +171,12 @@ TEST_P(HeatLayoutsTest, IsTheExactCountInOtherProcessesToo) {
   options.num_blocks = 64;
   const auto total = [](engine::Engine& engine) -> Result<std::string> {
     const ExactCount exact = TRY(count_exactly(engine, kLengths));
-    const Heat heat = TRY(engine::heat_now(engine));
+    const Heat heat = TRY(lab::heat_now(engine));
     return fmt::format("{} rows, {} in decode: {} {}", exact.padding, exact.decode_rows,
                        heat.of(Phase::decode), heat.of(Phase::prefill));
   };
-  const auto processes = engine::testing::on_processes(options, total);
-  const auto threads = engine::testing::on_threads(options, total);
+  const auto processes = testing::on_processes(options, total);
+  const auto threads = testing::on_threads(options, total);
   ASSERT_TRUE(processes.ok() && threads.ok()) << processes.status().to_string();
   EXPECT_EQ(*processes, *threads);
 }
@@ -224,13 +224,13 @@ TEST_P(HeatLayoutsTest, OutputsAreBitwiseTheSameOnAndOff) {
 }
 
 // Steps of rank 0 that have these rows.
-std::unique_ptr<engine::CompiledStep> compiled(engine::Engine& engine, layers::RowCounts rows) {
+std::unique_ptr<steps::CompiledStep> compiled(engine::Engine& engine, layers::RowCounts rows) {
   return engine.worker().schedules().compile({rows, rows}).value();
 }
 
 TEST_P(HeatLayoutsTest, SchedulesDifferByTheCountersAndTwoCopiesAlone) {
   const layers::RowCounts rows = {.decode = 2, .prefill = 8};
-  std::array<std::unique_ptr<engine::CompiledStep>, 2> steps;
+  std::array<std::unique_ptr<steps::CompiledStep>, 2> steps;
   std::array<std::unique_ptr<engine::Engine>, 2> engines;  // whose buffers the steps name
   for (const bool on : {false, true}) {
     auto options = options_of(GetParam(), on ? Switch::on : Switch::off);
@@ -285,7 +285,7 @@ TEST(HeatTest, ForcedRoutingIsCountedAsItIsForced) {
     for (int64_t i = 0; i < resident.rows * resident.cols; ++i) ids[i] = i % 2 == 0 ? 1 : 0;
   }
   expect_exact(*engine, {5, 9});
-  const Heat heat = engine::heat_now(*engine).value();
+  const Heat heat = lab::heat_now(*engine).value();
   for (const Phase phase : experts::kPhases) {
     const std::vector<double> counts = heat.of(phase);
     EXPECT_EQ(counts[0], counts[1]);

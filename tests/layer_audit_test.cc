@@ -4,18 +4,18 @@
 
 #include <thread>
 
-#include "engine/layer_check.h"
-#include "engine/local_world.h"
+#include "lab/layer_check.h"
 #include "model/dummy_source.h"
 #include "passes/chunk_collectives.h"
+#include "ranks/local_world.h"
 #include "support/models.h"
 
 namespace braid::testing {
 namespace {
 
-using engine::Backend;
-using engine::LayerRank;
-using engine::LayerRows;
+using lab::LayerRank;
+using lab::LayerRows;
+using ranks::Backend;
 
 // The CPU, with a bug behind one op when it runs alone: it changes an operand.
 class BuggyBackend final : public Backend {
@@ -45,7 +45,7 @@ class BuggyBackend final : public Backend {
   size_t ops_run = 0;
 
  private:
-  std::unique_ptr<Backend> cpu_ = engine::make_cpu_backend().value();
+  std::unique_ptr<Backend> cpu_ = ranks::make_cpu_backend().value();
 };
 
 struct Layer {
@@ -80,7 +80,7 @@ TEST(LayerAuditTest, RunsEveryOpTwiceAndLeavesTheResult) {
   Layer layer;
   LayerRank* const ranks[] = {&layer.rank};
   const size_t variants[] = {0, 0};
-  const auto said = engine::audit_variants(ranks, variants, ranks[0]->audit_bytes());
+  const auto said = lab::audit_variants(ranks, variants, ranks[0]->audit_bytes());
   ASSERT_TRUE(said.ok()) << said.status().to_string();
   const size_t ops = layer.program().ops.size();
   EXPECT_EQ(*said,
@@ -107,12 +107,12 @@ TEST(LayerAuditTest, NamesAnOpThatChangesWhatItReads) {
 TEST(LayerAuditTest, RanksInChunksTouchWhatTheyDeclare) {
   const model::ModelConfig config = model::load_config(golden_folder("qwen2")).value();
   const layout::Layout layout = layout::make_layout(model::layout_sizes(config), {.tp = 2}).value();
-  engine::LocalWorld world(layout, std::chrono::seconds(60));
+  ranks::LocalWorld world(layout, std::chrono::seconds(60));
   constexpr LayerRows kRows{.rows = 300};
   std::vector<std::unique_ptr<Backend>> backends;
   std::vector<std::unique_ptr<LayerRank>> ranks;
   for (int32_t rank = 0; rank < 2; ++rank) {
-    backends.push_back(engine::make_cpu_backend(world.communicators_of(rank)).value());
+    backends.push_back(ranks::make_cpu_backend(world.communicators_of(rank)).value());
     model::ModelOptions options{.part = model::Part::layer, .probes = {.hidden = true}};
     options.layout = layout;
     options.rank = rank;
@@ -143,8 +143,8 @@ TEST(LayerAuditTest, StatesTooLargeAreNotAudited) {
   LayerRank large(layer.rank.model().config(), {.part = model::Part::layer}, {&kMany, 1}, backend);
   LayerRank* const ranks[] = {&large};
   const size_t variants[] = {0};
-  const auto said = engine::audit_variants(ranks, variants,
-                                           ranks[0]->audit_bytes());  // nothing is allocated or run
+  const auto said = lab::audit_variants(ranks, variants,
+                                        ranks[0]->audit_bytes());  // nothing is allocated or run
   ASSERT_TRUE(said.ok());
   EXPECT_NE(said->find("declarations not audited: "), std::string::npos) << *said;
   EXPECT_EQ(backend.ops_run, 0u);

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <random>
 
-#include "engine/verification.h"
 #include "experts/balance.h"
+#include "lab/verification.h"
 #include "support/prompt.h"
 
 namespace braid::testing {
@@ -176,7 +176,7 @@ TEST(PlacementTest, WhatAddsUpInTheSameOrderIsBitwiseEqual) {
 }
 
 // A rank's buffer with this name; null where it has none.
-std::byte* buffer(engine::Worker& worker, const std::string& name, int64_t* bytes) {
+std::byte* buffer(ranks::Worker& worker, const std::string& name, int64_t* bytes) {
   const flow::Residents& residents = worker.model().residents();
   for (int32_t index = 0; index < residents.size(); ++index) {
     if (residents[index].name != name) continue;
@@ -278,7 +278,7 @@ TEST(PlacementTest, StepsOfAllRanksMeet) {
                                   .num_blocks = 16};
     options = engine::resolve(config, options).value();
     EXPECT_EQ(options.worker.model.placement != nullptr, of.redundant > 0);
-    const engine::StepCompiler compiler(config, options.worker);
+    const lab::StepCompiler compiler(config, options.worker);
     for (const layers::RowCounts rows : {layers::RowCounts{4, 0}, {0, 16}, {2, 8}}) {
       const auto steps = compiler.compile(layers::StepShape{rows, rows}).value();
       const auto joint = compiler.check_joint(steps);

@@ -5,10 +5,10 @@
 #include <cmath>
 
 #include "base/json.h"
-#include "engine/dispatch_error.h"
-#include "engine/evaluate.h"
-#include "engine/verification.h"
+#include "lab/evaluate.h"
+#include "lab/verification.h"
 #include "model/config.h"
+#include "ranks/dispatch_error.h"
 #include "support/models.h"
 #include "support/tap.h"
 #include "text/tokenizer.h"
@@ -47,9 +47,8 @@ TEST_P(QuantizedGoldenTest, LogitsAreNearTheReference) {
   const std::string& name = GetParam();
   const std::vector<int32_t> ids = golden_ids(name, "input_ids");
   const model::ModelConfig config = model::load_config(golden_folder(name)).value();
-  const engine::ForcedRouting routing =
-      engine::read_forced_routing(golden_folder(name) + "/golden.safetensors", config,
-                                  std::ssize(ids))
+  const lab::ForcedRouting routing =
+      lab::read_forced_routing(golden_folder(name) + "/golden.safetensors", config, std::ssize(ids))
           .value();
   for (const layout::LayoutOptions layout :
        {layout::LayoutOptions{.dp = 2}, {.tp = 2, .dp = 2}, {.tp = 1, .ep = 2, .dp = 4}}) {
@@ -58,11 +57,11 @@ TEST_P(QuantizedGoldenTest, LogitsAreNearTheReference) {
       engine::EngineOptions options = options_of(layout, dtype);
       options.worker.model.probes.force_routing = true;
       const auto engine = open_engine(golden_folder(name), options);
-      const engine::Logits logits = engine::evaluate_logits(*engine, ids, &routing).value();
+      const lab::Logits logits = lab::evaluate_logits(*engine, ids, &routing).value();
       const double error = relative_error(logits.values, golden_floats(name, "logits"));
       EXPECT_LT(error, most) << "dp " << layout.dp;
       EXPECT_GT(error, 1e-4) << "dp " << layout.dp;  // as if nothing were quantized
-      const auto layers = engine::dispatch_errors(engine->ranks()).value();
+      const auto layers = ranks::dispatch_errors(engine->ranks()).value();
       ASSERT_EQ(std::ssize(layers), engine->config().num_layers);
       for (int64_t layer = 0; layer < engine->config().num_layers; ++layer) {
         const double of_layer = layers[static_cast<size_t>(layer)].relative();
@@ -81,16 +80,16 @@ INSTANTIATE_TEST_SUITE_P(Unquantized, QuantizedGoldenTest,
 
 struct Scored {
   double perplexity;
-  engine::DispatchError error;
+  ranks::DispatchError error;
 };
 
 Scored score(const std::vector<int32_t>& ids, DispatchDtype dtype) {
   engine::EngineOptions options = options_of({.dp = 2}, dtype);
   options.chunked_prefill_size = 512;
   const auto engine = open_engine(fairytale_folder(), options);
-  const auto likelihood = engine::evaluate_likelihood(*engine, ids, 256).value();
+  const auto likelihood = lab::evaluate_likelihood(*engine, ids, 256).value();
   return {likelihood.perplexity(),
-          engine::total_of(engine::dispatch_errors(engine->ranks()).value())};
+          ranks::total_of(ranks::dispatch_errors(engine->ranks()).value())};
 }
 
 TEST(QuantizedFairytaleTest, ErrorsAndPerplexityAreThoseMeasured) {
@@ -126,7 +125,7 @@ TEST(QuantizedDispatchTest, DelaysAndLanesChangeNoBit) {
     engine::EngineOptions options = options_of(layout, dtype);
     options.worker.passes.dual_stream.mode = passes::Switch::on;
     const auto engine = open_dummy(golden_folder("glm4_moe"), options);
-    const auto recording = engine::StepRecording::record(*engine, some_requests());
+    const auto recording = lab::StepRecording::record(*engine, some_requests());
     ASSERT_TRUE(recording.ok()) << recording.status().to_string();
     for (const uint64_t seed : {1u, 2u, 3u}) {
       const Status same = recording->replay(engine->ranks(), {.seed = seed, .longest = 100});
@@ -160,11 +159,11 @@ class Compiler {
   explicit Compiler(DispatchDtype dtype)
       : compiler_(model::load_config(golden_folder("glm4_moe")).value(), options(dtype)) {}
 
-  engine::StepCompiler* operator->() { return &compiler_; }
+  lab::StepCompiler* operator->() { return &compiler_; }
 
-  static engine::WorkerOptions options(DispatchDtype dtype) {
+  static ranks::WorkerOptions options(DispatchDtype dtype) {
     const auto config = model::load_config(golden_folder("glm4_moe")).value();
-    engine::WorkerOptions options;
+    ranks::WorkerOptions options;
     options.model = {.max_rows = {4, 64}, .num_blocks = 64, .max_blocks = 64};
     options.model.layout =
         layout::make_layout(model::layout_sizes(config), {.tp = 2, .dp = 2}).value();
@@ -174,12 +173,12 @@ class Compiler {
   }
 
  private:
-  engine::StepCompiler compiler_;
+  lab::StepCompiler compiler_;
 };
 
 TEST(QuantizedDispatchTest, GroupsWithDifferentRowsMeet) {
   Compiler compiler(DispatchDtype::nvfp4);
-  for (const auto& shapes : engine::unequal_shapes({4, 64}, 2)) {
+  for (const auto& shapes : lab::unequal_shapes({4, 64}, 2)) {
     const auto steps = compiler->compile(shapes);
     ASSERT_TRUE(steps.ok()) << steps.status().to_string();
     const auto joint = compiler->check_joint(*steps);
@@ -191,7 +190,7 @@ TEST(QuantizedDispatchTest, GroupsWithDifferentRowsMeet) {
 TEST(QuantizedDispatchTest, ARankThatDoesOtherwiseIsFoundOut) {
   for (const DispatchDtype other : {DispatchDtype::unquantized, DispatchDtype::nvfp4}) {
     Compiler most(DispatchDtype::fp8), mutant(other);
-    const auto shapes = engine::unequal_shapes({4, 64}, 2).front();
+    const auto shapes = lab::unequal_shapes({4, 64}, 2).front();
     auto steps = most->compile(shapes).value();
     auto wrong = mutant->compile(shapes).value();
     steps[3] = std::move(wrong[3]);

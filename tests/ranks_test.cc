@@ -63,7 +63,7 @@ class SpreadWeightsTest : public ::testing::TestWithParam<LayoutOptions> {
     return whole_buffer(rank, in_layer(name));
   }
   const float* whole_buffer(int32_t rank, const std::string& name) {
-    engine::Worker& worker = engine_->ranks()[rank];
+    ranks::Worker& worker = engine_->ranks()[rank];
     const flow::Residents& residents = worker.model().residents();
     for (int32_t index = 0; index < residents.size(); ++index) {
       if (residents[index].name == name) {

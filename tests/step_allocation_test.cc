@@ -29,12 +29,12 @@ namespace {
 struct Case {
   const char* name;
   layout::LayoutOptions layout;
-  engine::PassOptions passes;
+  steps::PassOptions passes;
   bool serial = false;
 };
 
-engine::PassOptions all_passes() {
-  engine::PassOptions passes;
+steps::PassOptions all_passes() {
+  steps::PassOptions passes;
   passes.dual_stream.mode = passes::Switch::on;
   passes.chunks = {.chunks = 2, .continued = true};
   passes.heat.mode = passes::Switch::on;
@@ -53,9 +53,9 @@ int64_t allocations_of_again(engine::Engine& engine, std::span<const layers::Ste
 }
 
 TEST(StepAllocationTest, NothingOnceItsLikeHasRun) {
-  engine::PassOptions fp8 = all_passes();
+  steps::PassOptions fp8 = all_passes();
   fp8.quantize_dispatch.dtype = passes::DispatchDtype::fp8;
-  engine::PassOptions sent = all_passes();
+  steps::PassOptions sent = all_passes();
   sent.dispatch = passes::DispatchChoice::all_to_all;
   const Case cases[] = {
       {"one rank", {}, {}},

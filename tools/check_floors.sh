@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # From the bottom up. A floor may name each floor before it, except for those with a list of their
 # own: pure floors, and neighbours that do not know one another.
-floors="base device kernels comm flow ops layout cost layers passes experts model text engine server cli"
+floors="base device kernels comm flow ops layout cost layers passes experts model text steps ranks engine start lab server cli"
 only="device:base kernels:base comm:base,device layout:base cost:base,flow experts:base text:base"
 
 mapfile -t sources < <(find src -type f \( -name '*.h' -o -name '*.cc' -o -name '*.cu' -o -name '*.cuh' \) | sort)
@@ -65,7 +65,7 @@ in_floors() {  # in_floors "a b": the sources of these floors, tests left out
   done
 }
 
-mapfile -t no_events < <(in_floors "ops layout cost layers passes experts model text engine server cli")
+mapfile -t no_events < <(in_floors "ops layout cost layers passes experts model text steps ranks engine start lab server cli")
 forbid "only device/ and flow/ name events" '\bcudaEvent|\bEvent\b|\b(record|wait)_event\b' "${no_events[@]}"
 mapfile -t no_threads < <(in_floors "ops layout cost layers passes")
 forbid "ops, layers, passes, layout and cost start no threads" 'std::(jthread|thread|async)\b' "${no_threads[@]}"

@@ -5,22 +5,22 @@
 #include "base/json.h"
 #include "base/output_file.h"
 #include "comm/control/processes.h"
-#include "engine/layer_variants.h"
-#include "engine/layer_world.h"
-#include "engine/schedules.h"
+#include "lab/layer_variants.h"
+#include "lab/layer_world.h"
 #include "model/dummy_source.h"
 #include "model/rounded_source.h"
 #include "model/safetensors.h"
 #include "passes/chunk_collectives.h"
 #include "passes/dual_stream.h"
 #include "passes/fuse_shared_expert.h"
+#include "steps/schedules.h"
 
 namespace braid::cli {
 namespace {
 
-using engine::LayerRank;
-using engine::LayerRows;
-using engine::VariantRole;
+using lab::LayerRank;
+using lab::LayerRows;
+using lab::VariantRole;
 using ops::ReduceMethod;
 
 // The most rows for which the CPU computes the same in float32, so that --check ends soon.
@@ -40,12 +40,12 @@ class Bench {
 
   Status run() {
     TRY(open());
-    std::vector<std::vector<engine::TimedVariant>> of_steps;
+    std::vector<std::vector<lab::TimedVariant>> of_steps;
     for (const LayerRows& step : setting_.all_steps()) of_steps.push_back(TRY(add_variants(step)));
     TRY(line(fmt::format("{} pairs of accesses proven ordered, {} meetings of ranks agreed",
                          world_->proven().pairs, world_->proven().collectives)));
     TRY(world_->allocate(source_));
-    std::vector<engine::Recorded> recorded;
+    std::vector<lab::Recorded> recorded;
     if (setting_.check) {
       for (const auto& variants : of_steps) recorded.push_back(TRY(check_eagerly(variants)));
     }
@@ -89,12 +89,12 @@ class Bench {
   }
 
   Status open() {
-    world_ = TRY(engine::LayerWorld::open(
+    world_ = TRY(lab::LayerWorld::open(
         setting_.config,
         {.layout = setting_.layout,
          .model = model_options(setting_.dtype),
          .steps = setting_.all_steps(),
-         .device = setting_.cuda ? engine::DeviceKind::cuda : engine::DeviceKind::cpu,
+         .device = setting_.cuda ? ranks::DeviceKind::cuda : ranks::DeviceKind::cpu,
          .backend = setting_.backend,
          .fault_rank = setting_.fault_rank,
          .link = setting_.link},
@@ -107,15 +107,14 @@ class Bench {
 
   // Its index is the same on all ranks.
   Status add(const std::string& name, VariantRole role, const LayerRows& rows,
-             const engine::LayerWorld::Rewrite& rewrite,
-             std::vector<engine::TimedVariant>& variants) {
+             const lab::LayerWorld::Rewrite& rewrite, std::vector<lab::TimedVariant>& variants) {
     variants.push_back({TRY(world_->add(name, rows, rewrite)), role});
     return {};
   }
 
-  Result<std::vector<engine::TimedVariant>> add_variants(const LayerRows& rows) {
+  Result<std::vector<lab::TimedVariant>> add_variants(const LayerRows& rows) {
     using flow::Program;
-    std::vector<engine::TimedVariant> variants;
+    std::vector<lab::TimedVariant> variants;
     const auto plain = [](LayerRank&, Program program) -> Result<Program> { return program; };
     TRY(add("serial", VariantRole::serial, rows, plain, variants));
     TRY(add("serial again", VariantRole::again, rows, plain, variants));
@@ -135,17 +134,16 @@ class Bench {
         TRY(add("fused slot", VariantRole::rounded, rows, fused, variants));
       }
     }
-    const auto facts =
-        engine::dispatch_facts(setting_.config, world_->rank(0).model().options(), 0);
+    const auto facts = steps::dispatch_facts(setting_.config, world_->rank(0).model().options(), 0);
     if (passes::check_dispatch(facts, passes::DispatchChoice::all_to_all).ok()) {
       const auto sent = [&](LayerRank& rank, const Program&) {
         return rank.model().build(rows.shape(rank.group()), ops::DispatchKind::all_to_all);
       };
       TRY(add("all-to-all", VariantRole::passes, rows, sent, variants));
     }
-    if (engine::num_collectives(serial) == 0) return variants;
+    if (lab::num_collectives(serial) == 0) return variants;
     const auto without = [](LayerRank&, const Program& program) {
-      return engine::without_collectives(program);
+      return lab::without_collectives(program);
     };
     // Without the gather of other groups' rows there is nothing to compute on.
     if (num_groups() == 1) TRY(add("compute alone", VariantRole::compute, rows, without, variants));
@@ -159,11 +157,11 @@ class Bench {
   }
 
   Status add_method(const LayerRows& rows, ReduceMethod method,
-                    std::vector<engine::TimedVariant>& variants) {
+                    std::vector<lab::TimedVariant>& variants) {
     using flow::Program;
     const auto alone = [&](LayerRank& rank, const Program& program) {
-      return engine::collectives_alone(engine::with_method(program, method),
-                                       rank.model().residents(), rank.model().state().part_sums);
+      return lab::collectives_alone(lab::with_method(program, method), rank.model().residents(),
+                                    rank.model().state().part_sums);
     };
     if (num_groups() == 1) {
       TRY(add(fmt::format("sums alone, {}", name_of(method)), VariantRole::collectives, rows, alone,
@@ -171,7 +169,7 @@ class Bench {
     }
     if (method != ReduceMethod::direct) {
       const auto whole = [&](LayerRank&, Program program) -> Result<Program> {
-        return engine::with_method(std::move(program), method);
+        return lab::with_method(std::move(program), method);
       };
       TRY(add(fmt::format("one piece, {}", name_of(method)), VariantRole::passes, rows, whole,
               variants));
@@ -187,16 +185,15 @@ class Bench {
   }
 
   Status add_chunks(const LayerRows& rows, ReduceMethod method, int32_t number, bool continued,
-                    std::vector<engine::TimedVariant>& variants) {
+                    std::vector<lab::TimedVariant>& variants) {
     passes::ChunkOptions options{.chunks = number,
                                  .spare_sms = spare_sms(method),
                                  .continued = continued,
                                  .profile = setting_.profile};
     passes::Decisions why;
     const auto chunked = [&](LayerRank& rank, flow::Program program) -> Result<flow::Program> {
-      options.members = engine::members_of(rank.model().options());
-      return passes::chunk_collectives(engine::with_method(std::move(program), method), options,
-                                       why);
+      options.members = steps::members_of(rank.model().options());
+      return passes::chunk_collectives(lab::with_method(std::move(program), method), options, why);
     };
     const std::string chunks = number == passes::ChunkOptions::kAutomatic
                                    ? std::string("auto")
@@ -205,90 +202,90 @@ class Bench {
         fmt::format("{}{}, {}", chunks, continued ? " continued" : "", name_of(method));
     TRY(add(name, VariantRole::passes, rows, chunked, variants));
     const LayerRank& rank = world_->rank(0);
-    const auto sums_of = [&](const engine::TimedVariant& variant) -> const flow::Program& {
+    const auto sums_of = [&](const lab::TimedVariant& variant) -> const flow::Program& {
       return rank.variant(variant.index).schedule.program;
     };
-    const int64_t uncut = engine::num_collectives(sums_of(variants.front()));
+    const int64_t uncut = lab::num_collectives(sums_of(variants.front()));
     const flow::Program& cut = sums_of(variants.back());
-    if (engine::num_collectives(cut) > uncut) {
-      variants.back().ceiling = engine::hidden_at_most(cut, uncut, continued);
+    if (lab::num_collectives(cut) > uncut) {
+      variants.back().ceiling = lab::hidden_at_most(cut, uncut, continued);
     }
     if (number != passes::ChunkOptions::kAutomatic) return {};
     return line(fmt::format("{}: {} ({})", name, why.front().choice, why.front().reason));
   }
 
-  const LayerRows& rows_of(const std::vector<engine::TimedVariant>& variants) const {
+  const LayerRows& rows_of(const std::vector<lab::TimedVariant>& variants) const {
     return locals().front()->variant(variants.front().index).rows;
   }
   void set_rows(const LayerRows& rows) { world_->set_rows(rows); }
 
   // The variants that compute what serial does.
-  static std::vector<size_t> equals(const std::vector<engine::TimedVariant>& variants) {
+  static std::vector<size_t> equals(const std::vector<lab::TimedVariant>& variants) {
     std::vector<size_t> indices;
-    for (const engine::TimedVariant& variant : variants) {
+    for (const lab::TimedVariant& variant : variants) {
       const bool same = variant.role == VariantRole::serial || variant.role == VariantRole::passes;
       if (same) indices.push_back(variant.index);
     }
     return indices;
   }
 
-  Result<engine::Recorded> check_eagerly(const std::vector<engine::TimedVariant>& variants) {
+  Result<lab::Recorded> check_eagerly(const std::vector<lab::TimedVariant>& variants) {
     const LayerRows& rows = rows_of(variants);
     set_rows(rows);
     const bool routed = forces();
     const size_t serial = serial_of(rows);
     if (rows.rows <= kMostReferenceRows && routed) {
-      TRY(compare(serial, engine::ExpertPattern::one_empty, "one expert empty"));
-      TRY(compare(serial, engine::ExpertPattern::one_heavy, "one expert in every other row"));
+      TRY(compare(serial, lab::ExpertPattern::one_empty, "one expert empty"));
+      TRY(compare(serial, lab::ExpertPattern::one_heavy, "one expert in every other row"));
     }
     if (rows.rows <= kMostReferenceRows) {
-      for (const engine::TimedVariant& variant : variants) {
+      for (const lab::TimedVariant& variant : variants) {
         if (variant.role != VariantRole::rounded) continue;
-        TRY(compare(variant.index, engine::ExpertPattern::balanced, "fused slot"));
+        TRY(compare(variant.index, lab::ExpertPattern::balanced, "fused slot"));
       }
-      TRY(compare(serial, engine::ExpertPattern::balanced, routed ? "balanced" : "dense"));
+      TRY(compare(serial, lab::ExpertPattern::balanced, routed ? "balanced" : "dense"));
     }
     const std::vector<size_t> same = equals(variants);
-    const int64_t runs = TRY(engine::check_variants(locals(), same, kDelayedRuns));
+    const int64_t runs = TRY(lab::check_variants(locals(), same, kDelayedRuns));
     TRY(line(fmt::format("{} rows: {} runs of {} variants under random delays, bitwise equal",
                          rows.to_string(), runs, same.size())));
     TRY(audit(rows, same));
-    return engine::record_inputs(locals(), same.front(), kReplays);
+    return lab::record_inputs(locals(), same.front(), kReplays);
   }
 
   // Whether ops touch only what they declare.
   Status audit(const LayerRows& rows, std::span<const size_t> variants) {
-    const std::string said = TRY(engine::audit_variants(locals(), variants, world_->audit_bytes()));
+    const std::string said = TRY(lab::audit_variants(locals(), variants, world_->audit_bytes()));
     return line(fmt::format("{} rows: {}", rows.to_string(), said));
   }
 
-  Status check_captured(const std::vector<engine::TimedVariant>& variants,
-                        const engine::Recorded& recorded) {
-    const int64_t runs = TRY(engine::check_replays(locals(), equals(variants), recorded));
+  Status check_captured(const std::vector<lab::TimedVariant>& variants,
+                        const lab::Recorded& recorded) {
+    const int64_t runs = TRY(lab::check_replays(locals(), equals(variants), recorded));
     return line(fmt::format("{} rows: {} replays on fresh inputs, bitwise equal to eager runs",
                             rows_of(variants).to_string(), runs));
   }
 
   // Each group's rows with a single rank on the CPU in float32.
-  Status compare(size_t variant, engine::ExpertPattern pattern, std::string_view what) {
+  Status compare(size_t variant, lab::ExpertPattern pattern, std::string_view what) {
     const bool leader = std::any_of(locals().begin(), locals().end(),
                                     [this](const LayerRank* rank) { return leads(*rank); });
     if (leader && reference_ == nullptr) TRY(open_reference());
     for (LayerRank* rank : locals()) fill(*rank, pattern);
-    TRY(engine::run_poisoned(locals(), variant));
+    TRY(lab::run_poisoned(locals(), variant));
     for (LayerRank* rank : locals()) {
       if (leads(*rank) && rank->count() > 0) TRY(compare(*rank, pattern, what));
     }
     return {};
   }
 
-  Status compare(const LayerRank& rank, engine::ExpertPattern pattern, std::string_view what) {
+  Status compare(const LayerRank& rank, lab::ExpertPattern pattern, std::string_view what) {
     const LayerRows rows = rank.rows().of(rank.group());
     reference_->set_rows(rows);
     fill(*reference_, pattern, rank.group());
-    const engine::LayerError found =
-        TRY(engine::compare_with(rank, *reference_, reference_variant(rows)));
-    const engine::RelativeError& error = found.error;
+    const lab::LayerError found =
+        TRY(lab::compare_with(rank, *reference_, reference_variant(rows)));
+    const lab::RelativeError& error = found.error;
     const std::string of_group =
         num_groups() == 1 ? "" : fmt::format(" of {}", rank.rows().to_string());
     TRY(line(fmt::format("{}{} rows, {}: relative error {:.2e}, worst row {:.2e}, against float32",
@@ -316,7 +313,7 @@ class Bench {
         if (rows.rows > 0 && std::none_of(steps.begin(), steps.end(), same)) steps.push_back(rows);
       }
     }
-    reference_backend_ = TRY(engine::make_cpu_backend());
+    reference_backend_ = TRY(ranks::make_cpu_backend());
     reference_ = std::make_unique<LayerRank>(setting_.config, model_options(Format::f32), steps,
                                              *reference_backend_);
     for (const LayerRows& rows : steps) {
@@ -338,10 +335,10 @@ class Bench {
   size_t serial_of(const LayerRows& rows) const { return find_rows(*locals().front(), rows); }
   size_t reference_variant(const LayerRows& rows) const { return find_rows(*reference_, rows); }
 
-  Status time(const std::vector<engine::TimedVariant>& variants) {
+  Status time(const std::vector<lab::TimedVariant>& variants) {
     const LayerRows& rows = rows_of(variants);
-    const auto timings = TRY(engine::time_layer(
-        locals(), variants, control_, {.rounds = setting_.rounds, .seed = setting_.seed}));
+    const auto timings = TRY(lab::time_layer(locals(), variants, control_,
+                                             {.rounds = setting_.rounds, .seed = setting_.seed}));
     if (!first()) return {};
     if (setting_.json) {
       return streams_.out.json_line(
@@ -359,7 +356,7 @@ class Bench {
   }
 
   // The input and the experts that comparisons are made with.
-  void fill(LayerRank& rank, engine::ExpertPattern pattern = engine::ExpertPattern::balanced,
+  void fill(LayerRank& rank, lab::ExpertPattern pattern = lab::ExpertPattern::balanced,
             int32_t group = -1) const {
     rank.fill_input(1, group < 0 ? rank.group() : group);
     if (forces()) rank.force_experts(pattern);
@@ -368,7 +365,7 @@ class Bench {
   // Input, output and experts of one run, for a reference elsewhere.
   Status dump(size_t variant) {
     for (LayerRank* rank : locals()) fill(*rank);
-    TRY(engine::run_poisoned(locals(), variant));
+    TRY(lab::run_poisoned(locals(), variant));
     if (!first()) return {};
     const LayerRank& rank = *locals().front();
     const std::vector<float> in = rank.input(), out = rank.output();
@@ -389,7 +386,7 @@ class Bench {
       LayerRank* const alone[] = {reference_.get()};
       reference_->set_rows(rank.rows().of(0));
       fill(*reference_);
-      TRY(engine::run_poisoned(alone, reference_variant(rank.rows().of(0))));
+      TRY(lab::run_poisoned(alone, reference_variant(rank.rows().of(0))));
       reference = reference_->output();
       tensors.push_back({"cpu_out", model::StorageType::f32, {rows, width}, bytes_of(reference)});
     }
@@ -398,8 +395,8 @@ class Bench {
   }
 
   // One traced run of each variant, behind the timed ones; says how long lanes were busy at once.
-  Status trace(const std::vector<engine::TimedVariant>& variants) {
-    for (const engine::TimedVariant& variant : variants) {
+  Status trace(const std::vector<lab::TimedVariant>& variants) {
+    for (const lab::TimedVariant& variant : variants) {
       if (variant.role != VariantRole::passes) continue;
       const int64_t step = locals().front()->next_step();
       for (size_t i = 0; i < locals().size(); ++i)
@@ -424,15 +421,15 @@ class Bench {
     return write_file(setting_.trace, flow::to_perfetto(timelines), "the trace");
   }
 
-  engine::LayerRanks locals() const { return world_->locals(); }
+  lab::LayerRanks locals() const { return world_->locals(); }
 
   const LayerSetting& setting_;
   comm::ControlPlane& control_;
   Streams& streams_;
   model::DummySource source_;
-  std::unique_ptr<engine::LayerWorld> world_;
+  std::unique_ptr<lab::LayerWorld> world_;
   std::vector<std::unique_ptr<flow::Trace>> traces_;  // of each rank of this process
-  std::unique_ptr<engine::Backend> reference_backend_;
+  std::unique_ptr<ranks::Backend> reference_backend_;
   std::unique_ptr<LayerRank> reference_;  // where rows are few enough, on the first rank
 };
 

@@ -8,8 +8,8 @@
 #include "base/link_speed.h"
 #include "cli/commands.h"
 #include "cost/device_profile.h"
-#include "engine/layer_check.h"
-#include "engine/layer_timing.h"
+#include "lab/layer_check.h"
+#include "lab/layer_timing.h"
 #include "model/config.h"
 #include "ops/collectives.h"
 
@@ -24,22 +24,22 @@ struct LayerSetting {
   model::Part part = model::Part::layer;
   kernels::Choice choice = kernels::Choice::balanced;
   double zipf_exponent = 1.0;
-  std::vector<engine::LayerRows> steps;
-  std::vector<engine::LayerRows> checked_steps;  // more of them, which are not timed
-  std::vector<int32_t> chunks;                   // counts to compare
+  std::vector<lab::LayerRows> steps;
+  std::vector<lab::LayerRows> checked_steps;  // more of them, which are not timed
+  std::vector<int32_t> chunks;                // counts to compare
   bool check = false;
   bool json = false;
   std::string trace;  // file; empty: none
   std::string dump;   // folder; empty: none
   int64_t rounds = 30;
   uint64_t seed = 0;
-  std::optional<LinkSpeed> link;   // emulated on the CPU
-  cost::DeviceProfile profile;     // that the number of chunks is predicted with
-  engine::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
+  std::optional<LinkSpeed> link;  // emulated on the CPU
+  cost::DeviceProfile profile;    // that the number of chunks is predicted with
+  ranks::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
   int32_t fault_rank = -1;
 
   // Those to be timed, and behind them those that are only checked.
-  std::vector<engine::LayerRows> all_steps() const;
+  std::vector<lab::LayerRows> all_steps() const;
 };
 
 Result<LayerSetting> read_layer_setting(const Context& context);
@@ -53,7 +53,7 @@ int32_t spare_sms(ops::ReduceMethod method);
 Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_view text);
 
 // The table of one step's timings, as text and as JSON.
-std::string layer_table(const std::vector<engine::LayerTiming>& timings);
-Json layer_json(const std::vector<engine::LayerTiming>& timings);
+std::string layer_table(const std::vector<lab::LayerTiming>& timings);
+Json layer_json(const std::vector<lab::LayerTiming>& timings);
 
 }  // namespace braid::cli

@@ -22,7 +22,7 @@ model::Part part_of(const std::string& name) {
 
 // Groups of ranks have the more rows the earlier they come, down to a part of the first one's; in
 // another step, which is checked alone, the last one has none.
-void add_steps(engine::LayerRows rows, LayerSetting& setting) {
+void add_steps(lab::LayerRows rows, LayerSetting& setting) {
   const int32_t dp = setting.layout.attention.sizes[0];
   for (int32_t group = 0; dp > 1 && group < dp; ++group) {
     const auto part = static_cast<int32_t>(int64_t{rows.rows} * (dp - group) / dp);
@@ -50,8 +50,8 @@ Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_v
   return counts;
 }
 
-std::vector<engine::LayerRows> LayerSetting::all_steps() const {
-  std::vector<engine::LayerRows> all = steps;
+std::vector<lab::LayerRows> LayerSetting::all_steps() const {
+  std::vector<lab::LayerRows> all = steps;
   all.insert(all.end(), checked_steps.begin(), checked_steps.end());
   return all;
 }
@@ -81,7 +81,7 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
        .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 0,
        .dp = static_cast<int32_t>(options.integer("dp"))}));
   setting.json = options.flag("json");
-  setting.cuda = device_of(options) == engine::DeviceKind::cuda;
+  setting.cuda = device_of(options) == ranks::DeviceKind::cuda;
   setting.dtype = TRY(dtype_of(options));
   setting.part = part_of(options.text("part"));
   if (options.has("routing") && options.text("routing") != "balanced") {

@@ -10,7 +10,7 @@ namespace {
 // Asked in a process of its own: ranks are forked from this one, which must not have touched a GPU.
 Result<int32_t> count_gpus() {
   const comm::Ended ended = TRY(comm::run_node({}, [](comm::ControlPlane& control) -> Status {
-    control.conclude(fmt::format("{}", engine::gpu_count()));
+    control.conclude(fmt::format("{}", ranks::gpu_count()));
     return {};
   }));
   return static_cast<int32_t>(TRY(parse_number(ended.outcome)));
@@ -19,7 +19,7 @@ Result<int32_t> count_gpus() {
 }  // namespace
 
 Result<TechniqueDevice> technique_device(std::string_view asked, bool emulates_link, int32_t gpus) {
-  using engine::DeviceKind;
+  using ranks::DeviceKind;
   if (asked == "cuda") {
     if (emulates_link) {
       return Error(ErrorKind::usage, "GPUs have links of their own: none is emulated there")
@@ -49,7 +49,7 @@ Result<Outcome> bench_techniques(const Context& context) {
   const bool asks = asked != "cpu" && !emulates_link;
   const TechniqueDevice device =
       TRY(technique_device(asked, emulates_link, asks ? TRY(count_gpus()) : 0));
-  const bool layers = device.kind == engine::DeviceKind::cuda || options.flag("layer");
+  const bool layers = device.kind == ranks::DeviceKind::cuda || options.flag("layer");
   TRY(layers ? layer_techniques(context, device) : engine_techniques(context, device));
   return Outcome::success;
 }

@@ -3,12 +3,12 @@
 #pragma once
 
 #include "cli/commands.h"
-#include "engine/backend.h"
+#include "ranks/backend.h"
 
 namespace braid::cli {
 
 struct TechniqueDevice {
-  engine::DeviceKind kind = engine::DeviceKind::cpu;
+  ranks::DeviceKind kind = ranks::DeviceKind::cpu;
   int32_t ranks = 2;  // 1: the only GPU
   std::string note;   // what the user may wonder about; empty: nothing
 };

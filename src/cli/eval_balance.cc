@@ -69,8 +69,8 @@ Status check_options(const ParsedOptions& options, const Session& session) {
       .remedy("Lower --window or --output-len.");
 }
 
-Result<engine::HeatRecord> collect(const Context& context, Session& session,
-                                   std::vector<engine::Request> requests) {
+Result<lab::HeatRecord> collect(const Context& context, Session& session,
+                                std::vector<engine::Request> requests) {
   int64_t tokens = 0;
   for (const engine::Request& request : requests) {  // an answer's last token is not computed
     tokens += std::ssize(request.prompt) + request.max_tokens - 1;
@@ -82,8 +82,8 @@ Result<engine::HeatRecord> collect(const Context& context, Session& session,
     context.streams.console.transient(
         fmt::format("running the text: {} of {} tokens", computed, tokens));
   };
-  engine::HeatRecord record = TRY(engine::collect_heat(
-      session.engine(), std::move(requests), context.options.integer("heat-window"), progress));
+  lab::HeatRecord record = TRY(lab::collect_heat(session.engine(), std::move(requests),
+                                                 context.options.integer("heat-window"), progress));
   stage.done(fmt::format("{} tokens, {} windows", computed, record.windows.size()));
   return record;
 }
@@ -109,13 +109,13 @@ Result<Outcome> eval_balance(const Context& context) {
                      .max_running = std::min(options.integer("max-running-requests"), count),
                      .prefill_rows = window * count,
                      .expert_heat = true}));
-  const engine::HeatRecord record = TRY(collect(context, session, std::move(requests)));
+  const lab::HeatRecord record = TRY(collect(context, session, std::move(requests)));
   TRY(session.finish());
 
   const model::ModelOptions& model = session.engine().options().worker.model;
   const experts::ExpertPlacement placement =
       model.placement != nullptr ? *model.placement
-                                 : engine::placement_in(session.config(), model.layout);
+                                 : lab::placement_in(session.config(), model.layout);
   const double half_life = options.number("heat-half-life");
   if (heat_file) {
     TRY(heat_file->write(heat_export(record).dump() + "\n"));

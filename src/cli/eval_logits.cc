@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/session.h"
-#include "engine/evaluate.h"
+#include "lab/evaluate.h"
 
 namespace braid::cli {
 namespace {
@@ -43,9 +43,9 @@ Result<Outcome> eval_logits(const Context& context) {
         .with("context-length", session.context_length())
         .remedy("Give fewer token ids.");
   }
-  std::optional<engine::ForcedRouting> forced;
+  std::optional<lab::ForcedRouting> forced;
   if (options.has("force-routing")) {
-    forced = TRY(engine::read_forced_routing(options.text("force-routing"), config, num_tokens));
+    forced = TRY(lab::read_forced_routing(options.text("force-routing"), config, num_tokens));
   }
   const model::Probes probes{.all_logits = true,
                              .routing = options.flag("with-routing"),
@@ -53,11 +53,11 @@ Result<Outcome> eval_logits(const Context& context) {
   TRY(session.start({.context_length = num_tokens, .prefill_rows = num_tokens, .probes = probes}));
 
   Stage stage("evaluating", context.streams.console);
-  const engine::Logits logits =
-      TRY(engine::evaluate_logits(session.engine(), ids, forced ? &*forced : nullptr));
+  const lab::Logits logits =
+      TRY(lab::evaluate_logits(session.engine(), ids, forced ? &*forced : nullptr));
   stage.done(fmt::format("{} tokens", num_tokens));
   const std::string& output = options.text("output");
-  TRY(engine::write_logits(output, logits));
+  TRY(lab::write_logits(output, logits));
   if (options.flag("json")) {
     TRY(context.streams.out.json_line({{"tokens", logits.num_tokens},
                                        {"vocab_size", logits.vocab_size},

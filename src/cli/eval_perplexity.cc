@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/session.h"
-#include "engine/evaluate.h"
+#include "lab/evaluate.h"
 
 namespace braid::cli {
 namespace {
@@ -46,8 +46,8 @@ Result<Outcome> eval_perplexity(const Context& context) {
 
   Stage stage("scoring", context.streams.console);
   int64_t scored = 0;
-  const engine::Likelihood likelihood =
-      TRY(engine::evaluate_likelihood(session.engine(), ids, window, [&](int64_t tokens) {
+  const lab::Likelihood likelihood =
+      TRY(lab::evaluate_likelihood(session.engine(), ids, window, [&](int64_t tokens) {
         scored += tokens;
         context.streams.console.transient(
             fmt::format("scoring: {} of {} tokens", scored, ids.size() - 1));

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "cli/explain_layout.h"
-#include "engine/verification.h"
+#include "lab/verification.h"
 
 namespace braid::cli {
 namespace {
@@ -108,7 +108,7 @@ std::string lane_line(const Schedule& schedule, flow::Lane lane, int32_t layer) 
   return text;
 }
 
-std::string explain_step(const layers::StepShape& shape, const engine::CompiledStep& step,
+std::string explain_step(const layers::StepShape& shape, const steps::CompiledStep& step,
                          double again_us, int64_t num_layers) {
   std::string text = fmt::format("step of {}\n", shape.to_string());
   for (const passes::Decision& decision : step.decisions) {
@@ -118,7 +118,7 @@ std::string explain_step(const layers::StepShape& shape, const engine::CompiledS
       "  {} ops on {} lanes, {} waits; compiled in {:.0f} µs, checked in {:.0f} µs (bound {:.0f} "
       "µs), found again in {:.1f} µs",
       step.schedule.program.ops.size(), step.schedule.lanes_used(), step.schedule.wait_count(),
-      step.compile_us, step.check_us, engine::compile_bound_us(num_layers), again_us);
+      step.compile_us, step.check_us, lab::compile_bound_us(num_layers), again_us);
   return text;
 }
 
@@ -135,7 +135,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   const auto moe_layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true);
   const model::ModelOptions& model = engine.worker.model;
   const bool automatic = options.text("dtype") == "auto";
-  const bool cuda = engine.worker.device == engine::DeviceKind::cuda;
+  const bool cuda = engine.worker.device == ranks::DeviceKind::cuda;
   std::string text = "model\n";
   const auto line = [&text](const std::string& content) { text += "  " + content + "\n"; };
   line(fmt::format("{}: {} layers, {} of them with experts, hidden size {}, vocabulary {}",
@@ -172,13 +172,13 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
 }
 
 Result<std::string> explain_steps(engine::Engine& engine) {
-  engine::Schedules& schedules = engine.worker().schedules();
+  steps::Schedules& schedules = engine.worker().schedules();
   const layers::RowCounts most = engine.worker().model().options().max_rows;
   std::string text = "passes and schedules";
   for (const layers::RowCounts rows :
        {layers::RowCounts{most.decode, 0}, layers::RowCounts{0, most.prefill}}) {
     const layers::StepShape shape{.own = rows, .group = rows};
-    const engine::CompiledStep* step = TRY(schedules.get(shape));
+    const steps::CompiledStep* step = TRY(schedules.get(shape));
     const auto start = Clock::now();
     TRY(schedules.get(shape));
     const std::chrono::duration<double, std::micro> again = Clock::now() - start;

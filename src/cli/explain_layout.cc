@@ -247,7 +247,7 @@ std::string explain_layout(const model::ModelConfig& config, const model::ModelO
                            const ParsedOptions& options, const std::string& ranks) {
   const Layout& layout = model.layout;
   if (layout.world == 1) {
-    const bool cuda = device_of(options) == engine::DeviceKind::cuda;
+    const bool cuda = device_of(options) == ranks::DeviceKind::cuda;
     return fmt::format("  one rank on {}: every tensor whole, no collectives\n",
                        cuda ? "a GPU" : "the CPU");
   }

@@ -11,9 +11,9 @@
 namespace braid::cli {
 namespace {
 
-using engine::HeatRecord;
 using experts::ExpertPlacement;
 using experts::Phase;
+using lab::HeatRecord;
 
 // Layers that are listed as the worst.
 constexpr size_t kWorst = 3;

@@ -9,7 +9,7 @@
 #include "base/progress.h"
 #include "cli/bench.h"
 #include "cli/profile_page.h"
-#include "engine/rank_traces.h"
+#include "lab/rank_traces.h"
 
 namespace braid::cli {
 namespace {
@@ -113,12 +113,12 @@ class Runner {
   Result<std::vector<int64_t>> prefill() {
     std::vector<int64_t> steps;
     for (int64_t i = 0; i <= sizes_.steps; ++i) {
-      TRY(engine::RankTraces::record(engine_.ranks(), i > 0));
+      TRY(lab::RankTraces::record(engine_.ranks(), i > 0));
       for (int64_t group = 0; group < sizes_.groups; ++group) TRY(submit(1));
       TRY(step(sizes_.groups));
       if (i > 0) steps.push_back(engine_.steps());
     }
-    TRY(engine::RankTraces::record(engine_.ranks(), false));
+    TRY(lab::RankTraces::record(engine_.ranks(), false));
     return steps;
   }
 
@@ -129,12 +129,12 @@ class Runner {
     for (int64_t i = 0; i < sizes_.prompts_of_a_group(); ++i) TRY(engine_.step());
     TRY(step(sizes_.decode));  // to warm up
     std::vector<int64_t> steps;
-    TRY(engine::RankTraces::record(engine_.ranks(), true));
+    TRY(lab::RankTraces::record(engine_.ranks(), true));
     for (int64_t i = 0; i < sizes_.steps; ++i) {
       TRY(step(sizes_.decode));
       steps.push_back(engine_.steps());
     }
-    TRY(engine::RankTraces::record(engine_.ranks(), false));
+    TRY(lab::RankTraces::record(engine_.ranks(), false));
     for (const engine::RequestId request : requests) engine_.cancel(request);
     return steps;
   }
@@ -160,7 +160,7 @@ class Runner {
 };
 
 // What the passes decided for rank 0's step.
-passes::Decisions decisions_of(engine::Worker& worker, const flow::Timeline& timeline,
+passes::Decisions decisions_of(ranks::Worker& worker, const flow::Timeline& timeline,
                                const PhaseReport& report) {
   const flow::Schedule* schedule = timeline.steps.at(report.windows.front().step).schedule;
   for (const auto& [shape, step] : worker.schedules().all()) {
@@ -174,7 +174,7 @@ PageFacts facts_of(const ParsedOptions& options, Session& session, int64_t clock
   fs::path folder = session.folder();
   if (!folder.has_filename()) folder = folder.parent_path();
   const bool dummy = options.text("load-format") == "dummy";
-  const bool cuda = session.engine().options().worker.device == engine::DeviceKind::cuda;
+  const bool cuda = session.engine().options().worker.device == ranks::DeviceKind::cuda;
   PageFacts facts{.model = folder.filename().string(), .facts = {}, .decisions = {}};
   facts.facts = {{"architecture", std::string(name_of(session.config().architecture))},
                  {"layout", model.layout.world == 1 ? "one rank" : model.layout.to_string()},
@@ -230,7 +230,7 @@ Result<Outcome> profile(const Context& context) {
       fmt::format("{} steps on {} ranks", prefill.size() + decode.size(), engine.ranks().size()));
 
   const auto communicators = groups_of(engine.worker().model().options().layout);
-  const auto traces = TRY(engine::RankTraces::collect(engine));
+  const auto traces = TRY(lab::RankTraces::collect(engine));
   Profile profile{.timelines = traces.timelines(), .meetings = {}};
   profile.meetings = flow::meetings(profile.timelines, communicators);
   const std::vector<PhaseReport> phases = {

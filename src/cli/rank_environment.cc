@@ -169,7 +169,7 @@ Result<RankSetting> of_one_host(const ParsedOptions& options, RankSetting settin
         .remedy("Give --nnodes too, or leave it out.");
   }
   const int world = setting.node.world;
-  const bool cuda = device_of(options) == engine::DeviceKind::cuda;
+  const bool cuda = device_of(options) == ranks::DeviceKind::cuda;
   const bool asked = options.text("cpu-ranks") == "process";
   setting.processes = world > 1 && (cuda || asked);
   setting.node.ranks = world;

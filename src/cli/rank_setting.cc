@@ -8,24 +8,24 @@ constexpr std::chrono::seconds kGpuTimeout{30};
 
 }  // namespace
 
-engine::DeviceKind device_of(const ParsedOptions& options) {
+ranks::DeviceKind device_of(const ParsedOptions& options) {
   const bool cuda = options.has("device") && options.text("device") == "cuda";
-  return cuda ? engine::DeviceKind::cuda : engine::DeviceKind::cpu;
+  return cuda ? ranks::DeviceKind::cuda : ranks::DeviceKind::cpu;
 }
 
 std::chrono::seconds step_timeout_of(const ParsedOptions& options) {
   if (options.has("step-timeout")) return std::chrono::seconds(options.integer("step-timeout"));
-  return device_of(options) == engine::DeviceKind::cuda ? kGpuTimeout : kCpuTimeout;
+  return device_of(options) == ranks::DeviceKind::cuda ? kGpuTimeout : kCpuTimeout;
 }
 
 Result<Format> dtype_of(const ParsedOptions& options) {
   return dtype_of(options, device_of(options));
 }
 
-Result<Format> dtype_of(const ParsedOptions& options, engine::DeviceKind device) {
+Result<Format> dtype_of(const ParsedOptions& options, ranks::DeviceKind device) {
   const std::string& dtype = options.text("dtype");
   if (dtype != "auto") return parse_dtype(dtype);
-  return device == engine::DeviceKind::cuda ? Format::bf16 : Format::f32;
+  return device == ranks::DeviceKind::cuda ? Format::bf16 : Format::f32;
 }
 
 Result<layout::LayoutOptions> layout_of(const ParsedOptions& options) {
@@ -48,7 +48,7 @@ Result<layout::LayoutOptions> layout_of(const ParsedOptions& options) {
 Result<std::optional<LinkSpeed>> link_of(const ParsedOptions& options) {
   if (!options.has("emulate-link")) return std::optional<LinkSpeed>();
   const std::string& text = options.text("emulate-link");
-  if (device_of(options) == engine::DeviceKind::cuda) {
+  if (device_of(options) == ranks::DeviceKind::cuda) {
     return Error(ErrorKind::usage, "GPUs have links of their own: none is emulated there")
         .with("--emulate-link", text)
         .remedy("Add --device cpu, or leave --emulate-link out.");

@@ -7,15 +7,15 @@
 #include "base/link_speed.h"
 #include "base/options.h"
 #include "comm/control/processes.h"
-#include "engine/backend.h"
+#include "ranks/backend.h"
 
 namespace braid::cli {
 
-engine::DeviceKind device_of(const ParsedOptions& options);
+ranks::DeviceKind device_of(const ParsedOptions& options);
 std::chrono::seconds step_timeout_of(const ParsedOptions& options);
 // --dtype, or what auto means on the device: --device's, if no other is given.
 Result<Format> dtype_of(const ParsedOptions& options);
-Result<Format> dtype_of(const ParsedOptions& options, engine::DeviceKind device);
+Result<Format> dtype_of(const ParsedOptions& options, ranks::DeviceKind device);
 // --emulate-link, which the CPU alone has.
 Result<std::optional<LinkSpeed>> link_of(const ParsedOptions& options);
 // --tp, --ep and --dp. With --enable-dp-attention tp counts the ranks of all groups.

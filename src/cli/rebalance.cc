@@ -9,9 +9,9 @@
 namespace braid::cli {
 namespace {
 
-using engine::HeatRecord;
 using experts::ExpertPlacement;
 using experts::Phase;
+using lab::HeatRecord;
 
 // [layers, experts], of the windows [first, last) and these phases.
 std::vector<double> heat_of(const HeatRecord& record, std::span<const Phase> phases, size_t first,

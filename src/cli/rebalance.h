@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/json_fwd.h"
-#include "engine/heat.h"
 #include "experts/balance.h"
+#include "lab/heat_windows.h"
 
 namespace braid::cli {
 
@@ -37,9 +37,8 @@ inline constexpr double kAssumedFlopRate = 600e12;  // of a grouped GEMM in pref
 
 // Plans with so many redundant slots, from the placement in use. `usage` where there can't be
 // so many. cost.rows_per_step is filled in.
-Result<Rebalance> rebalance(const engine::HeatRecord& record,
-                            const experts::ExpertPlacement& in_use, int32_t redundant,
-                            experts::MoveCost cost);
+Result<Rebalance> rebalance(const lab::HeatRecord& record, const experts::ExpertPlacement& in_use,
+                            int32_t redundant, experts::MoveCost cost);
 
 std::string rebalance_text(const Rebalance& result);
 Json rebalance_json(const Rebalance& result);

@@ -8,12 +8,12 @@
 #include "cli/agreement.h"
 #include "cli/explain.h"
 #include "cli/rank_setting.h"
-#include "engine/dispatch_error.h"
 #include "engine/memory_budget.h"
-#include "engine/process_ranks.h"
-#include "engine/rank_traces.h"
+#include "lab/rank_traces.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
+#include "ranks/dispatch_error.h"
+#include "ranks/process_ranks.h"
 
 namespace braid::cli {
 namespace {
@@ -31,7 +31,7 @@ Result<passes::ChunkOptions> chunk_options(const ParsedOptions& options,
   chunks.min_tokens = options.integer("overlap-min-tokens");
   chunks.profile = TRY(profile_of(
       options,
-      device_of(options) == engine::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
+      device_of(options) == ranks::DeviceKind::cuda ? cost::h100_profile() : cost::cpu_profile(),
       link));
   return chunks;
 }
@@ -48,7 +48,7 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   out.page_size = small("page-size");
   out.layout = TRY(layout_of(options));
   if (options.has("redundant-experts")) out.redundant_experts = small("redundant-experts");
-  engine::WorkerOptions& worker = out.worker;
+  ranks::WorkerOptions& worker = out.worker;
   if (options.has("expert-placement")) {
     worker.model.placement = std::make_shared<const experts::ExpertPlacement>(
         TRY(experts::ExpertPlacement::load(options.text("expert-placement"))));
@@ -144,11 +144,11 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   return engine::resolve(config_, options);
 }
 
-Result<engine::MemoryShare> Session::memory(const engine::WorkerOptions& options,
+Result<engine::MemoryShare> Session::memory(const ranks::WorkerOptions& options,
                                             int32_t here) const {
   if (context_.control == nullptr) return engine::memory_of_ranks(options);
   const bool one_host = here == context_.control->size();
-  if (options.device == engine::DeviceKind::cuda && !one_host) {
+  if (options.device == ranks::DeviceKind::cuda && !one_host) {
     return Error(ErrorKind::unsupported, "GPUs of several hosts don't work together yet")
         .with("ranks", context_.control->size())
         .with("on this host", here)
@@ -217,7 +217,7 @@ Status Session::start(const EngineNeeds& needs) {
   engine_ = TRY(engine::Engine::create(config_, options, context_.control));
   allocating.done();
   TRY(load(*source));
-  if (trace_file_) TRY(engine::RankTraces::record(engine_->ranks(), true));
+  if (trace_file_) TRY(lab::RankTraces::record(engine_->ranks(), true));
   if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
 }
@@ -231,19 +231,19 @@ Status Session::follow(const Context& context) {
   const std::unique_ptr<model::TensorSource> source = TRY(session.open_weights());
   const engine::EngineOptions options = TRY(session.plan(agreed));
   const auto rank =
-      TRY(engine::RankProcess::create(session.config_, options.worker, *context.control));
+      TRY(ranks::RankProcess::create(session.config_, options.worker, *context.control));
   TRY(rank->load(*source, nullptr));
   return rank->follow();
 }
 
 Status Session::finish() {
-  const std::string error = engine::describe(TRY(engine::dispatch_errors(engine_->ranks())));
+  const std::string error = ranks::describe(TRY(ranks::dispatch_errors(engine_->ranks())));
   if (!error.empty()) context_.streams.console.report(error);
   return trace_file_ ? write_trace() : Status();
 }
 
 Status Session::write_trace() {
-  const auto traces = TRY(engine::RankTraces::collect(*engine_));
+  const auto traces = TRY(lab::RankTraces::collect(*engine_));
   const std::string& path = context_.options.text("trace");
   TRY(trace_file_->write(flow::to_perfetto(traces.timelines())));
   TRY(trace_file_->finish());
@@ -263,7 +263,7 @@ std::string describe_clocks(int64_t error_ns) {
 }
 
 Status add_dispatch_error(Json& json, Session& session) {
-  const auto total = engine::total_of(TRY(engine::dispatch_errors(session.engine().ranks())));
+  const auto total = ranks::total_of(TRY(ranks::dispatch_errors(session.engine().ranks())));
   if (total.squares != 0) json["dispatch_relative_error"] = total.relative();
   return {};
 }

@@ -62,7 +62,7 @@ class Session {
   Result<std::unique_ptr<model::TensorSource>> open_weights() const;
   Result<Agreed> agree(const EngineNeeds& needs) const;
   Result<engine::EngineOptions> plan(const Agreed& agreed) const;
-  Result<engine::MemoryShare> memory(const engine::WorkerOptions& options, int32_t here) const;
+  Result<engine::MemoryShare> memory(const ranks::WorkerOptions& options, int32_t here) const;
   Status load(const model::TensorSource& source);
   Status open_trace();
   Status write_trace();

@@ -7,7 +7,7 @@
 #include "cli/bench_techniques.h"
 #include "cli/rank_setting.h"
 #include "cli/technique_table.h"
-#include "engine/paired_engines.h"
+#include "lab/paired_engines.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
 
@@ -15,8 +15,8 @@ namespace braid::cli {
 namespace {
 
 using engine::EngineOptions;
-using engine::Estimate;
-using engine::PairSide;
+using lab::Estimate;
+using lab::PairSide;
 
 constexpr int32_t kRequests = 2;          // one a group where there are groups
 constexpr double kLinkShare = 0.3;        // of a serial prefill that communication takes
@@ -62,8 +62,8 @@ class EngineTechniques {
     EngineOptions with = without;
     with.worker.link = kProbe;
     const auto times = TRY(time({{"without", without}, {"with", with}}));
-    const double compute = engine::estimate(times[0].prefill).median;
-    const double link = engine::paired_difference(times[1].prefill, times[0].prefill).median;
+    const double compute = lab::estimate(times[0].prefill).median;
+    const double link = lab::paired_difference(times[1].prefill, times[0].prefill).median;
     const double wanted = kLinkShare / (1 - kLinkShare) * compute;
     return LinkSpeed{
         .bytes_per_second = std::clamp(kProbe.bytes_per_second * link / wanted, 1e6, 1e12),
@@ -72,7 +72,7 @@ class EngineTechniques {
 
   Result<TechniqueRow> run(const TechniquePair& pair) {
     const EngineOptions before = of_side(base_, pair.before), after = of_side(base_, pair.after);
-    std::vector<engine::EngineVariant> variants = {{"before", before}, {"after", after}};
+    std::vector<lab::EngineVariant> variants = {{"before", before}, {"after", after}};
     if (pair.hides) {
       variants.push_back({"before, no link", before});
       variants.back().options.worker.link.reset();
@@ -82,9 +82,9 @@ class EngineTechniques {
       return pair.phase == Phase::prefill ? times[variant].prefill : times[variant].decode;
     };
     TechniqueRow row{.pair = pair,
-                     .before = engine::estimate(samples(0)),
-                     .after = engine::estimate(samples(1)),
-                     .ratio = engine::paired_ratio(samples(0), samples(1)),
+                     .before = lab::estimate(samples(0)),
+                     .after = lab::estimate(samples(1)),
+                     .ratio = lab::paired_ratio(samples(0), samples(1)),
                      .error = TRY(error_of(before, after))};
     row.equal = row.error == 0;
     if (pair.hides) row.hidden = hidden_share(samples(0), samples(1), samples(2));
@@ -92,8 +92,8 @@ class EngineTechniques {
   }
 
  private:
-  Result<std::vector<engine::EngineTimes>> time(std::vector<engine::EngineVariant> variants) {
-    const auto engines = TRY(engine::PairedEngines::create(config_, std::move(variants), source_));
+  Result<std::vector<lab::EngineTimes>> time(std::vector<lab::EngineVariant> variants) {
+    const auto engines = TRY(lab::PairedEngines::create(config_, std::move(variants), source_));
     return engines->time(requests_, effort_.rounds, seed_);
   }
 
@@ -104,15 +104,15 @@ class EngineTechniques {
     for (size_t i = 0; i < serial.size(); ++i) {
       shares.push_back((serial[i] - overlapped[i]) / (serial[i] - compute[i]));
     }
-    return engine::estimate(shares);
+    return lab::estimate(shares);
   }
 
   Result<double> error_of(const EngineOptions& before, const EngineOptions& after) {
     const std::span<const int32_t> prompt = requests_.front().prompt;
     const auto ids = prompt.first(std::min(prompt.size(), size_t{kExactnessTokens}));
-    const auto expected = TRY(engine::logits_under(config_, before, source_, ids));
-    const auto found = TRY(engine::logits_under(config_, after, source_, ids));
-    return engine::relative_error(found, expected);
+    const auto expected = TRY(lab::logits_under(config_, before, source_, ids));
+    const auto found = TRY(lab::logits_under(config_, after, source_, ids));
+    return lab::relative_error(found, expected);
   }
 
   const model::ModelConfig& config_;

@@ -13,7 +13,7 @@
 namespace braid::cli {
 namespace {
 
-using engine::DeviceKind;
+using ranks::DeviceKind;
 
 // In bfloat16 each of the two additions to the residual stream rounds all of it by up to 2⁻⁹.
 constexpr double kResidualRounding = 0x1p-8;
@@ -31,7 +31,7 @@ struct Setting {
   LayerFacts facts;
   int64_t rounds = 0;
   int64_t inputs = 0;  // that results are compared on
-  engine::LayerPairsOptions pairs;
+  lab::LayerPairsOptions pairs;
   uint64_t seed = 0;
   bool json = false;
   std::vector<std::string> notes;  // what the user may wonder about
@@ -64,7 +64,7 @@ class Comparison {
 
  private:
   Status open() {
-    std::vector<engine::LayerPair> pairs;
+    std::vector<lab::LayerPair> pairs;
     for (const LayerTechnique& one : list_.pairs) {
       pairs.push_back({.name = one.pair.technique,
                        .shape = one.shape,
@@ -75,7 +75,7 @@ class Comparison {
     }
     differences_.resize(pairs.size());
     Stage opening("ranks, and Schedules proven", streams_.console);
-    pairs_ = TRY(engine::LayerPairs::open(std::move(pairs), setting_.pairs, control_));
+    pairs_ = TRY(lab::LayerPairs::open(std::move(pairs), setting_.pairs, control_));
     const flow::CheckReport proven = pairs_->proven();
     opening.done(
         fmt::format("{} pairs of accesses, {} meetings", proven.pairs, proven.collectives));
@@ -97,7 +97,7 @@ class Comparison {
   Result<TechniqueRow> time(size_t index) {
     TechniqueRow row{.pair = list_.pairs[index].pair};
     Stage stage(row.pair.technique, streams_.console);
-    const engine::LayerPairTimes times =
+    const lab::LayerPairTimes times =
         TRY(pairs_->time(index, {.rounds = setting_.rounds, .seed = setting_.seed}));
     row.before = times.before;
     row.after = times.after;
@@ -152,8 +152,8 @@ class Comparison {
   const LayerTechniques list_;
   comm::ControlPlane& control_;
   Streams& streams_;
-  std::unique_ptr<engine::LayerPairs> pairs_;
-  std::vector<engine::LayerDifference> differences_;  // of each pair, the worst so far
+  std::unique_ptr<lab::LayerPairs> pairs_;
+  std::vector<lab::LayerDifference> differences_;  // of each pair, the worst so far
 };
 
 Result<LayerShapes> shapes_asked_for(const ParsedOptions& options) {

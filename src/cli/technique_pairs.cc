@@ -7,10 +7,10 @@
 namespace braid::cli {
 namespace {
 
-using engine::PairSide;
-using engine::PassOptions;
+using lab::PairSide;
 using layout::LayoutOptions;
 using ops::ReduceMethod;
+using steps::PassOptions;
 
 constexpr int32_t kChunks = 4;
 // Of whole sums by copy engines 8 chunks are hidden best (docs/performance.md).
@@ -123,7 +123,7 @@ class LayerList {
   static constexpr std::string_view kNoExperts = "the model has no experts";
 
   bool two() const { return facts_.ranks == kTechniqueRanks; }
-  bool cuda() const { return facts_.device == engine::DeviceKind::cuda; }
+  bool cuda() const { return facts_.device == ranks::DeviceKind::cuda; }
   void leave_out(std::string_view technique, std::string_view why) {
     list_.left_out.push_back({std::string(technique), std::string(why)});
   }
@@ -134,20 +134,19 @@ class LayerList {
   }
 
   // As many rows on each group of ranks.
-  engine::LayerRows rows(int32_t count, bool decode, bool groups) const {
-    engine::LayerRows rows{.rows = count, .context = decode ? facts_.context : 0};
+  lab::LayerRows rows(int32_t count, bool decode, bool groups) const {
+    lab::LayerRows rows{.rows = count, .context = decode ? facts_.context : 0};
     for (int32_t group = 0; groups && two() && group < kTechniqueRanks; ++group) {
       rows.groups.push_back(count);
     }
     return rows;
   }
   // "GLM-4.5-Air, dp 2, 64 + 64 decode rows: "
-  std::string start(size_t shape, std::string_view layout, const engine::LayerRows& rows) const {
+  std::string start(size_t shape, std::string_view layout, const lab::LayerRows& rows) const {
     return fmt::format("{}, {}, {} {} row{}: ", shapes_.names[shape], layout, rows.to_string(),
                        rows.decode() ? "decode" : "prefill", rows.rows == 1 ? "" : "s");
   }
-  void add(TechniquePair pair, size_t shape, std::string_view layout,
-           const engine::LayerRows& rows) {
+  void add(TechniquePair pair, size_t shape, std::string_view layout, const lab::LayerRows& rows) {
     pair.setting = start(shape, layout, rows) + pair.setting;
     list_.pairs.push_back({std::move(pair), shape, rows});
   }
@@ -178,7 +177,7 @@ class LayerList {
 
   void add_chunks() {
     if (!needs_two(kChunked)) return;
-    const engine::LayerRows all = rows(facts_.summed, false, false);
+    const lab::LayerRows all = rows(facts_.summed, false, false);
     const auto one = [&](std::string setting, ReduceMethod method) {
       add(hiding(pair_of(kChunked, std::move(setting), plain(kTp), chunked(method))),
           shapes_.summed, "tp 2", all);

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/layer_pairs.h"
+#include "lab/layer_pairs.h"
 
 namespace braid::cli {
 
@@ -13,8 +13,8 @@ enum class Phase { prefill, decode };
 struct TechniquePair {
   std::string technique;
   std::string setting;  // what is compared
-  engine::PairSide before;
-  engine::PairSide after;
+  lab::PairSide before;
+  lab::PairSide after;
   Phase phase = Phase::prefill;
   bool hides = false;   // what it gains is communication that runs beside computation
   bool bitwise = true;  // both sides' results are to be the same bits; else within `bound`
@@ -51,7 +51,7 @@ LayerShapes shapes_of(const model::ModelConfig& config, const std::string& name)
 
 // The rows of layers, and on what.
 struct LayerFacts {
-  engine::DeviceKind device = engine::DeviceKind::cpu;
+  ranks::DeviceKind device = ranks::DeviceKind::cpu;
   int32_t ranks = kTechniqueRanks;  // or 1
   Format dtype = Format::f32;
   int32_t prefill = 0;  // rows of a rank
@@ -62,7 +62,7 @@ struct LayerFacts {
 struct LayerTechnique {
   TechniquePair pair;
   size_t shape = 0;
-  engine::LayerRows rows;
+  lab::LayerRows rows;
 };
 struct LayerTechniques {
   std::vector<LayerTechnique> pairs;

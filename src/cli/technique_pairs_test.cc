@@ -12,8 +12,8 @@
 namespace braid::cli {
 namespace {
 
-using engine::DeviceKind;
-using engine::PairSide;
+using lab::PairSide;
+using ranks::DeviceKind;
 
 model::ModelConfig config_of(const char* golden) {
   return model::load_config(model::testing::golden_folder(golden)).value();

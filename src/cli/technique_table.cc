@@ -7,7 +7,7 @@
 namespace braid::cli {
 namespace {
 
-using engine::Estimate;
+using lab::Estimate;
 
 std::string exactness(const TechniqueRow& row) {
   const std::string said = row.equal ? "bitwise equal" : fmt::format("error {:.1e}", row.error);

@@ -6,19 +6,19 @@
 
 #include "base/json_fwd.h"
 #include "cli/technique_pairs.h"
-#include "engine/paired.h"
+#include "lab/paired.h"
 
 namespace braid::cli {
 
 struct TechniqueRow {
-  TechniquePair pair;       // what `bound` it has here included
-  engine::Estimate before;  // seconds
-  engine::Estimate after;
-  engine::Estimate ratio;                  // before / after
-  std::optional<engine::Estimate> again;   // before / itself: what is noise
-  std::optional<engine::Estimate> hidden;  // a share
-  bool equal = false;                      // bitwise
-  double error = 0;                        // relative, of the results against before's
+  TechniquePair pair;    // what `bound` it has here included
+  lab::Estimate before;  // seconds
+  lab::Estimate after;
+  lab::Estimate ratio;                  // before / after
+  std::optional<lab::Estimate> again;   // before / itself: what is noise
+  std::optional<lab::Estimate> hidden;  // a share
+  bool equal = false;                   // bitwise
+  double error = 0;                     // relative, of the results against before's
 
   // NaN is never.
   bool exact() const { return pair.bitwise ? equal && error == 0 : error <= pair.bound; }

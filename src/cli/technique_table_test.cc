@@ -37,8 +37,8 @@ TEST(TechniqueTableTest, ShowsMicrosecondsOfWhatIsShort) {
 
 TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
   TechniqueRow known = row(true, true, 0);
-  known.again = engine::Estimate{.median = 1.001, .low = 0.998, .high = 1.004};
-  known.hidden = engine::Estimate{.median = 0.85, .low = 0.5, .high = 0.97};
+  known.again = lab::Estimate{.median = 1.001, .low = 0.998, .high = 1.004};
+  known.hidden = lab::Estimate{.median = 0.85, .low = 0.5, .high = 0.97};
   const std::string text =
       technique_table(std::vector{known}, std::vector{LeftOut{"heat", "no experts"}});
   for (const char* words : {"serial twice", "x1.001 [0.998, 1.004]", "85 % [50, 97]",

@@ -7,20 +7,20 @@
 #include "cli/commands.h"
 #include "cli/explain.h"
 #include "cli/session.h"
-#include "engine/verification.h"
+#include "lab/verification.h"
 
 namespace braid::cli {
 namespace {
 
 constexpr int32_t kLongestDelay = 200;  // microseconds before an op
 
-double total_us(const engine::CompiledStep& step) { return step.compile_us + step.check_us; }
+double total_us(const steps::CompiledStep& step) { return step.compile_us + step.check_us; }
 
 // What verify found out, line by line on the output.
 class Report {
  public:
   Report(const Context& context, int64_t num_layers)
-      : context_(context), bound_us_(engine::compile_bound_us(num_layers)) {}
+      : context_(context), bound_us_(lab::compile_bound_us(num_layers)) {}
 
   double bound_us() const { return bound_us_; }
 
@@ -34,14 +34,14 @@ class Report {
   }
 
   // Steps with different rows on groups of ranks, which meet if all is well.
-  void unequal(const engine::RankSteps& steps) {
+  void unequal(const lab::RankSteps& steps) {
     schedules_ += std::ssize(steps);
     for (const auto& of_rank : steps) pairs_ += of_rank->report.pairs;
   }
 
   // The step of every rank; the line shows rank 0's.
-  Status schedule(const layers::StepShape& shape, const engine::RankSteps& steps) {
-    const engine::CompiledStep& step = *steps.front();
+  Status schedule(const layers::StepShape& shape, const lab::RankSteps& steps) {
+    const steps::CompiledStep& step = *steps.front();
     schedules_ += std::ssize(steps);
     for (const auto& of_rank : steps) pairs_ += of_rank->report.pairs;
     slowest_us_ = std::max(slowest_us_, total_us(step));
@@ -92,17 +92,17 @@ class Report {
 
 // A step of all ranks. One that took longer than `bound_us` is compiled again, twice at most, and
 // the fastest counts: another process may have been in the way.
-Result<engine::RankSteps> compile_in_time(const engine::StepCompiler& compiler,
-                                          const layers::StepShape& shape, double bound_us) {
-  engine::RankSteps fastest = TRY(compiler.compile(shape));
+Result<lab::RankSteps> compile_in_time(const lab::StepCompiler& compiler,
+                                       const layers::StepShape& shape, double bound_us) {
+  lab::RankSteps fastest = TRY(compiler.compile(shape));
   for (int again = 0; again < 2 && total_us(*fastest.front()) > bound_us; ++again) {
-    engine::RankSteps other = TRY(compiler.compile(shape));
+    lab::RankSteps other = TRY(compiler.compile(shape));
     if (total_us(*other.front()) < total_us(*fastest.front())) fastest = std::move(other);
   }
   return fastest;
 }
 
-Status explain_step(const model::ModelConfig& config, const engine::CompiledStep& step,
+Status explain_step(const model::ModelConfig& config, const steps::CompiledStep& step,
                     Report& report) {
   TRY(report.line(explain_layer(step.schedule, config)));
   for (const passes::Decision& decision : step.decisions) {
@@ -115,12 +115,11 @@ Status explain_step(const model::ModelConfig& config, const engine::CompiledStep
 // them, the ranks' agreement, and the order of the launches between neighbours.
 Status verify_schedules(const Context& context, const model::ModelConfig& config,
                         const engine::EngineOptions& options, Report& report) {
-  const engine::StepCompiler compiler(config, options.worker);
+  const lab::StepCompiler compiler(config, options.worker);
   TRY(report.heading());
-  engine::RankSteps last;
+  lab::RankSteps last;
   bool explained = !context.options.flag("explain");
-  for (const layers::StepShape& shape :
-       engine::representative_shapes(options.worker.model.max_rows)) {
+  for (const layers::StepShape& shape : lab::representative_shapes(options.worker.model.max_rows)) {
     const auto found = [&](const Status& proof) {
       return proof.ok() ? Status()
                         : report.finding(Error(proof.error()).with("rows", shape.to_string()));
@@ -142,10 +141,9 @@ Status verify_schedules(const Context& context, const model::ModelConfig& config
 // The same for groups of ranks with different rows, where there are several.
 Status verify_groups(const model::ModelConfig& config, const engine::EngineOptions& options,
                      Report& report) {
-  const engine::StepCompiler compiler(config, options.worker);
-  engine::RankSteps last;
-  for (const auto& shapes :
-       engine::unequal_shapes(options.worker.model.max_rows, options.layout.dp)) {
+  const lab::StepCompiler compiler(config, options.worker);
+  lab::RankSteps last;
+  for (const auto& shapes : lab::unequal_shapes(options.worker.model.max_rows, options.layout.dp)) {
     const auto found = [&](const Status& proof) {
       return proof.ok()
                  ? Status()
@@ -185,7 +183,7 @@ Result<int64_t> verify_runs(const Context& context, Session& session, int64_t ru
   Stage stage("comparing runs", context.streams.console);
   const auto seed = static_cast<uint64_t>(context.options.integer("seed"));
   const auto requests = small_requests(session.config(), seed);
-  const auto recording = TRY(engine::StepRecording::record(session.engine(), requests));
+  const auto recording = TRY(lab::StepRecording::record(session.engine(), requests));
   int64_t equal = 0;
   for (int64_t run = 0; run < runs; ++run) {
     const flow::Delays delays{.seed = (seed + static_cast<uint64_t>(run)) << 20,

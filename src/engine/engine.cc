@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "engine/memory_budget.h"
-#include "engine/process_ranks.h"
+#include "ranks/process_ranks.h"
 
 namespace braid::engine {
 namespace {
@@ -38,12 +38,13 @@ Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
     options.num_blocks = budget.num_blocks;
     options = TRY(resolve(config, options));
   }
-  auto ranks = TRY(control == nullptr ? Ranks::create(config, options.worker)
-                                      : ProcessRanks::create(config, options.worker, *control));
+  auto ranks =
+      TRY(control == nullptr ? ranks::Ranks::create(config, options.worker)
+                             : ranks::ProcessRanks::create(config, options.worker, *control));
   return std::unique_ptr<Engine>(new Engine(options, std::move(ranks)));
 }
 
-Engine::Engine(EngineOptions options, std::unique_ptr<Ranks> ranks)
+Engine::Engine(EngineOptions options, std::unique_ptr<ranks::Ranks> ranks)
     : options_(std::move(options)), ranks_(std::move(ranks)) {
   const GroupSizes sizes = group_sizes(options_);
   const SchedulerOptions of_group = {

@@ -4,9 +4,10 @@
 #pragma once
 
 #include "comm/control/control_plane.h"
-#include "engine/ranks.h"
+#include "engine/engine_options.h"
 #include "engine/scheduler.h"
-#include "engine/step_words.h"
+#include "engine/step_inputs.h"
+#include "ranks/ranks.h"
 
 namespace braid::engine {
 
@@ -49,8 +50,8 @@ class Engine {
   bool idle() const;
 
   // Rank 0; where there is one group of ranks, its logits and sampled ids are those of all.
-  Worker& worker() { return (*ranks_)[0]; }
-  Ranks& ranks() { return *ranks_; }
+  ranks::Worker& worker() { return (*ranks_)[0]; }
+  ranks::Ranks& ranks() { return *ranks_; }
   const EngineOptions& options() const { return options_; }
   const model::ModelConfig& config() const { return (*ranks_)[0].model().config(); }
   int64_t steps() const { return step_; }
@@ -71,7 +72,7 @@ class Engine {
     Scheduler scheduler;
   };
 
-  Engine(EngineOptions options, std::unique_ptr<Ranks> ranks);
+  Engine(EngineOptions options, std::unique_ptr<ranks::Ranks> ranks);
   Scheduler& least_loaded();
   std::vector<GroupStep> plan();
   void fill_inputs(std::span<GroupStep> steps);
@@ -80,7 +81,7 @@ class Engine {
                std::vector<TokenEvent>& events);
 
   EngineOptions options_;
-  std::unique_ptr<Ranks> ranks_;
+  std::unique_ptr<ranks::Ranks> ranks_;
   std::vector<std::unique_ptr<Group>> groups_;
   RequestId last_request_ = 0;
   int64_t step_ = 0;

@@ -68,8 +68,8 @@ Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions op
   sizes.page_size = options.page_size;
   sizes.num_blocks = options.num_blocks;
   sizes.max_blocks = blocks_for(options.context_length, options.page_size);
-  const PassOptions& passes = options.worker.passes;
-  TRY(passes::check_dispatch(dispatch_facts(config, sizes, 0), passes.dispatch));
+  const steps::PassOptions& passes = options.worker.passes;
+  TRY(passes::check_dispatch(steps::dispatch_facts(config, sizes, 0), passes.dispatch));
   const GroupSizes of_group = group_sizes(options);
   sizes.max_rows = {.decode = layers::bucket_of(of_group.max_running),
                     .prefill = layers::bucket_of(of_group.chunked_prefill_size)};

@@ -1,31 +1,16 @@
 // What an engine is made for: its sizes and how its worker runs.
 #pragma once
 
-#include <chrono>
 #include <optional>
 
-#include "base/link_speed.h"
-#include "engine/backend.h"
-#include "engine/schedules.h"
 #include "model/config.h"
+#include "ranks/worker_options.h"
 
 namespace braid::engine {
 
-struct WorkerOptions {
-  DeviceKind device = DeviceKind::cpu;
-  model::ModelOptions model;
-  PassOptions passes;
-  bool serial = false;  // run op by op on the calling thread, in program order
-  flow::Delays delays;  // random pauses before ops, to shake out missing waits
-  flow::Fault fault;    // asked for by tests, on rank `fault_rank`
-  int32_t fault_rank = 0;
-  // How long a rank may wait for another one.
-  std::chrono::milliseconds step_timeout = std::chrono::seconds(300);
-  std::optional<LinkSpeed> link;  // that collectives take as long as; none: as fast as they are
-};
-
 struct EngineOptions {
-  WorkerOptions worker;  // its model options' sizes and layout are filled in from what follows
+  ranks::WorkerOptions
+      worker;  // its model options' sizes and layout are filled in from what follows
   layout::LayoutOptions layout;
   // Slots beyond one an expert, for replicas, on all ranks together; as many as the placement in
   // worker.model has, where one is given. 0 and no placement: every rank has its share.

@@ -151,10 +151,10 @@ TEST(WorkerTest, NothingIsForcedBeforeExpertsArePlaced) {
 
 TEST(SchedulesTest, AStepIsCompiledOnceAndChecked) {
   const auto engine = dummy_engine(small_options());
-  Schedules& schedules = engine->worker().schedules();
+  steps::Schedules& schedules = engine->worker().schedules();
   const layers::StepShape shape{{1, 3}, {1, 3}};
   const size_t before = schedules.all().size();  // the largest ones, made at the start
-  const CompiledStep* step = schedules.get(shape).value();
+  const steps::CompiledStep* step = schedules.get(shape).value();
   EXPECT_EQ(schedules.get(shape).value(), step);
   EXPECT_GT(step->report.ops, 10);
   EXPECT_EQ(step->decisions.size(), 5u);  // how rows are dispatched, and one a pass

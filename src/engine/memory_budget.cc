@@ -91,14 +91,15 @@ Status MemoryBudget::check() const {
 Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
                                  MemoryShare memory) {
   const int64_t available = memory.available;
-  WorkerOptions planned = options.worker;
+  ranks::WorkerOptions planned = options.worker;
   planned.model.num_blocks = 1;  // the rest does not depend on how many there are
   model::DecoderModel model(config, planned.model);
   flow::LauncherTable table;
-  TRY(register_kernels(table, planned.device));
+  TRY(ranks::register_kernels(table, planned.device));
   // All ranks have buffers of the same sizes.
   const int64_t ranks = memory.ranks;
-  const int64_t workspace = ranks * TRY(Schedules(model, table, planned.passes).workspace_bytes());
+  const int64_t workspace =
+      ranks * TRY(steps::Schedules(model, table, planned.passes).workspace_bytes());
 
   const int64_t block_bytes =
       ranks * options.page_size *
@@ -141,12 +142,14 @@ std::optional<int64_t> parse_available(std::string_view meminfo) {
   return kibibytes * 1024;
 }
 
-Result<MemoryShare> memory_of_ranks(const WorkerOptions& options) {
+Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options) {
   return memory_of_ranks(options, options.model.layout.world, 0);
 }
 
-Result<MemoryShare> memory_of_ranks(const WorkerOptions& options, int32_t here, int32_t gpu) {
-  if (options.device == DeviceKind::cuda) return MemoryShare{TRY(free_gpu_memory(gpu)), 1};
+Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options, int32_t here,
+                                    int32_t gpu) {
+  if (options.device == ranks::DeviceKind::cuda)
+    return MemoryShare{TRY(ranks::free_gpu_memory(gpu)), 1};
   return MemoryShare{available_memory(), here};
 }
 

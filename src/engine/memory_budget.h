@@ -38,9 +38,9 @@ struct MemoryShare {
 };
 
 // That of an engine whose ranks are all in this process.
-Result<MemoryShare> memory_of_ranks(const WorkerOptions& options);
+Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options);
 // That of a rank which is one of `here` processes on this host, on GPU `gpu` if on any.
-Result<MemoryShare> memory_of_ranks(const WorkerOptions& options, int32_t here, int32_t gpu);
+Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options, int32_t here, int32_t gpu);
 
 // The budget of an engine with these (resolved) options. Without num_blocks the KV cache gets what
 // max_running full contexts need, but no more than what is left beside all the rest.

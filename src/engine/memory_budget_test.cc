@@ -61,7 +61,7 @@ void expect_what_the_engine_declares(const std::string& name, const layout::Layo
   ASSERT_TRUE(engine.ok());
   int64_t weights = 0, carried = 0, workspace = 0;
   for (int32_t rank = 0; rank < (*engine)->ranks().size(); ++rank) {
-    Worker& worker = (*engine)->ranks()[rank];
+    ranks::Worker& worker = (*engine)->ranks()[rank];
     weights += worker.model().residents().bytes(flow::Lifetime::weight);
     carried += worker.model().residents().bytes(flow::Lifetime::carried);
     workspace += worker.schedules().workspace_bytes().value();

@@ -8,7 +8,7 @@ namespace braid::testing {
 namespace {
 
 template <typename T>
-std::vector<T> row_of(engine::Worker& worker, int32_t resident, int64_t row) {
+std::vector<T> row_of(ranks::Worker& worker, int32_t resident, int64_t row) {
   const flow::Resident& info = worker.model().residents()[resident];
   std::vector<T> values(static_cast<size_t>(info.cols));
   std::memcpy(values.data(), worker.data(resident) + row * info.row_bytes(),
@@ -16,7 +16,7 @@ std::vector<T> row_of(engine::Worker& worker, int32_t resident, int64_t row) {
   return values;
 }
 
-std::vector<float> float_row(engine::Worker& worker, int32_t resident, int64_t row) {
+std::vector<float> float_row(ranks::Worker& worker, int32_t resident, int64_t row) {
   if (worker.model().residents()[resident].format == Format::f32) {
     return row_of<float>(worker, resident, row);
   }
@@ -44,7 +44,7 @@ const std::vector<TokenRecord>& Tap::of(engine::RequestId request) const {
   return records_.at(request);
 }
 
-TokenRecord Tap::read(engine::Worker& leader, int64_t row, int64_t logit_row) const {
+TokenRecord Tap::read(ranks::Worker& leader, int64_t row, int64_t logit_row) const {
   const model::StateBuffers& state = leader.model().state();
   TokenRecord record;
   record.logits = float_row(leader, state.logits, logit_row);
@@ -64,7 +64,7 @@ TokenRecord Tap::read(engine::Worker& leader, int64_t row, int64_t logit_row) co
   return record;
 }
 
-void Tap::record(engine::Worker& leader, const engine::GroupStep& step) {
+void Tap::record(ranks::Worker& leader, const engine::GroupStep& step) {
   // Rows with logits follow the plan: decode rows, then prefill rows behind the decode bucket.
   int64_t logit_row = 0;
   const auto add = [&](const engine::PlannedRows& planned, int64_t first_row) {

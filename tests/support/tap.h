@@ -28,8 +28,8 @@ class Tap {
   int64_t mismatches() const { return mismatches_; }
 
  private:
-  void record(engine::Worker& leader, const engine::GroupStep& step);
-  TokenRecord read(engine::Worker& leader, int64_t row, int64_t logit_row) const;
+  void record(ranks::Worker& leader, const engine::GroupStep& step);
+  TokenRecord read(ranks::Worker& leader, int64_t row, int64_t logit_row) const;
 
   engine::Engine& engine_;
   std::map<engine::RequestId, std::vector<TokenRecord>> records_;

@@ -1,0 +1,12 @@
+#include "ranks/rank_compiler.h"
+
+namespace braid::ranks {
+
+Result<std::unique_ptr<RankCompiler>> RankCompiler::create(const model::ModelConfig& config,
+                                                           const WorkerOptions& options) {
+  std::unique_ptr<RankCompiler> compiler(new RankCompiler(config, options));
+  TRY(register_kernels(compiler->table_, options.device));
+  return compiler;
+}
+
+}  // namespace braid::ranks

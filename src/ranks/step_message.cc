@@ -1,0 +1,52 @@
+#include "ranks/step_message.h"
+
+#include "ranks/serialization.h"
+
+namespace braid::ranks {
+namespace {
+
+constexpr size_t kWordsOfAGroup = 5;  // four row counts, and how many words of inputs follow
+
+Error no_step(size_t words) {
+  return Error(ErrorKind::fault, "the control plane brought a step that is none")
+      .with("words", words);
+}
+
+}  // namespace
+
+std::string StepMessage::to_bytes() const {
+  std::vector<int32_t> all = {static_cast<int32_t>(step), static_cast<int32_t>(step >> 32)};
+  for (size_t group = 0; group < shapes.size(); ++group) {
+    const layers::StepShape& shape = shapes[group];
+    for (const layers::RowCounts& rows : {shape.own, shape.group}) {
+      all.push_back(rows.decode);
+      all.push_back(rows.prefill);
+    }
+    all.push_back(static_cast<int32_t>(words[group].size()));
+  }
+  for (const std::vector<int32_t>& of_group : words) {
+    all.insert(all.end(), of_group.begin(), of_group.end());
+  }
+  return bytes_of_values<int32_t>(all);
+}
+
+Result<StepMessage> StepMessage::from_bytes(std::string_view bytes, int32_t groups) {
+  const std::vector<int32_t> all = TRY(values_of_bytes<int32_t>(bytes));
+  StepMessage message;
+  if (all.size() < 2) return no_step(all.size());
+  message.step = (int64_t{all[1]} << 32) | static_cast<uint32_t>(all[0]);
+  size_t at = 2 + kWordsOfAGroup * static_cast<size_t>(groups);
+  if (all.size() < at) return no_step(all.size());
+  for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {
+    const int32_t* head = &all[2 + kWordsOfAGroup * group];
+    message.shapes.push_back({{head[0], head[1]}, {head[2], head[3]}});
+    const int32_t count = head[4];
+    if (count < 0 || all.size() - at < static_cast<size_t>(count)) return no_step(all.size());
+    const auto first = all.begin() + static_cast<int64_t>(at);
+    message.words.emplace_back(first, first + count);
+    at += static_cast<size_t>(count);
+  }
+  return at == all.size() ? Result<StepMessage>(std::move(message)) : no_step(all.size());
+}
+
+}  // namespace braid::ranks

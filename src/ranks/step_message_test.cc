@@ -1,0 +1,35 @@
+#include "ranks/step_message.h"
+
+#include <gtest/gtest.h>
+
+namespace braid::ranks {
+namespace {
+
+StepMessage two_groups() {
+  return {.step = (int64_t{3} << 32) + 7,
+          .shapes = {{{1, 2}, {3, 4}}, {{5, 0}, {6, 8}}},
+          .words = {{10, -11, 12}, {}}};
+}
+
+TEST(StepMessageTest, ComesBackAsItWas) {
+  const StepMessage message = two_groups();
+  const StepMessage back = StepMessage::from_bytes(message.to_bytes(), 2).value();
+  EXPECT_EQ(back.step, message.step);
+  EXPECT_EQ(back.shapes, message.shapes);
+  EXPECT_EQ(back.words, message.words);
+}
+
+TEST(StepMessageTest, NonsenseIsRefused) {
+  const std::string bytes = two_groups().to_bytes();
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(StepMessage::from_bytes(bytes.substr(0, size), 2).ok()) << size;
+  }
+  EXPECT_FALSE(StepMessage::from_bytes(bytes + "more", 2).ok());
+  EXPECT_FALSE(StepMessage::from_bytes(bytes, 3).ok());
+  std::string wild = bytes;
+  wild[8 + 4 * 4 + 3] = '\x7f';  // the first group's number of words
+  EXPECT_FALSE(StepMessage::from_bytes(wild, 2).ok());
+}
+
+}  // namespace
+}  // namespace braid::ranks

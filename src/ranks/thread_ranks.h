@@ -1,0 +1,68 @@
+// Ranks that are all in this process: each is a Worker with its own memory, Schedules and lanes,
+// driven by a thread of its own.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "comm/control/control_plane.h"
+#include "device/cpu/lane_thread.h"
+#include "ranks/local_world.h"
+#include "ranks/query_service.h"
+#include "ranks/ranks.h"
+
+namespace braid::ranks {
+
+class ThreadRanks final : public Ranks {
+ public:
+  explicit ThreadRanks(const WorkerOptions& options);
+  Status create_workers(const model::ModelConfig& config, const WorkerOptions& options);
+
+  bool here(int32_t /*rank*/) const override { return true; }
+  Worker& operator[](int32_t rank) override { return *workers_[static_cast<size_t>(rank)]; }
+  Status load(const model::TensorSource& source,
+              const std::function<void(int64_t)>& progress) override;
+  int64_t weight_bytes() const override;
+  std::span<int32_t> words(int32_t group, int64_t step) override {
+    return leader(group).host_words(step);
+  }
+  void share_inputs(int64_t step, int32_t group, int64_t words) override;
+  Status run(std::span<const layers::StepShape> shapes, int64_t step) override;
+  std::span<const int32_t> sampled(int32_t group, int64_t step) override {
+    return leader(group).sampled(step);
+  }
+  using Ranks::ask;
+  Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,
+                                       const RankQuery& query) override;
+
+ private:
+  struct Ran {
+    Status status;
+    bool by_others = false;  // whose fault a collective has told
+    int tells() const;       // more: rather to be told
+  };
+  // What all ranks run just now.
+  struct Running {
+    std::span<const layers::StepShape> shapes;
+    int64_t step = 0;
+    std::vector<Ran> ran;           // by rank
+    std::atomic<int32_t> left = 0;  // of the ranks with a thread
+  };
+  void run_rank(int32_t rank);
+  Ran run_or_abort(int32_t rank, const layers::StepShape& shape, int64_t step);
+
+  comm::ControlPlane alone_;  // of a GPU
+  LocalWorld world_;
+  std::vector<std::unique_ptr<QueryService>> queries_;  // outlive the workers
+  std::vector<std::unique_ptr<Worker>> workers_;
+  Running running_;
+  std::vector<std::unique_ptr<device::LaneThread>> threads_;  // of ranks 1, 2, …
+};
+
+// The backend of rank `options.model.rank`, whose ends of communicators are `communicators` on the
+// CPU, and made by way of `control` on a GPU.
+Result<std::unique_ptr<Backend>> make_backend(const WorkerOptions& options,
+                                              std::span<comm::Communicator* const> communicators,
+                                              comm::ControlPlane& control);
+
+}  // namespace braid::ranks

@@ -1,0 +1,71 @@
+// Worker: one rank: the model's memory on its device, its Schedules, its executor.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "flow/trace.h"
+#include "model/tensor_source.h"
+#include "ranks/worker_options.h"
+#include "steps/step_order.h"
+
+namespace braid::ranks {
+
+class Worker {
+ public:
+  // Declares, plans and allocates everything, and compiles the largest steps; weights are not read
+  // yet. `exhausted` when memory does not suffice, `unsupported` when the device has no kernel for
+  // an op.
+  static Result<std::unique_ptr<Worker>> create(const model::ModelConfig& config,
+                                                const WorkerOptions& options,
+                                                std::unique_ptr<Backend> backend);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  // Reads the weights; progress as in WeightPlan::load.
+  Status load(const model::TensorSource& source,
+              const std::function<void(int64_t)>& progress = nullptr);
+
+  const model::DecoderModel& model() const { return model_; }
+  device::Device& device() { return backend_->device(); }
+  steps::Schedules& schedules() { return schedules_; }
+
+  // The host's words of step inputs, to be filled before run(step). Steps use two sets in turn.
+  std::span<int32_t> host_words(int64_t step);
+  // Runs one step and its read-back, and waits for both. `fault` when a collective failed.
+  Status run(const layers::StepShape& shape, int64_t step);
+  // Sampled ids of a step that has run, one a logits row.
+  std::span<const int32_t> sampled(int64_t step) const;
+  // How often experts have been chosen up to a step that has run, for the last two steps: see
+  // passes::HeatBuffers. Nothing where heat isn't counted.
+  std::span<const uint64_t> heat(int64_t step) const;
+  // Bytes of a copy of a resident buffer, on the device or of the host, between steps.
+  void read(void* to, int32_t resident, int32_t copy, int64_t offset, int64_t bytes);
+  void write(int32_t resident, int32_t copy, int64_t offset, const void* from, int64_t bytes);
+  // Start of a resident buffer on the device.
+  std::byte* data(int32_t resident) const { return model_.residents().data(resident); }
+
+  void set_trace(flow::Trace* trace) { trace_ = trace; }
+  // How the next steps run.
+  void set_execution(bool serial, flow::Delays delays);
+
+ private:
+  Worker(const model::ModelConfig& config, const WorkerOptions& options,
+         std::unique_ptr<Backend> backend);
+  device::Device& device_of(int32_t resident);
+  Status allocate();
+  Status launch(const layers::StepShape& shape, int64_t step);
+  Status run_serial(const flow::BoundSchedule& bound, int64_t step);
+
+  WorkerOptions options_;
+  std::unique_ptr<Backend> backend_;
+  model::DecoderModel model_;
+  steps::Schedules schedules_;
+  std::vector<device::Memory> memory_;
+  flow::Trace* trace_ = nullptr;
+  steps::StepOrder<flow::Ticket> order_{0};
+  flow::Ticket last_run_ = 0;
+};
+
+}  // namespace braid::ranks

@@ -1,0 +1,26 @@
+// What a rank's worker is made for: its device, its part of the model, its passes, how it runs.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "base/link_speed.h"
+#include "ranks/backend.h"
+#include "steps/schedules.h"
+
+namespace braid::ranks {
+
+struct WorkerOptions {
+  DeviceKind device = DeviceKind::cpu;
+  model::ModelOptions model;
+  steps::PassOptions passes;
+  bool serial = false;  // run op by op on the calling thread, in program order
+  flow::Delays delays;  // random pauses before ops, to shake out missing waits
+  flow::Fault fault;    // asked for by tests, on rank `fault_rank`
+  int32_t fault_rank = 0;
+  // How long a rank may wait for another one.
+  std::chrono::milliseconds step_timeout = std::chrono::seconds(300);
+  std::optional<LinkSpeed> link;  // that collectives take as long as; none: as fast as they are
+};
+
+}  // namespace braid::ranks
