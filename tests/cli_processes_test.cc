@@ -7,6 +7,7 @@
 #include "support/checkpoint_copy.h"
 #include "support/models.h"
 #include "support/shell.h"
+#include "support/two_hosts.h"
 
 namespace braid::testing {
 namespace {
@@ -123,21 +124,9 @@ TEST(CliNodesTest, DifferentOptionsAreRefused) {
 
 // Two hosts with a wire between them, as far as the network is concerned.
 TEST(CliNodesTest, TwoNetworkNamespaces) {
-  const std::string setup =
-      "ip netns add braid_a && ip netns add braid_b && "
-      "ip link add braid_va netns braid_a type veth peer name braid_vb netns braid_b && "
-      "ip -n braid_a addr add 10.99.0.1/24 dev braid_va && ip -n braid_a link set braid_va up && "
-      "ip -n braid_b addr add 10.99.0.2/24 dev braid_vb && ip -n braid_b link set braid_vb up && "
-      "ip -n braid_a link set lo up && ip -n braid_b link set lo up";
-  const std::string remove = "(ip netns del braid_a; ip netns del braid_b) >/dev/null 2>&1";
-  const Shell made = shell("(" + setup + ") 2>&1");
-  if (made.code != 0) {
-    shell(remove);
-    GTEST_SKIP() << "no network namespaces here: " << made.out;
-  }
-  const Shell two = two_nodes(generating("--tp 2"), "10.99.0.1:29571",
-                              {"ip netns exec braid_a", "ip netns exec braid_b"});
-  shell(remove);
+  const TwoHosts hosts;
+  if (!hosts.made()) GTEST_SKIP() << "no network namespaces here: " << hosts.why_not();
+  const Shell two = two_nodes(generating("--tp 2"), "10.99.0.1:29571", hosts.prefixes());
   EXPECT_EQ(two.code, 0);
   EXPECT_EQ(two.out, shell(generate("--tp 2")).out);
 }
