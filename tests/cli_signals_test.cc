@@ -61,7 +61,9 @@ class Injection {
       harm_a_rank(target);
     }
     EXPECT_TRUE(first_->session().empty()) << name_;
-    if (second_ != nullptr) EXPECT_TRUE(second_->session().empty()) << name_;
+    if (second_ != nullptr) {
+      EXPECT_TRUE(second_->session().empty()) << name_;
+    }
   }
 
  private:
@@ -75,7 +77,8 @@ class Injection {
     to_group ? target.signal_group(number) : target.signal(number);
     expect_ends(128 + number, start);
     for (const Program* program : {first_.get(), second_.get()}) {
-      if (program != nullptr) EXPECT_EQ(program->err(), "") << name_;
+      if (program == nullptr) continue;
+      EXPECT_EQ(program->err(), "") << name_;
     }
   }
 

@@ -422,7 +422,8 @@ Error Supervisor::report() const {
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
     if (!ranks_[rank].said) continue;
     const std::string& text = ranks_[rank].said->text;
-    const bool known = fault_ == text || fault_ == fmt::format("rank {} {}", rank, text) ||
+    const bool known = text == lost_rank("").message() || fault_ == text ||
+                       fault_ == fmt::format("rank {} {}", rank, text) ||
                        std::find(told.begin(), told.end(), text) != told.end();
     if (known) continue;
     told.push_back(text);
