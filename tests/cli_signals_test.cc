@@ -54,6 +54,9 @@ class Injection {
   void run() {
     const bool signals = where_ == Where::threads || pick(2) == 0;
     Program& target = second_ != nullptr && pick(2) == 0 ? *second_ : *first_;
+    // A node that has gone before it came is only missed; one whose ranks are there says so.
+    const bool there = second_ == nullptr || second_->wait_for_children(1, kSoon);
+    ASSERT_TRUE(there) << second_->err();
     if (signals) {
       std::this_thread::sleep_for(std::chrono::milliseconds(pick(1500)));
       send_signal(target);

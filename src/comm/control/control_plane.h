@@ -55,7 +55,7 @@ class ControlPlane {
   // 127.0.0.1 where all ranks are on one host.
   Result<std::string> address() const;
 
-  // What run_node() returns when all ranks have ended well; rank 0's counts.
+  // What run_node() returns on all nodes when all ranks have ended well; rank 0's counts.
   void conclude(std::string outcome) { outcome_ = std::move(outcome); }
   const std::string& outcome() const { return outcome_; }
 

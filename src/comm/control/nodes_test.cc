@@ -61,7 +61,11 @@ TEST(NodesTest, AllRanksMeetAndRankZerosWordCounts) {
     control.conclude(fmt::format("said by {}", control.rank()));
     return {};
   };
-  const pid_t other = start_node(node_of_two(address, 1), body);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    const auto said = run_node(node_of_two(address, 1), body);
+    ::_exit(said.ok() && said->outcome == "said by 0" ? 0 : 1);
+  }
   const auto said = run_node(node_of_two(address, 0), body);
   ASSERT_TRUE(said.ok()) << said.status().to_string();
   EXPECT_EQ(said->outcome, "said by 0");

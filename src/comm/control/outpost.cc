@@ -66,7 +66,8 @@ bool Outpost::all_ended() const {
 }
 
 Result<Ended> Outpost::watch() {
-  while (!all_ended() && !(deadline_ && Clock::now() > *deadline_)) {
+  // Also when all children have ended: the first node says how the job has.
+  while ((!all_ended() || stream_.is_open()) && !(deadline_ && Clock::now() > *deadline_)) {
     std::array<pollfd, 2> waiting = {
         {{.fd = signals_.readable(), .events = POLLIN, .revents = 0},
          {.fd = stream_.socket(), .events = stream_.events(), .revents = 0}}};
@@ -75,11 +76,10 @@ Result<Ended> Outpost::watch() {
     hear();
     look_at_children();
   }
-  take_signals();
-  hear();
   if (signal_ != 0) return Ended{.outcome = {}, .signal = signal_};
+  if (!told_.ok()) return told_;
   if (!worst_.ok()) return worst_;
-  if (all_ended()) return Ended{};
+  if (outcome_) return Ended{.outcome = *outcome_};
   return Error(ErrorKind::fault, "the node of rank 0 is gone").with("first rank", node_.first_rank);
 }
 
@@ -99,8 +99,9 @@ void Outpost::hear() {
     end_by(std::atoi((*message)->bytes.c_str()));
   }
   if (message.ok() && (*message)->kind == MessageKind::fault) {
-    fail(Error(ErrorKind::fault, (*message)->bytes));
+    told_ = Error(ErrorKind::fault, (*message)->bytes);
   }
+  if (message.ok() && (*message)->kind == MessageKind::success) outcome_ = (*message)->bytes;
   stream_.close();
   if (!deadline_) deadline_ = Clock::now() + milliseconds_of(node_.grace);
 }

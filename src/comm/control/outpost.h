@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "comm/control/children.h"
@@ -38,8 +40,10 @@ class Outpost {
   EndSignals& signals_;
   MessageStream stream_;
   std::vector<Child> children_;
-  int signal_ = 0;  // that has ended the job
-  Status worst_;
+  int signal_ = 0;                      // that has ended the job
+  Status told_;                         // by the first node: the cause
+  Status worst_;                        // seen here: perhaps a consequence
+  std::optional<std::string> outcome_;  // of the job, when it has ended well
   bool told_stopped_ = false;
   std::optional<Clock::time_point> deadline_;  // of the grace
 };

@@ -25,7 +25,7 @@ struct Node {
 
 // How a node has ended that did what it was asked to.
 struct Ended {
-  std::string outcome;  // what rank 0 concluded with; on other nodes than its own nothing
+  std::string outcome;  // what rank 0 concluded with
   int signal = 0;       // SIGINT, SIGTERM or SIGHUP, where one has ended the job
 };
 

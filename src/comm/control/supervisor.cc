@@ -127,6 +127,7 @@ Result<Ended> Supervisor::serve() {
   take_signals();
   if (signal_ != 0) return Ended{.outcome = {}, .signal = signal_};
   if (!fault_.empty()) return report();
+  for (auto& [first, stream] : launchers_) stream.send(MessageKind::success, outcome_);
   return Ended{.outcome = outcome_};
 }
 
