@@ -122,6 +122,40 @@ TEST(CliNodesTest, DifferentOptionsAreRefused) {
   }
 }
 
+TEST(CliNodesTest, DifferentModelsAreRefused) {
+  CheckpointCopy copy(golden_folder("glm4_moe"));
+  copy.edit_config({{"rms_norm_eps", 1e-3}});
+  const std::string other = copy.write();
+  const auto node = [](const std::string& folder, const std::string& more) {
+    return braid(fmt::format("eval logits {} --input-ids {}/ids.json --output {}/logits {}", folder,
+                             folder, folder, more));
+  };
+  std::ofstream(other + "/ids.json") << "[1, 2]";
+  CheckpointCopy same(golden_folder("glm4_moe"));
+  const std::string first = same.write();
+  std::ofstream(first + "/ids.json") << "[1, 2]";
+  const std::string ranks = "--tp 2 --nnodes 2 --dist-init-addr 127.0.0.1:" + free_port();
+  const Shell refused =
+      shell(node(other, ranks + " --node-rank 1") + " >/dev/null 2>&1 & " +
+            node(first, ranks + " --node-rank 0") + " 2>&1 >/dev/null; code=$?; wait; exit $code");
+  EXPECT_EQ(refused.code, 2) << refused.out;
+  EXPECT_NE(refused.out.find("rank 0 = config.json "), std::string::npos) << refused.out;
+}
+
+TEST(CliNodesTest, WhoIsWaitedForIsNamed) {
+  const Shell missed = shell(braid(
+      fmt::format("generate {} --prompt Once --max-tokens 2 --tp 4 --nnodes 2 --step-timeout 3 "
+                  "--dist-init-addr 127.0.0.1:{} 2>&1",
+                  fairytale_folder(), free_port())));
+  EXPECT_EQ(missed.code, 1);
+  EXPECT_NE(missed.out.find("waiting for ranks 2, 3 at 127.0.0.1:"), std::string::npos)
+      << missed.out;
+  EXPECT_NE(missed.out.find("s of 3)"), std::string::npos) << missed.out;
+  EXPECT_NE(missed.out.find("\nbraid: error: ranks 2, 3 did not come to 127.0.0.1:"),
+            std::string::npos)
+      << missed.out;
+}
+
 // Two hosts with a wire between them, as far as the network is concerned.
 TEST(CliNodesTest, TwoNetworkNamespaces) {
   const TwoHosts hosts;

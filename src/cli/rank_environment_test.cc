@@ -21,7 +21,7 @@ Result<RankSetting> setting_of(const std::vector<const char*>& words, const Vari
              .read_file = nullptr});
   EXPECT_TRUE(options.ok()) << options.status().to_string();
   return rank_setting(*options, [&](const std::string& name) -> std::optional<std::string> {
-    if (name == "HOME" && variables.count(name) == 0) return "/home/somebody";
+    if (name == "HOME" && variables.count(name) == 0) return "/users/somebody";
     const auto found = variables.find(name);
     if (found == variables.end()) return std::nullopt;
     return found->second;
@@ -140,7 +140,7 @@ TEST(RankSettingTest, TheJobsSecretIsWhatWasGivenOrInASharedFolder) {
     Variables variables;
     std::string text, shared;
   };
-  const std::string cache = "/home/somebody/.cache/braid/job-10.0.0.1_5000";
+  const std::string cache = "/users/somebody/.cache/braid/job-10.0.0.1_5000";
   for (const Case& one :
        {Case{{"--job-secret", "sixteen characters"}, run, "sixteen characters", ""},
         Case{{"--job-secret-file", file.c_str()}, run, "from a file, longer than needed", ""},

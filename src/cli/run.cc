@@ -39,9 +39,11 @@ std::string name_of(Outcome outcome) {
 
 int exit_code(Outcome outcome) { return outcome == Outcome::interrupted ? kBySignal + SIGINT : 0; }
 
-// Of a fault the cause in a line of its own, and below it what each rank said.
+// Of a fault that needs many words the cause in a line of its own, and below it what each rank said.
 std::string text_of(const Error& error) {
-  if (error.kind() != ErrorKind::fault) return error.to_string();
+  constexpr size_t kShort = 100;
+  const std::string line = error.to_string();
+  if (error.kind() != ErrorKind::fault || line.size() <= kShort) return line;
   std::string text = error.message();
   for (const auto& [name, value] : error.values()) text += fmt::format("\n  {}: {}", name, value);
   if (!error.remedy().empty()) text += fmt::format("\n  {}", error.remedy());

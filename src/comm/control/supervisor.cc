@@ -371,11 +371,12 @@ void Supervisor::check_time() {
 
 // A rank that others wait for is late when neither it nor its signs of life came in time.
 void Supervisor::check_gather(Clock::time_point now) {
+  if (!missing([](const Rank& rank) { return rank.came; }).empty()) return;  // missed otherwise
   for (const Rank& waiting : ranks_) {
     if (!waiting.waiting || waiting.patience.count() == 0) continue;
     for (const Rank& rank : ranks_) {
       if (rank.waiting || now - std::max(waiting.since, rank.heard) <= waiting.patience) continue;
-      return declare_fault(fmt::format("{} stays away from the others, which wait for it",
+      return declare_fault(fmt::format("{} kept the others waiting for too long",
                                        missing([](const Rank& r) { return r.waiting; })));
     }
   }
