@@ -39,7 +39,8 @@ std::string name_of(Outcome outcome) {
 
 int exit_code(Outcome outcome) { return outcome == Outcome::interrupted ? kBySignal + SIGINT : 0; }
 
-// Of a fault that needs many words the cause in a line of its own, and below it what each rank said.
+// Of a fault that needs many words the cause in a line of its own, and below it what each rank
+// said.
 std::string text_of(const Error& error) {
   constexpr size_t kShort = 100;
   const std::string line = error.to_string();

@@ -134,7 +134,8 @@ TEST(TimeoutTest, WhoStaysAwayFromAGatherIsNamed) {
         return control.all_gather("", patience).status();
       },
       /*grace=*/0.5);
-  EXPECT_NE(status.to_string().find("rank 1 kept the others waiting"), std::string::npos) << status.to_string();
+  EXPECT_NE(status.to_string().find("rank 1 kept the others waiting"), std::string::npos)
+      << status.to_string();
 }
 
 TEST(HostPortTest, IsTakenApart) {
