@@ -31,9 +31,12 @@ Result<std::vector<std::string>> ControlPlane::all_gather(std::string_view bytes
 Status ControlPlane::barrier() { return all_gather("").status(); }
 
 void ControlPlane::alive() {
-  const auto now = std::chrono::steady_clock::now();
-  if (socket_ < 0 || now < next_alive_) return;
-  next_alive_ = now + std::chrono::seconds(1);
+  constexpr int64_t kSecond = 1'000'000'000;
+  const int64_t now =
+      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  int64_t next = next_alive_.load(std::memory_order_relaxed);
+  if (socket_ < 0 || now < next || !next_alive_.compare_exchange_strong(next, now + kSecond))
+    return;
   (void)send_message(socket_, MessageKind::alive, "");  // who is gone is met in the next gather
 }
 

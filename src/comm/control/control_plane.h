@@ -2,7 +2,9 @@
 // messages between a rank and whoever started it, never tensors.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +47,7 @@ class ControlPlane {
   Status barrier();
 
   // Tells those who wait for this rank that it still makes progress. Cheap: sends a message a
-  // second at most.
+  // second at most. Any thread may call it while none calls the others.
   void alive();
 
   // Ok, or `fault` as soon as another rank is known to be lost. Never blocks.
@@ -73,7 +75,7 @@ class ControlPlane {
   Status lost_;  // what was told: nothing else comes behind it
   std::string outcome_;
   std::chrono::milliseconds patience_ = kForever;
-  std::chrono::steady_clock::time_point next_alive_;
+  std::atomic<int64_t> next_alive_ = 0;  // in nanoseconds of the steady clock
 };
 
 }  // namespace braid::comm

@@ -138,6 +138,26 @@ TEST(TimeoutTest, WhoStaysAwayFromAGatherIsNamed) {
       << status.to_string();
 }
 
+// Rank 1 needs longer than rank 0 waits, but says so, from several threads.
+TEST(TimeoutTest, WhoMakesProgressIsWaitedFor) {
+  const Status status = run_processes(2, [](ControlPlane& control) -> Status {
+    if (control.rank() == 1) {
+      std::vector<std::thread> threads;
+      for (int i = 0; i < 3; ++i) {
+        threads.emplace_back([&] {
+          for (int turn = 0; turn < 300; ++turn) {
+            control.alive();
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+          }
+        });
+      }
+      for (std::thread& thread : threads) thread.join();
+    }
+    return control.all_gather("", std::chrono::milliseconds(2000)).status();
+  });
+  EXPECT_TRUE(status.ok()) << status.to_string();
+}
+
 TEST(HostPortTest, IsTakenApart) {
   EXPECT_EQ(parse_host_port("gpu1:29500")->host, "gpu1");
   EXPECT_EQ(parse_host_port("gpu1:29500")->port, "29500");
