@@ -237,10 +237,9 @@ TEST(ConfigKeysTest, LatentAttentionIgnoresHeadDim) {
 
 TEST(ConfigKeysTest, HeadDimOfGroupedAttentionMayBeLeftOut) {
   // 128 hidden values over 4 heads are 32 a head: not these weights' 64.
-  EXPECT_EQ(std::get<model::GqaConfig>(
-                model::load_config(golden_folder("qwen2"), R"({"head_dim": null})")->attention)
-                .head_dim,
-            32);
+  const auto config = model::load_config(golden_folder("qwen2"), R"({"head_dim": null})");
+  ASSERT_TRUE(config.ok()) << config.status().to_string();
+  EXPECT_EQ(std::get<model::GqaConfig>(config->attention_of(0)).head_dim, 32);
 }
 
 std::string refusal(const std::string& golden, const std::string& override_json) {

@@ -161,9 +161,12 @@ void copy_golden(const std::string& name, const TempFolder& folder) {
 void replace_tensor(const TempFolder& folder, const model::TensorView& replacement) {
   const auto file =
       std::move(model::SafetensorsFile::open(folder.file("model.safetensors"))).value();
-  std::vector<model::TensorView> tensors = file.tensors();
-  for (model::TensorView& tensor : tensors) {
-    if (tensor.name == replacement.name) tensor = replacement;
+  std::vector<std::vector<std::byte>> bytes;
+  std::vector<model::TensorView> tensors;
+  for (const model::StoredTensor& tensor : file.tensors()) {
+    bytes.push_back(tensor.read().value());
+    tensors.push_back({tensor.name, tensor.type, tensor.shape, bytes.back()});
+    if (tensor.name == replacement.name) tensors.back() = replacement;
   }
   ASSERT_TRUE(model::write_safetensors(folder.file("model.safetensors"), tensors).ok());
 }

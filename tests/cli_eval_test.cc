@@ -20,10 +20,10 @@ const char* const kText = BRAID_SOURCE_DIR "/models/fairytale-moe/reference.json
 template <typename T>
 std::vector<T> read_tensor(const std::string& path, const std::string& name) {
   const auto file = std::move(model::SafetensorsFile::open(path)).value();
-  const model::TensorView* tensor = file.find(name);
+  const model::StoredTensor* tensor = file.find(name);
   BRAID_CHECK(tensor != nullptr, "({} in {})", name, path);
-  std::vector<T> values(tensor->bytes.size() / sizeof(T));
-  std::memcpy(values.data(), tensor->bytes.data(), tensor->bytes.size());
+  std::vector<T> values(static_cast<size_t>(tensor->bytes) / sizeof(T));
+  BRAID_CHECK(tensor->read(0, std::as_writable_bytes(std::span(values))).ok(), "({})", path);
   return values;
 }
 

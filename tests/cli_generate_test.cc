@@ -78,6 +78,20 @@ TEST(CliGenerateTest, StopTextsCutTheAnswer) {
   EXPECT_LT(ran.json()["generated_tokens"], 64);
 }
 
+// A base model whose configuration names another end than the token that it was trained to write.
+TEST(CliGenerateTest, StopTextsAreFoundInSpecialTokensToo) {
+  const Ran ran = run_braid({"generate", fairytale_folder(), "--json-model-override-args",
+                             R"({"eos_token_id": 4090})", "--prompt",
+                             "And if they are not dead, they are living still.", "--temperature",
+                             "1", "--top-p", "0.95", "--top-k", "0", "--seed", "1", "--max-tokens",
+                             "300", "--stop", "<|endoftext|>", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.json()["finish_reason"], "stop");
+  EXPECT_LT(ran.json()["generated_tokens"], 300);
+  EXPECT_EQ(ran.json()["ids"].back(), 4089);  // the token <|endoftext|>, which the text lacks
+  EXPECT_EQ(ran.json()["text"].get<std::string>().find("<|"), std::string::npos);
+}
+
 TEST(CliGenerateTest, EndOfTextTokensEndTheAnswer) {
   const auto ids = reference()["greedy"][1]["ids"].get<std::vector<int32_t>>();
   const TempFolder folder;  // the same model, but its 6th token ends a text

@@ -49,7 +49,7 @@ void expect_all_ranks(const std::string& path, const Json& result) {
     EXPECT_EQ(rank["events"].size(), events[rank["rank"].get<int64_t>()]);
     std::set<int> lanes;
     for (const Json& event : rank["events"]) lanes.insert(event[3].get<int>());
-    EXPECT_EQ(lanes.size(), 3u);  // compute, aux, comm
+    EXPECT_EQ(lanes.size(), 4u);  // compute, aux, comm, and copy for the sampled ids
   }
   EXPECT_GT(arrows["s"], 0);
   EXPECT_EQ(arrows["s"], arrows["f"]);

@@ -216,9 +216,9 @@ TEST(CliRanksTest, EvalForcesRoutingOnAllRanks) {
   };
   const auto logits = [&](const std::string& file) {
     const auto opened = model::SafetensorsFile::open(folder + "/" + file);
-    const model::TensorView* view = opened->find("logits");
-    std::vector<float> values(view->bytes.size() / sizeof(float));
-    std::memcpy(values.data(), view->bytes.data(), view->bytes.size());
+    const model::StoredTensor* stored = opened->find("logits");
+    std::vector<float> values(static_cast<size_t>(stored->bytes) / sizeof(float));
+    BRAID_CHECK(stored->read(0, std::as_writable_bytes(std::span(values))).ok(), "({})", file);
     return values;
   };
   ASSERT_EQ(eval("one", {"--with-routing"}).code, 0);

@@ -157,8 +157,7 @@ TEST_F(GpuRankViewsTest, RoutingIsForcedOnAllGpus) {
     for (const char* layer : {"experts.1", "experts.4"}) {
       const auto bytes = [&](const char* file) {
         const auto opened = model::SafetensorsFile::open(folder + file);
-        const auto view = opened->find(layer)->bytes;
-        return std::vector<std::byte>(view.begin(), view.end());
+        return opened->find(layer)->read().value();
       };
       EXPECT_TRUE(bytes("/gpu") == bytes("/cpu")) << layout;
     }

@@ -250,7 +250,7 @@ TEST_P(HeatLayoutsTest, SchedulesDifferByTheCountersAndTwoCopiesAlone) {
     EXPECT_EQ(is.operands == was.operands, !was.desc.is<RouteDesc>());
     if (!was.desc.is<RouteDesc>()) continue;
     ++routes;
-    for (size_t k = 0; k < ops::kRouteHeat; ++k) EXPECT_EQ(is.operands[k], was.operands[k]);
+    for (size_t k = 0; k < ops::RouteOperand::heat; ++k) EXPECT_EQ(is.operands[k], was.operands[k]);
     auto expected = was.desc.as<RouteDesc>(), found = is.desc.as<RouteDesc>();
     EXPECT_EQ(std::exchange(found.decode_rows, 0), rows.decode);
     EXPECT_EQ(0, std::memcmp(&found, &expected, sizeof(found)));

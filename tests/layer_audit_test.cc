@@ -36,7 +36,7 @@ class BuggyBackend final : public Backend {
   Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) override {
     TRY(cpu_->run_op(bound, op, step));
     ++ops_run;
-    if (op == bug_in) bound.ops[op].args[0][operand].data[0] ^= std::byte{1};
+    if (op == bug_in) bound.ops[op].args.front()[operand].data[0] ^= std::byte{1};
     return {};
   }
 

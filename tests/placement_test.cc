@@ -199,8 +199,7 @@ void expect_weights(const std::string& folder, const LayoutOptions& layout, int3
     if (!config.is_moe(layer)) continue;
     ++moe_layer;
     for (const char* pool : {"gate_up", "down"}) {
-      const std::string block =
-          config.architecture == model::Architecture::mixtral ? "block_sparse_moe" : "mlp";
+      const std::string_view block = config.family->expert_names.block;
       const auto name = fmt::format("model.layers.{}.{}.experts.{}", layer, block, pool);
       for (int32_t rank = 0; rank < placed->ranks().size(); ++rank) {
         int64_t bytes = 0, all = 0;

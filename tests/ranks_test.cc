@@ -156,7 +156,7 @@ TEST_P(SpreadWeightsTest, TheSharedExpertIsSplitOverAllRanks) {
 }
 
 TEST_P(SpreadWeightsTest, HeadsComeWithTheirRowsAndColumns) {
-  const auto& gqa = std::get<model::GqaConfig>(config_.attention);
+  const auto& gqa = std::get<model::GqaConfig>(config_.attention_of(0));
   const int64_t hidden = config_.hidden_size, dim = gqa.head_dim;
   const auto q = tensor("self_attn.q_proj.weight", gqa.num_heads * dim, hidden);
   const auto v = tensor("self_attn.v_proj.weight", gqa.num_kv_heads * dim, hidden);

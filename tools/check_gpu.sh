@@ -31,6 +31,11 @@ glm() { layer bench/shapes/glm-4.5-air --json-model-override-args "$experts" "$@
 qwen() { layer bench/shapes/qwen2.5-72b "$@"; }
 small() { layer tests/goldens/glm4_moe --json-model-override-args "$experts" --step-timeout 2 "$@"; }
 
+loads() {  # loads FOLDER OPTIONS...: a model's weights, and two tokens
+  "$build/braid" bench latency "$@" --device cuda --dtype bfloat16 --batch-size 1 --input-len 16 \
+    --output-len 2 --repeats 1
+}
+
 tests() {  # tests PROGRAM FILTER
   "$build/$1" --gtest_filter="$2" --gtest_brief=1
 }
@@ -62,6 +67,7 @@ if [[ $sanitize -eq 1 ]]; then
   exit "$failed"
 fi
 
+run "uploads" tests device_test 'Cuda*'
 run "executor" tests flow_test 'Cuda*'
 run "kernels" tests kernels_test '*Cuda*'
 run "registered kernels" tests ops_test '*Cuda*'
@@ -80,6 +86,12 @@ if python3 -c 'import torch, safetensors' 2> /dev/null; then
   run "reference" python3 tools/reference_layer.py bench/shapes/qwen2.5-72b/config.json "$folder"
 fi
 run "whole models" "$build/tests/braid_test" --gtest_filter='Gpu*:*/GpuGoldenTest.*' --gtest_brief=1
+if python3 -c 'import numpy' 2> /dev/null; then  # 21 GB; the line "loading the weights" has GB/s
+  run "a checkpoint" python3 tools/make_checkpoint.py "$folder/checkpoint"
+  run "weights read" loads "$folder/checkpoint"
+  run "weights made up" loads "$folder/checkpoint" --load-format dummy
+  rm -rf "$folder/checkpoint"
+fi
 run "decode rows" glm --tokens 1,8,32,128 --context 1024 --trace "$folder/decode.json"
 run "five techniques" "$build/braid" bench techniques models/fairytale-moe --quick --device cuda
 if [[ $gpus -ge 2 ]]; then

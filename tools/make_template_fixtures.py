@@ -15,7 +15,7 @@ import jinja2
 import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from template_cases import chats, expressions, failures, filters, statements, whitespace
+from template_cases import chats, expressions, failures, filters, safe, statements, whitespace
 
 FOLDER = pathlib.Path("tests/data/templates")
 NOW = datetime.datetime(2024, 7, 5, 14, 3, 9)
@@ -151,8 +151,12 @@ def main():
     write("failures", VARIABLES, inside(failures.FAILURES), fails)
     either = lambda case: None
     write("statements", STATEMENT_VARIABLES, statements.STATEMENTS.strip("\n").split("\n"), either)
+    write("safe", STATEMENT_VARIABLES | {"h": "<a & 'b'\" >"}, safe.SAFE.strip("\n").split("\n"),
+          either)
+    write("unknown", STATEMENT_VARIABLES | {"h": "x"}, safe.UNKNOWN.strip("\n").split("\n"), either)
     write("whitespace", STATEMENT_VARIABLES, whitespace.WHITESPACE + whitespace.MADE, renders)
     write_cases("chats", {"conversations": chats.CHATS, "cases": list(chat_cases())})
 
 
-main()
+if __name__ == "__main__":
+    main()

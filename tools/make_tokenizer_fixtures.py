@@ -45,6 +45,17 @@ TEXTS = [
     "<|end|><|end|>\n<|user|> hi<|end|>", "<|en <|end|", "<tool>x</tool>",
 ]
 
+# Characters of Unicode 15, 15.1 and 16, between what often stands beside them.
+NEW = ["I \U0001fa77 you", " \U0001fae9", "wifi \U0001f6dc", "a\U0001fae8b \U0001fa75\U0001fa76",
+       "\U0001faf7\U0001f3fd \U0001faf8", "\U0001f426\u200d\U0001f525 \U0001f642\u200d\u2194\ufe0f",
+       "\U0001fac6 \U0001fadc\U0001fadf!", "\U0001fabe", "\u2ffc\u2fff\u31ef x\u2ffd",
+       "漢\U00031350字\U000323af \U0002ebf0\U0002ee5d", "\u0cf3ಕ \u0ece\u0eb2", "\u1c89\u1c8a \ua7cb\ua7da\ua7db",
+       "\U0001e4d0\U0001e4f0\U0001e4f5 1\U0001e4f9", "\U00010d40\U00010d4e\U00010d50\U00010d70 12",
+       "\U00011f02\U00011f50\U00011f43", "\U0001ccd6\U0001ccf0 \U0001ccf9\U0001cd00",
+       "G\u1df7\u030c \u1dfa\u0301", "\U00016d40 \U00016d6d\U00016d70", "\u0897\u0628 \u2427\u2429",
+       "\U00013460\U000143fa \U0001e5d0\U0001e5f0\U0001e5f1", "don\u2019t \U0001fae9 'll \U0001fa77's",
+       "\n\U0001fae9\n\n \U0001f6dc\t", "\U000105c0\U000105f3 \U00011380\U000113b8\U000113e1"]
+
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
           r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
@@ -107,6 +118,11 @@ TOOL = END + [("<tool>", {"special": False}), ("</tool>", {"special": False})]
 SENTENCE = ["<unk>", "<s>", "</s>"]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
+LOWER = sequence("normalizers", {"type": "Strip", "strip_left": True, "strip_right": True},
+                 {"type": "Lowercase"}, {"type": "NFKC"})
+PUNCTUATION = {"type": "Punctuation", "behavior": "Contiguous"}
+DIGITS = {"type": "Digits", "individual_digits": False}
+
 FALLBACK = {"unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True}
 
 # name: (components, settings of the model, tokens at the start of the vocabulary, added tokens)
@@ -128,6 +144,15 @@ FAMILIES = {
                                       "prepend_scheme": "first", "split": False},
                     "post_processor": template("<s>", 1), "decoder": LLAMA2_DECODER}, FALLBACK,
                    SENTENCE + BYTES, [(t, {}) for t in SENTENCE] + TOOL),
+    # As Falcon has it: punctuation and runs of digits apart.
+    "falcon": (byte_level_with(sequence("pretokenizers", PUNCTUATION, byte_level(), DIGITS)),
+               {"legacy_merges": True}, [], END),
+    # A model without a type, as older files have it, and normalizers of uncased models.
+    "uncased": (byte_level_with(byte_level(add_prefix_space=True), normalizer=LOWER),
+                {"legacy_merges": True, "without_type": True}, [], TOOL),
+    "nfd": ({"normalizer": {"type": "NFD"},
+             "pre_tokenizer": sequence("pretokenizers", {"type": "Punctuation"})},
+            {"unk_token": "<unk>", "fuse_unk": False}, ["<unk>"], [("<unk>", {})]),
     "unknown": ({"pre_tokenizer": sequence("pretokenizers", split(" ", "String", "Removed"),
                                            split(r"\p{P}", behavior="MergedWithPrevious"))},
                 {"unk_token": "<unk>", "fuse_unk": False}, ["<unk>"], [("<unk>", {})] + TOOL),
@@ -165,6 +190,8 @@ def build(components, settings, first_tokens, added):
     if settings.pop("legacy_merges", False):
         model["merges"] = [" ".join(pair) for pair in model["merges"]]
     model |= {"dropout": None, "continuing_subword_prefix": None, "end_of_word_suffix": None}
+    if settings.pop("without_type", False):
+        del model["type"]
     model |= settings
     ids = dict(model["vocab"])
     if settings.get("ignore_merges"):  # words that no sequence of merges reaches
@@ -187,7 +214,7 @@ def build(components, settings, first_tokens, added):
 
 def cases(tokenizer, rng):
     rows = []
-    for text in TEXTS:
+    for text in TEXTS + NEW:
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         row = {"text": text, "ids": ids, "with_special": tokenizer.encode(text).ids,
                "decoded": tokenizer.decode(ids, skip_special_tokens=False),

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 namespace braid {
 namespace {
 
@@ -10,6 +13,28 @@ TEST(JsonTest, ParsesAndNamesTheSourceOfErrors) {
   const auto bad = parse_json("{\"a\": ", "config.json");
   ASSERT_FALSE(bad.ok());
   EXPECT_NE(bad.error().to_string().find("config.json"), std::string::npos);
+}
+
+TEST(JsonTest, ErrorsSayWhere) {
+  EXPECT_EQ(parse_json("{\n  \"ä\": x}", "f.json").status().to_string(),
+            "not valid JSON (source = f.json, line = 2, column = 8). Correct it there, or download "
+            "the file again.");
+  EXPECT_EQ(parse_json("{\"a\": 1,\n", "f.json").error().values()[1].second, "2");
+  EXPECT_EQ(parse_json("", "f.json").error().remedy(), "The file is empty.");
+  EXPECT_FALSE(parse_json("[1e999]", "f.json").ok());
+}
+
+TEST(JsonTest, ReadsThePythonWordsForNumbers) {
+  const Json json = *parse_json(
+      R"({"a": [0.0, Infinity], "b": -Infinity, "c": NaN, "d": "Infinity \" NaN", "NaN": 1})", "t");
+  EXPECT_EQ(json["a"][1], std::numeric_limits<double>::infinity());
+  EXPECT_EQ(json["b"], -std::numeric_limits<double>::infinity());
+  EXPECT_TRUE(std::isnan(json["c"].get<double>()));
+  EXPECT_EQ(json["d"], "Infinity \" NaN");
+  EXPECT_EQ(json["NaN"], 1);
+  for (const char* bad : {"[Infinit]", "[Infinity1]", "{NaN: 1}", "[-NaN]"}) {
+    EXPECT_FALSE(parse_json(bad, "t").ok()) << bad;
+  }
 }
 
 TEST(JsonTest, RefusesDeepNesting) {

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/status.h"
+#include "base/visible.h"
 
 namespace braid {
 namespace {
@@ -30,7 +31,8 @@ void Console::set_quiet(bool quiet) {
 void Console::write_line(std::string_view text) {
   const std::string_view erase = shows_transient_ ? kEraseLine : std::string_view();
   shows_transient_ = false;
-  settings_.write(fmt::format("{}{}\n", erase, text));
+  settings_.write(
+      fmt::format("{}{}\n", erase, settings_.is_terminal ? visible(text) : std::string(text)));
 }
 
 void Console::line(std::string_view text) {
@@ -41,7 +43,7 @@ void Console::line(std::string_view text) {
 void Console::transient(std::string_view text) {
   const std::lock_guard lock(mutex_);
   if (settings_.quiet || !settings_.is_terminal) return;
-  settings_.write(fmt::format("{}{}", kEraseLine, text));
+  settings_.write(fmt::format("{}{}", kEraseLine, visible(text)));
   shows_transient_ = true;
 }
 

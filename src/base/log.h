@@ -16,8 +16,8 @@ namespace braid {
 
 using Clock = std::chrono::steady_clock;
 
-// Where messages go. On a terminal one line may be transient: shown, then replaced. All threads
-// may use a Console.
+// Where messages go. On a terminal one line may be transient: shown, then replaced; and control
+// characters in a message are written out (visible.h). All threads may use a Console.
 class Console {
  public:
   struct Settings {

@@ -32,6 +32,20 @@ TEST(LogTest, StagePrintsTimeDetailAndMemory) {
   EXPECT_TRUE(recorder.text.ends_with("B\n"));
 }
 
+TEST(LogTest, ATerminalObeysNoMessage) {
+  Recorder recorder;
+  Console terminal(recorder.settings(true));
+  terminal.error("no file 'a\x1b[2J\rb'\n\tremedy");
+  EXPECT_EQ(recorder.text, "braid: error: no file 'a\\x1b[2J\\x0db'\n\tremedy\n");
+  recorder.text.clear();
+  terminal.transient("\x07");
+  EXPECT_EQ(recorder.text, "\r\033[K\\x07");
+  recorder.text.clear();
+  Console file(recorder.settings(false));
+  file.error("\x07");
+  EXPECT_EQ(recorder.text, "braid: error: \x07\n");
+}
+
 TEST(LogTest, AStageLeftByAnErrorSaysSo) {
   Recorder recorder;
   Console out(recorder.settings(false));

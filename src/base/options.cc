@@ -5,10 +5,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <numeric>
 #include <set>
 
 #include "base/json.h"
+#include "base/spelling.h"
 
 namespace braid {
 namespace {
@@ -45,22 +45,6 @@ bool is_legal(const OptionSpec& spec, std::string_view text) {
     case OptionType::text: return spec.accepts == nullptr || spec.accepts(text);
   }
   return false;
-}
-
-// Levenshtein's distance: insertions, deletions and substitutions that turn `a` into `b`.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);  // of the prefix of `a` so far to each prefix of `b`
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 // Names are compared with '-' for '_', as other engines allow.
@@ -106,21 +90,13 @@ const CommandSpec* OptionTable::find_command(std::string_view name) const {
 
 std::string OptionTable::nearest(std::string_view name, std::string_view command) const {
   const std::string wanted = dashed(name);
-  std::string best;
-  size_t best_distance = std::max<size_t>(2, wanted.size() / 3) + 1;
-  const auto consider = [&](std::string_view candidate) {
-    const size_t distance = edit_distance(wanted, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  };
+  std::vector<std::string> known;
   for (const OptionSpec& spec : options_) {
     if (!takes(spec, command)) continue;
-    consider(spec.name);
-    for (const std::string_view alias : spec.aliases) consider(alias);
+    known.emplace_back(spec.name);
+    known.insert(known.end(), spec.aliases.begin(), spec.aliases.end());
   }
-  return best;
+  return nearest_word(wanted, known);
 }
 
 bool takes(const OptionSpec& spec, std::string_view command) {

@@ -77,8 +77,6 @@ std::vector<ForeignOption> parallelism() {
 }
 
 std::vector<ForeignOption> kernels_and_memory() {
-  constexpr std::string_view eager =
-      "braid captures no graphs yet: every step runs operation by operation already.";
   return {
       {"enable-flashinfer-cutlass-moe", kFlag, {}, kKernels},
       {"enable-flashinfer-trtllm-moe", kFlag, {}, kKernels},
@@ -87,9 +85,6 @@ std::vector<ForeignOption> kernels_and_memory() {
       {"sampling-backend", kValue, {}, kKernels, {"auto"}},
       {"enable-torch-compile", kFlag, {}, kKernels},
       {"compilation-config", kValue, {}, kKernels},
-      {"enforce-eager", kFlag, {}, eager, {"true"}},
-      {"disable-cuda-graph", kFlag, {}, eager, {"true"}},
-      {"cuda-graph-max-bs", kValue, {}, "braid captures no graphs yet: leave it out."},
       {"gpu-memory-utilization", kValue, {}, kMemory},
       {"mem-fraction-static", kValue, {}, kMemory},
       {"max-total-tokens", kValue, {}, "Give --kv-blocks: tokens divided by --page-size."},
@@ -101,7 +96,6 @@ std::vector<ForeignOption> kernels_and_memory() {
       {"no-enable-prefix-caching", kFlag, {}, kNoRadix, {"true"}},
       {"enable-chunked-prefill", kFlag, {}, "See --chunked-prefill-size.", {"true"}},
       {"schedule-policy", kValue, {}, "Requests run in the order of their arrival.", {"fcfs"}},
-      {"disable-overlap-schedule", kFlag, {}, "The step loop overlaps nothing yet.", {"true"}},
   };
 }
 

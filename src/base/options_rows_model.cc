@@ -154,6 +154,31 @@ std::vector<OptionSpec> engine_options() {
   };
 }
 
+std::vector<OptionSpec> step_options() {
+  const auto group = "Engine";
+  return {
+      {.name = "disable-cuda-graph",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "run decode steps operation by operation, not as captured graphs",
+       .commands = kAll,
+       .aliases = {"enforce-eager"}},
+      {.name = "cuda-graph-max-bs",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "most rows of a decode step that is captured as a graph",
+       .commands = kAll,
+       .standard = "256",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "disable-overlap-schedule",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "plan a step only when all tokens of the one before it are known",
+       .commands = {"generate", "chat", "bench throughput", "bench latency"}},
+  };
+}
+
 std::vector<OptionSpec> rank_options() {
   const auto group = "Ranks";
   return {

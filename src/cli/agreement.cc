@@ -72,7 +72,7 @@ std::string fingerprints(const ParsedOptions& options) {
 
 std::string setting_of(const ParsedOptions& options, const model::ModelConfig& config) {
   std::string text =
-      fmt::format("model {}, {} layers, {} columns, vocabulary {}\n", name_of(config.architecture),
+      fmt::format("model {}, {} layers, {} columns, vocabulary {}\n", config.family->class_name,
                   config.num_layers, config.hidden_size, config.vocab_size);
   for (const OptionSpec& spec : braid_options().options()) {
     const bool of_a_host =

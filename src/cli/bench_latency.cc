@@ -52,7 +52,8 @@ Result<Outcome> bench_latency(const Context& context) {
   const int64_t input_len = options.integer("input-len");
   TRY(session.start({.context_length = input_len + options.integer("output-len"),
                      .max_running = batch_size,
-                     .prefill_rows = input_len * batch_size}));
+                     .prefill_rows = input_len * batch_size,
+                     .run_ahead = true}));
   Latencies warm_up;
   TRY(run_batch(session.engine(), options, warm_up));
   Latencies latencies;

@@ -85,7 +85,8 @@ Result<Outcome> bench_throughput(const Context& context) {
   const int64_t input_len = options.integer("input-len");
   TRY(session.start({.context_length = input_len + options.integer("output-len"),
                      .max_running = std::min(options.integer("max-running-requests"), num_prompts),
-                     .prefill_rows = input_len * num_prompts}));
+                     .prefill_rows = input_len * num_prompts,
+                     .run_ahead = true}));
   const Throughput result = TRY(measure(session.engine(), options));
   if (options.flag("json")) {
     Json json = to_json(result);

@@ -73,8 +73,10 @@ class Chat {
 Result<Outcome> chat(const Context& context) {
   Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
   engine::ChatFormat format = TRY(engine::ChatFormat::load(session.folder()));
+  TRY(check_recommended(context.options, session.config().sampling));
+  session.add_stop(format.end_token(session.tokenizer()));
   const std::vector<std::string> stops = TRY(stop_texts(context.options));
-  TRY(session.start({}));
+  TRY(session.start({.run_ahead = true}));
   if (context.streams.in_is_terminal) {
     context.streams.console.line("Ctrl-C ends an answer, Ctrl-D the conversation");
   }

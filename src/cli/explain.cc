@@ -22,11 +22,11 @@ std::string_view name_of_score(model::RouterScore score) {
 }
 
 std::string describe_attention(const model::ModelConfig& config) {
-  if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention)) {
+  if (const auto* gqa = std::get_if<model::GqaConfig>(&config.attention_of(0))) {
     return fmt::format("grouped-query attention: {} heads of {}, {} of keys and values",
                        gqa->num_heads, gqa->head_dim, gqa->num_kv_heads);
   }
-  const auto& mla = std::get<model::MlaConfig>(config.attention);
+  const auto& mla = std::get<model::MlaConfig>(config.attention_of(0));
   return fmt::format("multi-head latent attention: {} heads, latent of {}, rotary part of {}",
                      mla.num_heads, mla.kv_lora_rank, mla.qk_rope_head_dim);
 }
@@ -139,7 +139,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   std::string text = "model\n";
   const auto line = [&text](const std::string& content) { text += "  " + content + "\n"; };
   line(fmt::format("{}: {} layers, {} of them with experts, hidden size {}, vocabulary {}",
-                   name_of(config.architecture), config.num_layers, moe_layers, config.hidden_size,
+                   config.family->class_name, config.num_layers, moe_layers, config.hidden_size,
                    config.vocab_size));
   line(describe_attention(config));
   line(describe_experts(config));
@@ -161,7 +161,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   text += "kernels\n";
   line(cuda ? "GPU kernels, run one by one: whole models are not captured as graphs"
             : "CPU kernels, the only ones there are for this device");
-  if (std::holds_alternative<model::MlaConfig>(config.attention)) {
+  if (std::holds_alternative<model::MlaConfig>(config.attention_of(0))) {
     const bool absorbed = model.mla_form == kernels::MlaForm::absorbed;
     line(fmt::format("MLA {}", absorbed ? "absorbed for every row: bitwise the same result in "
                                           "prefill and decode, however a prompt is cut"

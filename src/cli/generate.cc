@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/generation_options.h"
 #include "cli/session.h"
+#include "engine/chat.h"
 
 namespace braid::cli {
 namespace {
@@ -32,9 +33,14 @@ Result<std::string> read_prompt(const Context& context) {
 Result<Outcome> generate(const Context& context) {
   const ParsedOptions& options = context.options;
   Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  // A prompt may be a conversation that is written out; many models have no template, though.
+  if (const auto format = engine::ChatFormat::load(session.folder()); format.ok()) {
+    session.add_stop(format->end_token(session.tokenizer()));
+  }
   // One statement each: an early return would leave members of a half-built struct undestroyed.
   engine::TextRequest request;
   request.prompt = TRY(session.tokenizer().encode(TRY(read_prompt(context)), true));
+  TRY(check_recommended(options, session.config().sampling));
   request.sampling = sampling_params(options, session.config().sampling);
   request.stops = TRY(stop_texts(options));
   const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
@@ -44,8 +50,9 @@ Result<Outcome> generate(const Context& context) {
   }
   request.max_tokens =
       TRY(answer_tokens(options, prompt_tokens, session.context_length(), kMostTokens));
-  TRY(session.start(
-      {.context_length = prompt_tokens + request.max_tokens, .prefill_rows = prompt_tokens}));
+  TRY(session.start({.context_length = prompt_tokens + request.max_tokens,
+                     .prefill_rows = prompt_tokens,
+                     .run_ahead = true}));
 
   const InterruptGuard interrupt;
   const bool json = options.flag("json");

@@ -20,6 +20,15 @@ engine::SamplingParams sampling_params(const ParsedOptions& options,
           .seed = static_cast<uint64_t>(options.integer("seed"))};
 }
 
+Status check_recommended(const ParsedOptions& options, const model::SamplingDefaults& recommended) {
+  const bool used = recommended.do_sample.value_or(true) && !options.has("top-p");
+  if (!used || recommended.top_p.value_or(1) > 0) return {};
+  return Error(ErrorKind::usage, "the recommended top_p must be above 0 and at most 1")
+      .with("top_p", *recommended.top_p)
+      .with("in", "generation_config.json")
+      .remedy("Pass --top-p, or correct generation_config.json.");
+}
+
 Result<std::vector<std::string>> stop_texts(const ParsedOptions& options) {
   std::vector<std::string> stops = options.texts("stop");
   if (std::find(stops.begin(), stops.end(), "") == stops.end()) return stops;

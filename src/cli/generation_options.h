@@ -15,6 +15,9 @@ namespace braid::cli {
 engine::SamplingParams sampling_params(const ParsedOptions& options,
                                        const model::SamplingDefaults& recommended);
 
+// An error of usage where the recommendation that would be used is none.
+Status check_recommended(const ParsedOptions& options, const model::SamplingDefaults& recommended);
+
 // --stop; an empty text is an error of usage.
 Result<std::vector<std::string>> stop_texts(const ParsedOptions& options);
 

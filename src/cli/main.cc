@@ -4,6 +4,8 @@
 #include <new>
 
 #include "base/log.h"
+#include "base/options_environment.h"
+#include "base/options_table.h"
 #include "cli/run.h"
 
 namespace {
@@ -31,5 +33,9 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed output is an error of the write
   std::signal(SIGXFSZ, SIG_IGN);  // so is a file that may not grow any more
   braid::cli::Streams streams = braid::cli::process_streams();
+  for (const std::string& warning :
+       braid::unknown_variables(braid::braid_options(), braid::process_variables())) {
+    streams.console.warn(warning);
+  }
   return braid::cli::run({argv + 1, argv + argc}, streams);
 }

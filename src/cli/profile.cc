@@ -176,7 +176,7 @@ PageFacts facts_of(const ParsedOptions& options, Session& session, int64_t clock
   const bool dummy = options.text("load-format") == "dummy";
   const bool cuda = session.engine().options().worker.device == ranks::DeviceKind::cuda;
   PageFacts facts{.model = folder.filename().string(), .facts = {}, .decisions = {}};
-  facts.facts = {{"architecture", std::string(name_of(session.config().architecture))},
+  facts.facts = {{"architecture", std::string(session.config().family->class_name)},
                  {"layout", model.layout.world == 1 ? "one rank" : model.layout.to_string()},
                  {"device", cuda ? "cuda" : "cpu"},
                  {"dtype", std::string(dtype_name(model.dtype))},

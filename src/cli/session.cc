@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "base/json.h"
 #include "base/progress.h"
@@ -12,6 +13,7 @@
 #include "lab/rank_traces.h"
 #include "model/checkpoint_source.h"
 #include "model/dummy_source.h"
+#include "model/unread_tensors.h"
 #include "ranks/dispatch_error.h"
 #include "ranks/process_ranks.h"
 
@@ -54,6 +56,10 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
         TRY(experts::ExpertPlacement::load(options.text("expert-placement"))));
   }
   worker.device = device_of(options);
+  // What a fault hits is an op that is launched.
+  const bool captures = worker.device == ranks::DeviceKind::cuda &&
+                        !options.flag("disable-cuda-graph") && !options.has("inject-fault");
+  if (captures) worker.max_captured_rows = small("cuda-graph-max-bs");
   worker.step_timeout = step_timeout_of(options);
   worker.model.dtype = TRY(dtype_of(options));
   worker.link = TRY(link_of(options));
@@ -110,11 +116,13 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
         .remedy("Leave --emulate-link out, or use --cpu-ranks thread.");
   }
   session.limits_ = TRY(engine::resolve(session.config_, limits));
-  reading.done(name_of(session.config_.architecture));
+  reading.done(session.config_.family->class_name);
+  session.tell(session.config_.notes);
   if (with_tokenizer) {
     Stage stage("reading the tokenizer", console);
     session.tokenizer_ = TRY(text::Tokenizer::load(session.folder()));
     stage.done(fmt::format("{} tokens", session.tokenizer_->vocab_size()));
+    TRY(session.add_tokenizer_stop());
   }
   TRY(session.open_trace());
   if (options.flag("explain") && (context.control == nullptr || context.control->rank() == 0)) {
@@ -122,6 +130,32 @@ Result<Session> Session::open(const Context& context, bool with_tokenizer) {
     console.report(explain_model(session.config_, session.limits_, options, context.ranks));
   }
   return session;
+}
+
+void Session::add_stop(std::optional<int32_t> token) {
+  std::vector<int64_t>& stops = config_.eos_token_ids;
+  if (token && std::find(stops.begin(), stops.end(), *token) == stops.end()) {
+    stops.push_back(*token);
+  }
+}
+
+// tokenizer_config.json's eos_token: a model that was trained further may end with another token
+// than the configurations of its base say.
+Status Session::add_tokenizer_stop() {
+  const std::filesystem::path path = std::filesystem::path(folder()) / "tokenizer_config.json";
+  std::error_code code;
+  if (!std::filesystem::exists(path, code)) return {};
+  const text::TokenizerConfig config = TRY(text::load_tokenizer_config(path.string()));
+  if (config.eos_token) add_stop(tokenizer_->token_id(*config.eos_token));
+  return {};
+}
+
+void Session::tell(const std::vector<model::Note>& notes) const {
+  if (context_.control != nullptr && context_.control->rank() > 0) return;
+  Console& console = context_.streams.console;
+  for (const model::Note& note : notes) {
+    note.warning ? console.warn(note.text) : console.line(note.text);
+  }
 }
 
 Status Session::open_trace() {
@@ -139,6 +173,7 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   lower(options.context_length, needs.context_length);
   lower(options.chunked_prefill_size, needs.prefill_rows);
   options.max_running = static_cast<int32_t>(needs.max_running);
+  options.run_ahead = needs.run_ahead && !context_.options.flag("disable-overlap-schedule");
   options.worker.model.probes = needs.probes;
   options.worker.passes.heat.wanted = needs.expert_heat;
   return engine::resolve(config_, options);
@@ -195,6 +230,7 @@ Result<std::unique_ptr<model::TensorSource>> Session::open_weights() const {
   Stage stage("opening the checkpoint", context_.streams.console);
   model::Checkpoint checkpoint = TRY(model::Checkpoint::open(folder()));
   stage.done(format_bytes(static_cast<double>(checkpoint.bytes())));
+  tell(model::unread_tensors(checkpoint, config_));
   return std::unique_ptr<model::TensorSource>(std::make_unique<model::CheckpointSource>(
       std::move(checkpoint), config_.quantization, source));
 }
@@ -217,6 +253,10 @@ Status Session::start(const EngineNeeds& needs) {
   engine_ = TRY(engine::Engine::create(config_, options, context_.control));
   allocating.done();
   TRY(load(*source));
+  if (options.worker.max_captured_rows > 0) {
+    Stage capturing("capturing decode steps", console);
+    capturing.done(TRY(engine_->ranks().capture()));
+  }
   if (trace_file_) TRY(lab::RankTraces::record(engine_->ranks(), true));
   if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
@@ -233,6 +273,7 @@ Status Session::follow(const Context& context) {
   const auto rank =
       TRY(ranks::RankProcess::create(session.config_, options.worker, *context.control));
   TRY(rank->load(*source, nullptr));
+  TRY(rank->capture());
   return rank->follow();
 }
 

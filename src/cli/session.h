@@ -20,6 +20,8 @@ struct EngineNeeds {
   int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
   model::Probes probes;
   bool expert_heat = false;  // whether the command reads it
+  bool run_ahead = false;    // see engine::EngineOptions; commands that look at ranks between steps
+                             // leave it
   bool engine = true;        // whether one is started at all
 };
 
@@ -48,6 +50,8 @@ class Session {
   Status finish();
 
   const model::ModelConfig& config() const { return config_; }
+  // Another token that ends a text; before start().
+  void add_stop(std::optional<int32_t> token);
   const text::Tokenizer& tokenizer() const { return *tokenizer_; }
   engine::Engine& engine() { return *engine_; }
   const std::string& folder() const;
@@ -59,6 +63,9 @@ class Session {
 
  private:
   explicit Session(const Context& context) : context_(context) {}
+  Status add_tokenizer_stop();
+  // Prints what there is to say about the model's files; rank 0 does.
+  void tell(const std::vector<model::Note>& notes) const;
   Result<std::unique_ptr<model::TensorSource>> open_weights() const;
   Result<Agreed> agree(const EngineNeeds& needs) const;
   Result<engine::EngineOptions> plan(const Agreed& agreed) const;

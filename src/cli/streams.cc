@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "base/json.h"
+#include "base/visible.h"
 
 namespace braid::cli {
 namespace {
@@ -21,7 +22,7 @@ int write_stdout(std::string_view text) {
 
 Status Output::write(std::string_view text) {
   if (text.empty()) return {};
-  const int code = write_(text);
+  const int code = is_terminal_ ? write_(visible(text)) : write_(text);
   if (code == 0) return {};
   closed_ = code == EPIPE;
   return Error(ErrorKind::fault, "the output cannot be written")
@@ -36,7 +37,7 @@ Status Output::json_line(const Json& json) {
 }
 
 Streams process_streams() {
-  static Output out(write_stdout);
+  static Output out(write_stdout, isatty(STDOUT_FILENO) != 0);
   return {.in = std::cin,
           .in_is_terminal = isatty(STDIN_FILENO) != 0,
           .out = out,

@@ -15,8 +15,10 @@ namespace braid::cli {
 // without a word.
 class Output {
  public:
-  // `write` gives 0 or an errno.
-  explicit Output(std::function<int(std::string_view)> write) : write_(std::move(write)) {}
+  // `write` gives 0 or an errno. A terminal gets no control characters but newline and tab: they
+  // are written out (base/visible.h).
+  explicit Output(std::function<int(std::string_view)> write, bool is_terminal = false)
+      : write_(std::move(write)), is_terminal_(is_terminal) {}
 
   // `fault` when it cannot be written.
   Status write(std::string_view text);
@@ -28,6 +30,7 @@ class Output {
 
  private:
   std::function<int(std::string_view)> write_;
+  bool is_terminal_;
   bool closed_ = false;
 };
 

@@ -24,6 +24,17 @@ TEST(OutputTest, WritesLinesAndJson) {
   EXPECT_FALSE(out.closed());
 }
 
+TEST(OutputTest, ControlsWhatATerminalIsTold) {
+  std::string text;
+  const auto write = [&](std::string_view piece) { return text += piece, 0; };
+  Output pipe(write, /*is_terminal=*/false);
+  EXPECT_TRUE(pipe.write("\x1b[2Ja\n").ok());
+  Output terminal(write, /*is_terminal=*/true);
+  EXPECT_TRUE(terminal.write("\x1b[2Ja\n").ok());
+  EXPECT_TRUE(terminal.line("b\r").ok());
+  EXPECT_EQ(text, "\x1b[2Ja\n\\x1b[2Ja\nb\\x0d\n");
+}
+
 TEST(OutputTest, NothingIsNotWritten) {
   Output out([](std::string_view) { return EIO; });
   EXPECT_TRUE(out.write("").ok());

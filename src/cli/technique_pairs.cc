@@ -215,7 +215,7 @@ class LayerList {
 Result<EnginePairs> engine_pairs(const model::ModelConfig& config) {
   if (!config.moe) {
     return Error(ErrorKind::unsupported, "four of the five techniques are about experts")
-        .with("model", name_of(config.architecture))
+        .with("model", config.family->class_name)
         .remedy("Take a Mixture-of-Experts model, or --layer.");
   }
   EnginePairs list;

@@ -18,6 +18,9 @@ class BlockPool {
   // Blocks that can be handed out now.
   int32_t num_free() const { return static_cast<int32_t>(free_.size()); }
 
+  // Blocks that can be handed out once steps in flight are done.
+  int32_t num_retired() const { return static_cast<int32_t>(retired_.size()); }
+
   // Appends `count` blocks, to be used from step `step` on, to `blocks`; false, and nothing
   // happens, when there are not enough.
   bool allocate(int32_t count, int64_t step, std::vector<int32_t>& blocks);

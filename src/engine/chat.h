@@ -1,6 +1,7 @@
 // Conversations: messages laid out as the model's chat template says.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,10 @@ class ChatFormat {
   // The same as token ids: the template writes all special tokens itself.
   Result<std::vector<int32_t>> encode(const text::Tokenizer& tokenizer,
                                       const std::vector<ChatMessage>& messages) const;
+
+  // The special token that the template writes behind an assistant's answer; none where it writes
+  // something else there, or refuses such a conversation.
+  std::optional<int32_t> end_token(const text::Tokenizer& tokenizer) const;
 
  private:
   explicit ChatFormat(text::ChatTemplate chat) : template_(std::move(chat)) {}

@@ -55,5 +55,22 @@ TEST(ChatFormatTest, WhatTheTemplateRefusesIsAnError) {
   EXPECT_NE(text.status().to_string().find("no such role"), std::string::npos);
 }
 
+TEST(ChatEndTest, IsTheSpecialTokenBehindAnAnswer) {
+  const std::string model = std::string(BRAID_SOURCE_DIR) + "/models/fairytale-moe";
+  const auto tokenizer = text::Tokenizer::load(model).value();
+  const auto end_of = [&](std::string_view chat_template) {
+    const TempFolder folder;
+    folder.write("chat_template.jinja", chat_template);
+    return ChatFormat::load(folder.path()).value().end_token(tokenizer);
+  };
+  const std::string turns = "{% for m in messages %}<|user|>{{ m.content }}";
+  EXPECT_EQ(end_of(turns + " <|observation|>\n{% endfor %}"),
+            tokenizer.token_id("<|observation|>"));
+  EXPECT_EQ(end_of(turns + "\nend{% endfor %}"), std::nullopt);
+  EXPECT_EQ(end_of(turns + "{% endfor %}"), std::nullopt);
+  EXPECT_EQ(end_of("{{ raise_exception('no') }}"), std::nullopt);
+  EXPECT_EQ(ChatFormat::load(model).value().end_token(tokenizer), std::nullopt);
+}
+
 }  // namespace
 }  // namespace braid::engine

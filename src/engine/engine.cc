@@ -103,8 +103,18 @@ bool Engine::cancel(RequestId id) {
 }
 
 bool Engine::idle() const {
-  return std::all_of(groups_.begin(), groups_.end(),
-                     [](const auto& group) { return group->scheduler.idle(); });
+  return !in_flight_ && std::all_of(groups_.begin(), groups_.end(),
+                                    [](const auto& group) { return group->scheduler.idle(); });
+}
+
+void Engine::set_preparer(StepObserver preparer) {
+  BRAID_CHECK(!in_flight_, "(step {} is in flight)", in_flight_->number);
+  preparer_ = std::move(preparer);
+}
+
+void Engine::set_observer(StepObserver observer) {
+  BRAID_CHECK(!in_flight_, "(step {} is in flight)", in_flight_->number);
+  observer_ = std::move(observer);
 }
 
 int64_t Engine::preemptions() const {
@@ -113,21 +123,37 @@ int64_t Engine::preemptions() const {
   return all;
 }
 
-// The next step of all groups; each learns how many rows the largest has.
+// The next step of all groups; nothing where none has rows to compute, or one must wait.
 std::vector<GroupStep> Engine::plan() {
   std::vector<GroupStep> steps;
-  layers::RowCounts most;
+  bool waits = false;
+  bool empty = true;
   for (const auto& group : groups_) {
-    GroupStep step{.plan = group->scheduler.plan(step_ + 1), .shape = {}, .logit_rows = {}};
+    steps.push_back({.plan = group->scheduler.plan(step_ + 1), .shape = {}, .logit_rows = {}});
+    waits = waits || steps.back().plan.waits;
+    empty = empty && steps.back().plan.empty();
+  }
+  if (waits || empty) return {};
+  choose_shapes(steps);
+  return steps;
+}
+
+// Each group learns how many rows the largest has.
+void Engine::choose_shapes(std::span<GroupStep> steps) const {
+  layers::RowCounts most;
+  for (GroupStep& step : steps) {
     const layers::RowCounts rows = step.plan.rows();
     step.shape.own = {layers::bucket_of(rows.decode), layers::bucket_of(rows.prefill)};
     most.decode = std::max(most.decode, step.shape.own.decode);
     most.prefill = std::max(most.prefill, step.shape.own.prefill);
     if (step.plan.empty()) step.shape.own = layers::kIdleRows;
-    steps.push_back(std::move(step));
   }
-  for (GroupStep& step : steps) step.shape.group = most;
-  return steps;
+  // Steps are captured for groups that all have the same rows.
+  const bool captured = most.prefill == 0 && most.decode <= options_.worker.max_captured_rows;
+  for (GroupStep& step : steps) {
+    step.shape.group = most;
+    if (captured) step.shape.own = most;
+  }
 }
 
 // Writes the inputs of all ranks, which include the exact row counts of all groups.
@@ -151,40 +177,58 @@ void Engine::fill_inputs(std::span<GroupStep> steps) {
   }
 }
 
-Status Engine::run(std::span<const GroupStep> steps) {
+// The tokens that a step samples become known when it is collected.
+void Engine::expect_tokens(std::span<const GroupStep> steps) {
+  for (const GroupStep& step : steps) {
+    for (size_t row = 0; row < step.logit_rows.size(); ++row) {
+      Sequence& sequence = *step.logit_rows[row].sequence;
+      if (!step.logit_rows[row].samples || sequence.request.max_tokens == 0) continue;
+      ++sequence.unknown;
+      sequence.sampled_row = static_cast<int32_t>(row);
+    }
+  }
+}
+
+Result<std::optional<Engine::InFlight>> Engine::launch(ranks::Ranks::Order order) {
+  InFlight step{.number = step_ + 1, .groups = plan()};
+  if (step.groups.empty()) return std::optional<InFlight>();
+  ++step_;
+  fill_inputs(step.groups);
+  if (preparer_) preparer_(step_, step.groups);
   std::vector<layers::StepShape> shapes;
-  for (const GroupStep& step : steps) shapes.push_back(step.shape);
-  return ranks_->run(shapes, step_);
+  for (const GroupStep& group : step.groups) shapes.push_back(group.shape);
+  failure_ = ranks_->submit(shapes, step_, order);
+  TRY(Status(failure_));
+  expect_tokens(step.groups);
+  return std::optional<InFlight>(std::move(step));
+}
+
+Result<std::vector<TokenEvent>> Engine::collect(const InFlight& step) {
+  failure_ = ranks_->wait(step.number);
+  TRY(Status(failure_));
+  for (const auto& group : groups_) group->pool.step_done(step.number);
+  if (observer_) observer_(step.number, step.groups);
+  std::vector<TokenEvent> events;
+  for (int32_t group = 0; group < std::ssize(step.groups); ++group) {
+    deliver(group, step.number, step.groups[static_cast<size_t>(group)].logit_rows, events);
+  }
+  for (const auto& group : groups_) group->scheduler.step_done(step.number);
+  return events;
 }
 
 Result<std::vector<TokenEvent>> Engine::step() {
   TRY(Status(failure_));
-  std::vector<GroupStep> steps = plan();
-  std::vector<TokenEvent> events;
-  if (std::all_of(steps.begin(), steps.end(),
-                  [](const GroupStep& step) { return step.plan.empty(); })) {
-    return events;
-  }
-  ++step_;
-  fill_inputs(steps);
-  if (preparer_) preparer_(step_, steps);
-  failure_ = run(steps);
-  TRY(Status(failure_));
-  for (const auto& group : groups_) group->pool.step_done(step_);
-  if (observer_) observer_(step_, steps);
-  for (int32_t group = 0; group < std::ssize(steps); ++group) {
-    deliver(group, steps[static_cast<size_t>(group)].logit_rows, events);
-  }
-  return events;
+  return runs_ahead() ? step_ahead() : step_plainly();
 }
 
-void Engine::deliver(int32_t group, const std::vector<LogitRow>& logit_rows,
+void Engine::deliver(int32_t group, int64_t step, const std::vector<LogitRow>& logit_rows,
                      std::vector<TokenEvent>& events) {
   Scheduler& scheduler = groups_[static_cast<size_t>(group)]->scheduler;
-  const std::span<const int32_t> sampled = ranks_->sampled(group, step_);
+  const std::span<const int32_t> sampled = ranks_->sampled(group, step);
   for (size_t row = 0; row < logit_rows.size(); ++row) {
     if (!logit_rows[row].samples) continue;
     Sequence* sequence = logit_rows[row].sequence;
+    if (sequence->finished) continue;
     if (sequence->request.max_tokens == 0) {  // only the prompt was wanted
       events.push_back({.request = sequence->id, .finished = FinishReason::length});
       scheduler.finish(sequence);
@@ -192,11 +236,12 @@ void Engine::deliver(int32_t group, const std::vector<LogitRow>& logit_rows,
     }
     const int32_t token = sampled[row];
     sequence->tokens.push_back(token);
+    --sequence->unknown;
     TokenEvent event{.request = sequence->id, .token = token, .finished = {}};
     const std::vector<int32_t>& stops = sequence->request.stop_token_ids;
     if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
       event.finished = FinishReason::stop;
-    } else if (sequence->generated() >= sequence->request.max_tokens) {
+    } else if (sequence->complete() && sequence->unknown == 0) {
       event.finished = FinishReason::length;
     }
     if (event.finished) scheduler.finish(sequence);

@@ -3,6 +3,8 @@
 // KV blocks of its own, and one without requests runs the others' collectives all the same.
 #pragma once
 
+#include <optional>
+
 #include "comm/control/control_plane.h"
 #include "engine/engine_options.h"
 #include "engine/scheduler.h"
@@ -44,8 +46,9 @@ class Engine {
   // Takes a request out; false when it is not here (any more).
   bool cancel(RequestId id);
 
-  // Runs one step of what is queued; the tokens that it gave. After a step that failed, all later
-  // ones return its error.
+  // The tokens of one more step. After a step that failed, all later ones return its error. With
+  // EngineOptions::run_ahead the next step has then been started already (ahead_loop.cc), unless an
+  // observer wants to see the ranks between steps; otherwise nothing runs (plain_loop.cc).
   Result<std::vector<TokenEvent>> step();
   bool idle() const;
 
@@ -56,12 +59,13 @@ class Engine {
   const model::ModelConfig& config() const { return (*ranks_)[0].model().config(); }
   int64_t steps() const { return step_; }
   int64_t preemptions() const;
-  void set_preparer(StepObserver preparer) { preparer_ = std::move(preparer); }
+  // Between steps: nothing may be in flight.
+  void set_preparer(StepObserver preparer);
   // See BlockPool::keep_log; of one group's ranks.
   void keep_lease_log(std::vector<flow::Lease>* log, int32_t group = 0) {
     groups_[static_cast<size_t>(group)]->pool.keep_log(log);
   }
-  void set_observer(StepObserver observer) { observer_ = std::move(observer); }
+  void set_observer(StepObserver observer);
 
  private:
   // What the ranks of one group share.
@@ -72,19 +76,35 @@ class Engine {
     Scheduler scheduler;
   };
 
+  // A step that runs on the ranks.
+  struct InFlight {
+    int64_t number = 0;
+    std::vector<GroupStep> groups;
+  };
+
   Engine(EngineOptions options, std::unique_ptr<ranks::Ranks> ranks);
   Scheduler& least_loaded();
+  bool runs_ahead() const { return options_.run_ahead && !preparer_ && !observer_; }
+  Result<std::vector<TokenEvent>> step_plainly();
+  Result<std::vector<TokenEvent>> step_ahead();
   std::vector<GroupStep> plan();
+  void choose_shapes(std::span<GroupStep> steps) const;
   void fill_inputs(std::span<GroupStep> steps);
-  Status run(std::span<const GroupStep> steps);
-  void deliver(int32_t group, const std::vector<LogitRow>& logit_rows,
+  void expect_tokens(std::span<const GroupStep> steps);
+  // Plans and starts the next step; nothing where there are no rows to compute, or where it must
+  // wait for the step in flight.
+  Result<std::optional<InFlight>> launch(ranks::Ranks::Order order);
+  // Waits for a step and delivers its tokens.
+  Result<std::vector<TokenEvent>> collect(const InFlight& step);
+  void deliver(int32_t group, int64_t step, const std::vector<LogitRow>& logit_rows,
                std::vector<TokenEvent>& events);
 
   EngineOptions options_;
   std::unique_ptr<ranks::Ranks> ranks_;
   std::vector<std::unique_ptr<Group>> groups_;
   RequestId last_request_ = 0;
-  int64_t step_ = 0;
+  int64_t step_ = 0;  // the last one that was started
+  std::optional<InFlight> in_flight_;
   Status failure_;
   StepObserver preparer_;
   StepObserver observer_;

@@ -19,6 +19,8 @@ struct EngineOptions {
   int32_t max_running = 8;             // sequences in a step, on all groups of ranks together
   int32_t chunked_prefill_size = 512;  // prefill rows in a step, likewise
   int32_t page_size = 16;
+  // Each step is planned and started while the one before it runs: its tokens come a step later.
+  bool run_ahead = false;
   int32_t num_blocks = 0;  // KV blocks of every rank; 0: as plan_memory() finds
 };
 

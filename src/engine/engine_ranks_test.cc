@@ -104,7 +104,8 @@ TEST(RanksTest, ARankThatStaysAwayIsNamed) {
   ranks::Worker& first = engine->ranks()[0];
   const auto words = first.host_words(1);
   std::fill(words.begin(), words.end(), 0);
-  const Status status = first.run({{1, 0}, {1, 0}}, 1);  // nobody tells rank 1
+  ASSERT_TRUE(first.submit({{1, 0}, {1, 0}}, 1).ok());  // nobody tells rank 1
+  const Status status = first.wait(1);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().kind(), ErrorKind::fault);
   EXPECT_NE(status.to_string().find("rank 1 did not come"), std::string::npos);

@@ -36,20 +36,26 @@ struct TokenEvent {
   std::optional<FinishReason> finished;
 };
 
-// A request in the engine. Its tokens are the prompt and what was generated; the first `computed`
-// of them are in the KV cache.
+// A request in the engine. Its tokens are the prompt and what was generated, of which the host may
+// not know the last ones yet: a step in flight samples them. The first `computed` tokens are in the
+// KV cache, or steps in flight write them there.
 struct Sequence {
   RequestId id = 0;
   Request request;
-  std::vector<int32_t> tokens;
+  std::vector<int32_t> tokens;  // that are known
+  int32_t unknown = 0;          // tokens behind these, at most one a step in flight
+  int32_t sampled_row = -1;     // row of the last unknown token among its step's sampled ids
+  bool finished = false;        // what steps in flight still sample for it is dropped
   int32_t computed = 0;
   std::vector<int32_t> blocks;  // KV blocks in the order of positions
   int64_t last_step = 0;        // the last step that used the blocks
   int32_t preemptions = 0;
 
-  int32_t size() const { return static_cast<int32_t>(tokens.size()); }
+  int32_t size() const { return static_cast<int32_t>(tokens.size()) + unknown; }
   int32_t remaining() const { return size() - computed; }
   int32_t generated() const { return size() - static_cast<int32_t>(request.prompt.size()); }
+  // All of its tokens are computed or in flight.
+  bool complete() const { return request.max_tokens > 0 && generated() >= request.max_tokens; }
 };
 
 }  // namespace braid::engine

@@ -35,29 +35,32 @@ Status Scheduler::add(std::unique_ptr<Sequence> sequence) {
 Plan Scheduler::plan(int64_t step) {
   step_ = step;
   Plan plan;
-  plan_decode(plan);
+  if (!plan_decode(plan)) return {.decode = {}, .prefill = {}, .waits = true};
   plan_prefill(plan);
   return plan;
 }
 
-// Oldest first: whoever must give way is younger, and not planned yet.
-void Scheduler::plan_decode(Plan& plan) {
+// Oldest first: a sequence that must give way is younger, and not planned yet. False where blocks
+// are missing that a step in flight still uses.
+bool Scheduler::plan_decode(Plan& plan) {
   for (auto it = running_.begin(); it != running_.end();) {
     Sequence& sequence = **it;
-    if (sequence.remaining() != 1 || sequence.generated() == 0) {
+    if (sequence.remaining() != 1 || sequence.generated() == 0 || sequence.complete()) {
       ++it;
       continue;
     }
     bool still_running = true;
     while (still_running && !ensure_blocks(sequence, sequence.size())) {
+      if (pool_.num_retired() > 0) return false;
       still_running = running_.back().get() != &sequence;
       if (!still_running) ++it;  // it gives way itself
       preempt_youngest();
     }
-    if (!still_running) return;  // it was the last one
+    if (!still_running) return true;  // it was the last one
     plan.decode.push_back({&sequence, sequence.computed, 1});
     ++it;
   }
+  return true;
 }
 
 void Scheduler::plan_prefill(Plan& plan) {
@@ -72,6 +75,7 @@ void Scheduler::plan_prefill(Plan& plan) {
   };
   for (const auto& sequence : running_) {
     if (!room()) return;
+    if (sequence->complete() || sequence->remaining() == 0) continue;
     if (sequence->remaining() > 1 || sequence->generated() == 0) take(*sequence);
   }
   while (room() && !waiting_.empty() &&
@@ -103,18 +107,25 @@ void Scheduler::finish(Sequence* sequence) { cancel(sequence->id); }
 
 bool Scheduler::cancel(RequestId id) {
   const auto has_id = [id](const auto& sequence) { return sequence->id == id; };
+  std::unique_ptr<Sequence> sequence;
   if (const auto it = std::find_if(running_.begin(), running_.end(), has_id);
       it != running_.end()) {
     pool_.release((*it)->blocks, (*it)->last_step);
+    sequence = std::move(*it);
     running_.erase(it);
-    return true;
+  } else if (const auto waits = std::find_if(waiting_.begin(), waiting_.end(), has_id);
+             waits != waiting_.end()) {
+    sequence = std::move(*waits);
+    waiting_.erase(waits);
   }
-  if (const auto it = std::find_if(waiting_.begin(), waiting_.end(), has_id);
-      it != waiting_.end()) {
-    waiting_.erase(it);
-    return true;
-  }
-  return false;
+  if (sequence == nullptr) return false;
+  sequence->finished = true;
+  ended_.push_back(std::move(sequence));
+  return true;
+}
+
+void Scheduler::step_done(int64_t step) {
+  std::erase_if(ended_, [step](const auto& sequence) { return sequence->last_step <= step; });
 }
 
 }  // namespace braid::engine

@@ -32,6 +32,9 @@ struct PlannedRows {
 struct Plan {
   std::vector<PlannedRows> decode;  // one row each
   std::vector<PlannedRows> prefill;
+  // KV blocks are missing that a step in flight still uses: wait for it, and plan again. There are
+  // no rows then.
+  bool waits = false;
 
   bool empty() const { return decode.empty() && prefill.empty(); }
   layers::RowCounts rows() const;
@@ -45,10 +48,13 @@ class Scheduler {
   Status add(std::unique_ptr<Sequence> sequence);
   // The rows of step `step`, with their blocks allocated.
   Plan plan(int64_t step);
-  // Takes a finished sequence out and releases its blocks.
+  // Takes a finished sequence out and releases its blocks. The sequence itself ends when the last
+  // step that has rows of it is done.
   void finish(Sequence* sequence);
   // Takes a sequence out by id, running or waiting; false when it is not here.
   bool cancel(RequestId id);
+  // Every step up to `step` is done, and its tokens are delivered.
+  void step_done(int64_t step);
 
   // Sequences that are here, running or waiting.
   size_t size() const { return waiting_.size() + running_.size(); }
@@ -58,7 +64,7 @@ class Scheduler {
  private:
   int32_t blocks_for(int32_t tokens) const;
   bool ensure_blocks(Sequence& sequence, int32_t tokens);
-  void plan_decode(Plan& plan);
+  bool plan_decode(Plan& plan);
   void plan_prefill(Plan& plan);
   void preempt_youngest();
 
@@ -66,6 +72,7 @@ class Scheduler {
   BlockPool& pool_;
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::list<std::unique_ptr<Sequence>> running_;  // in the order of admission
+  std::vector<std::unique_ptr<Sequence>> ended_;  // taken out; steps in flight may have their rows
   int64_t step_ = 0;                              // that is being planned
   int64_t preemptions_ = 0;
 };

@@ -12,10 +12,7 @@ class Filler {
   Filler(const layers::RowCounts& rows, const layers::StepLimits& limits, int32_t page_size,
          std::span<int32_t> words)
       : layout_(rows, limits), limits_(limits), page_size_(page_size), words_(words) {
-    std::fill_n(words_.begin(), layout_.total, 0);
-    std::fill_n(at(layout_.sequences), layout_.num_rows, -1);
-    std::fill_n(at(layout_.kv_slots), layout_.num_rows, -1);
-    std::fill_n(at(layout_.logit_rows), layout_.num_logits, -1);
+    layers::fill_padding(layout_, words_);
   }
 
   // Rows of one sequence, the first of them row `row` of the step.
@@ -27,7 +24,9 @@ class Filler {
     for (int32_t i = 0; i < planned.count; ++i, ++row) {
       const int32_t position = planned.first + i;
       const int32_t block = sequence.blocks[static_cast<size_t>(position / page_size_)];
-      *at(layout_.ids + row) = sequence.tokens[static_cast<size_t>(position)];
+      const bool known = position < std::ssize(sequence.tokens);
+      *at(layout_.ids + row) = known ? sequence.tokens[static_cast<size_t>(position)] : 0;
+      *at(layout_.id_sources + row) = known ? -1 : sequence.sampled_row;
       *at(layout_.positions + row) = position;
       *at(layout_.sequences + row) = table_row;
       *at(layout_.kv_slots + row) = block * page_size_ + position % page_size_;

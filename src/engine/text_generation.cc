@@ -39,7 +39,7 @@ class Generation {
     if (result_.ids.empty()) mark_ = Clock::now();
     result_.ids.push_back(event.token);
     const bool stop_token = event.finished == FinishReason::stop;
-    std::string text = stop_token ? std::string() : filter_.append(stream_.append(event.token));
+    std::string text = stop_token ? std::string() : text_of(event.token);
     std::optional<FinishReason> finished = event.finished;
     if (finished && !filter_.stopped()) text += filter_.append(stream_.finish());
     if (finished) text += filter_.finish();
@@ -53,6 +53,12 @@ class Generation {
   TextResult finish() { return std::move(result_); }
 
  private:
+  // The text that is certain by a token. A special one has none of its own, but may be a stop text.
+  std::string text_of(int32_t token) {
+    std::string text = filter_.append_hidden(stream_.skipped_text(token));
+    return text + filter_.append(stream_.append(token));
+  }
+
   std::vector<int32_t> stop_ids_;
   const TextSink& sink_;
   text::TextStream stream_;
@@ -67,9 +73,10 @@ StopFilter::StopFilter(std::vector<std::string> stops) : stops_(std::move(stops)
   for (const std::string& stop : stops_) BRAID_CHECK(!stop.empty(), "(stop text)");
 }
 
-std::string StopFilter::append(std::string_view text) {
+std::string StopFilter::take(std::string_view text, bool hidden) {
   if (stopped_) return {};
   held_ += text;
+  hidden_.resize(held_.size(), hidden);
   size_t first = held_.npos;
   size_t unsure = 0;
   for (const std::string& stop : stops_) {
@@ -78,12 +85,22 @@ std::string StopFilter::append(std::string_view text) {
   }
   stopped_ = first != held_.npos;
   const size_t certain = stopped_ ? first : held_.size() - unsure;
-  std::string out = held_.substr(0, certain);
-  held_.erase(0, stopped_ ? held_.npos : certain);
+  std::string out = release(certain);
+  if (stopped_) held_.clear();
   return out;
 }
 
-std::string StopFilter::finish() { return std::exchange(held_, {}); }
+std::string StopFilter::release(size_t bytes) {
+  std::string out;
+  for (size_t i = 0; i < bytes; ++i) {
+    if (!hidden_[i]) out += held_[i];
+  }
+  held_.erase(0, bytes);
+  hidden_.erase(hidden_.begin(), hidden_.begin() + static_cast<int64_t>(bytes));
+  return out;
+}
+
+std::string StopFilter::finish() { return release(held_.size()); }
 
 double TextResult::prefill_rate() const {
   return prefill_seconds > 0 ? prompt_tokens / prefill_seconds : 0;

@@ -19,14 +19,21 @@ class StopFilter {
   explicit StopFilter(std::vector<std::string> stops);
 
   // The text that is certain now. Nothing once stopped().
-  std::string append(std::string_view text);
+  std::string append(std::string_view text) { return take(text, /*hidden=*/false); }
+  // The same of text that stop texts are found in, but that is never given out: special tokens.
+  std::string append_hidden(std::string_view text) { return take(text, /*hidden=*/true); }
   // What is still held back, once no text follows.
   std::string finish();
   bool stopped() const { return stopped_; }
 
  private:
+  std::string take(std::string_view text, bool hidden);
+  // Removes the first `bytes` of what is held, and gives out what isn't hidden.
+  std::string release(size_t bytes);
+
   std::vector<std::string> stops_;
   std::string held_;
+  std::vector<bool> hidden_;  // which bytes of held_ are
   bool stopped_ = false;
 };
 
@@ -34,7 +41,7 @@ struct TextRequest {
   std::vector<int32_t> prompt;  // token ids
   SamplingParams sampling;
   int32_t max_tokens = 0;          // generated at most, at least 1
-  std::vector<std::string> stops;  // the text ends before one of these
+  std::vector<std::string> stops;  // the text, with its special tokens, ends before one of these
 };
 
 struct TextResult {

@@ -42,6 +42,24 @@ TEST(StopFilterTest, TheFirstOfSeveralStopsCounts) {
   EXPECT_EQ(filtered({"two", "one"}, {"zero one two"}), "zero |");
 }
 
+TEST(StopFilterTest, FindsStopsInHiddenTextAndNeverGivesItOut) {
+  StopFilter filter({"<|end|>\nuser"});
+  EXPECT_EQ(filter.append("one"), "one");
+  EXPECT_EQ(filter.append_hidden("<|other|>"), "");
+  EXPECT_EQ(filter.append(" two"), " two");
+  EXPECT_EQ(filter.append_hidden("<|end|>"), "");
+  EXPECT_EQ(filter.append("\nno"), "\nno");  // what could have begun the stop is text again
+  EXPECT_EQ(filter.append_hidden("<|end|>"), "");
+  EXPECT_EQ(filter.append("\nuser: three"), "");
+  EXPECT_TRUE(filter.stopped());
+  EXPECT_EQ(filter.finish(), "");
+
+  StopFilter unfinished({"a<|end|>b"});
+  EXPECT_EQ(unfinished.append("xa"), "x");
+  EXPECT_EQ(unfinished.append_hidden("<|end|>"), "");
+  EXPECT_EQ(unfinished.finish(), "a");
+}
+
 TEST(StopFilterDeathTest, AnEmptyStopIsRefused) { EXPECT_DEATH(StopFilter({""}), "stop text"); }
 
 // However a text is cut into pieces, what comes out is the text before its first stop.

@@ -133,7 +133,8 @@ TEST(AuditFillTest, WritesTheFillItself) {
   draft.op(Lane::compute, {.out = {draft.rows(x, 0, 2)}, .in = {count}});
   LauncherTable table;
   table.add<testing::Mix>({.launch = [](const testing::Mix&, Args args, Workspace) {
-    std::memset(args[2].data, 0xff, static_cast<size_t>(3 * args[2].stride));
+    const Arg& out = args[testing::MixOperand::out0];
+    std::memset(out.data, 0xff, static_cast<size_t>(3 * out.stride));
   }});
   const Schedule schedule = *compile(draft.program);
   const TestMemory memory(Line::two(), schedule.workspace_bytes);

@@ -169,7 +169,7 @@ TEST(AuditTest, UnneededDeclarationsAreNamed) {
   for (ValueInfo& value : schedule.program.values) {
     if (value.rows == 0) value.region_rows = 4;  // declares all of it, and works on no row
   }
-  schedule.program.ops[1].operands[2] = {};
+  schedule.program.ops[1].operands[testing::MixOperand::out0] = {};
   TestMemory memory(SloppyOp::two(), schedule.workspace_bytes);
   const auto bound =
       *flow::bind(schedule, testing::mix_table(), memory.residents(), memory.arena());

@@ -15,19 +15,24 @@ struct Sloppy {
   int64_t strays_to = 0;  // 0: none
 };
 
-inline constexpr std::array<OperandSpec, 2> kSloppyOperands = {{
-    {"out", Access::write},
-    {"in", Access::read},
-}};
+struct SloppyOperand {
+  enum : size_t { out, in, num_operands };
+};
+
+inline constexpr auto kSloppyOperands = operand_specs<SloppyOperand>({
+    {SloppyOperand::out, "out", Access::write},
+    {SloppyOperand::in, "in", Access::read},
+});
 
 inline void sloppy(const Sloppy& desc, Args args, Workspace) {
-  uint32_t* out = args[0].row<uint32_t>(0);
-  uint32_t* in = args[1].row<uint32_t>(0);
+  const Arg &out = args[SloppyOperand::out], &in = args[SloppyOperand::in];
+  uint32_t* from = in.row<uint32_t>(0);
+  uint32_t* to = out.row<uint32_t>(0);
   uint32_t sum = 0;
-  for (int64_t i = 0; i < args[1].rows * args[1].cols + desc.reads_behind; ++i) sum += in[i];
-  for (int64_t i = 0; i < args[0].rows * args[0].cols + desc.writes_behind; ++i) out[i] = sum + 7;
-  if (desc.changes_input) in[5] = ~in[5];
-  if (desc.strays_to != 0) args[0].data[desc.strays_to] ^= std::byte{1};
+  for (int64_t i = 0; i < in.rows * in.cols + desc.reads_behind; ++i) sum += from[i];
+  for (int64_t i = 0; i < out.rows * out.cols + desc.writes_behind; ++i) to[i] = sum + 7;
+  if (desc.changes_input) from[5] = ~from[5];
+  if (desc.strays_to != 0) out.data[desc.strays_to] ^= std::byte{1};
 }
 
 }  // namespace braid::flow::testing

@@ -172,7 +172,7 @@ TEST(CheckTest, ReadsOfUnwrittenRows) {
   schedule.program.values.push_back(schedule.program.values[0]);
   schedule.program.values.back().rows = schedule.program.values.back().region_rows = 4;
   const Value whole{static_cast<int32_t>(schedule.program.values.size()) - 1};
-  schedule.program.ops[1].operands[5] = whole;
+  schedule.program.ops[1].operands[testing::MixOperand::in0] = whole;
   expect_parts(error_of(schedule), {"an op reads rows that no earlier op wrote", "op = op 1",
                                     "buffer = hidden", "rows = [3, 4)"});
 }
@@ -219,7 +219,7 @@ TEST(CheckTest, MalformedSchedules) {
   schedule.waits[1].push_back(9);
   expect_parts(error_of(schedule), {"malformed: a wait", "op = 1"});
   schedule = Fork().compiled();
-  schedule.program.ops[1].operands[0].id = 99;
+  schedule.program.ops[1].operands[testing::MixOperand::inout0].id = 99;
   expect_parts(error_of(schedule), {"malformed: an op's operand", "value = 99"});
   schedule = Fork().compiled();
   schedule.program.values[1].region_rows = 5;

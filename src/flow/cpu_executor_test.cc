@@ -245,13 +245,14 @@ TEST(BindTest, ResolvesViewsCountsAndScratch) {
   const Schedule schedule = *compile(draft.program, testing::mix_scratch);
   std::array<std::byte, 2048> arena{};
   const BoundSchedule bound = *flow::bind(schedule, testing::mix_table(), {}, arena.data());
-  const Arg& arg = bound.ops[1].args[0][5];
+  const auto& args = bound.ops[1].args.front();  // of even steps
+  const Arg& arg = args[testing::MixOperand::in0];
   EXPECT_EQ(arg.data, arena.data() + 32 + 12);
   EXPECT_EQ(arg.stride, 32);
   EXPECT_EQ(arg.rows, 2);
   EXPECT_EQ(arg.cols, 4);
   EXPECT_EQ(reinterpret_cast<const std::byte*>(arg.count), arena.data() + 256);
-  EXPECT_EQ(bound.ops[1].args[0][0].data, nullptr);  // absent
+  EXPECT_EQ(args[testing::MixOperand::inout0].data, nullptr);  // absent
   EXPECT_EQ(bound.ops[1].workspace.bytes, 100);
   EXPECT_EQ(bound.ops[1].workspace.data, arena.data() + 512);
 }

@@ -42,6 +42,7 @@ using Ticket = int64_t;
 struct RunOptions {
   int64_t step = 0;               // even and odd steps use the two copies of buffers in turn
   std::span<const Ticket> after;  // runs that must be done before this one starts
+  bool replays = true;            // as a graph, where one was captured
   Trace* trace = nullptr;         // records every op's start and end; must outlive the run
 };
 

@@ -26,6 +26,38 @@ struct OperandSpec {
   bool optional = false;
 };
 
+// An OperandSpec with the enumerator by which code names the operand.
+struct NamedSpec {
+  size_t operand;
+  std::string_view name;
+  Access access = Access::read;
+  Slicing slicing = Slicing::rows;
+  bool optional = false;
+};
+
+// Whether the specs stand in the order of their enumerators 0 … num_operands − 1, one for each.
+template <size_t N>
+constexpr bool in_order(const NamedSpec (&specs)[N], size_t num_operands) {
+  for (size_t i = 0; i < N; ++i) {
+    if (specs[i].operand != i) return false;
+  }
+  return N == num_operands;
+}
+
+// The OperandSpecs of a kind. `Operand` is a struct with an unscoped enum of the kind's operands,
+// of which the last one is `num_operands`: code writes args[GemmOperand::bias], never a number.
+// Specs in another order, too few or too many of them do not compile, so that an operand can be
+// added anywhere.
+template <typename Operand, size_t N>
+consteval std::array<OperandSpec, N> operand_specs(const NamedSpec (&specs)[N]) {
+  if (!in_order(specs, Operand::num_operands)) throw "specs in another order than the enum";
+  std::array<OperandSpec, N> out{};
+  for (size_t i = 0; i < N; ++i) {
+    out[i] = {specs[i].name, specs[i].access, specs[i].slicing, specs[i].optional};
+  }
+  return out;
+}
+
 // Shape of an operand as kernels and cost models see it.
 struct Type {
   Format format = Format::f32;

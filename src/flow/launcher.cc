@@ -13,6 +13,20 @@ Result<const Launcher*> LauncherTable::find(const Program& program, const Op& op
   return &found->second;
 }
 
+Status LauncherTable::launch(const AnyDesc& desc, Args args, device::Queue* queue) const {
+  const auto found = launchers_.find(&desc.kind());
+  if (found == launchers_.end()) {
+    return Error(ErrorKind::unsupported, "no kernel of this kind on this device")
+        .with("kind", desc.kind().name);
+  }
+  OpTypes types;
+  for (const Arg& arg : args) types.push_back({arg.format, arg.rows, arg.cols, arg.first_row});
+  const std::span<const Type> all(types.begin(), types.size());
+  TRY(found->second.can_implement(desc.data(), all));
+  found->second.launch(desc.data(), args, {}, queue);
+  return {};
+}
+
 ScratchBytes LauncherTable::scratch() const {
   return [this](const Op& op, std::span<const Type> types) {
     const auto found = launchers_.find(&op.kind());

@@ -97,6 +97,9 @@ class LauncherTable {
 
   // The launcher of an op's kind; `unsupported` when the device has none or it refuses the types.
   Result<const Launcher*> find(const Program& program, const Op& op) const;
+  // Runs a kernel that belongs to no Program and needs no workspace, on `queue`; `unsupported` as
+  // above.
+  Status launch(const AnyDesc& desc, Args args, device::Queue* queue) const;
 
   // For compile(): the scratch memory of every op. The table must outlive it.
   ScratchBytes scratch() const;

@@ -12,6 +12,25 @@ bool KindInfo::row_wise() const {
   });
 }
 
+OpValues operands_of(const KindInfo& kind, std::span<const NamedValue> named) {
+  OpValues operands;
+  std::array<bool, kMaxOperands> is_named{};
+  for (size_t i = 0; i < kind.operands.size(); ++i) operands.push_back({});
+  for (const NamedValue& value : named) {
+    BRAID_CHECK(value.operand < operands.size(), "({} has {} operands, no operand {})", kind.name,
+                operands.size(), value.operand);
+    BRAID_CHECK(!is_named[value.operand], "(operand {} of {} is named twice)",
+                kind.operands[value.operand].name, kind.name);
+    is_named[value.operand] = true;
+    operands[value.operand] = value.value;
+  }
+  for (size_t i = 0; i < operands.size(); ++i) {
+    BRAID_CHECK(operands[i].present() || kind.operands[i].optional, "(operand {} of {} is missing)",
+                kind.operands[i].name, kind.name);
+  }
+  return operands;
+}
+
 Type Program::type_of(Value value) const {
   if (!value.present()) return {};
   const ValueInfo& value_info = info(value);

@@ -68,11 +68,22 @@ constexpr bool conflict(const Region& a, const Region& b) {
 }
 
 inline constexpr size_t kMaxOperands = 20;
+using OpValues = InlineVector<Value, kMaxOperands>;
+
+// An operand and which of its kind's operands it is: {GemmOperand::x, x}.
+struct NamedValue {
+  size_t operand = 0;
+  Value value;
+};
+
+// All operands of a kind, in their order. Those that are not named are absent. Aborts where one is
+// named twice or does not exist, or where one that is not optional is absent.
+OpValues operands_of(const KindInfo& kind, std::span<const NamedValue> named);
 
 // One operation. Operands stand in the order of its kind's OperandSpecs.
 struct Op {
   AnyDesc desc;
-  InlineVector<Value, kMaxOperands> operands;
+  OpValues operands;
   Scope scope;
   Lane lane = Lane::compute;
 

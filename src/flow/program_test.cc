@@ -7,6 +7,25 @@
 namespace braid::flow {
 namespace {
 
+struct Product {};
+struct ProductOperand {
+  enum : size_t { x, bias, y, num_operands };
+};
+constexpr auto kProductOperands = operand_specs<ProductOperand>(
+    {{ProductOperand::x, "x"},
+     {ProductOperand::bias, "bias", Access::read, Slicing::whole, true},
+     {ProductOperand::y, "y", Access::write}});
+
+}  // namespace
+
+template <>
+const KindInfo& kind_of<Product>() {
+  static const KindInfo kInfo{.name = "product", .operands = kProductOperands};
+  return kInfo;
+}
+
+namespace {
+
 using testing::Draft;
 
 TEST(RegionTest, OverlapsAndConflicts) {
@@ -18,6 +37,42 @@ TEST(RegionTest, OverlapsAndConflicts) {
   EXPECT_FALSE(conflict(rows, {0, 2, 6, Access::read}));
   EXPECT_TRUE(conflict(rows, {0, 2, 3, Access::write}));
   EXPECT_TRUE(conflict(rows, {0, 2, 3, Access::read_write}));
+}
+
+TEST(KindTest, SpecsStandInTheOrderOfTheirEnumerators) {
+  struct Operand {
+    enum : size_t { x, weight, y, num_operands };
+  };
+  static_assert(in_order({{Operand::x, "x"}, {Operand::weight, "weight"}, {Operand::y, "y"}},
+                         Operand::num_operands));
+  static_assert(!in_order({{Operand::x, "x"}, {Operand::y, "y"}, {Operand::weight, "weight"}},
+                          Operand::num_operands));
+  static_assert(!in_order({{Operand::x, "x"}, {Operand::y, "y"}}, Operand::num_operands));
+  static_assert(!in_order({{Operand::x, "x"}, {Operand::weight, "weight"}}, Operand::num_operands));
+  const auto specs =
+      operand_specs<Operand>({{Operand::x, "x"},
+                              {Operand::weight, "weight", Access::read, Slicing::whole, true},
+                              {Operand::y, "y", Access::write}});
+  EXPECT_EQ(specs[Operand::x].slicing, Slicing::rows);
+  EXPECT_EQ(specs[Operand::weight].slicing, Slicing::whole);
+  EXPECT_TRUE(specs[Operand::weight].optional);
+  EXPECT_EQ(specs[Operand::y].access, Access::write);
+}
+
+TEST(OperandsOfTest, PutsNamedOperandsInTheirPlaces) {
+  const KindInfo& kind = kind_of<Product>();
+  const auto operands = [&](std::initializer_list<NamedValue> named) {
+    return operands_of(kind, std::span(named.begin(), named.size()));
+  };
+  EXPECT_EQ(operands({{ProductOperand::y, {2}}, {ProductOperand::x, {1}}}),
+            (OpValues{{1}, {}, {2}}));
+  EXPECT_EQ(
+      operands({{ProductOperand::x, {1}}, {ProductOperand::bias, {}}, {ProductOperand::y, {2}}}),
+      (OpValues{{1}, {}, {2}}));
+  EXPECT_DEATH(operands({{ProductOperand::x, {1}}}), "operand y of product is missing");
+  EXPECT_DEATH(operands({{ProductOperand::x, {1}}, {ProductOperand::x, {2}}}),
+               "operand x of product is named twice");
+  EXPECT_DEATH(operands({{ProductOperand::num_operands, {1}}}), "product has 3 operands");
 }
 
 TEST(ProgramTest, VisitsOperandsAndTheirCounts) {

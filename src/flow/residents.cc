@@ -46,4 +46,22 @@ void Residents::set_data(int32_t index, int32_t copy, std::byte* data) {
   data_[static_cast<size_t>(index)][static_cast<size_t>(copy)] = data;
 }
 
+Result<std::vector<device::Memory>> allocate(Residents& residents, device::Device& device,
+                                             device::Device& host) {
+  std::vector<device::Memory> memory;
+  for (int32_t index = 0; index < residents.size(); ++index) {
+    const Resident& resident = residents[index];
+    device::Device& home = resident.home == Home::host ? host : device;
+    for (int32_t copy = 0; copy < resident.copies; ++copy) {
+      memory.push_back(TRY(home.allocate(resident.bytes())));
+      std::byte* data = memory.back().data();
+      if (resident.fill != Fill::nothing) {
+        home.fill(data, resident.fill == Fill::zeros ? 0x00 : 0xff, resident.bytes());
+      }
+      residents.set_data(index, copy, data);
+    }
+  }
+  return memory;
+}
+
 }  // namespace braid::flow

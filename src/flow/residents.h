@@ -7,9 +7,18 @@
 #include <vector>
 
 #include "base/format.h"
+#include "device/device.h"
 #include "flow/program.h"
 
 namespace braid::flow {
+
+// Whose memory a resident lives in: the device's own, or the host's, which the device copies from
+// and to without a detour.
+enum class Home : uint8_t { device, host };
+
+// What a resident holds when it has been allocated. Weights are loaded, and the KV cache is written
+// before it is read: they hold nothing.
+enum class Fill : uint8_t { nothing, zeros, minus_ones };
 
 struct Resident {
   std::string name;
@@ -18,6 +27,8 @@ struct Resident {
   int64_t cols = 0;
   Lifetime lifetime = Lifetime::weight;
   int32_t copies = 1;
+  Home home = Home::device;
+  Fill fill = Fill::nothing;  // minus_ones: of integers
 
   int64_t row_bytes() const { return cols * bytes_of(format); }
   int64_t bytes() const { return rows * row_bytes(); }
@@ -44,5 +55,10 @@ class Residents {
   std::deque<Resident> list_;  // stable: Buffers keep views of the names
   std::vector<std::array<std::byte*, 2>> data_;
 };
+
+// Allocates every copy of every resident in the memory of its home, filled as it is declared, and
+// sets the addresses. The memory is freed with the result.
+Result<std::vector<device::Memory>> allocate(Residents& residents, device::Device& device,
+                                             device::Device& host);
 
 }  // namespace braid::flow

@@ -87,13 +87,13 @@ void Rewriter::remove(const std::vector<int32_t>& ops) {
   replaced_ = true;
 }
 
-void Rewriter::replace(int32_t op, const AnyDesc& desc, std::initializer_list<Value> operands) {
+void Rewriter::replace(int32_t op, const AnyDesc& desc,
+                       std::initializer_list<NamedValue> operands) {
   Op& replaced = program_.ops[static_cast<size_t>(op)];
-  BRAID_CHECK(&desc.kind() == &replaced.kind() && operands.size() == replaced.operands.size(),
-              "({} instead of {})", desc.kind().name, program_.describe(replaced));
+  BRAID_CHECK(&desc.kind() == &replaced.kind(), "({} instead of {})", desc.kind().name,
+              program_.describe(replaced));
   replaced.desc = desc;
-  replaced.operands = {};
-  for (const Value operand : operands) replaced.operands.push_back(operand);
+  replaced.operands = operands_of(desc.kind(), operands);
   ++rewrites_;
   replaced_ = true;
 }

@@ -50,8 +50,8 @@ class Rewriter {
   // written.
   void remove(const std::vector<int32_t>& ops);
 
-  // Another Desc of the op's kind, or other operands; it stays where it is.
-  void replace(int32_t op, const AnyDesc& desc, std::initializer_list<Value> operands);
+  // Another Desc of the op's kind, or other operands (operands_of()); it stays where it is.
+  void replace(int32_t op, const AnyDesc& desc, std::initializer_list<NamedValue> operands);
 
   // A new step buffer of the format and placement of another.
   Value like(Value value, int64_t rows, int64_t cols, Value count = {});

@@ -11,6 +11,7 @@ namespace braid::flow {
 namespace {
 
 using testing::Draft;
+using testing::MixOperand;
 
 std::vector<uint64_t> seeds(const Program& program) {  // an op's seed is its first index + 1
   std::vector<uint64_t> found;
@@ -96,13 +97,13 @@ TEST(RewriterTest, SplitsOpsAndIssuesTheirPartsInTurn) {
   EXPECT_EQ(seeds(split), (std::vector<uint64_t>{1, 2, 3, 2, 3, 2, 3, 4}));
   for (size_t part = 0; part < kRanges.size(); ++part) {
     const Op& op = split.ops[2 + 2 * part];
-    const ValueInfo& out = split.info(op.operands[2]);
+    const ValueInfo& out = split.info(op.operands[MixOperand::out0]);
     EXPECT_EQ(out.first_row, kRanges[part].first);
     EXPECT_EQ(out.rows, kRanges[part].last - kRanges[part].first);
     EXPECT_EQ(out.region_rows, out.rows);
     EXPECT_EQ(out.offset, out.first_row * 16);
-    EXPECT_EQ(split.info(op.operands[5]).first_row, out.first_row);  // y follows
-    EXPECT_EQ(op.operands[7], chain.w);                              // the weight is whole
+    EXPECT_EQ(split.info(op.operands[MixOperand::in0]).first_row, out.first_row);  // y follows
+    EXPECT_EQ(op.operands[MixOperand::in2], chain.w);  // the weight is whole
   }
   EXPECT_TRUE(compile(split).ok());
 }
@@ -120,7 +121,7 @@ TEST(RewriterTest, RowsOfWordsAreSplitByTheirWords) {
   Rewriter rewrite(draft.program);
   rewrite.split({0}, kRanges);
   const Program split = std::move(rewrite).finish().value();
-  const ValueInfo& last = split.info(split.ops[2].operands[2]);
+  const ValueInfo& last = split.info(split.ops[2].operands[MixOperand::out0]);
   EXPECT_EQ(last.first_row, 32);
   EXPECT_EQ(last.region_rows, 8);
   EXPECT_EQ(last.offset, 8 * 16);
@@ -130,9 +131,10 @@ TEST(RewriterTest, WhatHasACountOrNoRowsOfItsOwnCantBeSplit) {
   Chain chain;
   EXPECT_EQ(splittable_rows(chain.program, chain.program.ops[2]), 10);
   const Value counted = chain.counted(chain.z, chain.step("count", 1, 4));
-  chain.program.ops[2].operands[2] = counted;
+  chain.program.ops[2].operands[MixOperand::out0] = counted;
   EXPECT_EQ(splittable_rows(chain.program, chain.program.ops[2]), std::nullopt);
-  chain.program.ops[2].operands[2] = chain.rows(chain.z, 0, 5);  // other rows than its input
+  chain.program.ops[2].operands[MixOperand::out0] =
+      chain.rows(chain.z, 0, 5);  // other rows than its input
   EXPECT_EQ(splittable_rows(chain.program, chain.program.ops[2]), std::nullopt);
 }
 
@@ -164,15 +166,16 @@ TEST(RewriterTest, ReplacesOpsByPartsAndNewOps) {
   const Chain chain;
   Rewriter rewrite(chain.program);
   Op extra = chain.program.ops[2];
-  extra.operands[5] = rewrite.rows_of(chain.y, {0, 4});
-  extra.operands[2] = rewrite.placed(rewrite.rows_of(chain.z, {0, 4}),
-                                     {.axes = {Shard::replicated, Shard::row_sharded}});
+  extra.operands[MixOperand::in0] = rewrite.rows_of(chain.y, {0, 4});
+  extra.operands[MixOperand::out0] = rewrite.placed(
+      rewrite.rows_of(chain.z, {0, 4}), {.axes = {Shard::replicated, Shard::row_sharded}});
   const int32_t made = rewrite.make(extra, 1);
   rewrite.replace({1}, {rewrite.part(1, {0, 4}), made, rewrite.part(1, {4, 10})});
   EXPECT_EQ(rewrite.rewrites(), 1);
   const Program program = std::move(rewrite).finish().value();
   EXPECT_EQ(seeds(program), (std::vector<uint64_t>{1, 2, 3, 2, 3, 4}));
-  EXPECT_EQ(program.info(program.ops[2].operands[2]).placement.axes[1], Shard::row_sharded);
+  EXPECT_EQ(program.info(program.ops[2].operands[MixOperand::out0]).placement.axes[1],
+            Shard::row_sharded);
   EXPECT_TRUE(compile(program).ok());
 }
 
@@ -209,19 +212,21 @@ TEST(RewriterTest, LeavesOpsOutWhereNothingNeedsThem) {
   const Op& join = draft.program.ops[3];
   Rewriter rewrite(draft.program);
   rewrite.remove({1});
-  const Value wide = rewrite.like(join.operands[5], 6, 8);
+  const Value wide = rewrite.like(join.operands[MixOperand::in0], 6, 8);
   const Value tail = rewrite.rows_of(wide, {4, 6});
   rewrite.replace(2, draft.program.ops[2].desc,
-                  {{}, {}, wide, {}, {}, draft.program.ops[2].operands[5], {}, {}, {}});
-  rewrite.replace(3, join.desc, {{}, {}, join.operands[2], {}, {}, tail, {}, {}, {}});
+                  {{MixOperand::out0, wide},
+                   {MixOperand::in0, draft.program.ops[2].operands[MixOperand::in0]}});
+  rewrite.replace(3, join.desc,
+                  {{MixOperand::out0, join.operands[MixOperand::out0]}, {MixOperand::in0, tail}});
   EXPECT_EQ(rewrite.rewrites(), 3);
   const auto left = std::move(rewrite).finish();
   ASSERT_TRUE(left.ok()) << left.status().to_string();
   EXPECT_EQ(seeds(*left), (std::vector<uint64_t>{1, 3, 4}));
-  const ValueInfo& read = left->info(left->ops[2].operands[5]);
+  const ValueInfo& read = left->info(left->ops[2].operands[MixOperand::in0]);
   EXPECT_EQ(read.first_row, 4);
   EXPECT_EQ(read.rows, 2);
-  EXPECT_EQ(left->buffer_of(left->ops[1].operands[2]).bytes(), 6 * 8 * 4);
+  EXPECT_EQ(left->buffer_of(left->ops[1].operands[MixOperand::out0]).bytes(), 6 * 8 * 4);
   const auto compiled = compile(*left, nullptr);
   ASSERT_TRUE(compiled.ok());
   EXPECT_TRUE(check_schedule(*compiled).ok());

@@ -22,17 +22,21 @@ struct Meet {
   bool barrier = false;
 };
 
-inline constexpr std::array<OperandSpec, 9> kMixOperands = {{
-    {"inout0", Access::read_write, Slicing::rows, true},
-    {"inout1", Access::read_write, Slicing::rows, true},
-    {"out0", Access::write, Slicing::rows, true},
-    {"out1", Access::write, Slicing::rows, true},
-    {"out2", Access::write, Slicing::rows, true},
-    {"in0", Access::read, Slicing::rows, true},
-    {"in1", Access::read, Slicing::rows, true},
-    {"in2", Access::read, Slicing::whole, true},
-    {"in3", Access::read, Slicing::whole, true},
-}};
+struct MixOperand {
+  enum : size_t { inout0, inout1, out0, out1, out2, in0, in1, in2, in3, num_operands };
+};
+
+inline constexpr auto kMixOperands = operand_specs<MixOperand>({
+    {MixOperand::inout0, "inout0", Access::read_write, Slicing::rows, true},
+    {MixOperand::inout1, "inout1", Access::read_write, Slicing::rows, true},
+    {MixOperand::out0, "out0", Access::write, Slicing::rows, true},
+    {MixOperand::out1, "out1", Access::write, Slicing::rows, true},
+    {MixOperand::out2, "out2", Access::write, Slicing::rows, true},
+    {MixOperand::in0, "in0", Access::read, Slicing::rows, true},
+    {MixOperand::in1, "in1", Access::read, Slicing::rows, true},
+    {MixOperand::in2, "in2", Access::read, Slicing::whole, true},
+    {MixOperand::in3, "in3", Access::read, Slicing::whole, true},
+});
 
 inline uint64_t scramble(uint64_t state) {
   state = (state ^ (state >> 31)) * 0x9e3779b97f4a7c15u;

@@ -160,7 +160,7 @@ model::TensorView view(const std::string& name, StorageType type, const std::vec
   return {.name = name, .type = type, .shape = shape, .bytes = std::as_bytes(std::span(values))};
 }
 
-Error bad_routing(const std::string& path, const model::TensorView& tensor, std::string message) {
+Error bad_routing(const std::string& path, const model::StoredTensor& tensor, std::string message) {
   return Error(ErrorKind::corrupt_data, std::move(message))
       .with("file", path)
       .with("tensor", tensor.name)
@@ -178,7 +178,7 @@ Result<ForcedRouting> read_forced_routing(const std::string& path, const model::
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     if (!config.is_moe(layer)) continue;
     const std::string name = fmt::format("experts.{}", layer);
-    const model::TensorView* tensor = file.find(name);
+    const model::StoredTensor* tensor = file.find(name);
     if (tensor == nullptr) {
       return Error(ErrorKind::not_found, "the file lacks the expert ids of a layer")
           .with("file", path)
@@ -191,7 +191,7 @@ Result<ForcedRouting> read_forced_routing(const std::string& path, const model::
     }
     LayerExperts& experts = routing[layer];
     experts.resize(static_cast<size_t>(shape[0] * shape[1]));
-    std::memcpy(experts.data(), tensor->bytes.data(), tensor->bytes.size());
+    TRY(tensor->read(0, std::as_writable_bytes(std::span(experts))));
     for (const int64_t expert : experts) {
       if (expert >= 0 && expert < config.moe->num_experts) continue;
       return bad_routing(path, *tensor, "an expert id is out of range")

@@ -92,7 +92,7 @@ TEST(EvaluateTest, WritesLogitsAndRouting) {
   EXPECT_EQ(file->find("logits")->type, StorageType::f32);
   EXPECT_EQ(file->find("experts.7")->shape, (std::vector<int64_t>{2, 2}));
   EXPECT_EQ(file->find("experts.7")->type, StorageType::i64);
-  EXPECT_EQ(std::memcmp(file->find("expert_weights.7")->bytes.data(),
+  EXPECT_EQ(std::memcmp(file->find("expert_weights.7")->read()->data(),
                         logits.routing.at(7).weights.data(), 16),
             0);
   EXPECT_FALSE(write_logits(folder.file("no/such/folder"), logits).ok());

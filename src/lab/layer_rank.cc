@@ -11,6 +11,7 @@
 #include "flow/compile.h"
 #include "kernels/hash.h"
 #include "layers/step_inputs.h"
+#include "model/weight_loader.h"
 
 namespace braid::lab {
 namespace {
@@ -121,19 +122,16 @@ Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Pro
 
 Status LayerRank::allocate(const model::TensorSource& source) {
   flow::Residents& residents = model_.residents();
-  for (int32_t index = 0; index < residents.size(); ++index) {
-    for (int32_t copy = 0; copy < residents[index].copies; ++copy) {
-      memory_.push_back(TRY(device_of(index).allocate(residents[index].bytes())));
-      residents.set_data(index, copy, memory_.back().data());
-    }
-  }
+  memory_ = TRY(flow::allocate(residents, backend_.device(), backend_.host()));
   arena_ = TRY(backend_.device().allocate(std::max(workspace_bytes(), kLeastWorkspace)));
   TRY(backend_.share_workspace(arena_.data(), arena_.bytes()));
   for (const auto& variant : variants_) {
     variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));
   }
-  TRY(model_.weights().load(source, residents, backend_.device(), nullptr));
-  clear_counters();
+  TRY(model_.weights().load(source, residents,
+                            {.device = backend_.device(),
+                             .kernels = backend_.table(),
+                             .threads = model::loader_threads(model_.options().layout.world)}));
   set_rows(rows_);
   fill_caches();
   fill_input(1);
@@ -143,21 +141,7 @@ Status LayerRank::allocate(const model::TensorSource& source) {
 
 // -1 is the workspace.
 device::Device& LayerRank::device_of(int32_t resident) {
-  const model::StateBuffers& state = model_.state();
-  const bool of_host =
-      resident >= 0 && (resident == state.inputs_host || resident == state.heat.host);
-  return of_host ? backend_.host() : backend_.device();
-}
-
-// What only ever grows: heat, and the errors of quantized rows.
-void LayerRank::clear_counters() {
-  const model::StateBuffers& state = model_.state();
-  for (const int32_t resident : {state.heat.counters, state.dispatch_errors}) {
-    if (resident < 0) continue;
-    const int64_t bytes = model_.residents()[resident].bytes();
-    const std::vector<std::byte> zeros(static_cast<size_t>(bytes));
-    backend_.device().upload(model_.residents().data(resident), zeros.data(), bytes);
-  }
+  return backend_.memory_of(resident < 0 ? flow::Home::device : model_.residents()[resident].home);
 }
 
 Status LayerRank::capture() {

@@ -120,7 +120,6 @@ class LayerRank {
 
  private:
   device::Device& device_of(int32_t resident);
-  void clear_counters();
   void fill_words();
   void fill_caches();
   std::vector<float> read(int32_t resident) const;

@@ -10,6 +10,7 @@ using flow::Op;
 using flow::Program;
 using flow::Value;
 using ops::AllReduceDesc;
+using ops::AllReduceOperand;
 
 namespace {
 
@@ -37,8 +38,8 @@ Result<Program> without_collectives(const Program& program) {
       out.ops.push_back(op);
       continue;
     }
-    const flow::ValueInfo& in = program.info(op.operands[0]);
-    const flow::ValueInfo& result = program.info(op.operands[1]);
+    const flow::ValueInfo& in = program.info(op.operands[AllReduceOperand::in]);
+    const flow::ValueInfo& result = program.info(op.operands[AllReduceOperand::out]);
     const bool whole = in.offset == 0 && result.offset == 0 && in.stride == result.stride;
     if (!whole ||
         program.buffers[static_cast<size_t>(result.buffer)].lifetime != flow::Lifetime::step) {
@@ -67,7 +68,7 @@ Result<Program> collectives_alone(const Program& program, const flow::Residents&
                          .row_bytes = from.row_bytes()});
   for (const Op& op : program.ops) {
     if (!is_collective(op)) continue;
-    flow::ValueInfo in = program.info(op.operands[0]);
+    flow::ValueInfo in = program.info(op.operands[AllReduceOperand::in]);
     if (in.rows > from.rows || in.cols != from.cols || in.format != from.format) {
       return Error(ErrorKind::internal, "the source has other rows than this sum")
           .with("op", program.describe(op))
@@ -78,7 +79,7 @@ Result<Program> collectives_alone(const Program& program, const flow::Residents&
     in.region_rows = in.rows;
     out.values.push_back(in);
     Op alone = op;
-    alone.operands[0] = Value{static_cast<int32_t>(out.values.size()) - 1};
+    alone.operands[AllReduceOperand::in] = Value{static_cast<int32_t>(out.values.size()) - 1};
     out.ops.push_back(alone);
   }
   return out;

@@ -121,8 +121,11 @@ std::vector<flow::Launch> launches_of(std::span<const steps::CompiledStep* const
     for (const int32_t named : order.before(number)) {
       if (named != kNone) launches.back().after.push_back(named);
     }
-    launches.push_back({.schedule = &step.readback, .step = number, .after = {at}});
-    order.submitted(number, at, at + 1);
+    const auto readback = step.has_readback() ? at + 1 : kNone;
+    if (step.has_readback()) {
+      launches.push_back({.schedule = &step.readback, .step = number, .after = {at}});
+    }
+    order.submitted(number, at, readback);
   }
   return launches;
 }

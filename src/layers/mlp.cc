@@ -20,7 +20,7 @@ Value moe(Builder& b, const MoeWeights& w, const MoeDesc& d, const StepRows& row
     if (probe != nullptr) probe->logits = logits;
     return ops::route(b, logits, rows.paged.kv_slots, d.route, w.route);
   });
-  // Before the shared expert, which runs while rows are under way.
+  // Stands before the shared expert, which can then run while rows are on their way.
   const ops::Dispatched in = ops::scope(
       b, Role::experts, [&] { return ops::dispatch(b, x, routing, rows.ranks, d.slots); });
   Value shared;

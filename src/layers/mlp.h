@@ -32,7 +32,7 @@ struct MoeDesc {
   ops::ExpertSlots slots;  // of this rank
 };
 
-// What routing left behind, for whoever looks at it.
+// What the router computed, for probes and measurements.
 struct MoeProbe {
   Value logits;  // f32 [T, E]
 };

@@ -17,6 +17,7 @@ InputLayout::InputLayout(const RowCounts& rows, const StepLimits& limits) {
   };
   seeds = take(2 * num_logits);  // first, so that 64-bit elements are aligned
   ids = take(num_rows);
+  id_sources = take(num_rows);
   positions = take(num_rows);
   sequences = take(num_rows);
   kv_slots = take(num_rows);
@@ -28,6 +29,17 @@ InputLayout::InputLayout(const RowCounts& rows, const StepLimits& limits) {
   logit_count = take(1);
   rank_rows = take(limits.dp > 1 ? limits.dp : 0);
   block_table = take(num_sequences * limits.max_blocks);
+}
+
+void fill_padding(const InputLayout& layout, std::span<int32_t> words) {
+  const auto fill = [words](int64_t first, int64_t count, int32_t word) {
+    std::fill_n(words.begin() + first, count, word);
+  };
+  fill(0, layout.total, 0);
+  fill(layout.id_sources, layout.num_rows, -1);
+  fill(layout.sequences, layout.num_rows, -1);
+  fill(layout.kv_slots, layout.num_rows, -1);
+  fill(layout.logit_rows, layout.num_logits, -1);
 }
 
 StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
@@ -46,6 +58,7 @@ StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
              .own = layout.num_rows};
   }
   return {.ids = rows(layout.ids),
+          .id_sources = rows(layout.id_sources),
           .paged = {.sequences = rows(layout.sequences),
                     .positions = rows(layout.positions),
                     .kv_slots = rows(layout.kv_slots),

@@ -2,6 +2,8 @@
 // 32-bit words, so that one copy brings them; where each field lies depends on the StepShape.
 #pragma once
 
+#include <span>
+
 #include "layers/step_shape.h"
 #include "ops/attention.h"
 #include "ops/rank_rows.h"
@@ -28,6 +30,7 @@ struct InputLayout {
   int64_t num_sequences = 0;  // S
   int64_t seeds = 0;          // u64 [R, 1]
   int64_t ids = 0;            // i32 [T, 1], token ids
+  int64_t id_sources = 0;     // i32 [T, 1], row of what the step before sampled; −1: see ids
   int64_t positions = 0;      // i32 [T, 1]
   int64_t sequences = 0;      // i32 [T, 1], row of the block table; −1: padding
   int64_t kv_slots = 0;       // i32 [T, 1], cache row; −1: padding
@@ -42,14 +45,19 @@ struct InputLayout {
   int64_t total = 0;
 };
 
+// Writes the inputs of a step whose rows are all padding: no token, no sequence, no logits.
+// words: at least layout.total.
+void fill_padding(const InputLayout& layout, std::span<int32_t> words);
+
 // The same fields as Values over the device's block of words.
 struct StepRows {
   Value ids;
+  Value id_sources;
   ops::PagedRows paged;
   Value logit_rows;
   Value logit_count;
   ops::SamplingRows sampling;
-  ops::RankRows ranks;  // `group` is the StepShape's to say
+  ops::RankRows ranks;  // `group` comes from the StepShape
   Value rotary_table;   // f32 [T, rotary dims], computed once a step
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ops/rows.h"
+
 namespace braid::layers {
 namespace {
 
@@ -92,7 +94,7 @@ TEST(InputLayoutTest, OneOpBringsAllInputs) {
   EXPECT_EQ(b.info(rows.sampling.position).first_row, layout.chosen);
   const flow::Program program = std::move(b).finish().value();
   ASSERT_EQ(program.ops.size(), 1u);
-  EXPECT_EQ(program.type_of(program.ops[0].operands[1]).rows, layout.total);
+  EXPECT_EQ(program.type_of(program.ops[0].operands[ops::CopyOperand::out]).rows, layout.total);
 }
 
 }  // namespace

@@ -17,12 +17,12 @@ struct RowCounts {
   auto operator<=>(const RowCounts&) const = default;
 };
 
-// What a rank without requests runs while others have some: a row of padding, so that no kernel and
-// no pass meets a Program without rows. It gives none to the others.
+// A rank without requests runs one row of padding while other ranks have requests, so that no
+// kernel and no pass meets a Program without rows. It gives no rows to the other ranks.
 inline constexpr RowCounts kIdleRows = {.decode = 1, .prefill = 0};
 
 // own: this rank's rows, rounded up to buckets; group: the most that any rank has of either sort.
-// Collectives between ranks with rows of their own depend on group alone, what is local on own.
+// Collectives between ranks with different rows depend on group alone, all other ops on own.
 struct StepShape {
   RowCounts own;
   RowCounts group;

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 #include <variant>
+#include <vector>
 
-#include "model/architecture.h"
 #include "model/config_reader.h"
 #include "model/rotary.h"
 
@@ -32,15 +32,45 @@ struct MlaConfig {
 
 using AttentionConfig = std::variant<GqaConfig, MlaConfig>;
 
+// What one layer does.
+struct LayerAttention {
+  AttentionConfig kind;
+  int64_t window = 0;  // a token attends to so many last positions, itself included; 0: to all
+};
+
+// What of config.json else decides how attention is read.
+struct ModelSizes {
+  int64_t hidden_size = 0;
+  int64_t num_layers = 0;
+  int64_t max_positions = 0;
+};
+
 struct AttentionParts {
-  AttentionConfig attention;
+  std::vector<LayerAttention> layers;  // [num_layers]
   RotaryConfig rotary;
   double softmax_scale = 0.0;  // multiplies q·k; YaRN's mscale² is in it
 };
 
-// Refuses a sliding window that would be in use, and biases that the layers don't have.
-Result<AttentionParts> parse_attention(const ConfigReader& config, Architecture architecture,
-                                       int64_t hidden_size, int64_t num_layers,
-                                       int64_t max_positions);
+// Below: what families read their attention with.
+
+// Heads and their sizes; bias and norm are left to the caller.
+Result<GqaConfig> parse_gqa(const ConfigReader& config, int64_t hidden_size);
+// This attention in all layers. `partial_rotary` is the share of a head that rotates where
+// config.json doesn't say.
+Result<AttentionParts> gqa_parts(const ConfigReader& config, const ModelSizes& sizes,
+                                 const GqaConfig& gqa, double partial_rotary = 1.0);
+// DeepSeek's attention, in all layers.
+Result<AttentionParts> mla_parts(const ConfigReader& config, const ModelSizes& sizes);
+
+// Gives layers from `first` on the window that config.json's sliding_window says, or those that
+// layer_types lists; a window that holds max_positions is none.
+Status parse_windows(const ConfigReader& config, const ModelSizes& sizes, int64_t first,
+                     AttentionParts& parts);
+
+// An error where layer_types lists something that is no attention.
+Status refuse_other_layers(const ConfigReader& config);
+
+// An error when `key` is true: the layers have no such bias.
+Status refuse_bias(const ConfigReader& config, std::string_view key);
 
 }  // namespace braid::model

@@ -124,7 +124,7 @@ Status Checkpoint::check_index(const WeightMap& weight_map) const {
 
 Status Checkpoint::add(SafetensorsFile file) {
   files_.push_back(std::move(file));
-  for (const TensorView& tensor : files_.back().tensors()) {
+  for (const StoredTensor& tensor : files_.back().tensors()) {
     const Place here{&tensor, files_.size() - 1};
     const auto [place, added] = tensors_.insert({tensor.name, here});
     if (!added) {
@@ -138,7 +138,7 @@ Status Checkpoint::add(SafetensorsFile file) {
   return {};
 }
 
-Result<TensorView> Checkpoint::find(std::string_view name) const {
+Result<const StoredTensor*> Checkpoint::find(std::string_view name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     return Error(ErrorKind::not_found, "the checkpoint lacks a tensor")
@@ -146,13 +146,13 @@ Result<TensorView> Checkpoint::find(std::string_view name) const {
         .with("folder", folder_)
         .remedy("The weights do not belong to this config.json, or the download is incomplete.");
   }
-  return *found->second.tensor;
+  return found->second.tensor;
 }
 
 int64_t Checkpoint::bytes() const {
   int64_t sum = 0;
   for (const auto& [name, place] : tensors_) {
-    sum += static_cast<int64_t>(place.tensor->bytes.size());
+    sum += place.tensor->bytes;
   }
   return sum;
 }

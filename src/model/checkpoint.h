@@ -19,8 +19,8 @@ Status check_model_folder(const std::string& model);
 // Tensor → the file name of its shard, as in the index.
 using WeightMap = std::map<std::string, std::string>;
 
-// All tensors of a folder. Views stay valid as long as the Checkpoint that they came from (moving
-// it keeps them). Reading is thread-safe.
+// All tensors of a folder. They stay valid as long as the Checkpoint that they came from (moving it
+// keeps them). Reading is thread-safe.
 class Checkpoint {
  public:
   // Opens model.safetensors, or else every shard that model.safetensors.index.json names. Each
@@ -28,7 +28,7 @@ class Checkpoint {
   static Result<Checkpoint> open(const std::string& folder);
 
   // The tensor, or a not_found error that names it and the folder.
-  Result<TensorView> find(std::string_view name) const;
+  Result<const StoredTensor*> find(std::string_view name) const;
   bool has(std::string_view name) const { return tensors_.count(name) > 0; }
 
   const std::string& folder() const { return folder_; }
@@ -42,7 +42,7 @@ class Checkpoint {
   std::string folder_;
   std::vector<SafetensorsFile> files_;
   struct Place {
-    const TensorView* tensor;
+    const StoredTensor* tensor;
     size_t file;  // index into files_
   };
   std::unordered_map<std::string_view, Place> tensors_;  // keys point into files_

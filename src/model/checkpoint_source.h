@@ -22,6 +22,8 @@ class CheckpointSource final : public TensorSource {
  private:
   Status read_checked(std::string_view name, std::span<const int64_t> shape, const Block& block,
                       std::span<float> out) const override;
+  Status read_rows_checked(std::string_view name, std::span<const int64_t> shape,
+                           const Block& block, const NumberRows& out) const override;
 
   Checkpoint checkpoint_;
   QuantScheme scheme_;

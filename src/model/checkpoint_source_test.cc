@@ -48,9 +48,9 @@ TEST(CheckpointSourceTest, EveryPlainGoldenWeightOpensAndIsFinite) {
     const CheckpointSource source = open(folder, {.check_weights = true});
     int tensors = 0;
     for (const SafetensorsFile& file : source.checkpoint().files()) {
-      for (const TensorView& tensor : file.tensors()) {
+      for (const StoredTensor& tensor : file.tensors()) {
         if (tensor.type != StorageType::bf16 && tensor.type != StorageType::f32) continue;
-        std::vector<float> values(tensor.bytes.size() / static_cast<size_t>(bytes_of(tensor.type)));
+        std::vector<float> values(static_cast<size_t>(tensor.bytes / bytes_of(tensor.type)));
         const Status status = source.read(tensor.name, tensor.shape, values);
         EXPECT_TRUE(status.ok()) << text_of(status);
         ++tensors;
@@ -72,8 +72,8 @@ TEST(CheckpointSourceTest, BlocksArePartsOfTheWhole) {
   std::mt19937 random(1);
   for (const auto& [folder, name] : cases) {
     const CheckpointSource source = open(testing::golden_folder(folder));
-    std::vector<int64_t> shape = source.checkpoint().find(name)->shape;
-    if (source.checkpoint().find(name)->type == StorageType::u8) shape[1] *= 2;
+    std::vector<int64_t> shape = (*source.checkpoint().find(name))->shape;
+    if ((*source.checkpoint().find(name))->type == StorageType::u8) shape[1] *= 2;
     std::vector<float> whole(static_cast<size_t>(shape[0] * shape[1]));
     ASSERT_TRUE(source.read(name, shape, whole).ok());
     for (int i = 0; i < 20; ++i) {

@@ -1,5 +1,6 @@
 #include "model/config_reader.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -27,17 +28,80 @@ std::string correction(const std::string& where, std::string_view key) {
                      key);
 }
 
+void collect_unread(const Json& object, const std::string& prefix, const KeysRead& keys,
+                    std::vector<std::string>& unread) {
+  for (const auto& [key, value] : object.items()) {
+    const std::string path = prefix + key;
+    if (keys.read.count(path) == 0) {
+      unread.push_back(path);
+    } else if (value.is_object() && keys.read.count(path + ".") > 0) {
+      collect_unread(value, path + ".", keys, unread);
+    }
+  }
+}
+
 }  // namespace
 
-const Json* ConfigReader::find(std::string_view key) const {
+ConfigReader::ConfigReader(const Json& object, std::string where, const Json* defaults)
+    : object_(&object),
+      defaults_(defaults),
+      where_(std::move(where)),
+      keys_(std::make_shared<KeysRead>()) {}
+
+ConfigReader::ConfigReader(const Json& object, std::string where, std::string prefix,
+                           std::shared_ptr<KeysRead> keys)
+    : object_(&object),
+      where_(std::move(where)),
+      prefix_(std::move(prefix)),
+      keys_(std::move(keys)) {
+  keys_->read.insert(prefix_);  // "outer.": somebody looks into it
+}
+
+const Json* ConfigReader::own(std::string_view key) const {
+  keys_->read.insert(path(key));
   const auto found = object_->find(std::string(key));
   return found == object_->end() || found->is_null() ? nullptr : &*found;
+}
+
+const Json* ConfigReader::find(std::string_view key) const {
+  const Json* value = own(key);
+  if (value != nullptr || defaults_ == nullptr || object_->contains(key)) return value;
+  const auto standard = defaults_->find(std::string(key));
+  if (standard == defaults_->end()) return nullptr;
+  leave_out(key, standard->dump());
+  return &*standard;
+}
+
+void ConfigReader::leave_out(std::string_view key, std::string value) const {
+  keys_->left_out.emplace(path(key), std::move(value));
+}
+
+void ConfigReader::warn(std::string text) const {
+  std::vector<std::string>& said = keys_->warnings;
+  if (std::find(said.begin(), said.end(), text) == said.end()) said.push_back(std::move(text));
+}
+
+void ConfigReader::read_all() const {
+  for (const auto& [key, value] : object_->items()) keys_->read.insert(path(key));
+}
+
+std::vector<std::string> ConfigReader::unread() const {
+  std::vector<std::string> unread;
+  collect_unread(*object_, prefix_, *keys_, unread);
+  return unread;
+}
+
+template <typename T>
+bool ConfigReader::absent(std::string_view key, const T& fallback) const {
+  if (find(key) != nullptr) return false;
+  if (!object_->contains(key)) leave_out(key, Json(fallback).dump());
+  return true;
 }
 
 Error ConfigReader::error(ErrorKind kind, std::string message, std::string_view key) const {
   return Error(kind, std::move(message))
       .with("key", key)
-      .with("value", shown(find(key)))
+      .with("value", shown(own(key)))
       .with("in", where_)
       .remedy(correction(where_, key));
 }
@@ -93,22 +157,22 @@ Result<std::string> ConfigReader::text(std::string_view key) const {
 
 Result<int64_t> ConfigReader::integer_or(std::string_view key, IntRange range,
                                          int64_t fallback) const {
-  if (!has(key)) return fallback;
+  if (absent(key, fallback)) return fallback;
   return integer(key, range);
 }
 
 Result<double> ConfigReader::real_or(std::string_view key, RealRange range, double fallback) const {
-  if (!has(key)) return fallback;
+  if (absent(key, fallback)) return fallback;
   return real(key, range);
 }
 
 Result<bool> ConfigReader::boolean_or(std::string_view key, bool fallback) const {
-  if (!has(key)) return fallback;
+  if (absent(key, fallback)) return fallback;
   return boolean(key);
 }
 
 Result<std::string> ConfigReader::text_or(std::string_view key, std::string fallback) const {
-  if (!has(key)) return fallback;
+  if (absent(key, fallback)) return fallback;
   return text(key);
 }
 
@@ -145,7 +209,8 @@ Result<std::optional<ConfigReader>> ConfigReader::object(std::string_view key) c
   const Json* value = find(key);
   if (value == nullptr) return std::optional<ConfigReader>();
   if (!value->is_object()) return error(ErrorKind::corrupt_data, "an object was expected", key);
-  return std::optional(ConfigReader(*value, fmt::format("{} of {}", key, where_)));
+  return std::optional(
+      ConfigReader(*value, fmt::format("{} of {}", key, where_), path(key) + ".", keys_));
 }
 
 }  // namespace braid::model

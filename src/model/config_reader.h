@@ -1,8 +1,12 @@
-// Checked access to the keys of config.json: each error names key, value and remedy.
+// Checked access to the keys of config.json: each error names key, value and remedy. What was read
+// is remembered, so that nothing that is given stays unused without a word.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,17 +38,28 @@ inline constexpr IntRange kRankRange{1, 1 << 14};  // of a low-rank projection
 inline constexpr IntRange kExpertRange{1, 1 << 12};
 inline constexpr IntRange kPositionRange{1, 1 << 27};
 
-// A view of one JSON object. A key whose value is null counts as absent.
+// What was read of an object and of those in it. A key of an inner object is "outer.key".
+struct KeysRead {
+  std::set<std::string> read;
+  std::map<std::string, std::string> left_out;  // keys that are absent → the value that is taken
+  std::vector<std::string> warnings;            // what else there is to say
+};
+
+// A view of one JSON object. A key whose value is null counts as absent, but is never given a
+// default of `defaults`: it is given as nothing. Copies, and readers of inner objects, share what
+// they remember.
 class ConfigReader {
  public:
-  // `object` must outlive the reader; `where` names it in errors ("config.json").
-  ConfigReader(const Json& object, std::string where)
-      : object_(&object), where_(std::move(where)) {}
+  // `object` must outlive the reader, and so must `defaults`, values for keys that the object
+  // lacks; `where` names it in errors ("config.json").
+  ConfigReader(const Json& object, std::string where, const Json* defaults = nullptr);
 
   const std::string& where() const { return where_; }
-  bool has(std::string_view key) const { return find(key) != nullptr; }
-  // The value, or null when it is absent.
+  // Whether the object itself has the key, and not as null.
+  bool has(std::string_view key) const { return own(key) != nullptr; }
+  // The value, or else the default; null when there is neither.
   const Json* find(std::string_view key) const;
+  const Json& object() const { return *object_; }
 
   // Required keys.
   Result<int64_t> integer(std::string_view key, IntRange range) const;
@@ -52,7 +67,7 @@ class ConfigReader {
   Result<bool> boolean(std::string_view key) const;
   Result<std::string> text(std::string_view key) const;
 
-  // Optional keys.
+  // Optional keys. The fallback stands for null, and for a key that has no default.
   Result<int64_t> integer_or(std::string_view key, IntRange range, int64_t fallback) const;
   Result<double> real_or(std::string_view key, RealRange range, double fallback) const;
   Result<bool> boolean_or(std::string_view key, bool fallback) const;
@@ -66,11 +81,32 @@ class ConfigReader {
   // An error about `key`, with its place and value ("absent" where there is none) attached.
   Error error(ErrorKind kind, std::string message, std::string_view key) const;
 
+  // Remembers that `value` is taken for an absent key.
+  void leave_out(std::string_view key, std::string value) const;
+  // Remembers something to tell the user, once.
+  void warn(std::string text) const;
+  // All keys of the object count as read.
+  void read_all() const;
+
+  const KeysRead& keys() const { return *keys_; }
+  // The keys that nobody has read, by their paths; an inner object that nobody has read is one.
+  std::vector<std::string> unread() const;
+
  private:
+  ConfigReader(const Json& object, std::string where, std::string prefix,
+               std::shared_ptr<KeysRead> keys);
+  const Json* own(std::string_view key) const;
+  std::string path(std::string_view key) const { return prefix_ + std::string(key); }
   Result<int64_t> integer_from(const Json& value, std::string_view key, IntRange range) const;
+  // Whether there is no value; then the fallback is remembered.
+  template <typename T>
+  bool absent(std::string_view key, const T& fallback) const;
 
   const Json* object_;
+  const Json* defaults_ = nullptr;
   std::string where_;
+  std::string prefix_;  // of paths
+  std::shared_ptr<KeysRead> keys_;
 };
 
 }  // namespace braid::model

@@ -9,6 +9,8 @@
 
 namespace braid::model {
 
+using flow::Fill;
+using flow::Home;
 using flow::Lifetime;
 using flow::Role;
 using layers::InputLayout;
@@ -30,11 +32,11 @@ constexpr Placement kExpertColumns = {.mesh = flow::Mesh::moe,
                                       .axes = {Shard::row_sharded, Shard::col_sharded}};
 
 // Columns of a token's row in a layer's cache on one rank.
-int64_t cache_columns(const ModelConfig& config, const layout::Shards& shards) {
-  if (const auto* gqa = std::get_if<GqaConfig>(&config.attention)) {
+int64_t cache_columns(const AttentionConfig& attention, const layout::Shards& shards) {
+  if (const auto* gqa = std::get_if<GqaConfig>(&attention)) {
     return 2 * shards.kv_heads().count * gqa->head_dim;
   }
-  const auto& mla = std::get<MlaConfig>(config.attention);
+  const auto& mla = std::get<MlaConfig>(attention);
   return mla.kv_lora_rank + mla.qk_rope_head_dim;
 }
 
@@ -87,7 +89,11 @@ layers::StepLimits DecoderModel::limits() const {
 int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dtype,
                                             const layout::Layout& layout) {
   const layout::Shards shards(layout_sizes(config), layout, 0);
-  return config.num_layers * cache_columns(config, shards) * bytes_of(dtype);
+  int64_t columns = 0;
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    columns += cache_columns(config.attention_of(layer), shards);
+  }
+  return columns * bytes_of(dtype);
 }
 
 ops::MeshSizes DecoderModel::meshes() const {
@@ -102,21 +108,30 @@ ops::Builder DecoderModel::builder() const { return ops::Builder(residents_, mes
 
 void DecoderModel::declare_state() {
   const InputLayout layout(options_.max_rows, limits());
+  struct Kept {
+    int32_t copies = 1;
+    Home home = Home::device;
+    Fill fill = Fill::nothing;
+  };
   const auto carried = [this](std::string name, Format format, int64_t rows, int64_t cols,
-                              int32_t copies = 1) {
+                              const Kept& kept = {}) {
     return residents_.declare({.name = std::move(name),
                                .format = format,
                                .rows = rows,
                                .cols = cols,
                                .lifetime = Lifetime::carried,
-                               .copies = copies});
+                               .copies = kept.copies,
+                               .home = kept.home,
+                               .fill = kept.fill});
   };
-  state_.inputs_host = carried("inputs.host", Format::i32, layout.total, 1, 2);
+  constexpr Kept kTwoOfHost = {.copies = 2, .home = Home::host};
+  state_.inputs_host = carried("inputs.host", Format::i32, layout.total, 1, kTwoOfHost);
   state_.inputs = carried("inputs", Format::i32, layout.total, 1);
-  state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1, 2);
-  state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, 2);
+  state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1);
+  state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, kTwoOfHost);
   if (limits().dp > 1) {
-    state_.dispatch_errors = carried("dispatch_errors", Format::f64, config_.num_layers, 2);
+    state_.dispatch_errors =
+        carried("dispatch_errors", Format::f64, config_.num_layers, 2, {.fill = Fill::zeros});
   }
   if (options_.probes.all_logits) {
     state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
@@ -125,14 +140,15 @@ void DecoderModel::declare_state() {
   const int64_t slots = int64_t{options_.num_blocks} * options_.page_size;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     state_.caches.push_back(carried(fmt::format("layer {} kv_cache", layer), options_.dtype, slots,
-                                    cache_columns(config_, shards_)));
+                                    cache_columns(config_.attention_of(layer), shards_)));
     if (options_.probes.hidden && options_.part == Part::model) {
       state_.hidden.push_back(carried(fmt::format("hidden.{}", layer), options_.dtype,
                                       layout.num_rows, config_.hidden_size));
     }
-    const auto per_moe_layer = [&](bool wanted, const char* name, Format format, int64_t cols) {
+    const auto per_moe_layer = [&](bool wanted, const char* name, Format format, int64_t cols,
+                                   const Kept& kept = {}) {
       if (!wanted || !config_.is_moe(layer)) return kAbsent;
-      return carried(fmt::format("{}.{}", name, layer), format, layout.num_rows, cols);
+      return carried(fmt::format("{}.{}", name, layer), format, layout.num_rows, cols, kept);
     };
     const int64_t top_k = config_.moe ? config_.moe->top_k : 0;
     const Probes& probes = options_.probes;
@@ -141,8 +157,9 @@ void DecoderModel::declare_state() {
         per_moe_layer(probes.routing, "expert_weights", Format::f32, top_k));
     state_.router_logits.push_back(per_moe_layer(probes.routing, "router_logits", Format::f32,
                                                  config_.moe ? config_.moe->num_experts : 0));
-    state_.forced_ids.push_back(
-        per_moe_layer(probes.force_routing, "forced_experts", Format::i32, top_k));
+    state_.forced_ids.push_back(  // none is forced until it is placed
+        per_moe_layer(probes.force_routing, "forced_experts", Format::i32, top_k,
+                      {.fill = Fill::minus_ones}));
   }
 }
 
@@ -151,17 +168,19 @@ void DecoderModel::declare_heat() {
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) layers += config_.is_moe(layer);
   const bool whole = options_.part == Part::model || options_.part == Part::layer;
   BRAID_CHECK(layers > 0 && whole, "(heat of layers with experts)");
-  const auto counters = [&](std::string name, int32_t copies) {
+  const auto counters = [&](std::string name, int32_t copies, Home home) {
     return residents_.declare({.name = std::move(name),
                                .format = Format::u64,
                                .rows = 2 * layers,
                                .cols = config_.moe->num_experts,
                                .lifetime = Lifetime::carried,
-                               .copies = copies});
+                               .copies = copies,
+                               .home = home,
+                               .fill = Fill::zeros});
   };
-  state_.heat = {.counters = counters("heat", 1),
-                 .snapshot = counters("heat.snapshot", 2),
-                 .host = counters("heat.host", 2)};
+  state_.heat = {.counters = counters("heat", 1, Home::device),
+                 .snapshot = counters("heat.snapshot", 2, Home::device),
+                 .host = counters("heat.host", 2, Home::host)};
 }
 
 layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
@@ -169,7 +188,7 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
   const auto scale = static_cast<float>(config_.softmax_scale);
   const auto num_heads = static_cast<int32_t>(shards_.heads().count);
   layers::DecoderDesc desc{.eps = eps};
-  if (const auto* gqa = std::get_if<GqaConfig>(&config_.attention)) {
+  if (const auto* gqa = std::get_if<GqaConfig>(&config_.attention_of(layer))) {
     desc.attention = layers::GqaDesc{
         .attention = {.num_heads = num_heads,
                       .num_kv_heads = static_cast<int32_t>(shards_.kv_heads().count),
@@ -181,7 +200,7 @@ layers::DecoderDesc DecoderModel::desc(int64_t layer) const {
                    .interleaved = config_.rotary.interleaved ? 1 : 0},
         .eps = eps};
   } else {
-    const auto& mla = std::get<MlaConfig>(config_.attention);
+    const auto& mla = std::get<MlaConfig>(config_.attention_of(layer));
     desc.attention =
         layers::MlaLayerDesc{.attention = {.num_heads = num_heads,
                                            .kv_lora_rank = static_cast<int32_t>(mla.kv_lora_rank),
@@ -271,7 +290,7 @@ layers::DecoderWeights DecoderModel::weights(ops::Builder& b, int64_t layer,
                            .mlp_norm = b.resident(mlp.norm)};
   const Value cache = b.resident(state_.caches[i]);
   const Linear o{.weight = b.resident(attention.o, kColumns)};
-  if (std::holds_alternative<GqaConfig>(config_.attention)) {
+  if (std::holds_alternative<GqaConfig>(config_.attention_of(layer))) {
     w.attention = layers::GqaWeights{
         .qkv = {.weight = b.resident(attention.qkv, kRows), .bias = optional(attention.qkv_bias)},
         .q_norm = optional(attention.q_norm),
@@ -324,10 +343,12 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   const layers::StepRows rows = step_rows(b, shape, layout, dispatch);
+  const Value sampled = b.resident(state_.sampled);
   Value x = ops::scope(b, Role::embedding, [&] {
+    const Value ids = ops::input_ids(b, rows.ids, rows.id_sources, sampled);
     const layout::Share here = shards_.vocabulary(config_.vocab_size);
     const Value own = ops::look_up(
-        b, b.resident(weights_.embedding, kRows), rows.ids,
+        b, b.resident(weights_.embedding, kRows), ids,
         {.first = static_cast<int32_t>(here.first), .count = static_cast<int32_t>(here.count)},
         "residual");
     return ops::sum_to(b, {own}, b.placement(rows.ids), "residual");
@@ -353,16 +374,10 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
     ops::copy(b, logits, b.rows(b.resident(state_.logits), 0, layout.num_logits));
   }
   ops::scope(b, Role::sampling, [&] {
-    ops::sample(b, logits, rows.sampling, b.rows(b.resident(state_.sampled), 0, layout.num_logits));
+    const Value chosen = b.rows(sampled, 0, layout.num_logits);
+    ops::sample(b, logits, rows.sampling, chosen);
+    ops::read_back(b, chosen, b.rows(b.resident(state_.sampled_host), 0, layout.num_logits));
   });
-  return std::move(b).finish();
-}
-
-Result<flow::Program> DecoderModel::build_readback(int64_t rows) const {
-  ops::Builder b = builder();
-  b.set_role(Role::sampling);
-  ops::read_back(b, b.rows(b.resident(state_.sampled), 0, rows),
-                 b.rows(b.resident(state_.sampled_host), 0, rows));
   return std::move(b).finish();
 }
 

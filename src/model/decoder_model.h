@@ -51,11 +51,11 @@ struct ModelOptions {
 struct StateBuffers {
   int32_t inputs_host = kAbsent;  // words [n, 1], two copies: the host fills one while a step reads
   int32_t inputs = kAbsent;       // the same on the device
-  int32_t sampled = kAbsent;      // i32 [R, 1], two copies
-  int32_t sampled_host = kAbsent;                                  // the same for the host
-  std::vector<int32_t> caches;                                     // per layer [slots, row]
-  int32_t logits = kAbsent;                                        // f32 [R, V]
-  std::vector<int32_t> hidden;                                     // per layer [T, H]
+  int32_t sampled = kAbsent;      // i32 [R, 1], which the next step may read
+  int32_t sampled_host = kAbsent;  // the same for the host, two copies
+  std::vector<int32_t> caches;     // per layer [slots, row]
+  int32_t logits = kAbsent;        // f32 [R, V]
+  std::vector<int32_t> hidden;     // per layer [T, H]
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
   int32_t dispatch_errors = kAbsent;  // f64 [L, 2], Σ (x̂ − x)², Σ x² so far; where dp > 1
   std::vector<int32_t> forced_ids;    // per layer i32 [T, K]; rows of −1 are not forced
@@ -96,28 +96,29 @@ class DecoderModel {
   // from part_in to part_out.
   Result<flow::Program> build(const layers::StepShape& shape,
                               ops::DispatchKind dispatch = ops::DispatchKind::gather) const;
-  // The small Program that brings `rows` sampled ids to the host, on lane copy.
-  Result<flow::Program> build_readback(int64_t rows) const;
+  // What a builder of another Program on this model's buffers needs: an ops::Builder on them, the
+  // step's inputs, and a layer's weights and parameters.
+  ops::Builder builder() const;
+  layers::StepRows step_rows(ops::Builder& b, const layers::StepShape& shape,
+                             const layers::InputLayout& layout, ops::DispatchKind dispatch) const;
+  layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
+                                 const layers::InputLayout& layout) const;
+  layers::DecoderDesc desc(int64_t layer) const;
+  // Copies `value` into the layer's buffer, where there is one.
+  void probe(ops::Builder& b, const std::vector<int32_t>& into, int64_t layer, Value value) const;
 
  private:
   void declare_state();
   void declare_part(int64_t rows);
   void declare_heat();
-  layers::StepRows step_rows(ops::Builder& b, const layers::StepShape& shape,
-                             const layers::InputLayout& layout, ops::DispatchKind dispatch) const;
   Result<flow::Program> build_part(const layers::StepShape& shape,
                                    ops::DispatchKind dispatch) const;
   Value run_layer(ops::Builder& b, const layers::StepShape& shape, ops::DispatchKind dispatch,
                   const layers::InputLayout& layout, Value x) const;
   Value run_linear(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
-  ops::Builder builder() const;
-  layers::DecoderWeights weights(ops::Builder& b, int64_t layer,
-                                 const layers::InputLayout& layout) const;
   layers::MoeWeights moe_weights(ops::Builder& b, int64_t layer,
                                  const layers::InputLayout& layout) const;
   layers::MlpWeights shared_experts(ops::Builder& b, const MlpBuffers& buffers) const;
-  layers::DecoderDesc desc(int64_t layer) const;
-  void probe(ops::Builder& b, const std::vector<int32_t>& into, int64_t layer, Value value) const;
 
   ModelConfig config_;
   ModelOptions options_;

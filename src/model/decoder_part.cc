@@ -40,11 +40,11 @@ PartColumns DecoderModel::part_columns() const {
     return {width.first, width.count, config_.intermediate_size};
   }
   if (options_.part == Part::o_proj) {
-    const auto* gqa = std::get_if<GqaConfig>(&config_.attention);
-    const int64_t head =
-        gqa != nullptr ? gqa->head_dim : std::get<MlaConfig>(config_.attention).v_head_dim;
+    const AttentionConfig& attention = config_.attention_of(0);
+    const auto* gqa = std::get_if<GqaConfig>(&attention);
+    const int64_t head = gqa != nullptr ? gqa->head_dim : std::get<MlaConfig>(attention).v_head_dim;
     const int64_t num_heads =
-        gqa != nullptr ? gqa->num_heads : std::get<MlaConfig>(config_.attention).num_heads;
+        gqa != nullptr ? gqa->num_heads : std::get<MlaConfig>(attention).num_heads;
     const layout::Share heads = shards_.heads();
     return {heads.first * head, heads.count * head, num_heads * head};
   }

@@ -38,9 +38,9 @@ void convert(StorageType type, std::span<const std::byte> stored, int64_t first,
   }
 }
 
-void dequantize_e4m3_row(std::span<const std::byte> stored, int64_t k, const BlockScales& scales,
-                         int64_t row, int64_t first, std::span<float> out) {
-  const std::byte* values = stored.data() + row * k;
+void dequantize_e4m3_row(std::span<const std::byte> stored, const BlockScales& scales, int64_t row,
+                         int64_t first, std::span<float> out) {
+  const std::byte* from = stored.data();
   const float* row_scales = scales.scales.data() + row / scales.rows * scales.stride;
   const int64_t end = first + std::ssize(out);
   float* value = out.data();
@@ -48,21 +48,20 @@ void dequantize_e4m3_row(std::span<const std::byte> stored, int64_t k, const Blo
     const int64_t block = column / scales.columns;
     const int64_t block_end = std::min(end, (block + 1) * scales.columns);
     for (; column < block_end; ++column) {
-      *value++ = e4m3_to_float(static_cast<uint8_t>(values[column])) * row_scales[block];
+      *value++ = e4m3_to_float(static_cast<uint8_t>(*from++)) * row_scales[block];
     }
   }
 }
 
-void dequantize_nvfp4_row(const Nvfp4Matrix& matrix, int64_t row, int64_t first,
-                          std::span<float> out) {
-  const std::byte* values = matrix.values.data() + row * (matrix.k / 2);
-  const std::byte* scales = matrix.scales.data() + row * (matrix.k / kNvfp4Group);
+void dequantize_nvfp4_row(const Nvfp4Row& row, int64_t first, std::span<float> out) {
+  const std::byte* values = row.values.data();
+  const std::byte* scales = row.scales.data();
   for (int64_t i = 0; i < std::ssize(out); ++i) {
     const int64_t column = first + i;
     const auto pair = static_cast<uint8_t>(values[column / 2]);
     const float value = e2m1_to_float(column % 2 == 0 ? pair : pair >> 4);
     const float scale = e4m3_to_float(static_cast<uint8_t>(scales[column / kNvfp4Group]));
-    out[static_cast<size_t>(i)] = value * scale * matrix.global_scale;
+    out[static_cast<size_t>(i)] = value * scale * row.global_scale;
   }
 }
 

@@ -26,23 +26,21 @@ struct BlockScales {
   std::vector<float> scales;
 };
 
-// out[i] = e4m3(stored[row·k + first + i]) · its block's scale, for a matrix of k columns.
-void dequantize_e4m3_row(std::span<const std::byte> stored, int64_t k, const BlockScales& scales,
-                         int64_t row, int64_t first, std::span<float> out);
+// out[i] = e4m3(stored[i]) · the scale of the block of [row, first + i].
+void dequantize_e4m3_row(std::span<const std::byte> stored, const BlockScales& scales, int64_t row,
+                         int64_t first, std::span<float> out);
 
 inline constexpr int64_t kNvfp4Group = 16;  // values that share a scale
 
-// An NVFP4 matrix [n, k]: two values a byte, the first in the low four bits.
-struct Nvfp4Matrix {
-  std::span<const std::byte> values;  // e2m1 [n, k/2]
-  std::span<const std::byte> scales;  // e4m3 [n, k/16]
+// A row of an NVFP4 matrix [n, k]: two values a byte, the first in the low four bits.
+struct Nvfp4Row {
+  std::span<const std::byte> values;  // e2m1 [k/2]
+  std::span<const std::byte> scales;  // e4m3 [k/16]
   float global_scale = 1.0f;          // weight_scale_2
-  int64_t k = 0;
 };
 
-// out[i] = (e2m1 · e4m3 scale of its group) · global_scale at [row, first + i]. The first product
+// out[i] = (e2m1 · e4m3 scale of its group) · global_scale at column first + i. The first product
 // is exact, so the value is rounded once.
-void dequantize_nvfp4_row(const Nvfp4Matrix& matrix, int64_t row, int64_t first,
-                          std::span<float> out);
+void dequantize_nvfp4_row(const Nvfp4Row& row, int64_t first, std::span<float> out);
 
 }  // namespace braid::model

@@ -7,9 +7,9 @@
 namespace braid::model {
 namespace {
 
-std::vector<float> values_of(const TensorView& tensor) {
-  std::vector<float> values(tensor.bytes.size() / 4);
-  convert(tensor.type, tensor.bytes, 0, values);
+std::vector<float> values_of(const StoredTensor& tensor) {
+  std::vector<float> values(static_cast<size_t>(tensor.bytes / bytes_of(tensor.type)));
+  convert(tensor.type, *tensor.read(), 0, values);
   return values;
 }
 
@@ -33,15 +33,15 @@ TEST(DequantizeTest, E4m3BlocksThatDoNotDivideTheMatrix) {
   const std::string folder = testing::source_path("tests/data/quant/fp8_block_odd/");
   const auto stored = *SafetensorsFile::open(folder + "model.safetensors");
   const auto expected = *SafetensorsFile::open(folder + "expected.safetensors");
-  const TensorView& scale = *stored.find("x.weight_scale_inv");
-  BlockScales scales{16, 32, 2, std::vector<float>(6)};
-  convert(scale.type, scale.bytes, 0, scales.scales);
+  const std::vector<std::byte> bytes = *stored.find("x.weight")->read();
+  BlockScales scales{16, 32, 2, values_of(*stored.find("x.weight_scale_inv"))};
   const std::vector<float> whole = values_of(*expected.find("x.weight"));
   for (int64_t row = 0; row < 40; ++row) {
     for (int64_t first = 0; first < 50; first += 7) {
       for (int64_t count : {int64_t{0}, int64_t{1}, 50 - first}) {
         std::vector<float> out(static_cast<size_t>(count));
-        dequantize_e4m3_row(stored.find("x.weight")->bytes, 50, scales, row, first, out);
+        dequantize_e4m3_row(std::span(bytes).subspan(static_cast<size_t>(row * 50 + first)), scales,
+                            row, first, out);
         const auto begin = whole.begin() + row * 50 + first;
         ASSERT_EQ(out, std::vector<float>(begin, begin + count)) << row << " " << first;
       }
@@ -53,14 +53,17 @@ TEST(DequantizeTest, Nvfp4WithEveryCodeAndExtremeScales) {
   const std::string folder = testing::source_path("tests/data/quant/nvfp4_extremes/");
   const auto stored = *SafetensorsFile::open(folder + "model.safetensors");
   const auto expected = *SafetensorsFile::open(folder + "expected.safetensors");
-  Nvfp4Matrix matrix{stored.find("x.weight")->bytes, stored.find("x.weight_scale")->bytes, 0, 32};
-  convert(StorageType::f32, stored.find("x.weight_scale_2")->bytes, 0,
-          std::span(&matrix.global_scale, 1));
+  const std::vector<std::byte> values = *stored.find("x.weight")->read();
+  const std::vector<std::byte> scales = *stored.find("x.weight_scale")->read();
+  const float global_scale = values_of(*stored.find("x.weight_scale_2"))[0];
   const std::vector<float> whole = values_of(*expected.find("x.weight"));
   for (int64_t row = 0; row < 8; ++row) {
     for (int64_t first = 0; first < 32; first += 5) {  // odd columns too: the high nibble first
       std::vector<float> out(static_cast<size_t>(32 - first));
-      dequantize_nvfp4_row(matrix, row, first, out);
+      const auto at = static_cast<size_t>(row);
+      dequantize_nvfp4_row({std::span(values).subspan(at * 16, 16),
+                            std::span(scales).subspan(at * 2, 2), global_scale},
+                           first, out);
       const auto begin = whole.begin() + row * 32 + first;
       ASSERT_EQ(out, std::vector<float>(begin, begin + 32 - first)) << row << " " << first;
     }

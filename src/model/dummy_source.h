@@ -14,6 +14,8 @@ class DummySource final : public TensorSource {
   bool has(std::string_view name) const override;
   int64_t bytes(std::string_view name) const override;
   int64_t bytes() const override;
+  // Of all but norm weights.
+  std::optional<kernels::UniformDesc> formula(std::string_view name) const override;
 
  private:
   Status read_checked(std::string_view name, std::span<const int64_t> shape, const Block& block,

@@ -20,7 +20,7 @@ TEST(FuzzCorpusTest, Safetensors) {
   int accepted = 0;
   for (const std::string& input : inputs) {
     fuzz_safetensors(testing::as_bytes(input));
-    accepted += parse_safetensors(testing::as_bytes(input), "corpus").ok();
+    accepted += parse_safetensors(testing::as_bytes(input), std::ssize(input), "corpus").ok();
   }
   EXPECT_GT(accepted, 0);  // the seeds reach what comes after the parser
 }

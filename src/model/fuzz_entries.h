@@ -15,17 +15,17 @@ namespace braid::model {
 
 // A safetensors file: accepted tensors lie within the file, one after the other, and cover it.
 inline void fuzz_safetensors(std::span<const std::byte> file) {
-  const auto tensors = parse_safetensors(file, "fuzz");
+  const auto tensors = parse_safetensors(file, std::ssize(file), "fuzz");
   if (!tensors.ok()) return;
   if (tensors->empty()) return;
-  const std::byte* at = tensors->front().bytes.data();
-  BRAID_CHECK(at >= file.data() + 8);
-  for (const TensorView& tensor : *tensors) {
-    BRAID_CHECK(tensor.bytes.data() == at);
-    BRAID_CHECK(tensor_bytes(tensor.type, tensor.shape) == std::ssize(tensor.bytes));
-    at += tensor.bytes.size();
+  int64_t at = tensors->front().begin;
+  BRAID_CHECK(at >= 8);
+  for (const HeaderEntry& tensor : *tensors) {
+    BRAID_CHECK(tensor.begin == at);
+    BRAID_CHECK(tensor_bytes(tensor.type, tensor.shape) == tensor.end - tensor.begin);
+    at = tensor.end;
   }
-  BRAID_CHECK(at == file.data() + file.size());
+  BRAID_CHECK(at == std::ssize(file));
 }
 
 // The text of config.json, which also serves as generation_config.json and hf_quant_config.json:
@@ -33,7 +33,7 @@ inline void fuzz_safetensors(std::span<const std::byte> file) {
 inline void fuzz_config(std::string_view text) {
   const auto json = parse_json(text, "fuzz");
   if (!json.ok()) return;
-  const auto config = parse_config(*json, &*json, &*json);
+  const auto config = parse_config(*json, {&*json, &*json});
   if (!config.ok()) return;
   BRAID_CHECK(std::ssize(config->moe_layers) == config->num_layers);
   for (const float frequency : inverse_frequencies(config->rotary)) {

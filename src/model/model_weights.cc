@@ -10,15 +10,7 @@ namespace {
 using layout::Share;
 using Parts = std::vector<WeightPart>;
 
-// How an architecture names the tensors of a MoE layer.
-struct ExpertNames {
-  std::string_view block, gate, up, down;
-};
-
-ExpertNames expert_names(Architecture architecture) {
-  if (architecture == Architecture::mixtral) return {"block_sparse_moe", "w1", "w3", "w2"};
-  return {"mlp", "gate_proj", "up_proj", "down_proj"};
-}
+constexpr ExpertNames kDenseNames;  // in all families
 
 class Planner {
  public:
@@ -36,7 +28,7 @@ class Planner {
     if (with_ends) buffers.embedding = vocabulary("model.embed_tokens.weight");
     for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
       prefix_ = fmt::format("model.layers.{}.", layer);
-      buffers.layers.push_back({attention(), mlp(config_.is_moe(layer))});
+      buffers.layers.push_back({attention(layer), mlp(config_.is_moe(layer))});
     }
     prefix_.clear();
     if (with_ends) {
@@ -112,9 +104,9 @@ class Planner {
     return plan_.add(residents_, full, format, 1, size, {{full, {size}}});
   }
 
-  AttentionBuffers attention() {
+  AttentionBuffers attention(int64_t layer) {
     AttentionBuffers buffers =
-        std::visit([this](const auto& kind) { return of(kind); }, config_.attention);
+        std::visit([this](const auto& kind) { return of(kind); }, config_.attention_of(layer));
     buffers.norm = vector("input_layernorm.weight", hidden());
     return buffers;
   }
@@ -182,7 +174,7 @@ class Planner {
     const int64_t width = config_.intermediate_size;
     const Share share = shards_.mlp_width(width);
     Parts gate_up;
-    add_gate_up(gate_up, prefix_ + "mlp.", {"", "gate_proj", "up_proj", ""}, width, share, 0);
+    add_gate_up(gate_up, prefix_ + "mlp.", kDenseNames, width, share, 0);
     MlpBuffers buffers;
     buffers.gate_up = plan_.add(residents_, prefix_ + "mlp.gate_up", format_, 2 * share.padded,
                                 hidden(), std::move(gate_up));
@@ -203,7 +195,7 @@ class Planner {
 
   MlpBuffers experts() {
     const MoeConfig& moe = *config_.moe;
-    const ExpertNames names = expert_names(config_.architecture);
+    const ExpertNames& names = config_.family->expert_names;
     const std::string at = fmt::format("{}{}.", prefix_, names.block);
     const Share here = expert_slots(shards_, placement_);
     const Share width = shards_.expert_width(moe.expert_width);
@@ -257,7 +249,7 @@ class Planner {
     for (int64_t i = 0; i < moe.num_shared_experts; ++i) {
       const Share part{i * moe.expert_width + width.first, width.count, width.padded};
       const int64_t slot = moe.num_experts + i;
-      add_gate_up(gate_up, of_shared, expert_names(config_.architecture), all, part,
+      add_gate_up(gate_up, of_shared, config_.family->expert_names, all, part,
                   slot * 2 * width.padded);
       down.push_back(
           column_part(of_shared + "down_proj.weight", hidden(), all, part, slot * hidden()));
@@ -271,7 +263,7 @@ class Planner {
     const Share width = shards_.mlp_width(all);
     const std::string of_shared = at + "shared_experts.";
     Parts gate_up;
-    add_gate_up(gate_up, of_shared, expert_names(config_.architecture), all, width, 0);
+    add_gate_up(gate_up, of_shared, config_.family->expert_names, all, width, 0);
     buffers.shared_gate_up = plan_.add(residents_, of_shared + "gate_up", format_, 2 * width.padded,
                                        hidden(), std::move(gate_up));
     buffers.shared_down =
@@ -293,11 +285,11 @@ class Planner {
 
 layout::ModelSizes layout_sizes(const ModelConfig& config) {
   layout::ModelSizes sizes{.num_experts = config.moe ? config.moe->num_experts : 0};
-  if (const auto* gqa = std::get_if<GqaConfig>(&config.attention)) {
+  if (const auto* gqa = std::get_if<GqaConfig>(&config.attention_of(0))) {
     sizes.num_heads = gqa->num_heads;
     sizes.num_kv_heads = gqa->num_kv_heads;
   } else {
-    sizes.num_heads = std::get<MlaConfig>(config.attention).num_heads;
+    sizes.num_heads = std::get<MlaConfig>(config.attention_of(0)).num_heads;
   }
   return sizes;
 }

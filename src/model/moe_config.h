@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "model/architecture.h"
 #include "model/config_reader.h"
 
 namespace braid::model {
@@ -41,11 +40,27 @@ struct MoeConfig {
   RouterConfig router;
 };
 
-// Reads the experts of an architecture that has them (all but qwen2).
-Result<MoeConfig> parse_moe(const ConfigReader& config, Architecture architecture);
+// Below: what families read their experts with.
 
-// [num_layers]: which layers have experts; the others have a dense MLP of intermediate_size.
-Result<std::vector<bool>> parse_moe_layers(const ConfigReader& config, Architecture architecture,
-                                           int64_t num_layers);
+// Counts and widths, without shared experts. `count` is the key with the family's number of
+// experts; the names of other families are read, too. `width` is the key with an expert's width.
+Result<MoeConfig> parse_expert_sizes(const ConfigReader& config, std::string_view count,
+                                     std::string_view width = "moe_intermediate_size");
+// n_shared_experts.
+Result<int64_t> parse_shared_experts(const ConfigReader& config);
+// GLM-4.5 and DeepSeek-V3: sigmoid scores, a bias for the selection, groups by their two best.
+Result<RouterConfig> parse_sigmoid_router(const ConfigReader& config);
+// n_group and topk_group.
+Status parse_groups(const ConfigReader& config, RouterConfig& router);
+// routed_scaling_factor.
+Result<double> parse_scaling_factor(const ConfigReader& config);
+// An error unless `key` is absent or `supported`.
+Status expect_text(const ConfigReader& config, std::string_view key, const std::string& supported);
+
+// That top_k experts can be chosen from the groups that are kept.
+Status check_choice(const ConfigReader& config, const MoeConfig& moe);
+
+// [num_layers]: experts in every layer from first_k_dense_replace on.
+Result<std::vector<bool>> layers_after_first_dense(const ConfigReader& config, int64_t num_layers);
 
 }  // namespace braid::model

@@ -26,8 +26,8 @@ TEST(PublishedConfigTest, Glm45Air) {
     "vocab_size": 151552})");
   EXPECT_EQ(config.eos_token_ids.size(), 3u);
   EXPECT_EQ(config.rotary.dim, 64);
-  EXPECT_EQ(std::get<GqaConfig>(config.attention).num_heads, 96);
-  EXPECT_FALSE(std::get<GqaConfig>(config.attention).qk_norm);
+  EXPECT_EQ(std::get<GqaConfig>(config.attention_of(0)).num_heads, 96);
+  EXPECT_FALSE(std::get<GqaConfig>(config.attention_of(0)).qk_norm);
   EXPECT_FALSE(config.is_moe(0));
   EXPECT_TRUE(config.is_moe(45));
 }
@@ -48,7 +48,7 @@ TEST(PublishedConfigTest, DeepseekV3) {
     "type": "yarn"}, "rope_theta": 10000, "routed_scaling_factor": 2.5,
     "scoring_func": "sigmoid", "tie_word_embeddings": false, "topk_group": 4,
     "topk_method": "noaux_tc", "v_head_dim": 128, "vocab_size": 129280})");
-  EXPECT_EQ(std::get<MlaConfig>(config.attention).q_lora_rank, 1536);
+  EXPECT_EQ(std::get<MlaConfig>(config.attention_of(0)).q_lora_rank, 1536);
   EXPECT_EQ(cos_sin_multiplier(config.rotary), 1.0f);
   EXPECT_EQ(config.moe->router.n_group, 8);
   EXPECT_EQ(config.moe->router.topk_group, 4);
@@ -71,7 +71,7 @@ TEST(PublishedConfigTest, DeepseekV2Lite) {
     "rope_theta": 10000, "routed_scaling_factor": 1.0, "scoring_func": "softmax",
     "tie_word_embeddings": false, "topk_group": 1, "topk_method": "greedy", "v_head_dim": 128,
     "vocab_size": 102400})");
-  EXPECT_EQ(std::get<MlaConfig>(config.attention).q_lora_rank, 0);
+  EXPECT_EQ(std::get<MlaConfig>(config.attention_of(0)).q_lora_rank, 0);
   EXPECT_EQ(config.moe->router.n_group, 1);
   EXPECT_EQ(config.moe->num_shared_experts, 2);
   EXPECT_NEAR(config.softmax_scale, 0.11472138679292611, 1e-15);
@@ -87,7 +87,7 @@ TEST(PublishedConfigTest, Qwen3Moe30B) {
     "num_hidden_layers": 48, "num_key_value_heads": 4, "rms_norm_eps": 1e-06,
     "rope_scaling": null, "rope_theta": 1000000.0, "sliding_window": null,
     "tie_word_embeddings": false, "use_sliding_window": false, "vocab_size": 151936})");
-  EXPECT_EQ(std::get<GqaConfig>(config.attention).num_kv_heads, 4);
+  EXPECT_EQ(std::get<GqaConfig>(config.attention_of(0)).num_kv_heads, 4);
   EXPECT_EQ(config.moe->num_experts, 128);
   EXPECT_EQ(config.moe->num_shared_experts, 0);
 }
@@ -101,7 +101,7 @@ TEST(PublishedConfigTest, Qwen25HalfBillion) {
     "sliding_window": 32768, "tie_word_embeddings": true, "use_sliding_window": false,
     "vocab_size": 151936})");
   EXPECT_TRUE(config.tie_word_embeddings);
-  EXPECT_EQ(std::get<GqaConfig>(config.attention).head_dim, 64);
+  EXPECT_EQ(std::get<GqaConfig>(config.attention_of(0)).head_dim, 64);
 }
 
 TEST(PublishedConfigTest, Mixtral8x7B) {
@@ -113,7 +113,7 @@ TEST(PublishedConfigTest, Mixtral8x7B) {
     "rope_theta": 1000000.0, "sliding_window": null, "tie_word_embeddings": false,
     "vocab_size": 32000})");
   EXPECT_EQ(config.moe->expert_width, 14336);
-  EXPECT_EQ(std::get<GqaConfig>(config.attention).head_dim, 128);
+  EXPECT_EQ(std::get<GqaConfig>(config.attention_of(0)).head_dim, 128);
 }
 
 }  // namespace

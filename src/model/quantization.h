@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
-#include "base/json_fwd.h"
 #include "base/status.h"
+#include "model/config_reader.h"
 #include "model/ignore_list.h"
 
 namespace braid::model {
@@ -29,9 +28,12 @@ struct QuantScheme {
   IgnoreList ignore;
 };
 
-// Parses config.json's quantization_config, or the content of hf_quant_config.json; `where` names
-// it in errors. Refuses what is not in QuantKind by name. How activations are quantized is not
-// read: the weights alone decide what a checkpoint holds.
-Result<QuantScheme> parse_quantization(const Json& quantization, const std::string& where);
+// Parses config.json's quantization_config, or the content of hf_quant_config.json. Names of
+// methods, algorithms and formats count in any case, with '_' or '-'; a section without
+// quant_method is known by its keys. Refuses what is not in QuantKind, sparse and transformed
+// weights by name. How activations are quantized is not read: the weights alone decide what a
+// checkpoint holds. A section that quantizes the KV cache alone leaves the weights as they are,
+// with a warning.
+Result<QuantScheme> parse_quantization(const ConfigReader& config);
 
 }  // namespace braid::model

@@ -8,7 +8,7 @@ namespace {
 using testing::text_of;
 
 Result<QuantScheme> parse(const Json& json) {
-  return parse_quantization(json, "quantization_config");
+  return parse_quantization({json, "quantization_config"});
 }
 
 Json compressed(const Json& weights) {
@@ -80,6 +80,13 @@ TEST(QuantizationTest, RefusesVariantsByName) {
             "braid has no such format of quantized weights");
   EXPECT_EQ(message(compressed({{"num_bits", 4}, {"type", "float"}, {"strategy", "channel"}})),
             "braid has no quantized weights of this many bits");
+  EXPECT_EQ(
+      message(compressed(
+          {{"num_bits", 8}, {"type", "float"}, {"strategy", "channel"}, {"symmetric", false}})),
+      "braid has no quantized weights with zero points");
+  EXPECT_EQ(message(compressed(
+                {{"num_bits", 8}, {"type", "float"}, {"strategy", "channel"}, {"dynamic", true}})),
+            "braid has no weights that are quantized while it runs");
   EXPECT_EQ(message(compressed({{"num_bits", 8}, {"type", "int"}, {"strategy", "channel"}})),
             "braid has no such type of quantized weights");
   EXPECT_EQ(message(compressed({{"num_bits", 8}, {"type", "float"}, {"strategy", "block"}})),
@@ -91,8 +98,56 @@ TEST(QuantizationTest, RefusesVariantsByName) {
   EXPECT_EQ(message(two), "braid has no groups of different granularity");
 }
 
+TEST(QuantizationTest, NamesInAllTheirSpellings) {
+  for (const char* method : {"modelopt", "ModelOpt_FP4", "modelopt-fp4"}) {
+    EXPECT_EQ(parse({{"quant_method", method}, {"quant_algo", "nvfp4"}})->kind, QuantKind::nvfp4);
+  }
+  for (const char* format : {"e4m3", "float8_e4m3fn", "torch.float8_e4m3fn"}) {
+    EXPECT_EQ(parse({{"quant_method", "FP8"}, {"fmt", format}})->kind, QuantKind::fp8_tensor);
+  }
+  Json tensors = compressed({{"num_bits", 8}, {"type", "FLOAT"}, {"strategy", "channel"}});
+  for (const char* format : {"float_quantized", "naive-quantized"}) {
+    tensors["quant_method"] = "compressed_tensors";
+    tensors["format"] = format;
+    EXPECT_EQ(parse(tensors)->kind, QuantKind::fp8_channel) << format;
+  }
+}
+
+TEST(QuantizationTest, SectionsWithoutAMethodAreKnownByTheirKeys) {
+  const QuantScheme fp8 = *parse({{"producer", {{"name", "modelopt"}}},
+                                  {"quant_algo", "FP8"},
+                                  {"exclude_modules", {"lm_head"}}});
+  EXPECT_EQ(fp8.kind, QuantKind::fp8_tensor);
+  EXPECT_TRUE(*fp8.ignore.matches("lm_head"));
+  Json tensors = compressed({{"num_bits", 8}, {"type", "float"}, {"strategy", "channel"}});
+  tensors.erase("quant_method");
+  EXPECT_EQ(parse(tensors)->kind, QuantKind::fp8_channel);
+}
+
+TEST(QuantizationTest, OfTheKvCacheAlone) {
+  const Json json = {{"producer", {{"name", "modelopt"}}},
+                     {"quantization", {{"quant_algo", nullptr}, {"kv_cache_quant_algo", "FP8"}}}};
+  const ConfigReader reader(json, "hf_quant_config.json");
+  EXPECT_EQ(parse_quantization(reader)->kind, QuantKind::none);
+  EXPECT_EQ(reader.keys().warnings,
+            std::vector<std::string>{"quantization of hf_quant_config.json quantizes the KV cache "
+                                     "alone: braid keeps it in --dtype"});
+}
+
+TEST(QuantizationTest, RefusesSparseAndTransformedWeights) {
+  Json json = compressed({{"num_bits", 8}, {"type", "float"}, {"strategy", "channel"}});
+  json["sparsity_config"] = Json::object();
+  json["transform_config"] = {{"config_groups", Json::object()}};
+  EXPECT_TRUE(parse(json).ok());
+  json["sparsity_config"] = {{"format", "sparse-24-bitmask"}};
+  EXPECT_EQ(parse(json).error().message(), "braid has no sparse weights");
+  json["sparsity_config"] = {{"format", "dense"}};
+  json["transform_config"] = {{"config_groups", {{"R3", {{"type", "hadamard"}}}}}};
+  EXPECT_EQ(parse(json).error().message(),
+            "braid has no weights that were transformed before quantization");
+}
+
 TEST(QuantizationTest, RefusesContradictions) {
-  EXPECT_EQ(text_of(parse(Json::array())), "a JSON object was expected (in = quantization_config)");
   EXPECT_EQ(parse(Json::object()).error().message(), "a key is missing");
   EXPECT_EQ(parse({{"quant_method", "fp8"}, {"weight_block_size", {128}}}).error().message(),
             "two integers were expected");

@@ -5,6 +5,8 @@
 #include <numbers>
 #include <utility>
 
+#include "base/json.h"
+
 namespace braid::model {
 namespace {
 
@@ -14,16 +16,65 @@ constexpr RealRange kBetaRange{1e-3, 1e6};
 constexpr RealRange kMscaleRange{0.0, 100.0};
 constexpr RealRange kAttentionFactorRange{1e-3, 1e3};
 
-// The object that holds the rotary keys of newer configs, where there is one.
-Result<std::optional<ConfigReader>> rotary_section(const ConfigReader& config) {
-  if (config.has("rope_parameters")) return config.object("rope_parameters");
-  return config.object("rope_scaling");
+// The objects that hold the rotary keys of newer configs, where there are any.
+struct RotarySections {
+  std::optional<ConfigReader> used;
+  std::optional<ConfigReader> beside;  // rope_parameters, where rope_scaling is used
+};
+
+Status refuse_sections_by_layer(const ConfigReader& section) {
+  for (const auto& [key, value] : section.object().items()) {
+    if (!value.is_object()) continue;
+    return section
+        .error(ErrorKind::unsupported, "braid has no rotary embedding that differs by layer", key)
+        .remedy("Use a checkpoint whose layers all have the same rotary embedding.");
+  }
+  return {};
 }
 
-// Where `key` stands: in the section when it has it, else at the top level.
-const ConfigReader& holder(const ConfigReader& config, const std::optional<ConfigReader>& section,
+// transformers 5 takes rope_scaling where both are there and it isn't empty.
+Result<RotarySections> rotary_sections(const ConfigReader& config) {
+  std::optional<ConfigReader> scaling = TRY(config.object("rope_scaling"));
+  std::optional<ConfigReader> parameters = TRY(config.object("rope_parameters"));
+  if (scaling && scaling->object().empty()) scaling.reset();
+  RotarySections sections;
+  sections.used = scaling ? scaling : parameters;
+  if (scaling && parameters) sections.beside = parameters;
+  if (sections.used) TRY(refuse_sections_by_layer(*sections.used));
+  if (sections.beside) {
+    sections.beside->read_all();
+    config.warn(fmt::format("{} has both rope_scaling and rope_parameters: rope_scaling is used",
+                            config.where()));
+  }
+  return sections;
+}
+
+// Where `key` stands: in the section that is used, at the top level, or in the section beside.
+const ConfigReader& holder(const ConfigReader& config, const RotarySections& sections,
                            std::string_view key) {
-  return section && section->has(key) ? *section : config;
+  const bool outside = config.has(key);
+  if (sections.used && sections.used->has(key)) {
+    if (outside && *config.find(key) != *sections.used->find(key)) {
+      config.warn(fmt::format("{} has two values of {}: that of {} is used", config.where(), key,
+                              sections.used->where()));
+    }
+    return *sections.used;
+  }
+  if (outside || !sections.beside || !sections.beside->has(key)) return config;
+  config.warn(fmt::format("rope_scaling has no {}: that of rope_parameters is used", key));
+  return *sections.beside;
+}
+
+// "rope_type", or in older configs "type"; the former counts where they differ.
+Result<std::string> rotary_type(const ConfigReader& section) {
+  if (!section.has("rope_type")) return section.text_or("type", "default");
+  const std::string type = TRY(section.text("rope_type"));
+  const std::string older = section.has("type") ? TRY(section.text("type")) : type;
+  if (older != type) {
+    section.warn(fmt::format("{} has the rope_type {} and the type {}: rope_type is used",
+                             section.where(), type, older));
+  }
+  return type;
 }
 
 Result<YarnConfig> parse_yarn(const ConfigReader& section, int64_t max_positions) {
@@ -38,7 +89,7 @@ Result<YarnConfig> parse_yarn(const ConfigReader& section, int64_t max_positions
   if (section.has("attention_factor")) {
     yarn.attention_factor = TRY(section.real("attention_factor", kAttentionFactorRange));
   }
-  yarn.truncate = TRY(section.boolean_or("truncate", yarn.truncate));
+  if (section.has("truncate")) yarn.truncate = TRY(section.boolean("truncate"));
   return yarn;
 }
 
@@ -76,9 +127,10 @@ std::vector<float> interpolation_ramp(const RotaryConfig& rotary) {
 
 Result<int64_t> parse_rotary_dim(const ConfigReader& config, int64_t head_dim, double fallback) {
   constexpr std::string_view kKey = "partial_rotary_factor";
-  const std::optional<ConfigReader> section = TRY(rotary_section(config));
-  const ConfigReader& place = holder(config, section, kKey);
-  const double factor = TRY(place.real_or(kKey, {0.0, 1.0}, fallback));
+  const RotarySections sections = TRY(rotary_sections(config));
+  const ConfigReader& place = holder(config, sections, kKey);
+  const bool given = place.find(kKey) != nullptr;
+  const double factor = given ? TRY(place.real(kKey, {0.0, 1.0})) : fallback;
   const auto dim = static_cast<int64_t>(static_cast<double>(head_dim) * factor);
   if (dim < 2 || dim % 2 != 0) {
     return place
@@ -92,16 +144,18 @@ Result<int64_t> parse_rotary_dim(const ConfigReader& config, int64_t head_dim, d
 
 Result<RotaryConfig> parse_rotary(const ConfigReader& config, int64_t dim, bool interleaved,
                                   int64_t max_positions) {
-  const std::optional<ConfigReader> section = TRY(rotary_section(config));
+  const RotarySections sections = TRY(rotary_sections(config));
   RotaryConfig rotary{.dim = dim, .interleaved = interleaved};
-  rotary.theta = TRY(holder(config, section, "rope_theta").real("rope_theta", kThetaRange));
-  if (!section) return rotary;
-  const std::string_view key = section->has("rope_type") ? "rope_type" : "type";
-  const std::string type = TRY(section->text_or(key, "default"));
+  rotary.theta = TRY(holder(config, sections, "rope_theta").real("rope_theta", kThetaRange));
+  if (!sections.used) return rotary;
+  const ConfigReader& section = *sections.used;
+  const std::string type = TRY(rotary_type(section));
   if (type == "yarn") {
-    rotary.yarn = TRY(parse_yarn(*section, max_positions));
+    rotary.yarn = TRY(parse_yarn(section, max_positions));
   } else if (type != "default") {
-    return section->error(ErrorKind::unsupported, "braid has no such rotary scaling", key)
+    return section
+        .error(ErrorKind::unsupported, "braid has no such rotary scaling",
+               section.has("rope_type") ? "rope_type" : "type")
         .remedy("Supported: default, yarn.");
   }
   return rotary;

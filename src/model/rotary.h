@@ -32,8 +32,9 @@ struct RotaryConfig {
 // head_dim · partial_rotary_factor, which stands beside the other rotary keys or is `fallback`.
 Result<int64_t> parse_rotary_dim(const ConfigReader& config, int64_t head_dim, double fallback);
 
-// Reads rope_theta and the scaling from `rope_parameters`, else `rope_scaling`, else the top level;
-// the type is "rope_type" or "type". Refuses types other than default and yarn by name.
+// Reads the scaling from `rope_scaling` where there is one, else from `rope_parameters`; rope_theta
+// from there, else from the top level. The type is "rope_type" or "type". Warns where both sections
+// are there. Refuses types other than default and yarn by name.
 Result<RotaryConfig> parse_rotary(const ConfigReader& config, int64_t dim, bool interleaved,
                                   int64_t max_positions);
 

@@ -4,6 +4,12 @@
 
 namespace braid::model {
 
+std::optional<kernels::UniformDesc> RoundedSource::formula(std::string_view name) const {
+  std::optional<kernels::UniformDesc> desc = source_.formula(name);
+  if (desc) desc->to_bf16 = true;
+  return desc;
+}
+
 Status RoundedSource::read_checked(std::string_view name, std::span<const int64_t> shape,
                                    const Block& block, std::span<float> out) const {
   TRY(source_.read_block(name, shape, block, out));

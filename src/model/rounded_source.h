@@ -14,6 +14,7 @@ class RoundedSource final : public TensorSource {
   bool has(std::string_view name) const override { return source_.has(name); }
   int64_t bytes(std::string_view name) const override { return source_.bytes(name); }
   int64_t bytes() const override { return source_.bytes(); }
+  std::optional<kernels::UniformDesc> formula(std::string_view name) const override;
 
  private:
   Status read_checked(std::string_view name, std::span<const int64_t> shape, const Block& block,

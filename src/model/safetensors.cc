@@ -5,8 +5,6 @@
 #include <tuple>
 #include <utility>
 
-#include "model/safetensors_header.h"
-
 namespace braid::model {
 namespace {
 
@@ -19,26 +17,33 @@ Error bad_file(std::string message, std::string_view source) {
 
 Error download_again(Error error) { return std::move(error).remedy("Download the file again."); }
 
-// The header's text, which ends where the data begins.
-Result<std::string_view> header_of(std::span<const std::byte> file, std::string_view source) {
-  if (file.size() < kLengthBytes) {
-    return download_again(
-        bad_file("the file is too short for safetensors", source).with("bytes", file.size()));
-  }
+// What the first 8 of `bytes` say.
+uint64_t header_length(std::span<const std::byte> bytes) {
   uint64_t length = 0;
-  std::memcpy(&length, file.data(), kLengthBytes);
+  std::memcpy(&length, bytes.data(), kLengthBytes);
+  return length;
+}
+
+// The header's text, which ends where the data begins.
+Result<std::string_view> header_of(std::span<const std::byte> start, uint64_t file_bytes,
+                                   std::string_view source) {
+  if (file_bytes < kLengthBytes) {
+    return download_again(
+        bad_file("the file is too short for safetensors", source).with("bytes", file_bytes));
+  }
+  const uint64_t length = header_length(start);
   if (length > kMaxHeaderBytes) {
     return bad_file("the safetensors header is too long", source)
         .with("header bytes", length)
         .with("limit", kMaxHeaderBytes)
         .remedy("The file is no safetensors file, or damaged: download it again.");
   }
-  if (length > file.size() - kLengthBytes) {
+  if (length > file_bytes - kLengthBytes) {
     return download_again(bad_file("the safetensors header ends behind the file's end", source)
                               .with("header bytes", length)
-                              .with("file bytes", file.size()));
+                              .with("file bytes", file_bytes));
   }
-  return std::string_view(reinterpret_cast<const char*>(file.data()) + kLengthBytes, length);
+  return std::string_view(reinterpret_cast<const char*>(start.data()) + kLengthBytes, length);
 }
 
 // Every byte of the data belongs to exactly one tensor. `entries` are sorted by their bytes.
@@ -75,38 +80,59 @@ Status check_coverage(const std::vector<HeaderEntry>& entries, int64_t data_byte
 
 }  // namespace
 
-Result<std::vector<TensorView>> parse_safetensors(std::span<const std::byte> file,
-                                                  std::string_view source) {
-  const std::string_view header = TRY(header_of(file, source));
+Result<std::vector<HeaderEntry>> parse_safetensors(std::span<const std::byte> start,
+                                                   int64_t file_bytes, std::string_view source) {
+  const std::string_view header = TRY(header_of(start, static_cast<uint64_t>(file_bytes), source));
   std::vector<HeaderEntry> entries = TRY(parse_safetensors_header(header, source));
-  const std::span<const std::byte> data = file.subspan(kLengthBytes + header.size());
+  const auto data_begin = static_cast<int64_t>(kLengthBytes + header.size());
   std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
     return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
   });
-  TRY(check_coverage(entries, static_cast<int64_t>(data.size()), source));
-
-  std::vector<TensorView> tensors;
-  tensors.reserve(entries.size());
+  TRY(check_coverage(entries, file_bytes - data_begin, source));
   for (HeaderEntry& entry : entries) {
-    tensors.push_back({std::move(entry.name), entry.type, std::move(entry.shape),
-                       data.subspan(static_cast<size_t>(entry.begin),
-                                    static_cast<size_t>(entry.end - entry.begin))});
+    entry.begin += data_begin;
+    entry.end += data_begin;
   }
-  return tensors;
+  return entries;
 }
 
-SafetensorsFile::SafetensorsFile(std::string path, MappedFile file, std::vector<TensorView> tensors)
-    : path_(std::move(path)), file_(std::move(file)), tensors_(std::move(tensors)) {}
+Status StoredTensor::read(int64_t first, std::span<std::byte> out) const {
+  BRAID_CHECK(first >= 0 && first + std::ssize(out) <= bytes, "(bytes of {})", name);
+  const Status status = file->read(offset + first, out);
+  return status.ok() ? status : Error(status.error()).with("tensor", name);
+}
+
+Result<std::vector<std::byte>> StoredTensor::read() const {
+  std::vector<std::byte> all(static_cast<size_t>(bytes));
+  TRY(read(0, all));
+  return all;
+}
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
-  MappedFile file = TRY(MappedFile::open(path));
-  std::vector<TensorView> tensors = TRY(parse_safetensors(file.bytes(), path));
-  return SafetensorsFile(path, std::move(file), std::move(tensors));
+  SafetensorsFile file(std::make_unique<const InputFile>(TRY(InputFile::open(path))));
+  const auto size = static_cast<uint64_t>(file.file_->bytes());
+  std::vector<std::byte> start(std::min(kLengthBytes, size));
+  TRY(file.file_->read(0, start));
+  if (start.size() == kLengthBytes) {
+    const uint64_t length = std::min(header_length(start), kMaxHeaderBytes);
+    start.resize(std::min(kLengthBytes + length, size));
+    TRY(file.file_->read(0, start));
+  }
+  std::vector<HeaderEntry> entries = TRY(parse_safetensors(start, file.file_->bytes(), path));
+  for (HeaderEntry& entry : entries) {
+    file.tensors_.push_back({.name = std::move(entry.name),
+                             .type = entry.type,
+                             .shape = std::move(entry.shape),
+                             .offset = entry.begin,
+                             .bytes = entry.end - entry.begin,
+                             .file = file.file_.get()});
+  }
+  return file;
 }
 
-const TensorView* SafetensorsFile::find(std::string_view name) const {
+const StoredTensor* SafetensorsFile::find(std::string_view name) const {
   const auto found = std::find_if(tensors_.begin(), tensors_.end(),
-                                  [&](const TensorView& tensor) { return tensor.name == name; });
+                                  [&](const StoredTensor& tensor) { return tensor.name == name; });
   return found == tensors_.end() ? nullptr : &*found;
 }
 

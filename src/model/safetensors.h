@@ -4,17 +4,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
-#include "model/mapped_file.h"
+#include "model/input_file.h"
+#include "model/safetensors_header.h"
 #include "model/storage_type.h"
 
 namespace braid::model {
 
+// A tensor whose bytes are in memory, to be written.
 struct TensorView {
   std::string name;
   StorageType type = StorageType::f32;
@@ -22,27 +25,43 @@ struct TensorView {
   std::span<const std::byte> bytes;  // row-major, little-endian, of any alignment
 };
 
-// The tensors of a whole file in memory, in the order of their bytes. `source` names it in errors.
-// Refuses a header that does not describe every byte exactly once, and a name that stands twice.
-Result<std::vector<TensorView>> parse_safetensors(std::span<const std::byte> file,
-                                                  std::string_view source);
+// What the header says of a file of `file_bytes`: its entries in the order of their bytes, begin
+// and end counted from the file's start. `start` holds the file up to the end of the header, or
+// more. `source` names it in errors. Refuses a header that does not describe every byte exactly
+// once, and a name that stands twice.
+Result<std::vector<HeaderEntry>> parse_safetensors(std::span<const std::byte> start,
+                                                   int64_t file_bytes, std::string_view source);
 
-// A mapped file and its tensors; the views live as long as it does, moving it keeps them.
+// A tensor in its file, which the SafetensorsFile that it is of keeps open.
+struct StoredTensor {
+  std::string name;
+  StorageType type = StorageType::f32;
+  std::vector<int64_t> shape;  // empty: a scalar
+  int64_t offset = 0;          // of its first byte in the file
+  int64_t bytes = 0;
+  const InputFile* file = nullptr;
+
+  // Fills `out` with its bytes from `first` on (row-major, little-endian). corrupt_data, with
+  // tensor and file, when they can't be read. From any thread.
+  Status read(int64_t first, std::span<std::byte> out) const;
+  Result<std::vector<std::byte>> read() const;  // all of them
+};
+
+// An open file and its tensors, which live as long as it does; moving it keeps them.
 class SafetensorsFile {
  public:
   static Result<SafetensorsFile> open(const std::string& path);
 
-  const std::string& path() const { return path_; }
-  const std::vector<TensorView>& tensors() const { return tensors_; }
+  const std::string& path() const { return file_->path(); }
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }
   // Null when there is none. Linear: a Checkpoint has an index.
-  const TensorView* find(std::string_view name) const;
+  const StoredTensor* find(std::string_view name) const;
 
  private:
-  SafetensorsFile(std::string path, MappedFile file, std::vector<TensorView> tensors);
+  explicit SafetensorsFile(std::unique_ptr<const InputFile> file) : file_(std::move(file)) {}
 
-  std::string path_;
-  MappedFile file_;
-  std::vector<TensorView> tensors_;
+  std::unique_ptr<const InputFile> file_;
+  std::vector<StoredTensor> tensors_;
 };
 
 // Writes a file in which the tensors' bytes are aligned to their element size. Replaces an existing

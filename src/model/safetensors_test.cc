@@ -1,5 +1,7 @@
 #include "model/safetensors.h"
 
+#include <filesystem>
+
 #include "model/testing.h"
 
 namespace braid::model {
@@ -13,20 +15,26 @@ std::string entry(std::string_view name, int begin, int end) {
                      end - begin, begin, end);
 }
 
+Result<std::vector<HeaderEntry>> parse(std::string_view file) {
+  return parse_safetensors(testing::as_bytes(file), std::ssize(file), "x.safetensors");
+}
+
+std::string refusal_of(std::string_view file) { return text_of(parse(file)); }
+
 std::string refusal(const std::string& header, size_t data_bytes) {
   const std::string file = testing::safetensors_text(header, data_bytes);
-  return text_of(parse_safetensors(testing::as_bytes(file), "x.safetensors"));
+  return refusal_of(file);
 }
 
 TEST(SafetensorsTest, FindsTheBytesOfEachTensor) {
   const std::string file =
       testing::safetensors_text("{" + entry("b", 3, 5) + ", " + entry("a", 0, 3) + "}", 5);
-  const auto tensors = *parse_safetensors(testing::as_bytes(file), "x");
+  const auto tensors = *parse(file);
   ASSERT_EQ(tensors.size(), 2u);
   EXPECT_EQ(tensors[0].name, "a");  // in the order of the bytes
-  EXPECT_EQ(tensors[1].bytes.size(), 2u);
-  EXPECT_EQ(static_cast<int>(tensors[1].bytes[0]), 3);
-  EXPECT_TRUE(parse_safetensors(testing::as_bytes(testing::safetensors_text("{}", 0)), "x").ok());
+  EXPECT_EQ(tensors[1].end - tensors[1].begin, 2);
+  EXPECT_EQ(static_cast<int>(file[static_cast<size_t>(tensors[1].begin)]), 3);
+  EXPECT_TRUE(parse(testing::safetensors_text("{}", 0)).ok());
 }
 
 TEST(SafetensorsTest, EmptyTensorsMayStandAnywhereBetween) {
@@ -38,15 +46,15 @@ TEST(SafetensorsTest, EmptyTensorsMayStandAnywhereBetween) {
 }
 
 TEST(SafetensorsTest, RefusesAFileWithoutRoomForItsHeader) {
-  EXPECT_EQ(text_of(parse_safetensors(testing::as_bytes("1234567"), "x.safetensors")),
+  EXPECT_EQ(refusal_of("1234567"),
             "the file is too short for safetensors (file = x.safetensors, bytes = 7). "
             "Download the file again.");
   std::string truncated = testing::safetensors_text("{" + entry("a", 0, 3) + "}", 3).substr(0, 20);
-  EXPECT_EQ(text_of(parse_safetensors(testing::as_bytes(truncated), "x.safetensors")),
+  EXPECT_EQ(refusal_of(truncated),
             "the safetensors header ends behind the file's end (file = x.safetensors, "
             "header bytes = 60, file bytes = 20). Download the file again.");
   truncated[7] = 1;
-  EXPECT_EQ(text_of(parse_safetensors(testing::as_bytes(truncated), "x.safetensors")),
+  EXPECT_EQ(refusal_of(truncated),
             "the safetensors header is too long (file = x.safetensors, "
             "header bytes = 72057594037927996, limit = 100000000). "
             "The file is no safetensors file, or damaged: download it again.");
@@ -78,21 +86,39 @@ TEST(SafetensorsTest, ReadsTheGoldenFiles) {
       SafetensorsFile::open(testing::golden_folder("glm4_moe") + "/golden.safetensors");
   ASSERT_TRUE(file.ok()) << text_of(file);
   EXPECT_EQ(file->tensors().size(), 10u);
-  const TensorView* logits = file->find("logits");
+  const StoredTensor* logits = file->find("logits");
   ASSERT_NE(logits, nullptr);
   EXPECT_EQ(logits->type, StorageType::f32);
   EXPECT_EQ(logits->shape, (std::vector<int64_t>{96, 512}));
-  EXPECT_EQ(logits->bytes.size(), 96u * 512 * 4);
+  EXPECT_EQ(logits->bytes, 96 * 512 * 4);
   EXPECT_EQ(file->find("input_ids")->type, StorageType::i64);
   EXPECT_EQ(file->find("logit"), nullptr);
 }
 
-TEST(SafetensorsTest, ViewsSurviveAMoveOfTheFile) {
+TEST(SafetensorsTest, TensorsSurviveAMoveOfTheFile) {
   auto file = *SafetensorsFile::open(testing::golden_folder("qwen2") + "/golden.safetensors");
-  const TensorView* before = file.find("logits");
+  const StoredTensor* before = file.find("logits");
   const SafetensorsFile moved = std::move(file);
   EXPECT_EQ(moved.find("logits"), before);
-  EXPECT_NE(before->bytes[0], before->bytes[1]);  // still mapped
+  const auto bytes = before->read();
+  ASSERT_TRUE(bytes.ok());
+  EXPECT_NE((*bytes)[0], (*bytes)[1]);  // still open
+}
+
+TEST(SafetensorsTest, AFileThatIsCutWhileItIsOpenIsAnErrorThatNamesTheTensor) {
+  const TempFolder folder;
+  folder.write("x.safetensors",
+               testing::safetensors_text("{" + entry("a", 0, 3) + "," + entry("b", 3, 9) + "}", 9));
+  const std::string path = folder.file("x.safetensors");
+  const auto file = *SafetensorsFile::open(path);
+  EXPECT_EQ(static_cast<int>((*file.find("b")->read())[5]), 8);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 4);
+  EXPECT_TRUE(file.find("a")->read().ok());
+  const auto cut = file.find("b")->read();
+  ASSERT_FALSE(cut.ok());
+  EXPECT_EQ(cut.error().message(), "the file has become shorter since it was opened");
+  EXPECT_NE(text_of(cut).find("path = " + path), std::string::npos);
+  EXPECT_NE(text_of(cut).find("tensor = b"), std::string::npos);
 }
 
 }  // namespace

@@ -12,7 +12,18 @@
 
 #include "base/json.h"
 #include "base/temp_folder.h"
+#include "model/family.h"
+#include "model/known_keys.h"
 #include "model/safetensors.h"
+
+namespace braid::model {
+
+// How gtest shows a note.
+inline void PrintTo(const Note& note, std::ostream* out) {
+  *out << (note.warning ? "warning: " : "remark: ") << note.text;
+}
+
+}  // namespace braid::model
 
 namespace braid::model::testing {
 
@@ -22,6 +33,14 @@ inline std::string source_path(std::string_view path) {
 
 inline std::string golden_folder(std::string_view name) {
   return source_path("tests/goldens/" + std::string(name));
+}
+
+// The family that goldens name so ("glm4_moe").
+inline const Family& family(std::string_view model_type) {
+  for (const Family* known : all_families()) {
+    if (known->model_type == model_type) return *known;
+  }
+  die(__FILE__, __LINE__, "no such family");
 }
 
 // A safetensors file of this header text, and data of `data_bytes` counted up from 0.

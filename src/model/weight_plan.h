@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "device/device.h"
+#include "flow/launcher.h"
 #include "flow/residents.h"
 #include "model/tensor_source.h"
 
@@ -25,6 +26,25 @@ struct WeightPart {
   static WeightPart zeros(int64_t first_row, int64_t rows);  // of the buffer's width
 
   int64_t rows() const { return window ? window->rows : shape.front(); }
+  Block block() const;  // of the tensor: the window, or all of it
+  // Of a row of the part in a buffer. A vector is a column of numbers, whatever the buffer's width.
+  int64_t target_columns(int64_t buffer_columns) const;
+};
+
+// A weight buffer and what fills it.
+struct PlannedWeight {
+  int32_t resident;
+  std::vector<WeightPart> parts;
+};
+
+// How weights get into a rank's memory.
+struct Loading {
+  device::Device& device;
+  const flow::LauncherTable& kernels;  // of that device
+  int32_t threads = 1;                 // see loader_threads()
+  // Told how many more bytes of the buffers are filled, by any thread; their sum is that of all
+  // weights. Null: nobody is told.
+  std::function<void(int64_t)> progress = nullptr;
 };
 
 // A weight whose values are computed here, not read (inverse frequencies, popularity, the table of
@@ -46,17 +66,16 @@ class WeightPlan {
   int32_t add_computed(flow::Residents& residents, std::string name, int64_t cols,
                        const std::vector<int32_t>& values);
 
-  // Reads everything into the residents' memory, which must be allocated. `progress(bytes)` is told
-  // after each tensor how many bytes of the buffers it filled.
-  Status load(const TensorSource& source, const flow::Residents& residents, device::Device& device,
-              const std::function<void(int64_t)>& progress) const;
+  // Reads or makes everything into the residents' memory, which must be allocated. What is there in
+  // the end, and which error comes out, doesn't depend on the number of threads.
+  Status load(const TensorSource& source, const flow::Residents& residents,
+              const Loading& how) const;
+
+  // The names of all tensors that are read, some more than once.
+  std::vector<std::string> tensors() const;
 
  private:
-  struct Planned {
-    int32_t resident;
-    std::vector<WeightPart> parts;
-  };
-  std::vector<Planned> weights_;
+  std::vector<PlannedWeight> weights_;
   std::vector<ComputedWeight> computed_;
 };
 

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "base/float16.h"
 #include "device/cpu/cpu_device.h"
+#include "ops/register_cpu.h"
 
 namespace braid::model {
 namespace {
@@ -37,8 +40,12 @@ class WeightPlanTest : public ::testing::Test {
       memory_.push_back(device_.allocate(residents_[i].bytes()).value());
       residents_.set_data(i, 0, memory_.back().data());
     }
-    return plan_.load(CountingSource(), residents_, device_,
-                      [this](int64_t bytes) { loaded_ += bytes; });
+    ops::register_cpu(kernels_);
+    return plan_.load(
+        CountingSource(), residents_,
+        {.device = device_, .kernels = kernels_, .threads = 2, .progress = [this](int64_t bytes) {
+           loaded_ += bytes;
+         }});
   }
 
   std::vector<float> values(int32_t resident) const {
@@ -47,10 +54,11 @@ class WeightPlanTest : public ::testing::Test {
   }
 
   device::CpuDevice device_;
+  flow::LauncherTable kernels_;
   flow::Residents residents_;
   WeightPlan plan_;
   std::vector<device::Memory> memory_;
-  int64_t loaded_ = 0;
+  std::atomic<int64_t> loaded_ = 0;
 };
 
 TEST_F(WeightPlanTest, PartsFollowOneAnother) {
@@ -132,6 +140,7 @@ TEST_F(WeightPlanTest, ComputedWeightsAreCopied) {
   const int32_t w = plan_.add_computed(residents_, "f", {1.5f, 2.5f});
   ASSERT_TRUE(load().ok());
   EXPECT_EQ(values(w), (std::vector<float>{1.5f, 2.5f}));
+  EXPECT_EQ(loaded_, 8);
 }
 
 TEST_F(WeightPlanTest, AnErrorOfTheSourceComesOut) {

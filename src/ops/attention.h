@@ -18,11 +18,23 @@ struct PagedRows {
   Value block_table;  // [sequences, blocks]
 };
 
+struct KvWriteOperand {
+  enum : size_t { source, kv_slots, cache, num_operands };
+};
+
 // cache[kv_slots[t]] = source[t]: source [T, C], cache [slots, C].
 void kv_write(Builder& b, Value source, const PagedRows& rows, Value cache);
 
+struct AttentionOperand {
+  enum : size_t { q, sequences, positions, block_table, cache, out, num_operands };
+};
+
 // q [T, heads · head_dim], cache [slots, 2 · kv_heads · head_dim] → [T, heads · head_dim].
 Value attention(Builder& b, Value q, Value cache, const PagedRows& rows, const AttentionDesc& desc);
+
+struct MlaOperand {
+  enum : size_t { q, sequences, positions, block_table, cache, kv_b, out, num_operands };
+};
 
 // q [T, heads · (nope + rope)], cache [slots, kv_lora_rank + rope],
 // kv_b [heads · (nope + v), kv_lora_rank] → [T, heads · v].

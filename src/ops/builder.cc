@@ -100,17 +100,11 @@ Value Builder::uncounted(Value value) {
   return add_value(view);
 }
 
-void Builder::emit(flow::AnyDesc desc, std::initializer_list<Value> operands) {
-  const flow::KindInfo& kind = desc.kind();
-  BRAID_CHECK(operands.size() == kind.operands.size(), "({} takes {} operands, got {})", kind.name,
-              kind.operands.size(), operands.size());
-  flow::Op op{.desc = desc, .operands = {}, .scope = scope_, .lane = kind.home};
-  for (const Value operand : operands) {
-    BRAID_CHECK(operand.present() || kind.operands[op.operands.size()].optional,
-                "(operand {} of {} is missing)", kind.operands[op.operands.size()].name, kind.name);
-    op.operands.push_back(operand);
-  }
-  program_.ops.push_back(op);
+void Builder::emit(const flow::AnyDesc& desc, std::span<const flow::NamedValue> operands) {
+  program_.ops.push_back({.desc = desc,
+                          .operands = flow::operands_of(desc.kind(), operands),
+                          .scope = scope_,
+                          .lane = desc.kind().home});
 }
 
 void Builder::fail(Error error) {

@@ -45,7 +45,7 @@ class Builder {
  public:
   // `residents` must outlive the Program.
   explicit Builder(const flow::Residents& residents, MeshSizes meshes = {});
-  // Goes on with a Program of the same residents and meshes: how passes write ops.
+  // Continues a Program of the same residents and meshes, so that passes can write ops.
   Builder(flow::Program program, const flow::Residents& residents, MeshSizes meshes);
 
   // The whole of a resident buffer.
@@ -63,13 +63,15 @@ class Builder {
   // All rows of a Value, for an op that doesn't look at how many are real.
   Value uncounted(Value value);
 
-  // Appends an op on its kind's home lane, in the current scope. Builders of ops call this.
+  // Appends an op on its kind's home lane, in the current scope. Builders of ops call this:
+  // emit(desc, {{AddOperand::a, a}, …}). Operands that are not named are absent.
   template <typename Desc>
-  void emit(const Desc& desc, std::initializer_list<Value> operands) {
-    emit(flow::AnyDesc(desc), operands);
+  void emit(const Desc& desc, std::initializer_list<flow::NamedValue> operands) {
+    emit(flow::AnyDesc(desc), std::span(operands.begin(), operands.size()));
   }
+  void emit(const flow::AnyDesc& desc, std::span<const flow::NamedValue> operands);
 
-  // Appends an op of the Program that was gone on with, as it is.
+  // Appends an op of the Program that is continued, unchanged.
   void append(const flow::Op& op) { program_.ops.push_back(op); }
 
   const flow::ValueInfo& info(Value value) const { return program_.info(value); }
@@ -80,7 +82,7 @@ class Builder {
   const MeshSizes& meshes() const { return meshes_; }
   std::string describe(Value value) const { return program_.describe(value); }
 
-  // Keeps the first error; later calls build on, harmlessly.
+  // Keeps the first error. Building can go on; finish() returns the error.
   void fail(Error error);
   // Fails with an `internal` error about these operands unless `condition` holds.
   void require(bool condition, std::string_view rule, std::initializer_list<Value> about);
@@ -93,7 +95,6 @@ class Builder {
   Result<flow::Program> finish() &&;
 
  private:
-  void emit(flow::AnyDesc desc, std::initializer_list<Value> operands);
   Value add_value(flow::ValueInfo info);
   Placement normalized(Placement placement) const;
 

@@ -2,59 +2,61 @@
 
 #include "ops/kind.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
-using braid::flow::Type;
-using braid::flow::Work;
 using braid::ops::AllGatherDesc;
 using braid::ops::AllReduceDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kAllReduceOperands[] = {{"in"}, {"out", Access::write}};
+constexpr auto kAllReduceOperands = flow::operand_specs<AllReduceOperand>({
+    {AllReduceOperand::in, "in"},
+    {AllReduceOperand::out, "out", Access::write},
+});
 
 // What a ring sends: each rank's part of the rows once in each of its two halves.
 Work all_reduce_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const AllReduceDesc*>(desc)->ranks;
-  return {.flop = (ranks - 1) / ranks * static_cast<double>(types[0].rows * types[0].cols),
-          .bytes = braid::ops::bytes(types),
-          .link_bytes = 2 * (ranks - 1) / ranks * braid::ops::bytes(types[0])};
+  const Type& in = types[AllReduceOperand::in];
+  return {.flop = (ranks - 1) / ranks * static_cast<double>(in.rows * in.cols),
+          .bytes = bytes(types),
+          .link_bytes = 2 * (ranks - 1) / ranks * bytes(in)};
 }
 
 // Each row's sum is its own, so that chunks of rows can be summed.
 constexpr KindInfo kAllReduce = [] {
-  KindInfo info = braid::ops::collective_kind<AllReduceDesc, 0>("all_reduce", kAllReduceOperands,
-                                                                all_reduce_work);
+  KindInfo info = collective_kind<AllReduceDesc, AllReduceOperand::in>(
+      "all_reduce", kAllReduceOperands, all_reduce_work);
   info.row_invariant = true;
   return info;
 }();
 
-constexpr OperandSpec kAllGatherOperands[] = {{"in", Access::read, Slicing::whole},
-                                              {"out", Access::write, Slicing::whole}};
+constexpr auto kAllGatherOperands = flow::operand_specs<AllGatherOperand>({
+    {AllGatherOperand::in, "in", Access::read, Slicing::whole},
+    {AllGatherOperand::out, "out", Access::write, Slicing::whole},
+});
 
 // What a ring sends: every rank's rows once past each other rank.
 Work all_gather_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const AllGatherDesc*>(desc)->ranks;
   return {.flop = 0,
-          .bytes = braid::ops::bytes(types),
-          .link_bytes = (ranks - 1) * braid::ops::bytes(types[0])};
+          .bytes = bytes(types),
+          .link_bytes = (ranks - 1) * bytes(types[AllGatherOperand::in])};
 }
 
-constexpr KindInfo kAllGather = braid::ops::collective_kind<AllGatherDesc, 0>(
+constexpr KindInfo kAllGather = collective_kind<AllGatherDesc, AllGatherOperand::in>(
     "all_gather", kAllGatherOperands, all_gather_work);
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<AllGatherDesc>() {
-  return kAllGather;
+const braid::flow::KindInfo& braid::flow::kind_of<AllGatherDesc>() {
+  return ops::kAllGather;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<AllReduceDesc>() {
-  return kAllReduce;
+const braid::flow::KindInfo& braid::flow::kind_of<AllReduceDesc>() {
+  return ops::kAllReduce;
 }
 
 namespace braid::ops {
@@ -71,7 +73,7 @@ Value all_reduce(Builder& b, Value x, std::string_view label, ReduceMethod metho
   }
   const Value out = b.step(label, b.format(x), b.num_rows(x), b.num_cols(x), placement);
   b.emit(AllReduceDesc{.communicator = sum.communicator, .ranks = sum.ranks, .method = method},
-         {x, out});
+         {{AllReduceOperand::in, x}, {AllReduceOperand::out, out}});
   return out;
 }
 
@@ -89,7 +91,8 @@ Value all_gather(Builder& b, Value x, size_t axis, std::string_view label) {
   shard = Shard::replicated;
   const Value out =
       b.step(label, b.format(x), group.ranks * b.num_rows(x), b.num_cols(x), placement);
-  b.emit(AllGatherDesc{.communicator = group.communicator, .ranks = group.ranks}, {x, out});
+  b.emit(AllGatherDesc{.communicator = group.communicator, .ranks = group.ranks},
+         {{AllGatherOperand::in, x}, {AllGatherOperand::out, out}});
   return out;
 }
 

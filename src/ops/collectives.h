@@ -17,10 +17,18 @@ struct AllReduceDesc {
   ReduceMethod method = ReduceMethod::direct;
 };
 
+struct AllReduceOperand {
+  enum : size_t { in, out, num_operands };
+};
+
 // out [ranks · R, C] = the rows of all ranks' in [R, C], one rank behind the other.
 struct AllGatherDesc {
   int32_t communicator = 0;
   int32_t ranks = 1;
+};
+
+struct AllGatherOperand {
+  enum : size_t { in, out, num_operands };
 };
 
 // Sums a Partial over all the ranks that hold a part of it: x [T, C] → [T, C], on whose Partial

@@ -2,97 +2,98 @@
 
 #include "ops/kind.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
-using braid::flow::Type;
-using braid::flow::Work;
 using braid::kernels::MergeRanksDesc;
 using braid::kernels::RankOrderDesc;
 using braid::ops::AllToAllVDesc;
-using braid::ops::GatherOperand;
 using braid::ops::ReturnRowsDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kOrderOperands[] = {{"ids", Access::read, Slicing::whole},
-                                          {"counts", Access::write, Slicing::whole},
-                                          {"source", Access::write, Slicing::whole},
-                                          {"places", Access::write, Slicing::whole}};
-constexpr OperandSpec kSendOperands[] = {
-    {"counts", Access::read, Slicing::whole},
-    {"rows", Access::read, Slicing::whole},
-    {"scales", Access::read, Slicing::whole, true},
-    {"ids", Access::read, Slicing::whole},
-    {"weights", Access::read, Slicing::whole},
-    {"all_rows", Access::write, Slicing::whole},
-    {"all_scales", Access::write, Slicing::whole, true},
-    {"all_ids", Access::write, Slicing::whole},
-    {"all_weights", Access::write, Slicing::whole},
-    {"source", Access::read, Slicing::whole},
-    {"received", Access::write, Slicing::whole},
-};
-constexpr OperandSpec kReturnOperands[] = {{"received", Access::read, Slicing::whole},
-                                           {"rows", Access::read, Slicing::whole},
-                                           {"back", Access::write, Slicing::whole}};
-constexpr OperandSpec kMergeOperands[] = {
-    {"back", Access::read, Slicing::whole}, {"places"}, {"out", Access::write}};
+constexpr auto kOrderOperands = flow::operand_specs<RankOrderOperand>({
+    {RankOrderOperand::ids, "ids", Access::read, Slicing::whole},
+    {RankOrderOperand::counts, "counts", Access::write, Slicing::whole},
+    {RankOrderOperand::source, "source", Access::write, Slicing::whole},
+    {RankOrderOperand::places, "places", Access::write, Slicing::whole},
+});
+constexpr auto kSendOperands = flow::operand_specs<AllToAllVOperand>({
+    {AllToAllVOperand::counts, "counts", Access::read, Slicing::whole},
+    {AllToAllVOperand::rows, "rows", Access::read, Slicing::whole},
+    {AllToAllVOperand::scales, "scales", Access::read, Slicing::whole, true},
+    {AllToAllVOperand::ids, "ids", Access::read, Slicing::whole},
+    {AllToAllVOperand::weights, "weights", Access::read, Slicing::whole},
+    {AllToAllVOperand::all_rows, "all_rows", Access::write, Slicing::whole},
+    {AllToAllVOperand::all_scales, "all_scales", Access::write, Slicing::whole, true},
+    {AllToAllVOperand::all_ids, "all_ids", Access::write, Slicing::whole},
+    {AllToAllVOperand::all_weights, "all_weights", Access::write, Slicing::whole},
+    {AllToAllVOperand::source, "source", Access::read, Slicing::whole},
+    {AllToAllVOperand::received, "received", Access::write, Slicing::whole},
+});
+constexpr auto kReturnOperands = flow::operand_specs<ReturnRowsOperand>({
+    {ReturnRowsOperand::received, "received", Access::read, Slicing::whole},
+    {ReturnRowsOperand::rows, "rows", Access::read, Slicing::whole},
+    {ReturnRowsOperand::back, "back", Access::write, Slicing::whole},
+});
+constexpr auto kMergeOperands = flow::operand_specs<MergeRanksOperand>({
+    {MergeRanksOperand::back, "back", Access::read, Slicing::whole},
+    {MergeRanksOperand::places, "places"},
+    {MergeRanksOperand::out, "out", Access::write},
+});
 
-// Of what lies in ranks · group rows: a row goes to min(K, ranks) ranks at most, which are as
-// likely to be the own one as any other.
+// How much of ranks · group rows is sent to other ranks: a row goes to min(K, ranks) ranks at most,
+// and its own rank is one of them as often as any other.
 double sent_share(double ranks, double top_k) {
   return (ranks - 1) / ranks * std::min(top_k, ranks) / ranks;
 }
 
 Work send_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const AllToAllVDesc*>(desc)->ranks;
-  const auto top_k = static_cast<double>(types[GatherOperand::ids].cols);
-  const auto arrived =
-      types.subspan(GatherOperand::all_rows, GatherOperand::source - GatherOperand::all_rows);
-  const double all = braid::ops::bytes(arrived);
+  const auto top_k = static_cast<double>(types[AllToAllVOperand::ids].cols);
+  const auto arrived = types.subspan(AllToAllVOperand::all_rows, AllToAllVOperand::kToAll);
+  const double all = bytes(arrived);
   return {.flop = 0, .bytes = 2 * all, .link_bytes = sent_share(ranks, top_k) * all};
 }
 
-// How often a row was sent stands in the rows that come back, of which there is room for all.
+// `back` has room for a row as often as it was sent, so that its size is what is moved.
 Work return_work(const void* desc, std::span<const Type> types) {
   const double ranks = static_cast<const ReturnRowsDesc*>(desc)->ranks;
-  const double back = braid::ops::bytes(types[2]);
+  const double back = bytes(types[ReturnRowsOperand::back]);
   return {.flop = 0, .bytes = 2 * back, .link_bytes = (ranks - 1) / ranks * back};
 }
 
 constexpr KindInfo kOrder = {.name = "rank_order",
                              .operands = kOrderOperands,
                              .row_invariant = false,
-                             .work = braid::ops::moves_operands};
+                             .work = moves_operands};
 constexpr KindInfo kSend =
-    braid::ops::collective_kind<AllToAllVDesc, GatherOperand::all_rows, GatherOperand::source>(
+    collective_kind<AllToAllVDesc, AllToAllVOperand::all_rows, AllToAllVOperand::source>(
         "all_to_all_v", kSendOperands, send_work);
-constexpr KindInfo kReturn =
-    braid::ops::collective_kind<ReturnRowsDesc, 1>("return_rows", kReturnOperands, return_work);
+constexpr KindInfo kReturn = collective_kind<ReturnRowsDesc, ReturnRowsOperand::rows>(
+    "return_rows", kReturnOperands, return_work);
 constexpr KindInfo kMerge = {
-    .name = "merge_ranks", .operands = kMergeOperands, .work = braid::ops::moves_operands};
+    .name = "merge_ranks", .operands = kMergeOperands, .work = moves_operands};
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<RankOrderDesc>() {
-  return kOrder;
+const braid::flow::KindInfo& braid::flow::kind_of<RankOrderDesc>() {
+  return ops::kOrder;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<AllToAllVDesc>() {
-  return kSend;
+const braid::flow::KindInfo& braid::flow::kind_of<AllToAllVDesc>() {
+  return ops::kSend;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<ReturnRowsDesc>() {
-  return kReturn;
+const braid::flow::KindInfo& braid::flow::kind_of<ReturnRowsDesc>() {
+  return ops::kReturn;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<MergeRanksDesc>() {
-  return kMerge;
+const braid::flow::KindInfo& braid::flow::kind_of<MergeRanksDesc>() {
+  return ops::kMerge;
 }
 
 namespace braid::ops {
@@ -127,7 +128,10 @@ ReceivedRows all_to_all_v(Builder& b, const GatheredRows& own, const RankRows& r
   const Value source = b.step("send_source", Format::i32, sends, 1, kOwnRows);
   const Value places = b.step("send_places", Format::i32, ranks.own, dp, kOwnRows);
   b.emit(kernels::RankOrderDesc{.ranks = dp, .experts_per_rank = experts_per_rank},
-         {own.ids, counts, source, places});
+         {{RankOrderOperand::ids, own.ids},
+          {RankOrderOperand::counts, counts},
+          {RankOrderOperand::source, source},
+          {RankOrderOperand::places, places}});
   const auto arrived = [&](Value value, std::string_view label) {
     return b.step(label, b.format(value), dp * ranks.group, b.num_cols(value), kReceived);
   };
@@ -136,17 +140,16 @@ ReceivedRows all_to_all_v(Builder& b, const GatheredRows& own, const RankRows& r
                             arrived(own.weights, "all_expert_weights"),
                             {}};
   const Value received = b.step("received", Format::i32, dp, 1, kReceived);
-  b.emit(AllToAllVDesc{.communicator = b.meshes().attention_sums[0], .ranks = dp}, {counts,
-                                                                                    own.rows,
-                                                                                    {},
-                                                                                    own.ids,
-                                                                                    own.weights,
-                                                                                    all.rows,
-                                                                                    {},
-                                                                                    all.ids,
-                                                                                    all.weights,
-                                                                                    source,
-                                                                                    received});
+  b.emit(AllToAllVDesc{.communicator = b.meshes().attention_sums[0], .ranks = dp},
+         {{AllToAllVOperand::counts, counts},
+          {AllToAllVOperand::rows, own.rows},
+          {AllToAllVOperand::ids, own.ids},
+          {AllToAllVOperand::weights, own.weights},
+          {AllToAllVOperand::all_rows, all.rows},
+          {AllToAllVOperand::all_ids, all.ids},
+          {AllToAllVOperand::all_weights, all.weights},
+          {AllToAllVOperand::source, source},
+          {AllToAllVOperand::received, received}});
   return {all, {received, places, sends}};
 }
 
@@ -156,10 +159,14 @@ Value return_rows(Builder& b, Value rows, const SentRows& way_back, std::string_
   const int32_t dp = b.meshes().attention[0];
   const Value back = b.step("returned", b.format(rows), way_back.sends, b.num_cols(rows), kOwnRows);
   b.emit(ReturnRowsDesc{.communicator = b.meshes().attention_sums[0], .ranks = dp},
-         {way_back.received, rows, back});
+         {{ReturnRowsOperand::received, way_back.received},
+          {ReturnRowsOperand::rows, rows},
+          {ReturnRowsOperand::back, back}});
   const Value out =
       b.step(label, b.format(rows), b.num_rows(way_back.places), b.num_cols(rows), kOwnRows);
-  b.emit(kernels::MergeRanksDesc{}, {back, way_back.places, out});
+  b.emit(kernels::MergeRanksDesc{}, {{MergeRanksOperand::back, back},
+                                     {MergeRanksOperand::places, way_back.places},
+                                     {MergeRanksOperand::out, out}});
   return out;
 }
 

@@ -10,20 +10,38 @@
 
 namespace braid::ops {
 
-// Rows counts[0] … of `source` to rank 0, and so on; on their arrival they lie one rank behind the
-// other. Operands as GatherOperand says: `counts` i32 [ranks, 1] are data here, `received` i32
-// [ranks, 1] says how many came from each rank. Ids beyond those become −1, all else there is
-// undefined. Capacities are ranks · group rows: no rank can be sent more than there are.
+// The first counts[0] rows that `source` lists go to rank 0, the next counts[1] to rank 1, and so
+// on; what arrives is ordered by the rank that sent it. `counts` i32 [ranks, 1] are data,
+// `received` i32 [ranks, 1] says how many rows came from each rank. Ids behind the received rows
+// become −1, all else there is undefined. Capacities are ranks · group rows, the most that one rank
+// can be sent.
 struct AllToAllVDesc {
   int32_t communicator = 0;
   int32_t ranks = 1;
 };
 
-// The first received[r] rows go back to rank 0, and so on, where they lie in the order in which
-// they were sent.
+// The operands of an AllGatherVDesc, and two more.
+struct AllToAllVOperand : AllGatherVOperand {
+  enum : size_t { source = AllGatherVOperand::num_operands, received, num_operands };
+};
+
+struct RankOrderOperand {
+  enum : size_t { ids, counts, source, places, num_operands };
+};
+
+// The first received[0] rows go back to rank 0, the next received[1] to rank 1, and so on; there
+// they lie in the order in which they were sent.
 struct ReturnRowsDesc {
   int32_t communicator = 0;
   int32_t ranks = 1;
+};
+
+struct ReturnRowsOperand {
+  enum : size_t { received, rows, back, num_operands };
+};
+
+struct MergeRanksOperand {
+  enum : size_t { back, places, out, num_operands };
 };
 
 // What is needed for the way back.

@@ -5,48 +5,45 @@
 #include "ops/kind.h"
 #include "ops/placement.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
-using braid::flow::Type;
-using braid::flow::Work;
 using braid::kernels::GemmDesc;
 using braid::kernels::GroupedGemmDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kGemmOperands[] = {
-    {"x"},
-    {"weight", Access::read, Slicing::whole},
-    {"bias", Access::read, Slicing::whole, true},
-    {"y", Access::write},
-};
+constexpr auto kGemmOperands = flow::operand_specs<GemmOperand>({
+    {GemmOperand::x, "x"},
+    {GemmOperand::weight, "weight", Access::read, Slicing::whole},
+    {GemmOperand::bias, "bias", Access::read, Slicing::whole, true},
+    {GemmOperand::y, "y", Access::write},
+});
 
 Work gemm_work(const void* desc, std::span<const Type> types) {
   const auto& gemm = *static_cast<const GemmDesc*>(desc);
-  const Type& x = types[0];
-  const Type& w = types[1];
+  const Type& x = types[GemmOperand::x];
+  const Type& w = types[GemmOperand::weight];
   const double n = static_cast<double>(w.rows) / gemm.k_slots;
   return {.flop = 2.0 * static_cast<double>(x.rows) * n * static_cast<double>(x.cols),
-          .bytes = braid::ops::bytes(types)};
+          .bytes = bytes(types)};
 }
 
-constexpr OperandSpec kGroupedGemmOperands[] = {
-    {"x", Access::read, Slicing::whole},       {"source", Access::read, Slicing::whole, true},
-    {"offsets", Access::read, Slicing::whole}, {"weight", Access::read, Slicing::whole},
-    {"y", Access::write, Slicing::whole},
-};
+constexpr auto kGroupedGemmOperands = flow::operand_specs<GroupedGemmOperand>({
+    {GroupedGemmOperand::x, "x", Access::read, Slicing::whole},
+    {GroupedGemmOperand::source, "source", Access::read, Slicing::whole, true},
+    {GroupedGemmOperand::offsets, "offsets", Access::read, Slicing::whole},
+    {GroupedGemmOperand::weight, "weight", Access::read, Slicing::whole},
+    {GroupedGemmOperand::y, "y", Access::write, Slicing::whole},
+});
 
 Work grouped_gemm_work(const void* desc, std::span<const Type> types) {
   const auto& gemm = *static_cast<const GroupedGemmDesc*>(desc);
-  const Type& w = types[3];
-  const Type& y = types[4];
+  const Type& w = types[GroupedGemmOperand::weight];
+  const Type& y = types[GroupedGemmOperand::y];
   const double n = static_cast<double>(w.rows) / gemm.num_slots;
-  // No more slots' weights are read than there are grouped rows.
+  // The weights of at most as many slots are read as there are grouped rows.
   const double active = std::min<double>(gemm.num_slots, static_cast<double>(y.rows));
   return {.flop = 2.0 * static_cast<double>(y.rows) * n * static_cast<double>(w.cols),
-          .bytes = braid::ops::bytes(types) - braid::ops::bytes(w) * (1 - active / gemm.num_slots)};
+          .bytes = bytes(types) - bytes(w) * (1 - active / gemm.num_slots)};
 }
 
 constexpr KindInfo kGemm = {.name = "gemm", .operands = kGemmOperands, .work = gemm_work};
@@ -54,20 +51,21 @@ constexpr KindInfo kGroupedGemm = {
     .name = "grouped_gemm", .operands = kGroupedGemmOperands, .work = grouped_gemm_work};
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<GemmDesc>() {
-  return kGemm;
+const braid::flow::KindInfo& braid::flow::kind_of<GemmDesc>() {
+  return ops::kGemm;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<GroupedGemmDesc>() {
-  return kGroupedGemm;
+const braid::flow::KindInfo& braid::flow::kind_of<GroupedGemmDesc>() {
+  return ops::kGroupedGemm;
 }
 
 namespace braid::ops {
 
-// More rows get the configuration of these: it is as fast for them, and as fast for a chunk.
+// Ops with more rows get the configuration for this many: it is as fast for them and for a chunk.
 constexpr int64_t kMostTunedRows = 2048;
 
 Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view label,
@@ -83,7 +81,10 @@ Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view
   b.emit(GemmDesc{.epilogue = epilogue,
                   .k_slots = w.k_slots,
                   .tuned_rows = static_cast<int32_t>(std::min(b.num_rows(x), kMostTunedRows))},
-         {x, w.weight, w.bias, y});
+         {{GemmOperand::x, x},
+          {GemmOperand::weight, w.weight},
+          {GemmOperand::bias, w.bias},
+          {GemmOperand::y, y}});
   return y;
 }
 
@@ -100,7 +101,11 @@ Grouped grouped_gemm(Builder& b, const Grouped& in, Value weights, int64_t capac
   b.emit(
       GroupedGemmDesc{
           .epilogue = epilogue, .num_slots = slots, .tuned_rows = static_cast<int32_t>(capacity)},
-      {in.rows, in.source, in.offsets, weights, y});
+      {{GroupedGemmOperand::x, in.rows},
+       {GroupedGemmOperand::source, in.source},
+       {GroupedGemmOperand::offsets, in.offsets},
+       {GroupedGemmOperand::weight, weights},
+       {GroupedGemmOperand::y, y}});
   return {.rows = y, .source = {}, .offsets = in.offsets, .count = in.count};
 }
 

@@ -18,6 +18,10 @@ struct Linear {
 Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view label,
            Epilogue epilogue = Epilogue::none);
 
+struct GemmOperand {
+  enum : size_t { x, weight, bias, y, num_operands };
+};
+
 // Rows ordered by slot: what permute() makes and grouped_gemm() takes.
 struct Grouped {
   Value rows;     // [M, K]; row i of the grouping is rows[source[i]], or rows[i] without source
@@ -29,6 +33,10 @@ struct Grouped {
 // weights [slots · N, K] → Grouped rows [capacity, N] (swiglu: N / 2).
 Grouped grouped_gemm(Builder& b, const Grouped& in, Value weights, int64_t capacity,
                      std::string_view label, Epilogue epilogue = Epilogue::none);
+
+struct GroupedGemmOperand {
+  enum : size_t { x, source, offsets, weight, y, num_operands };
+};
 
 }  // namespace braid::ops
 

@@ -1,4 +1,5 @@
-// Helpers for declaring kinds.
+// Helpers for declaring kinds. A kind's operands have names: an enum in the builder's header, of
+// which operand_specs() proves that the OperandSpecs stand in its order.
 #pragma once
 
 #include <initializer_list>
@@ -7,24 +8,39 @@
 
 namespace braid::ops {
 
-inline double bytes(const flow::Type& type) {
+using flow::Access;
+using flow::KindInfo;
+using flow::Slicing;
+using flow::Type;
+using flow::Work;
+
+inline double bytes(const Type& type) {
   return static_cast<double>(type.rows * type.cols * bytes_of(type.format));
 }
 
 // All operands once: what a memory-bound op moves.
-inline double bytes(std::span<const flow::Type> types) {
+inline double bytes(std::span<const Type> types) {
   double total = 0;
-  for (const flow::Type& type : types) total += bytes(type);
+  for (const Type& type : types) total += bytes(type);
   return total;
 }
 
 // Work of an op that only moves its operands.
-inline flow::Work moves_operands(const void* /*desc*/, std::span<const flow::Type> types) {
+inline Work moves_operands(const void* /*desc*/, std::span<const Type> types) {
   return {.flop = 0, .bytes = bytes(types)};
 }
 
-// Of what all ranks of a collective must agree on. Order-dependent, so that no two different lists
-// of numbers are likely to agree.
+// Work of a gather or of a scattered sum, each half an all-reduce, as a ring of ranks does it.
+// `all`: bytes of the rows of all ranks. A rank has one part of them before a gather or after a
+// scattered sum, and sends the parts of the other ranks once. `sums`: the elements of a sum; 0 for
+// a gather.
+inline Work ring_work(double ranks, double all, double sums = 0) {
+  const double others = (ranks - 1) / ranks;
+  return {.flop = others * sums, .bytes = all * (1 + 1 / ranks), .link_bytes = others * all};
+}
+
+// A hash of what all ranks of a collective must agree on. It depends on the order, so that no two
+// different lists of numbers are likely to agree.
 class Signature {
  public:
   Signature& add(int64_t number) {
@@ -36,8 +52,8 @@ class Signature {
     for (const char c : text) add(static_cast<int64_t>(c));
     return *this;
   }
-  // Which rows they are is part of it: chunks of one size must not meet crosswise.
-  Signature& add(const flow::Type& type) {
+  // The first row is part of it: a chunk of a collective must not meet another chunk of that size.
+  Signature& add(const Type& type) {
     return add(static_cast<int64_t>(type.format)).add(type.first_row).add(type.rows).add(type.cols);
   }
   uint64_t value() const { return hash_; }
@@ -46,11 +62,11 @@ class Signature {
   uint64_t hash_ = 0x9e3779b97f4a7c15u;
 };
 
-// What all ranks agree on in an op whose Desc names the communicator, its ranks and perhaps a
-// method: the kind, those, and operands kFirst to kLast − 1. What a rank has for itself is not
-// among them.
+// The collective of an op whose Desc has the communicator, its ranks and perhaps a method. All
+// ranks must agree on the kind, on these, and on the operands kFirst to kLast − 1; the other
+// operands may differ from rank to rank.
 template <typename Desc, size_t kFirst, size_t kLast>
-std::optional<flow::Collective> collective_of(const void* desc, std::span<const flow::Type> types) {
+std::optional<flow::Collective> collective_of(const void* desc, std::span<const Type> types) {
   const Desc& op = *static_cast<const Desc*>(desc);
   Signature signature;
   signature.add(flow::kind_of<Desc>().name).add(op.communicator).add(op.ranks);
@@ -61,10 +77,9 @@ std::optional<flow::Collective> collective_of(const void* desc, std::span<const 
 
 // The kind of such ops.
 template <typename Desc, size_t kFirst, size_t kLast = kFirst + 1>
-constexpr flow::KindInfo collective_kind(std::string_view name,
-                                         std::span<const flow::OperandSpec> operands,
-                                         flow::Work (*work)(const void*,
-                                                            std::span<const flow::Type>)) {
+constexpr KindInfo collective_kind(std::string_view name,
+                                   std::span<const flow::OperandSpec> operands,
+                                   Work (*work)(const void*, std::span<const Type>)) {
   return {.name = name,
           .operands = operands,
           .row_invariant = false,

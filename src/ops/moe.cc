@@ -5,56 +5,59 @@
 #include "ops/kind.h"
 #include "ops/placement.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
 using braid::kernels::CombineDesc;
 using braid::kernels::PermuteDesc;
 using braid::kernels::RouteDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kRouteOperands[] = {
-    {"logits"},
-    {"bias", Access::read, Slicing::whole, true},
-    {"kv_slots"},
-    {"forced", Access::read, Slicing::rows, true},
-    {"popularity", Access::read, Slicing::whole, true},
-    {"ids", Access::write},
-    {"weights", Access::write},
-    {"heat", Access::read_write, Slicing::whole, true},
-};
-constexpr OperandSpec kPermuteOperands[] = {
-    {"ids", Access::read, Slicing::whole},      {"table", Access::read, Slicing::whole, true},
-    {"offsets", Access::write, Slicing::whole}, {"source", Access::write, Slicing::whole},
-    {"places", Access::write, Slicing::whole},
-};
-constexpr OperandSpec kCombineOperands[] = {
-    {"grouped", Access::read, Slicing::whole}, {"places"}, {"weights"}, {"out", Access::write}};
+constexpr auto kRouteOperands = flow::operand_specs<RouteOperand>({
+    {RouteOperand::logits, "logits"},
+    {RouteOperand::bias, "bias", Access::read, Slicing::whole, true},
+    {RouteOperand::kv_slots, "kv_slots"},
+    {RouteOperand::forced, "forced", Access::read, Slicing::rows, true},
+    {RouteOperand::popularity, "popularity", Access::read, Slicing::whole, true},
+    {RouteOperand::ids, "ids", Access::write},
+    {RouteOperand::weights, "weights", Access::write},
+    {RouteOperand::heat, "heat", Access::read_write, Slicing::whole, true},
+});
+constexpr auto kPermuteOperands = flow::operand_specs<PermuteOperand>({
+    {PermuteOperand::ids, "ids", Access::read, Slicing::whole},
+    {PermuteOperand::table, "table", Access::read, Slicing::whole, true},
+    {PermuteOperand::offsets, "offsets", Access::write, Slicing::whole},
+    {PermuteOperand::source, "source", Access::write, Slicing::whole},
+    {PermuteOperand::places, "places", Access::write, Slicing::whole},
+});
+constexpr auto kCombineOperands = flow::operand_specs<CombineOperand>({
+    {CombineOperand::grouped, "grouped", Access::read, Slicing::whole},
+    {CombineOperand::places, "places"},
+    {CombineOperand::weights, "weights"},
+    {CombineOperand::out, "out", Access::write},
+});
 
-constexpr KindInfo kRoute = {
-    .name = "route", .operands = kRouteOperands, .work = braid::ops::moves_operands};
+constexpr KindInfo kRoute = {.name = "route", .operands = kRouteOperands, .work = moves_operands};
 constexpr KindInfo kPermute = {
-    .name = "permute", .operands = kPermuteOperands, .work = braid::ops::moves_operands};
+    .name = "permute", .operands = kPermuteOperands, .work = moves_operands};
 constexpr KindInfo kCombine = {
-    .name = "combine", .operands = kCombineOperands, .work = braid::ops::moves_operands};
+    .name = "combine", .operands = kCombineOperands, .work = moves_operands};
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<RouteDesc>() {
-  return kRoute;
+const braid::flow::KindInfo& braid::flow::kind_of<RouteDesc>() {
+  return ops::kRoute;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<PermuteDesc>() {
-  return kPermute;
+const braid::flow::KindInfo& braid::flow::kind_of<PermuteDesc>() {
+  return ops::kPermute;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<CombineDesc>() {
-  return kCombine;
+const braid::flow::KindInfo& braid::flow::kind_of<CombineDesc>() {
+  return ops::kCombine;
 }
 
 namespace braid::ops {
@@ -69,8 +72,13 @@ Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
     out.ids = b.step("expert_ids", Format::i32, rows, desc.top_k, b.placement(logits));
     out.weights = b.step("expert_weights", Format::f32, rows, desc.top_k, b.placement(logits));
   }
-  b.emit(desc, {logits, inputs.bias, kv_slots, inputs.forced, inputs.popularity, out.ids,
-                out.weights, Value{}});
+  b.emit(desc, {{RouteOperand::logits, logits},
+                {RouteOperand::bias, inputs.bias},
+                {RouteOperand::kv_slots, kv_slots},
+                {RouteOperand::forced, inputs.forced},
+                {RouteOperand::popularity, inputs.popularity},
+                {RouteOperand::ids, out.ids},
+                {RouteOperand::weights, out.weights}});
   return out;
 }
 
@@ -104,7 +112,11 @@ Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots, Val
   const Value source = b.step("source", Format::i32, capacity, 1, placement);
   const Value places = b.step("places", Format::i32, b.num_rows(ids), b.num_cols(ids), placement);
   b.emit(kernels::PermuteDesc{.num_slots = slots.count, .first_slot = slots.first},
-         {ids, table, offsets, source, places});
+         {{PermuteOperand::ids, ids},
+          {PermuteOperand::table, table},
+          {PermuteOperand::offsets, offsets},
+          {PermuteOperand::source, source},
+          {PermuteOperand::places, places}});
   return {{.rows = in.rows,
            .source = source,
            .offsets = offsets,
@@ -123,7 +135,10 @@ Value combine(Builder& b, const Grouped& grouped, const Permuted& in) {
   }
   const Value out = b.step("routed", b.format(grouped.rows), b.num_rows(in.places),
                            b.num_cols(grouped.rows), placement);
-  b.emit(kernels::CombineDesc{}, {b.uncounted(grouped.rows), in.places, in.weights, out});
+  b.emit(kernels::CombineDesc{}, {{CombineOperand::grouped, b.uncounted(grouped.rows)},
+                                  {CombineOperand::places, in.places},
+                                  {CombineOperand::weights, in.weights},
+                                  {CombineOperand::out, out}});
   return in.way_back.received.present() ? return_rows(b, out, in.way_back, "merged") : out;
 }
 

@@ -23,9 +23,21 @@ struct RouteInputs {
   Routing into;
 };
 
-// Place of the counters among the operands of a route op: u64 [2, E], or absent. route() leaves
-// them out; passes::count_heat puts them in.
-inline constexpr size_t kRouteHeat = 7;
+// `heat` are the counters u64 [2, E], or absent: route() leaves them out, and passes::count_heat
+// puts them in.
+struct RouteOperand {
+  enum : size_t {
+    logits,
+    bias,
+    kv_slots,
+    forced,
+    popularity,
+    ids,
+    weights,
+    heat,
+    num_operands,
+  };
+};
 
 // logits f32 [T, E], kv_slots i32 [T, 1] (a row is real iff its slot ≥ 0) → Routing.
 Routing route(Builder& b, Value logits, Value kv_slots, const RouteDesc& desc,
@@ -38,7 +50,7 @@ struct Dispatched {
   SentRows way_back;
 };
 
-// The slots of this rank among those of all ranks along moe_ep; ranks along moe_tp hold columns of
+// Which of the slots of all ranks along moe_ep this rank has; ranks along moe_tp hold columns of
 // the same experts.
 struct ExpertSlots {
   int32_t first = 0;
@@ -50,9 +62,13 @@ struct ExpertSlots {
 Dispatched dispatch(Builder& b, Value x, const Routing& routing, const RankRows& ranks = {},
                     const ExpertSlots& slots = {});
 
-// Orders the choices by slot, those that go to other ranks left out; `places` tells combine() where
-// each went. `table` i32 [E, R], the same on all ranks: the slots of every expert's replicas, −1
-// behind the last; row t goes to replica t mod their number. Absent: expert e lies in slot e.
+struct PermuteOperand {
+  enum : size_t { ids, table, offsets, source, places, num_operands };
+};
+
+// Orders the choices by slot and leaves out those of other ranks' experts; `places` tells combine()
+// where each went. `table` i32 [E, R], the same on all ranks: the slots of every expert's replicas,
+// −1 behind the last; row t goes to replica t mod their number. Absent: expert e lies in slot e.
 struct Permuted {
   Grouped grouped;
   Value places;   // i32 [T, K]
@@ -60,6 +76,10 @@ struct Permuted {
   SentRows way_back;
 };
 Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots, Value table = {});
+
+struct CombineOperand {
+  enum : size_t { grouped, places, weights, out, num_operands };
+};
 
 // Σ_k weights[t, k] · grouped[places[t, k]] over the choices that are here, in the order of k →
 // [T, H]; a Partial where the experts are spread over ranks which have the same rows. Rows that

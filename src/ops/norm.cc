@@ -3,25 +3,26 @@
 #include "ops/kind.h"
 #include "ops/placement.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
 using braid::kernels::RmsNormDesc;
 
+namespace braid::ops {
 namespace {
 
 // x may be the same memory as y: an op with both reads and writes it.
-constexpr OperandSpec kOperands[] = {
-    {"x"}, {"weight", Access::read, Slicing::whole}, {"y", Access::write}};
+constexpr auto kNormOperands = flow::operand_specs<RmsNormOperand>({
+    {RmsNormOperand::x, "x"},
+    {RmsNormOperand::weight, "weight", Access::read, Slicing::whole},
+    {RmsNormOperand::y, "y", Access::write},
+});
 constexpr KindInfo kRmsNorm = {
-    .name = "rms_norm", .operands = kOperands, .work = braid::ops::moves_operands};
+    .name = "rms_norm", .operands = kNormOperands, .work = moves_operands};
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<RmsNormDesc>() {
-  return kRmsNorm;
+const braid::flow::KindInfo& braid::flow::kind_of<RmsNormDesc>() {
+  return ops::kRmsNorm;
 }
 
 namespace braid::ops {
@@ -31,7 +32,8 @@ Value rms_norm(Builder& b, Value x, Value w, float eps, std::string_view label) 
   b.require(b.num_cols(w) == b.num_cols(x), "the norm's weight spans the row", {x, w});
   const Value y =
       b.step(label, b.format(x), b.num_rows(x), b.num_cols(x), b.placement(x), b.info(x).count);
-  b.emit(RmsNormDesc{.eps = eps}, {x, w, y});
+  b.emit(RmsNormDesc{.eps = eps},
+         {{RmsNormOperand::x, x}, {RmsNormOperand::weight, w}, {RmsNormOperand::y, y}});
   return y;
 }
 
@@ -39,7 +41,8 @@ void rms_norm_heads(Builder& b, Value x, Value w, float eps, int32_t group) {
   b.require(!b.placement(x).is_partial(), "a norm takes fully reduced rows", {x});
   b.require(b.num_cols(w) == group && b.num_cols(x) % group == 0, "the norm's weight spans a head",
             {x, w});
-  b.emit(RmsNormDesc{.eps = eps, .group = group}, {x, w, x});
+  b.emit(RmsNormDesc{.eps = eps, .group = group},
+         {{RmsNormOperand::x, x}, {RmsNormOperand::weight, w}, {RmsNormOperand::y, x}});
 }
 
 }  // namespace braid::ops

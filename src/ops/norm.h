@@ -6,6 +6,10 @@
 
 namespace braid::ops {
 
+struct RmsNormOperand {
+  enum : size_t { x, weight, y, num_operands };
+};
+
 // w · x / rms(x) over whole rows: x [T, H], w [1, H] → [T, H].
 Value rms_norm(Builder& b, Value x, Value w, float eps, std::string_view label);
 

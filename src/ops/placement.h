@@ -11,8 +11,8 @@ namespace braid::ops {
 // x's are refused.
 Placement product_placement(Builder& b, Value x, Value w);
 
-// The same for rows grouped by slot, whose placement `offsets` has: on an axis where each rank has
-// slots of its own (row_sharded), W holds just these, and the result has their rows alone.
+// The same for rows grouped by slot. `offsets` has the grouping's placement: on an axis where each
+// rank has slots of its own (row_sharded), W and the result hold the rows of these slots alone.
 Placement grouped_product_placement(Builder& b, Value x, Value offsets, Value w);
 
 // a + b: equal placements only, so that no replicated term gets into a sum that is reduced later.

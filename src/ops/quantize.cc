@@ -3,46 +3,53 @@
 #include "ops/kind.h"
 #include "ops/placement.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
 using braid::kernels::DequantizeRowsDesc;
 using braid::kernels::QuantizeRowsDesc;
 using braid::kernels::SumErrorsDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kQuantizeOperands[] = {
-    {"x"}, {"payload", Access::write}, {"scales", Access::write}, {"errors", Access::write}};
-constexpr OperandSpec kDequantizeOperands[] = {{"payload"}, {"scales"}, {"out", Access::write}};
-constexpr OperandSpec kSumOperands[] = {
-    {"errors"}, {"ids"}, {"sums", Access::read_write, Slicing::whole}};
+constexpr auto kQuantizeOperands = flow::operand_specs<QuantizeRowsOperand>({
+    {QuantizeRowsOperand::x, "x"},
+    {QuantizeRowsOperand::payload, "payload", Access::write},
+    {QuantizeRowsOperand::scales, "scales", Access::write},
+    {QuantizeRowsOperand::errors, "errors", Access::write},
+});
+constexpr auto kDequantizeOperands = flow::operand_specs<DequantizeRowsOperand>({
+    {DequantizeRowsOperand::payload, "payload"},
+    {DequantizeRowsOperand::scales, "scales"},
+    {DequantizeRowsOperand::out, "out", Access::write},
+});
+constexpr auto kSumOperands = flow::operand_specs<SumErrorsOperand>({
+    {SumErrorsOperand::errors, "errors"},
+    {SumErrorsOperand::ids, "ids"},
+    {SumErrorsOperand::sums, "sums", Access::read_write, Slicing::whole},
+});
 
 constexpr KindInfo kQuantize = {
-    .name = "quantize", .operands = kQuantizeOperands, .work = braid::ops::moves_operands};
+    .name = "quantize", .operands = kQuantizeOperands, .work = moves_operands};
 constexpr KindInfo kDequantize = {
-    .name = "dequantize", .operands = kDequantizeOperands, .work = braid::ops::moves_operands};
-constexpr KindInfo kSumErrors = {.name = "sum_errors",
-                                 .operands = kSumOperands,
-                                 .row_invariant = false,
-                                 .work = braid::ops::moves_operands};
+    .name = "dequantize", .operands = kDequantizeOperands, .work = moves_operands};
+constexpr KindInfo kSumErrors = {
+    .name = "sum_errors", .operands = kSumOperands, .row_invariant = false, .work = moves_operands};
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<QuantizeRowsDesc>() {
-  return kQuantize;
+const braid::flow::KindInfo& braid::flow::kind_of<QuantizeRowsDesc>() {
+  return ops::kQuantize;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<DequantizeRowsDesc>() {
-  return kDequantize;
+const braid::flow::KindInfo& braid::flow::kind_of<DequantizeRowsDesc>() {
+  return ops::kDequantize;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<SumErrorsDesc>() {
-  return kSumErrors;
+const braid::flow::KindInfo& braid::flow::kind_of<SumErrorsDesc>() {
+  return ops::kSumErrors;
 }
 
 namespace braid::ops {
@@ -57,7 +64,10 @@ QuantizedRows quantize_rows(Builder& b, Value x, Payload payload) {
       b.step("scales", scale_format(payload), rows, kernels::scale_columns(payload, cols),
              placement),
       b.step("row_errors", Format::f64, rows, 2, placement)};
-  b.emit(QuantizeRowsDesc{.payload = payload}, {x, out.payload, out.scales, out.errors});
+  b.emit(QuantizeRowsDesc{.payload = payload}, {{QuantizeRowsOperand::x, x},
+                                                {QuantizeRowsOperand::payload, out.payload},
+                                                {QuantizeRowsOperand::scales, out.scales},
+                                                {QuantizeRowsOperand::errors, out.errors}});
   return out;
 }
 
@@ -70,7 +80,9 @@ void dequantize_rows(Builder& b, Value payload, Value scales, Payload format, Va
   b.require(fits, "payload and scales are those of the rows", {payload, scales, out});
   b.require(b.placement(payload) == b.placement(out) && b.placement(scales) == b.placement(out),
             "quantized rows stay where they are", {payload, scales, out});
-  b.emit(DequantizeRowsDesc{.payload = format}, {payload, scales, out});
+  b.emit(DequantizeRowsDesc{.payload = format}, {{DequantizeRowsOperand::payload, payload},
+                                                 {DequantizeRowsOperand::scales, scales},
+                                                 {DequantizeRowsOperand::out, out}});
 }
 
 void sum_errors(Builder& b, Value errors, Value ids, Value sums) {
@@ -79,7 +91,9 @@ void sum_errors(Builder& b, Value errors, Value ids, Value sums) {
             "an error and the ids of every row", {errors, ids});
   b.require(b.format(sums) == Format::f64 && b.num_rows(sums) == 1 && b.num_cols(sums) == 2,
             "one pair of sums", {sums});
-  b.emit(SumErrorsDesc{}, {errors, ids, sums});
+  b.emit(SumErrorsDesc{}, {{SumErrorsOperand::errors, errors},
+                           {SumErrorsOperand::ids, ids},
+                           {SumErrorsOperand::sums, sums}});
 }
 
 }  // namespace braid::ops

@@ -18,11 +18,23 @@ struct QuantizedRows {
   Value errors;   // f64 [T, 2]: Σ (x̂ − x)², Σ x² of each row
 };
 
+struct QuantizeRowsOperand {
+  enum : size_t { x, payload, scales, errors, num_operands };
+};
+
 // Whole rows x [T, H].
 QuantizedRows quantize_rows(Builder& b, Value x, Payload payload);
 
+struct DequantizeRowsOperand {
+  enum : size_t { payload, scales, out, num_operands };
+};
+
 // Into `out` [T, H], of the same placement.
 void dequantize_rows(Builder& b, Value payload, Value scales, Payload format, Value out);
+
+struct SumErrorsOperand {
+  enum : size_t { errors, ids, sums, num_operands };
+};
 
 // sums f64 [1, 2] += errors of the rows whose first id is not −1; ids i32 [T, K].
 void sum_errors(Builder& b, Value errors, Value ids, Value sums);

@@ -2,64 +2,58 @@
 
 #include "ops/kind.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
-using braid::flow::Type;
-using braid::flow::Work;
 using braid::ops::AllGatherVDesc;
-using braid::ops::GatherOperand;
 using braid::ops::ReduceScatterVDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kGatherOperands[] = {
-    {"counts", Access::read, Slicing::whole},
-    {"rows", Access::read, Slicing::whole},
-    {"scales", Access::read, Slicing::whole, true},
-    {"ids", Access::read, Slicing::whole},
-    {"weights", Access::read, Slicing::whole},
-    {"all_rows", Access::write, Slicing::whole},
-    {"all_scales", Access::write, Slicing::whole, true},
-    {"all_ids", Access::write, Slicing::whole},
-    {"all_weights", Access::write, Slicing::whole},
-};
-constexpr OperandSpec kScatterOperands[] = {{"counts", Access::read, Slicing::whole},
-                                            {"in", Access::read, Slicing::whole},
-                                            {"out", Access::write, Slicing::whole}};
+constexpr auto kGatherVOperands = flow::operand_specs<AllGatherVOperand>({
+    {AllGatherVOperand::counts, "counts", Access::read, Slicing::whole},
+    {AllGatherVOperand::rows, "rows", Access::read, Slicing::whole},
+    {AllGatherVOperand::scales, "scales", Access::read, Slicing::whole, true},
+    {AllGatherVOperand::ids, "ids", Access::read, Slicing::whole},
+    {AllGatherVOperand::weights, "weights", Access::read, Slicing::whole},
+    {AllGatherVOperand::all_rows, "all_rows", Access::write, Slicing::whole},
+    {AllGatherVOperand::all_scales, "all_scales", Access::write, Slicing::whole, true},
+    {AllGatherVOperand::all_ids, "all_ids", Access::write, Slicing::whole},
+    {AllGatherVOperand::all_weights, "all_weights", Access::write, Slicing::whole},
+});
+constexpr auto kScatterVOperands = flow::operand_specs<ReduceScatterVOperand>({
+    {ReduceScatterVOperand::counts, "counts", Access::read, Slicing::whole},
+    {ReduceScatterVOperand::in, "in", Access::read, Slicing::whole},
+    {ReduceScatterVOperand::out, "out", Access::write, Slicing::whole},
+});
 
-// What a ring sends when all ranks have as many rows as they may have.
-Work gather_work(const void* desc, std::span<const Type> types) {
-  const double ranks = static_cast<const AllGatherVDesc*>(desc)->ranks;
-  const double all = braid::ops::bytes(types.subspan(GatherOperand::all_rows));
-  return {.flop = 0, .bytes = all * (1 + 1 / ranks), .link_bytes = (ranks - 1) / ranks * all};
+// As if all ranks had as many rows as they may have.
+Work gather_v_work(const void* desc, std::span<const Type> types) {
+  return ring_work(static_cast<const AllGatherVDesc*>(desc)->ranks,
+                   bytes(types.subspan(AllGatherVOperand::all_rows)));
 }
 
-Work scatter_work(const void* desc, std::span<const Type> types) {
-  const double ranks = static_cast<const ReduceScatterVDesc*>(desc)->ranks;
-  const double all = braid::ops::bytes(types[1]);
-  return {.flop = (ranks - 1) / ranks * static_cast<double>(types[1].rows * types[1].cols),
-          .bytes = all * (1 + 1 / ranks),
-          .link_bytes = (ranks - 1) / ranks * all};
+Work scatter_v_work(const void* desc, std::span<const Type> types) {
+  const Type& in = types[ReduceScatterVOperand::in];
+  return ring_work(static_cast<const ReduceScatterVDesc*>(desc)->ranks, bytes(in),
+                   static_cast<double>(in.rows * in.cols));
 }
 
-constexpr KindInfo kGather = braid::ops::collective_kind<AllGatherVDesc, GatherOperand::all_rows,
-                                                         std::size(kGatherOperands)>(
-    "all_gather_v", kGatherOperands, gather_work);
-constexpr KindInfo kScatter = braid::ops::collective_kind<ReduceScatterVDesc, 1>(
-    "reduce_scatter_v", kScatterOperands, scatter_work);
+constexpr KindInfo kGatherV =
+    collective_kind<AllGatherVDesc, AllGatherVOperand::all_rows, AllGatherVOperand::num_operands>(
+        "all_gather_v", kGatherVOperands, gather_v_work);
+constexpr KindInfo kScatterV = collective_kind<ReduceScatterVDesc, ReduceScatterVOperand::in>(
+    "reduce_scatter_v", kScatterVOperands, scatter_v_work);
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<AllGatherVDesc>() {
-  return kGather;
+const braid::flow::KindInfo& braid::flow::kind_of<AllGatherVDesc>() {
+  return ops::kGatherV;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<ReduceScatterVDesc>() {
-  return kScatter;
+const braid::flow::KindInfo& braid::flow::kind_of<ReduceScatterVDesc>() {
+  return ops::kScatterV;
 }
 
 namespace braid::ops {
@@ -104,8 +98,15 @@ GatheredRows all_gather_v(Builder& b, const GatheredRows& own, const RankRows& r
                             gathered(own.weights, "all_expert_weights"),
                             gathered(own.scales, "all_scales")};
   b.emit(AllGatherVDesc{.communicator = along.communicator, .ranks = along.ranks},
-         {ranks.counts, own.rows, own.scales, own.ids, own.weights, all.rows, all.scales, all.ids,
-          all.weights});
+         {{AllGatherVOperand::counts, ranks.counts},
+          {AllGatherVOperand::rows, own.rows},
+          {AllGatherVOperand::scales, own.scales},
+          {AllGatherVOperand::ids, own.ids},
+          {AllGatherVOperand::weights, own.weights},
+          {AllGatherVOperand::all_rows, all.rows},
+          {AllGatherVOperand::all_scales, all.scales},
+          {AllGatherVOperand::all_ids, all.ids},
+          {AllGatherVOperand::all_weights, all.weights}});
   return all;
 }
 
@@ -128,7 +129,9 @@ Value reduce_scatter_v(Builder& b, Value x, const RankRows& ranks, std::string_v
   const Value out = b.step(label, b.format(x), ranks.own, b.num_cols(x),
                            {.axes = {Shard::row_sharded, Shard::partial}});
   b.emit(ReduceScatterVDesc{.communicator = along.communicator, .ranks = along.ranks},
-         {ranks.counts, x, out});
+         {{ReduceScatterVOperand::counts, ranks.counts},
+          {ReduceScatterVOperand::in, x},
+          {ReduceScatterVOperand::out, out}});
   return out;
 }
 

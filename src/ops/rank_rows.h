@@ -48,22 +48,26 @@ struct GatheredRows {
   Value scales;   // of a payload [dp · group, ·]; else absent
 };
 
-// Operands of an AllGatherVDesc, in this order; `scales` and `all_scales` may be absent. The last
-// two are an AllToAllVDesc's alone.
-struct GatherOperand {
+// `scales` and `all_scales` are absent where the rows are not quantized.
+struct AllGatherVOperand {
   enum : size_t {
     counts,
-    rows,
+    rows,  // what is gathered, from here to all_rows
     scales,
     ids,
     weights,
-    all_rows,
+    all_rows,  // where it is gathered, in the same order
     all_scales,
     all_ids,
     all_weights,
-    source,
-    received,
+    num_operands,
   };
+  // From an operand that is gathered to the one where it is gathered.
+  static constexpr size_t kToAll = all_rows - rows;
+};
+
+struct ReduceScatterVOperand {
+  enum : size_t { counts, in, out, num_operands };
 };
 
 // Row-sharded over dp, whole along tp → the rows of all ranks, on every rank of the experts' mesh.

@@ -232,9 +232,10 @@ class Rank {
     schedule_ = flow::compile(std::move(b).finish().value()).value();
     table_.add<kernels::CopyDesc>(
         {.launch = [](const kernels::CopyDesc&, flow::Args args, flow::Workspace) {
-          for (int64_t row = 0; row < args[0].rows; ++row) {
-            std::memcpy(args[1].row<std::byte>(row), args[0].row<std::byte>(row),
-                        static_cast<size_t>(args[0].cols) * 4);
+          const flow::Arg &from = args[CopyOperand::in], &to = args[CopyOperand::out];
+          for (int64_t row = 0; row < from.rows; ++row) {
+            std::memcpy(to.row<std::byte>(row), from.row<std::byte>(row),
+                        static_cast<size_t>(from.cols) * 4);
           }
         }});
   }

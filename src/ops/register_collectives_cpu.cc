@@ -36,7 +36,7 @@ Status can_reduce(const AllReduceDesc& desc, std::span<const flow::Type> types) 
   if (desc.method != ReduceMethod::direct) {
     return Error(ErrorKind::unsupported, "the CPU has no copy engines").with("op", "all_reduce");
   }
-  return need_summable(types[0].format);
+  return need_summable(types[AllReduceOperand::in].format);
 }
 
 template <typename Desc, size_t kOperand>
@@ -53,8 +53,8 @@ void clear(const comm::Rows& rows, int64_t first, int value) {
 
 void launch_reduce(const AllReduceDesc& /*desc*/, flow::Args args, flow::Workspace /*scratch*/,
                    comm::Communicator& communicator, device::Queue* queue) {
-  const comm::Rows out = rows_of(args[1]);
-  if (communicator.all_reduce(rows_of(args[0]), out, queue).ok()) return;
+  const comm::Rows out = rows_of(args[AllReduceOperand::out]);
+  if (communicator.all_reduce(rows_of(args[AllReduceOperand::in]), out, queue).ok()) return;
   clear(out, 0, 0);
 }
 
@@ -64,26 +64,27 @@ std::span<const int32_t> counts_of(const flow::Arg& arg) {
 
 void launch_gather(const AllGatherVDesc& /*desc*/, flow::Args args, flow::Workspace /*scratch*/,
                    comm::Communicator& communicator, device::Queue* queue) {
-  constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
-  std::array<comm::Gather, kOuts> buffers;
+  using Operand = AllGatherVOperand;
+  std::array<comm::Gather, Operand::kToAll> buffers;
   size_t count = 0;
-  for (size_t in = GatherOperand::rows; in < GatherOperand::all_rows; ++in) {
+  for (size_t in = Operand::rows; in < Operand::all_rows; ++in) {
     if (args[in].cols == 0) continue;  // absent
-    buffers[count++] = {rows_of(args[in]), rows_of(args[in + kOuts])};
+    buffers[count++] = {rows_of(args[in]), rows_of(args[in + Operand::kToAll])};
   }
-  const std::span<const int32_t> counts = counts_of(args[GatherOperand::counts]);
+  const std::span<const int32_t> counts = counts_of(args[Operand::counts]);
   const bool gathered =
       communicator.all_gather_v(std::span(buffers).first(count), counts, queue).ok();
   const int64_t real = gathered ? comm::total_of(counts) : 0;
-  clear(rows_of(args[GatherOperand::all_ids]), real, 0xff);  // ids of −1
+  clear(rows_of(args[Operand::all_ids]), real, 0xff);  // ids of −1
 }
 
 void launch_scatter(const ReduceScatterVDesc& /*desc*/, flow::Args args,
                     flow::Workspace /*scratch*/, comm::Communicator& communicator,
                     device::Queue* queue) {
-  const comm::Rows out = rows_of(args[2]);
-  const std::span<const int32_t> counts = counts_of(args[0]);
-  const bool summed = communicator.reduce_scatter_v(rows_of(args[1]), out, counts, queue).ok();
+  using Operand = ReduceScatterVOperand;
+  const comm::Rows in = rows_of(args[Operand::in]), out = rows_of(args[Operand::out]);
+  const std::span<const int32_t> counts = counts_of(args[Operand::counts]);
+  const bool summed = communicator.reduce_scatter_v(in, out, counts, queue).ok();
   clear(out, summed ? counts[static_cast<size_t>(communicator.rank())] : 0, 0);
 }
 
@@ -108,27 +109,30 @@ std::span<const int32_t> part_counts(int64_t rows, int32_t ranks, flow::Workspac
 
 void launch_scatter_parts(const ReduceScatterDesc& desc, flow::Args args, flow::Workspace scratch,
                           comm::Communicator& communicator, device::Queue* queue) {
-  const comm::Rows in = rows_of(args[0]), out = rows_of(args[1]);
+  const comm::Rows in = rows_of(args[ReduceScatterOperand::in]);
+  const comm::Rows out = rows_of(args[ReduceScatterOperand::out]);
   const auto counts = part_counts(in.rows, desc.ranks, scratch);
   if (!communicator.reduce_scatter_v(in, out, counts, queue).ok()) clear(out, 0, 0);
 }
 
 void launch_gather_parts(const GatherPartsDesc& desc, flow::Args args, flow::Workspace scratch,
                          comm::Communicator& communicator, device::Queue* queue) {
-  const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
+  const comm::Gather rows{rows_of(args[GatherPartsOperand::in]),
+                          rows_of(args[GatherPartsOperand::out])};
   const auto counts = part_counts(rows.out.rows, desc.ranks, scratch);
   if (!communicator.all_gather_v({&rows, 1}, counts, queue).ok()) clear(rows.out, 0, 0);
 }
 
 void launch_all_gather(const AllGatherDesc& desc, flow::Args args, flow::Workspace scratch,
                        comm::Communicator& communicator, device::Queue* queue) {
-  const comm::Gather rows{rows_of(args[0]), rows_of(args[1])};
+  const comm::Gather rows{rows_of(args[AllGatherOperand::in]),
+                          rows_of(args[AllGatherOperand::out])};
   const auto counts = counts_in(scratch, desc.ranks);
   std::fill(counts.begin(), counts.end(), static_cast<int32_t>(rows.in.rows));
   if (!communicator.all_gather_v({&rows, 1}, counts, queue).ok()) clear(rows.out, 0, 0);
 }
 
-// Where a send's rows are packed, one buffer behind the other.
+// The rows that are sent are packed in scratch memory, one buffer behind the other.
 constexpr int64_t kAlignment = 16;
 int64_t packed_bytes(int64_t sends, int64_t cols, Format format) {
   const int64_t bytes = sends * cols * bytes_of(format);
@@ -137,8 +141,8 @@ int64_t packed_bytes(int64_t sends, int64_t cols, Format format) {
 
 int64_t send_scratch_bytes(const AllToAllVDesc& /*desc*/, std::span<const flow::Type> types) {
   int64_t bytes = 0;
-  for (size_t in = GatherOperand::rows; in < GatherOperand::all_rows; ++in) {
-    bytes += packed_bytes(types[GatherOperand::source].rows, types[in].cols, types[in].format);
+  for (size_t in = AllToAllVOperand::rows; in < AllToAllVOperand::all_rows; ++in) {
+    bytes += packed_bytes(types[AllToAllVOperand::source].rows, types[in].cols, types[in].format);
   }
   return bytes;
 }
@@ -156,34 +160,36 @@ comm::Rows packed(const flow::Arg& from, const flow::Arg& source, std::byte* to)
 
 void launch_send(const AllToAllVDesc& desc, flow::Args args, flow::Workspace scratch,
                  comm::Communicator& communicator, device::Queue* queue) {
-  constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
-  const flow::Arg& source = args[GatherOperand::source];
-  std::array<comm::Gather, kOuts> buffers;
+  using Operand = AllToAllVOperand;
+  const flow::Arg& source = args[Operand::source];
+  std::array<comm::Gather, Operand::kToAll> buffers;
   size_t count = 0;
-  for (size_t in = GatherOperand::rows; in < GatherOperand::all_rows; ++in) {
+  for (size_t in = Operand::rows; in < Operand::all_rows; ++in) {
     if (args[in].cols == 0) continue;  // absent
-    buffers[count++] = {packed(args[in], source, scratch.data), rows_of(args[in + kOuts])};
+    buffers[count++] = {packed(args[in], source, scratch.data),
+                        rows_of(args[in + Operand::kToAll])};
     scratch.data += packed_bytes(source.rows, args[in].cols, args[in].format);
   }
-  const std::span<int32_t> received = {args[GatherOperand::received].row<int32_t>(0),
+  const std::span<int32_t> received = {args[Operand::received].row<int32_t>(0),
                                        static_cast<size_t>(desc.ranks)};
-  const auto* counts = args[GatherOperand::counts].row<const int32_t>(0);
+  const auto* counts = args[Operand::counts].row<const int32_t>(0);
   const Status sent =
       communicator.all_to_all_v(std::span(buffers).first(count), counts, received.data(), queue);
   if (!sent.ok()) std::fill(received.begin(), received.end(), 0);
-  clear(rows_of(args[GatherOperand::all_ids]), comm::total_of(received), 0xff);  // ids of −1
+  clear(rows_of(args[Operand::all_ids]), comm::total_of(received), 0xff);  // ids of −1
 }
 
 void launch_return(const ReturnRowsDesc& desc, flow::Args args, flow::Workspace scratch,
                    comm::Communicator& communicator, device::Queue* queue) {
-  const comm::Gather rows{rows_of(args[1]), rows_of(args[2])};
+  const comm::Gather rows{rows_of(args[ReturnRowsOperand::rows]),
+                          rows_of(args[ReturnRowsOperand::back])};
+  const auto* received = args[ReturnRowsOperand::received].row<const int32_t>(0);
   int32_t* returned = counts_in(scratch, desc.ranks).data();  // as many as were sent
-  const Status back =
-      communicator.all_to_all_v({&rows, 1}, args[0].row<const int32_t>(0), returned, queue);
+  const Status back = communicator.all_to_all_v({&rows, 1}, received, returned, queue);
   if (!back.ok()) clear(rows.out, 0, 0);
 }
 
-// What a kind needs beside its communicator.
+// The kernel of a kind, beside its communicator.
 template <typename Desc>
 struct Kernel {
   void (*launch)(const Desc&, flow::Args, flow::Workspace, comm::Communicator&, device::Queue*);
@@ -221,10 +227,12 @@ void register_collectives_cpu(flow::LauncherTable& table,
   add<AllReduceDesc>(table, of_rank, {.launch = launch_reduce, .check = can_reduce});
   add<AllGatherDesc>(table, of_rank, {launch_all_gather, counts_bytes});
   add<AllGatherVDesc>(table, of_rank, {launch_gather});
-  add<ReduceScatterVDesc>(table, of_rank,
-                          {.launch = launch_scatter, .check = can_sum<ReduceScatterVDesc, 1>});
-  add<ReduceScatterDesc>(table, of_rank,
-                         {launch_scatter_parts, counts_bytes, can_sum<ReduceScatterDesc, 0>});
+  add<ReduceScatterVDesc>(
+      table, of_rank,
+      {.launch = launch_scatter, .check = can_sum<ReduceScatterVDesc, ReduceScatterVOperand::in>});
+  add<ReduceScatterDesc>(
+      table, of_rank,
+      {launch_scatter_parts, counts_bytes, can_sum<ReduceScatterDesc, ReduceScatterOperand::in>});
   add<GatherPartsDesc>(table, of_rank, {launch_gather_parts, counts_bytes});
   add<AllToAllVDesc>(table, of_rank, {launch_send, send_scratch_bytes});
   add<ReturnRowsDesc>(table, of_rank, {launch_return, counts_bytes});

@@ -9,8 +9,8 @@
 namespace braid::ops {
 
 // `communicators`: this rank's ends, by communicator id; they must outlive the table. A collective
-// that fails leaves zeros, or ids of −1: whoever runs steps asks the communicators for their
-// status.
+// that fails leaves zeros, or ids of −1, and its communicator then has a status that is not ok: the
+// code that runs steps must look at it.
 void register_collectives_cpu(flow::LauncherTable& table,
                               std::span<comm::Communicator* const> communicators);
 

@@ -28,7 +28,7 @@ class Rank {
     residents_.set_data(0, 0, reinterpret_cast<std::byte*>(x.data()));
     residents_.set_data(1, 0, reinterpret_cast<std::byte*>(y.data()));
     Builder b(residents_);
-    b.emit(desc, {b.resident(0), b.resident(1)});
+    b.emit(desc, {{AllReduceOperand::in, b.resident(0)}, {AllReduceOperand::out, b.resident(1)}});
     schedule_ = flow::compile(std::move(b).finish().value()).value();
   }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/attention/cpu/attention.h"
+#include "kernels/fill/cpu/fill.h"
 #include "kernels/gemm/cpu/gemm.h"
 #include "kernels/moe/cpu/exchange.h"
 #include "kernels/moe/cpu/moe.h"
@@ -12,7 +13,9 @@
 #include "kernels/rows/cpu/rows.h"
 #include "kernels/sample/cpu/sample.h"
 #include "ops/attention.h"
+#include "ops/fill.h"
 #include "ops/gemm.h"
+#include "ops/launch_args.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
 #include "ops/quantize.h"
@@ -27,48 +30,22 @@ using flow::Arg;
 using flow::Args;
 using flow::Type;
 using flow::Workspace;
-using kernels::cpu::Matrix;
-
-template <typename T>
-Matrix<T> matrix(const Arg& arg) {
-  return {reinterpret_cast<T*>(arg.data), arg.stride / static_cast<int64_t>(sizeof(T))};
-}
-
-template <typename T>
-T* pointer(const Arg& arg) {
-  return reinterpret_cast<T*>(arg.data);
-}
-
-// Calls body with a value of the storage type of `format`: float or bf16.
-template <typename Body>
-void with_type(Format format, Body&& body) {
-  if (format == Format::f32) return body(float{});
-  body(bf16{});
-}
-
-Status need_storage(std::initializer_list<Type> types) {
-  for (const Type& type : types) {
-    if (type.format == Format::f32 || type.format == Format::bf16) continue;
-    return Error(ErrorKind::unsupported, "the CPU computes on f32 and bf16 only")
-        .with("format", name_of(type.format));
-  }
-  return {};
-}
 
 Status need_equal(std::initializer_list<Type> types) {
-  TRY(need_storage(types));
-  for (const Type& type : types) {
-    if (type.format == types.begin()->format) continue;
-    return Error(ErrorKind::unsupported, "the CPU's kernels take operands of one format")
-        .with("format", name_of(types.begin()->format))
-        .with("other", name_of(type.format));
-  }
-  return {};
+  return need_equal_formats("the CPU", types);
+}
+
+// The check of a kind whose operands kOperands have one format that the CPU computes on.
+template <typename Desc, size_t... kOperands>
+Status of_one_format(const Desc& /*desc*/, std::span<const Type> types) {
+  return need_equal({types[kOperands]...});
 }
 
 // Products take x and w of one format and give that or f32.
-Status can_multiply(const Type& x, const Type& w, const Type& y) {
-  TRY(need_equal({x, w}));
+template <typename Desc, typename Operand>
+Status can_multiply(const Desc& /*desc*/, std::span<const Type> types) {
+  const Type &x = types[Operand::x], &y = types[Operand::y];
+  TRY(need_equal({x, types[Operand::weight]}));
   return y.format == Format::f32 ? Status() : need_equal({x, y});
 }
 
@@ -81,286 +58,323 @@ void with_product_types(const Arg& x, const Arg& y, Body&& body) {
 }
 
 void launch_gemm(const kernels::GemmDesc& desc, Args args, Workspace /*workspace*/) {
-  const Arg &x = args[0], &w = args[1], &bias = args[2], &y = args[3];
+  const Arg &x = args[GemmOperand::x], &w = args[GemmOperand::weight], &y = args[GemmOperand::y];
   with_product_types(x, y, [&]<typename In, typename Out>(In, Out) {
     kernels::cpu::gemm<In, In, Out>(desc, y.live_rows(), w.rows / desc.k_slots, x.cols,
                                     matrix<const In>(x), matrix<const In>(w),
-                                    pointer<const In>(bias), matrix<Out>(y));
+                                    pointer<const In>(args[GemmOperand::bias]), matrix<Out>(y));
   });
 }
 
 void launch_grouped_gemm(const kernels::GroupedGemmDesc& desc, Args args, Workspace /*workspace*/) {
-  const Arg &x = args[0], &source = args[1], &offsets = args[2], &w = args[3], &y = args[4];
+  using Operand = GroupedGemmOperand;
+  const Arg &x = args[Operand::x], &w = args[Operand::weight], &y = args[Operand::y];
   with_product_types(x, y, [&]<typename In, typename Out>(In, Out) {
     kernels::cpu::grouped_gemm<In, In, Out>(
-        desc, w.rows / desc.num_slots, x.cols, matrix<const In>(x), pointer<const int32_t>(source),
-        pointer<const int32_t>(offsets), matrix<const In>(w), matrix<Out>(y));
+        desc, w.rows / desc.num_slots, x.cols, matrix<const In>(x),
+        pointer<const int32_t>(args[Operand::source]),
+        pointer<const int32_t>(args[Operand::offsets]), matrix<const In>(w), matrix<Out>(y));
   });
 }
 
 void register_products(flow::LauncherTable& table) {
-  table.add<kernels::GemmDesc>({.can_implement =
-                                    [](const kernels::GemmDesc&, std::span<const Type> types) {
-                                      return can_multiply(types[0], types[1], types[3]);
-                                    },
-                                .launch = launch_gemm});
-  table.add<kernels::GroupedGemmDesc>(
-      {.can_implement =
-           [](const kernels::GroupedGemmDesc&, std::span<const Type> types) {
-             return can_multiply(types[0], types[3], types[4]);
-           },
-       .launch = launch_grouped_gemm});
+  using Gemm = kernels::GemmDesc;
+  table.add<Gemm>({.can_implement = can_multiply<Gemm, GemmOperand>, .launch = launch_gemm});
+  using Grouped = kernels::GroupedGemmDesc;
+  table.add<Grouped>(
+      {.can_implement = can_multiply<Grouped, GroupedGemmOperand>, .launch = launch_grouped_gemm});
+}
+
+void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg &x = args[RmsNormOperand::x], &y = args[RmsNormOperand::y];
+  with_type(x.format, [&]<typename T>(T) {
+    kernels::cpu::rms_norm<T>(desc, y.live_rows(), x.cols, matrix<const T>(x),
+                              pointer<const T>(args[RmsNormOperand::weight]), matrix<T>(y));
+  });
+}
+
+void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg& table = args[RotaryTableOperand::table];
+  kernels::cpu::rotary_table(
+      desc, table.rows, table.cols, pointer<const int32_t>(args[RotaryTableOperand::positions]),
+      pointer<const float>(args[RotaryTableOperand::inverse_frequencies]), matrix<float>(table));
+}
+
+void launch_rotary(const kernels::RotaryDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg& x = args[RotaryOperand::x];
+  with_type(x.format, [&]<typename T>(T) {
+    kernels::cpu::rotary<T>(desc, x.rows, x.cols, matrix<const float>(args[RotaryOperand::table]),
+                            matrix<T>(x));
+  });
 }
 
 void register_norms(flow::LauncherTable& table) {
-  table.add<kernels::RmsNormDesc>(
+  using Norm = kernels::RmsNormDesc;
+  table.add<Norm>(
       {.can_implement =
-           [](const kernels::RmsNormDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[1], types[2]});
-           },
-       .launch =
-           [](const kernels::RmsNormDesc& desc, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::rms_norm<T>(desc, args[2].live_rows(), args[0].cols,
-                                         matrix<const T>(args[0]), pointer<const T>(args[1]),
-                                         matrix<T>(args[2]));
-             });
-           }});
-  table.add<kernels::RotaryTableDesc>({.launch = [](const kernels::RotaryTableDesc& desc, Args args,
-                                                    Workspace) {
-    kernels::cpu::rotary_table(desc, args[2].rows, args[2].cols, pointer<const int32_t>(args[0]),
-                               pointer<const float>(args[1]), matrix<float>(args[2]));
-  }});
-  table.add<kernels::RotaryDesc>(
-      {.can_implement = [](const kernels::RotaryDesc&,
-                           std::span<const Type> types) { return need_storage({types[1]}); },
-       .launch =
-           [](const kernels::RotaryDesc& desc, Args args, Workspace) {
-             with_type(args[1].format, [&]<typename T>(T) {
-               kernels::cpu::rotary<T>(desc, args[1].rows, args[1].cols,
-                                       matrix<const float>(args[0]), matrix<T>(args[1]));
-             });
-           }});
+           of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
+       .launch = launch_rms_norm});
+  table.add<kernels::RotaryTableDesc>({.launch = launch_rotary_table});
+  using Rotary = kernels::RotaryDesc;
+  table.add<Rotary>(
+      {.can_implement = of_one_format<Rotary, RotaryOperand::x>, .launch = launch_rotary});
 }
 
-kernels::cpu::PagedRows paged_rows(Args args) {
-  return {.rows = args[0].rows,
-          .sequences = pointer<const int32_t>(args[1]),
-          .positions = pointer<const int32_t>(args[2]),
-          .block_table = matrix<const int32_t>(args[3])};
+void launch_kv_write(const kernels::KvWriteDesc& /*desc*/, Args args, Workspace /*workspace*/) {
+  const Arg& source = args[KvWriteOperand::source];
+  with_type(source.format, [&]<typename T>(T) {
+    kernels::cpu::kv_write<T>(source.rows, source.cols, matrix<const T>(source),
+                              pointer<const int32_t>(args[KvWriteOperand::kv_slots]),
+                              matrix<T>(args[KvWriteOperand::cache]));
+  });
+}
+
+void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace) {
+  using Operand = AttentionOperand;
+  const Arg& q = args[Operand::q];
+  with_type(q.format, [&]<typename T>(T) {
+    kernels::cpu::attention<T>(desc, paged_rows<Operand>(args), matrix<const T>(q),
+                               matrix<const T>(args[Operand::cache]), matrix<T>(args[Operand::out]),
+                               workspace.data);
+  });
+}
+
+void launch_mla(const MlaDesc& desc, Args args, Workspace workspace) {
+  using Operand = MlaOperand;
+  const Arg& q = args[Operand::q];
+  with_type(q.format, [&]<typename T>(T) {
+    kernels::cpu::mla_attention<T>(
+        desc, paged_rows<Operand>(args), matrix<const T>(q), matrix<const T>(args[Operand::cache]),
+        matrix<const T>(args[Operand::kv_b]), matrix<T>(args[Operand::out]), workspace.data);
+  });
 }
 
 void register_attention(flow::LauncherTable& table) {
-  table.add<kernels::KvWriteDesc>(
-      {.can_implement =
-           [](const kernels::KvWriteDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[2]});
-           },
-       .launch =
-           [](const kernels::KvWriteDesc&, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::kv_write<T>(args[0].rows, args[0].cols, matrix<const T>(args[0]),
-                                         pointer<const int32_t>(args[1]), matrix<T>(args[2]));
-             });
-           }});
-  table.add<kernels::AttentionDesc>(
-      {.can_implement =
-           [](const kernels::AttentionDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[4], types[5]});
-           },
+  using Write = kernels::KvWriteDesc;
+  table.add<Write>(
+      {.can_implement = of_one_format<Write, KvWriteOperand::source, KvWriteOperand::cache>,
+       .launch = launch_kv_write});
+  table.add<AttentionDesc>(
+      {.can_implement = of_one_format<AttentionDesc, AttentionOperand::q, AttentionOperand::cache,
+                                      AttentionOperand::out>,
        .workspace_bytes =
-           [](const kernels::AttentionDesc& desc, std::span<const Type> types) {
-             return kernels::cpu::attention_scratch_bytes(desc, types[3].cols * desc.page_size);
+           [](const AttentionDesc& desc, std::span<const Type> types) {
+             return kernels::cpu::attention_scratch_bytes(
+                 desc, types[AttentionOperand::block_table].cols * desc.page_size);
            },
-       .launch =
-           [](const kernels::AttentionDesc& desc, Args args, Workspace workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::attention<T>(desc, paged_rows(args), matrix<const T>(args[0]),
-                                          matrix<const T>(args[4]), matrix<T>(args[5]),
-                                          workspace.data);
-             });
-           }});
-  table.add<kernels::MlaDesc>(
-      {.can_implement =
-           [](const kernels::MlaDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[4], types[5], types[6]});
-           },
-       .workspace_bytes =
-           [](const kernels::MlaDesc& desc, std::span<const Type> types) {
-             return kernels::cpu::mla_scratch_bytes(desc, types[3].cols * desc.page_size);
-           },
-       .launch =
-           [](const kernels::MlaDesc& desc, Args args, Workspace workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::mla_attention<T>(desc, paged_rows(args), matrix<const T>(args[0]),
-                                              matrix<const T>(args[4]), matrix<const T>(args[5]),
-                                              matrix<T>(args[6]), workspace.data);
-             });
-           }});
+       .launch = launch_attention});
+  table.add<MlaDesc>({.can_implement = of_one_format<MlaDesc, MlaOperand::q, MlaOperand::cache,
+                                                     MlaOperand::kv_b, MlaOperand::out>,
+                      .workspace_bytes =
+                          [](const MlaDesc& desc, std::span<const Type> types) {
+                            return kernels::cpu::mla_scratch_bytes(
+                                desc, types[MlaOperand::block_table].cols * desc.page_size);
+                          },
+                      .launch = launch_mla});
 }
 
-void launch_route(const kernels::RouteDesc& desc, Args args, Workspace workspace) {
-  kernels::cpu::route(desc,
-                      {.rows = args[0].rows,
-                       .logits = matrix<const float>(args[0]),
-                       .bias = pointer<const float>(args[1]),
-                       .slots = pointer<const int32_t>(args[2]),
-                       .forced = matrix<const int32_t>(args[3]),
-                       .popularity = pointer<const float>(args[4]),
-                       .first_row = args[0].first_row,
-                       .ids = matrix<int32_t>(args[5]),
-                       .weights = matrix<float>(args[6]),
-                       .heat = matrix<uint64_t>(args[kRouteHeat])},
-                      workspace.data);
+void launch_route(const RouteDesc& desc, Args args, Workspace workspace) {
+  kernels::cpu::route(desc, route_args(args), workspace.data);
+}
+
+void launch_permute(const kernels::PermuteDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg& ids = args[PermuteOperand::ids];
+  kernels::cpu::permute(desc, ids.rows, ids.cols, matrix<const int32_t>(ids),
+                        slot_table(args[PermuteOperand::table]),
+                        pointer<int32_t>(args[PermuteOperand::offsets]),
+                        pointer<int32_t>(args[PermuteOperand::source]),
+                        matrix<int32_t>(args[PermuteOperand::places]));
+}
+
+void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg &weights = args[CombineOperand::weights], &out = args[CombineOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cpu::combine<T>(desc, out.rows, out.cols, weights.cols,
+                             matrix<const T>(args[CombineOperand::grouped]),
+                             matrix<const int32_t>(args[CombineOperand::places]),
+                             matrix<const float>(weights), matrix<T>(out));
+  });
 }
 
 void register_moe(flow::LauncherTable& table) {
-  table.add<kernels::RouteDesc>({.workspace_bytes =
-                                     [](const kernels::RouteDesc& desc, std::span<const Type>) {
-                                       return kernels::cpu::route_scratch_bytes(desc);
-                                     },
-                                 .launch = launch_route});
-  table.add<kernels::PermuteDesc>(
-      {.launch = [](const kernels::PermuteDesc& desc, Args args, Workspace) {
-        const kernels::SlotTable table{pointer<const int32_t>(args[1]),
-                                       static_cast<int32_t>(args[1].cols)};
-        kernels::cpu::permute(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
-                              table, pointer<int32_t>(args[2]), pointer<int32_t>(args[3]),
-                              matrix<int32_t>(args[4]));
-      }});
-  table.add<kernels::CombineDesc>(
-      {.can_implement =
-           [](const kernels::CombineDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[3]});
-           },
-       .launch =
-           [](const kernels::CombineDesc& desc, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::combine<T>(desc, args[3].rows, args[3].cols, args[2].cols,
-                                        matrix<const T>(args[0]), matrix<const int32_t>(args[1]),
-                                        matrix<const float>(args[2]), matrix<T>(args[3]));
-             });
-           }});
+  table.add<RouteDesc>({.workspace_bytes =
+                            [](const RouteDesc& desc, std::span<const Type>) {
+                              return kernels::cpu::route_scratch_bytes(desc);
+                            },
+                        .launch = launch_route});
+  table.add<kernels::PermuteDesc>({.launch = launch_permute});
+  using Combine = kernels::CombineDesc;
+  table.add<Combine>(
+      {.can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
+       .launch = launch_combine});
+}
+
+void launch_rank_order(const kernels::RankOrderDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg& ids = args[RankOrderOperand::ids];
+  kernels::cpu::rank_order(desc, ids.rows, ids.cols, matrix<const int32_t>(ids),
+                           pointer<int32_t>(args[RankOrderOperand::counts]),
+                           pointer<int32_t>(args[RankOrderOperand::source]),
+                           matrix<int32_t>(args[RankOrderOperand::places]));
+}
+
+void launch_merge_ranks(const kernels::MergeRanksDesc& /*desc*/, Args args,
+                        Workspace /*workspace*/) {
+  const Arg &places = args[MergeRanksOperand::places], &out = args[MergeRanksOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cpu::merge_ranks<T>(out.rows, out.cols, places.cols,
+                                 matrix<const T>(args[MergeRanksOperand::back]),
+                                 matrix<const int32_t>(places), matrix<T>(out));
+  });
 }
 
 void register_exchange(flow::LauncherTable& table) {
-  table.add<kernels::RankOrderDesc>(
-      {.launch = [](const kernels::RankOrderDesc& desc, Args args, Workspace) {
-        kernels::cpu::rank_order(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
-                                 pointer<int32_t>(args[1]), pointer<int32_t>(args[2]),
-                                 matrix<int32_t>(args[3]));
-      }});
-  table.add<kernels::MergeRanksDesc>(
-      {.can_implement =
-           [](const kernels::MergeRanksDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[2]});
-           },
-       .launch =
-           [](const kernels::MergeRanksDesc&, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::merge_ranks<T>(args[2].rows, args[2].cols, args[1].cols,
-                                            matrix<const T>(args[0]),
-                                            matrix<const int32_t>(args[1]), matrix<T>(args[2]));
-             });
-           }});
+  table.add<kernels::RankOrderDesc>({.launch = launch_rank_order});
+  using Merge = kernels::MergeRanksDesc;
+  table.add<Merge>(
+      {.can_implement = of_one_format<Merge, MergeRanksOperand::back, MergeRanksOperand::out>,
+       .launch = launch_merge_ranks});
 }
 
-// Their strides are counted in bytes.
-template <typename Byte>
-kernels::cpu::QuantizedRows<Byte> quantized(const Arg& payload, const Arg& scales) {
-  return {matrix<Byte>(payload), matrix<Byte>(scales)};
+void launch_quantize(const kernels::QuantizeRowsDesc& desc, Args args, Workspace /*workspace*/) {
+  using Operand = QuantizeRowsOperand;
+  const Arg& x = args[Operand::x];
+  with_type(x.format, [&]<typename T>(T) {
+    kernels::cpu::quantize_rows<T>(
+        desc, x.rows, x.cols, matrix<const T>(x),
+        quantized_rows<uint8_t>(args[Operand::payload], args[Operand::scales]),
+        matrix<double>(args[Operand::errors]));
+  });
+}
+
+void launch_dequantize(const kernels::DequantizeRowsDesc& desc, Args args,
+                       Workspace /*workspace*/) {
+  using Operand = DequantizeRowsOperand;
+  const Arg& out = args[Operand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cpu::dequantize_rows<T>(
+        desc, out.rows, out.cols,
+        quantized_rows<const uint8_t>(args[Operand::payload], args[Operand::scales]),
+        matrix<T>(out));
+  });
+}
+
+void launch_sum_errors(const kernels::SumErrorsDesc& /*desc*/, Args args, Workspace /*workspace*/) {
+  const Arg& errors = args[SumErrorsOperand::errors];
+  kernels::cpu::sum_errors(errors.rows, matrix<const double>(errors),
+                           matrix<const int32_t>(args[SumErrorsOperand::ids]),
+                           pointer<double>(args[SumErrorsOperand::sums]));
 }
 
 void register_quantize(flow::LauncherTable& table) {
-  table.add<kernels::QuantizeRowsDesc>(
-      {.can_implement = [](const kernels::QuantizeRowsDesc&,
-                           std::span<const Type> types) { return need_storage({types[0]}); },
-       .launch =
-           [](const kernels::QuantizeRowsDesc& desc, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::quantize_rows<T>(
-                   desc, args[0].rows, args[0].cols, matrix<const T>(args[0]),
-                   quantized<uint8_t>(args[1], args[2]), matrix<double>(args[3]));
-             });
-           }});
-  table.add<kernels::DequantizeRowsDesc>(
-      {.can_implement = [](const kernels::DequantizeRowsDesc&,
-                           std::span<const Type> types) { return need_storage({types[2]}); },
-       .launch =
-           [](const kernels::DequantizeRowsDesc& desc, Args args, Workspace) {
-             with_type(args[2].format, [&]<typename T>(T) {
-               kernels::cpu::dequantize_rows<T>(desc, args[2].rows, args[2].cols,
-                                                quantized<const uint8_t>(args[0], args[1]),
-                                                matrix<T>(args[2]));
-             });
-           }});
-  table.add<kernels::SumErrorsDesc>(
-      {.launch = [](const kernels::SumErrorsDesc&, Args args, Workspace) {
-        kernels::cpu::sum_errors(args[0].rows, matrix<const double>(args[0]),
-                                 matrix<const int32_t>(args[1]), pointer<double>(args[2]));
-      }});
+  using Quantize = kernels::QuantizeRowsDesc;
+  table.add<Quantize>({.can_implement = of_one_format<Quantize, QuantizeRowsOperand::x>,
+                       .launch = launch_quantize});
+  using Dequantize = kernels::DequantizeRowsDesc;
+  table.add<Dequantize>({.can_implement = of_one_format<Dequantize, DequantizeRowsOperand::out>,
+                         .launch = launch_dequantize});
+  table.add<kernels::SumErrorsDesc>({.launch = launch_sum_errors});
+}
+
+void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg& out = args[GatherRowsOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cpu::gather_rows<T>(
+        desc, out.live_rows(), out.cols, matrix<const T>(args[GatherRowsOperand::table]),
+        pointer<const int32_t>(args[GatherRowsOperand::index]), matrix<T>(out));
+  });
+}
+
+void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/) {
+  using Operand = InputIdsOperand;
+  const Arg& out = args[Operand::out];
+  kernels::cpu::input_ids(out.live_rows(), pointer<const int32_t>(args[Operand::given]),
+                          pointer<const int32_t>(args[Operand::source]),
+                          pointer<const int32_t>(args[Operand::sampled]), pointer<int32_t>(out));
+}
+
+void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/) {
+  const Arg& out = args[JoinColumnsOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cpu::join_columns<T>(desc, out.live_rows(), out.cols, out.rows,
+                                  matrix<const T>(args[JoinColumnsOperand::in]), matrix<T>(out));
+  });
+}
+
+void launch_add(const kernels::AddDesc& /*desc*/, Args args, Workspace /*workspace*/) {
+  const Arg& out = args[AddOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cpu::add<T>(out.live_rows(), out.cols, matrix<const T>(args[AddOperand::a]),
+                         matrix<const T>(args[AddOperand::b]), matrix<T>(out));
+  });
 }
 
 template <typename Desc>
 void launch_copy(const Desc& /*desc*/, Args args, Workspace /*workspace*/) {
-  const auto row_bytes = static_cast<size_t>(args[0].cols * bytes_of(args[0].format));
-  for (int64_t row = 0; row < args[0].live_rows(); ++row) {
-    std::memcpy(args[1].row<std::byte>(row), args[0].row<std::byte>(row), row_bytes);
+  const Arg &from = args[CopyOperand::in], &to = args[CopyOperand::out];
+  const auto row_bytes = static_cast<size_t>(from.cols * bytes_of(from.format));
+  for (int64_t row = 0; row < from.live_rows(); ++row) {
+    std::memcpy(to.row<std::byte>(row), from.row<std::byte>(row), row_bytes);
   }
 }
 
 void register_rows(flow::LauncherTable& table) {
-  table.add<kernels::GatherRowsDesc>(
-      {.can_implement =
-           [](const kernels::GatherRowsDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[2]});
-           },
-       .launch =
-           [](const kernels::GatherRowsDesc& desc, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::gather_rows<T>(desc, args[2].live_rows(), args[2].cols,
-                                            matrix<const T>(args[0]),
-                                            pointer<const int32_t>(args[1]), matrix<T>(args[2]));
-             });
-           }});
-  table.add<kernels::JoinColumnsDesc>(
-      {.can_implement =
-           [](const kernels::JoinColumnsDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[1]});
-           },
-       .launch =
-           [](const kernels::JoinColumnsDesc& desc, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::join_columns<T>(desc, args[1].live_rows(), args[1].cols, args[1].rows,
-                                             matrix<const T>(args[0]), matrix<T>(args[1]));
-             });
-           }});
-  table.add<kernels::AddDesc>(
-      {.can_implement =
-           [](const kernels::AddDesc&, std::span<const Type> types) {
-             return need_equal({types[0], types[1], types[2]});
-           },
-       .launch =
-           [](const kernels::AddDesc&, Args args, Workspace) {
-             with_type(args[0].format, [&]<typename T>(T) {
-               kernels::cpu::add<T>(args[2].live_rows(), args[2].cols, matrix<const T>(args[0]),
-                                    matrix<const T>(args[1]), matrix<T>(args[2]));
-             });
-           }});
+  using Gather = kernels::GatherRowsDesc;
+  table.add<Gather>(
+      {.can_implement = of_one_format<Gather, GatherRowsOperand::table, GatherRowsOperand::out>,
+       .launch = launch_gather_rows});
+  table.add<kernels::InputIdsDesc>({.launch = launch_input_ids});
+  using Join = kernels::JoinColumnsDesc;
+  table.add<Join>(
+      {.can_implement = of_one_format<Join, JoinColumnsOperand::in, JoinColumnsOperand::out>,
+       .launch = launch_join_columns});
+  using Add = kernels::AddDesc;
+  table.add<Add>(
+      {.can_implement = of_one_format<Add, AddOperand::a, AddOperand::b, AddOperand::out>,
+       .launch = launch_add});
   table.add<kernels::CopyDesc>({.launch = launch_copy<kernels::CopyDesc>});
   table.add<kernels::ReadBackDesc>({.launch = launch_copy<kernels::ReadBackDesc>});
 }
 
+void register_fill(flow::LauncherTable& table) {
+  using Desc = kernels::UniformDesc;
+  using Operand = FillUniformOperand;
+  table.add<Desc>({.can_implement =
+                       [](const Desc&, std::span<const Type> types) {
+                         return need_equal({types[Operand::out]});
+                       },
+                   .launch =
+                       [](const Desc& desc, Args args, Workspace) {
+                         with_type(args[Operand::out].format, [&]<typename T>(T) {
+                           kernels::cpu::fill_uniform<T>(desc, args[Operand::out].rows,
+                                                         args[Operand::out].cols,
+                                                         matrix<T>(args[Operand::out]));
+                         });
+                       }});
+}
+
 void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace workspace) {
-  for (int64_t row = 0; row < args[0].live_rows(); ++row) {
-    const kernels::cpu::SampleRow how{.temperature = *args[1].row<const float>(row),
-                                      .top_p = *args[2].row<const float>(row),
-                                      .top_k = *args[3].row<const int32_t>(row),
-                                      .seed = *args[4].row<const uint64_t>(row),
-                                      .position = *args[5].row<const int32_t>(row)};
-    *args[6].row<int32_t>(row) =
-        kernels::cpu::sample(how, args[0].cols, args[0].row<const float>(row), workspace.data);
+  using Operand = SampleOperand;
+  const Arg& logits = args[Operand::logits];
+  for (int64_t row = 0; row < logits.live_rows(); ++row) {
+    const kernels::cpu::SampleRow how{
+        .temperature = *args[Operand::temperature].row<const float>(row),
+        .top_p = *args[Operand::top_p].row<const float>(row),
+        .top_k = *args[Operand::top_k].row<const int32_t>(row),
+        .seed = *args[Operand::seed].row<const uint64_t>(row),
+        .position = *args[Operand::position].row<const int32_t>(row)};
+    *args[Operand::ids].row<int32_t>(row) =
+        kernels::cpu::sample(how, logits.cols, logits.row<const float>(row), workspace.data);
   }
+}
+
+void register_sample(flow::LauncherTable& table) {
+  using Sample = kernels::SampleDesc;
+  table.add<Sample>({.workspace_bytes =
+                         [](const Sample&, std::span<const Type> types) {
+                           return kernels::cpu::sample_scratch_bytes(
+                               types[SampleOperand::logits].cols);
+                         },
+                     .launch = launch_sample});
 }
 
 }  // namespace
@@ -373,11 +387,8 @@ void register_cpu(flow::LauncherTable& table) {
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
-  table.add<kernels::SampleDesc>({.workspace_bytes =
-                                      [](const kernels::SampleDesc&, std::span<const Type> types) {
-                                        return kernels::cpu::sample_scratch_bytes(types[0].cols);
-                                      },
-                                  .launch = launch_sample});
+  register_fill(table);
+  register_sample(table);
 }
 
 }  // namespace braid::ops

@@ -2,52 +2,44 @@
 
 #include "ops/kind.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
-using braid::flow::Type;
-using braid::flow::Work;
 using braid::ops::GatherPartsDesc;
 using braid::ops::ReduceScatterDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kOperands[] = {{"in", Access::read, Slicing::whole},
-                                     {"out", Access::write, Slicing::whole}};
-
-// What a ring sends; `all` has the rows of all ranks.
-Work work_of(int32_t ranks, const Type& all, double flop_per_element) {
-  const double others = (ranks - 1.0) / ranks;
-  const double bytes = braid::ops::bytes(all);
-  return {.flop = flop_per_element * others * static_cast<double>(all.rows * all.cols),
-          .bytes = bytes * (1 + 1.0 / ranks),
-          .link_bytes = others * bytes};
-}
+constexpr auto kPartsOperands = flow::operand_specs<ReduceScatterOperand>({
+    {ReduceScatterOperand::in, "in", Access::read, Slicing::whole},
+    {ReduceScatterOperand::out, "out", Access::write, Slicing::whole},
+});
 
 Work scatter_work(const void* desc, std::span<const Type> types) {
-  return work_of(static_cast<const ReduceScatterDesc*>(desc)->ranks, types[0], 1);
+  const Type& all = types[ReduceScatterOperand::in];
+  return ring_work(static_cast<const ReduceScatterDesc*>(desc)->ranks, bytes(all),
+                   static_cast<double>(all.rows * all.cols));
 }
 Work gather_work(const void* desc, std::span<const Type> types) {
-  return work_of(static_cast<const GatherPartsDesc*>(desc)->ranks, types[1], 0);
+  return ring_work(static_cast<const GatherPartsDesc*>(desc)->ranks,
+                   bytes(types[GatherPartsOperand::out]));
 }
 
-// Which rows there are the ranks agree on, which of them are this rank's is its own.
-constexpr KindInfo kScatter =
-    braid::ops::collective_kind<ReduceScatterDesc, 0>("reduce_scatter", kOperands, scatter_work);
-constexpr KindInfo kGather =
-    braid::ops::collective_kind<GatherPartsDesc, 1>("gather_parts", kOperands, gather_work);
+// All ranks agree on the operand with all rows; the other one is this rank's part.
+constexpr KindInfo kScatter = collective_kind<ReduceScatterDesc, ReduceScatterOperand::in>(
+    "reduce_scatter", kPartsOperands, scatter_work);
+constexpr KindInfo kGather = collective_kind<GatherPartsDesc, GatherPartsOperand::out>(
+    "gather_parts", kPartsOperands, gather_work);
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<ReduceScatterDesc>() {
-  return kScatter;
+const braid::flow::KindInfo& braid::flow::kind_of<ReduceScatterDesc>() {
+  return ops::kScatter;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<GatherPartsDesc>() {
-  return kGather;
+const braid::flow::KindInfo& braid::flow::kind_of<GatherPartsDesc>() {
+  return ops::kGather;
 }
 
 namespace braid::ops {

@@ -16,11 +16,17 @@ struct ReduceScatterDesc {
   int32_t ranks = 1;
 };
 
-// out [R, C] = the parts of all ranks, in [·, C] being this rank's, which may lie in its place.
+// out [R, C] = the parts of all ranks. in [·, C] is this rank's part; it may be the very rows of
+// `out` where it belongs.
 struct GatherPartsDesc {
   int32_t communicator = 0;
   int32_t ranks = 1;
 };
+
+struct ReduceScatterOperand {
+  enum : size_t { in, out, num_operands };
+};
+using GatherPartsOperand = ReduceScatterOperand;
 
 }  // namespace braid::ops
 

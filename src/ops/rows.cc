@@ -6,69 +6,89 @@
 #include "ops/kind.h"
 #include "ops/placement.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
-using braid::flow::Slicing;
 using braid::kernels::AddDesc;
 using braid::kernels::CopyDesc;
 using braid::kernels::GatherRowsDesc;
+using braid::kernels::InputIdsDesc;
 using braid::kernels::JoinColumnsDesc;
 using braid::kernels::ReadBackDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kGatherOperands[] = {
-    {"table", Access::read, Slicing::whole}, {"index"}, {"out", Access::write}};
+constexpr auto kGatherOperands = flow::operand_specs<GatherRowsOperand>({
+    {GatherRowsOperand::table, "table", Access::read, Slicing::whole},
+    {GatherRowsOperand::index, "index"},
+    {GatherRowsOperand::out, "out", Access::write},
+});
 
-braid::flow::Work gather_work(const void* /*desc*/, std::span<const braid::flow::Type> types) {
-  return {.flop = 0, .bytes = 2 * braid::ops::bytes(types.back())};
+Work gather_work(const void* /*desc*/, std::span<const Type> types) {
+  return {.flop = 0, .bytes = 2 * bytes(types[GatherRowsOperand::out])};
 }
 
-constexpr OperandSpec kJoinOperands[] = {{"in", Access::read, Slicing::whole},
-                                         {"out", Access::write, Slicing::whole}};
-
-constexpr OperandSpec kAddOperands[] = {{"a"}, {"b"}, {"out", Access::write}};
-constexpr OperandSpec kCopyOperands[] = {{"in"}, {"out", Access::write}};
+constexpr auto kIdsOperands = flow::operand_specs<InputIdsOperand>({
+    {InputIdsOperand::given, "given"},
+    {InputIdsOperand::source, "source"},
+    {InputIdsOperand::sampled, "sampled", Access::read, Slicing::whole},
+    {InputIdsOperand::out, "out", Access::write},
+});
+constexpr auto kJoinOperands = flow::operand_specs<JoinColumnsOperand>({
+    {JoinColumnsOperand::in, "in", Access::read, Slicing::whole},
+    {JoinColumnsOperand::out, "out", Access::write, Slicing::whole},
+});
+constexpr auto kAddOperands = flow::operand_specs<AddOperand>({
+    {AddOperand::a, "a"},
+    {AddOperand::b, "b"},
+    {AddOperand::out, "out", Access::write},
+});
+constexpr auto kCopyOperands = flow::operand_specs<CopyOperand>({
+    {CopyOperand::in, "in"},
+    {CopyOperand::out, "out", Access::write},
+});
 
 constexpr KindInfo kGather = {
     .name = "gather_rows", .operands = kGatherOperands, .work = gather_work};
+constexpr KindInfo kIds = {.name = "input_ids", .operands = kIdsOperands, .work = moves_operands};
 constexpr KindInfo kJoin = {
-    .name = "join_columns", .operands = kJoinOperands, .work = braid::ops::moves_operands};
-constexpr KindInfo kAdd = {
-    .name = "add", .operands = kAddOperands, .work = braid::ops::moves_operands};
-constexpr KindInfo kCopy = {
-    .name = "copy", .operands = kCopyOperands, .work = braid::ops::moves_operands};
+    .name = "join_columns", .operands = kJoinOperands, .work = moves_operands};
+constexpr KindInfo kAdd = {.name = "add", .operands = kAddOperands, .work = moves_operands};
+constexpr KindInfo kCopy = {.name = "copy", .operands = kCopyOperands, .work = moves_operands};
 constexpr KindInfo kReadBack = {.name = "read_back",
                                 .operands = kCopyOperands,
-                                .home = braid::flow::Lane::copy,
-                                .work = braid::ops::moves_operands};
+                                .home = flow::Lane::copy,
+                                .work = moves_operands};
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<GatherRowsDesc>() {
-  return kGather;
+const braid::flow::KindInfo& braid::flow::kind_of<GatherRowsDesc>() {
+  return ops::kGather;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<JoinColumnsDesc>() {
-  return kJoin;
+const braid::flow::KindInfo& braid::flow::kind_of<InputIdsDesc>() {
+  return ops::kIds;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<AddDesc>() {
-  return kAdd;
+const braid::flow::KindInfo& braid::flow::kind_of<JoinColumnsDesc>() {
+  return ops::kJoin;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<CopyDesc>() {
-  return kCopy;
+const braid::flow::KindInfo& braid::flow::kind_of<AddDesc>() {
+  return ops::kAdd;
 }
 
 template <>
-const KindInfo& braid::flow::kind_of<ReadBackDesc>() {
-  return kReadBack;
+const braid::flow::KindInfo& braid::flow::kind_of<CopyDesc>() {
+  return ops::kCopy;
+}
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<ReadBackDesc>() {
+  return ops::kReadBack;
 }
 
 namespace braid::ops {
@@ -77,7 +97,9 @@ Value gather_rows(Builder& b, Value table, Value index, std::string_view label, 
   require_whole_rows(b, table, "rows are gathered from whole rows");
   const Value out = b.step(label, b.format(table), b.num_rows(index), b.num_cols(table),
                            b.placement(index), count);
-  b.emit(kernels::GatherRowsDesc{}, {table, index, out});
+  b.emit(kernels::GatherRowsDesc{}, {{GatherRowsOperand::table, table},
+                                     {GatherRowsOperand::index, index},
+                                     {GatherRowsOperand::out, out}});
   return out;
 }
 
@@ -97,7 +119,20 @@ Value look_up(Builder& b, Value table, Value index, const kernels::GatherRowsDes
   b.require(here.first >= 0 && here.count <= b.num_rows(table), "a rank looks up rows that it has",
             {table});
   const Value out = b.step(label, b.format(table), b.num_rows(index), b.num_cols(table), placement);
-  b.emit(here, {table, index, out});
+  b.emit(here, {{GatherRowsOperand::table, table},
+                {GatherRowsOperand::index, index},
+                {GatherRowsOperand::out, out}});
+  return out;
+}
+
+Value input_ids(Builder& b, Value given, Value source, Value sampled) {
+  b.require(b.num_rows(given) == b.num_rows(source), "every id is given or has a source",
+            {given, source});
+  const Value out = b.step("input_ids", Format::i32, b.num_rows(given), 1, b.placement(given), {});
+  b.emit(kernels::InputIdsDesc{}, {{InputIdsOperand::given, given},
+                                   {InputIdsOperand::source, source},
+                                   {InputIdsOperand::sampled, sampled},
+                                   {InputIdsOperand::out, out}});
   return out;
 }
 
@@ -114,7 +149,8 @@ Value gather_columns(Builder& b, Value x, int64_t cols, std::string_view label) 
   const Value parts = all_gather(b, b.uncounted(x), axis, label);
   const Value out =
       b.step(label, b.format(x), b.num_rows(x), cols, b.placement(parts), b.info(x).count);
-  b.emit(kernels::JoinColumnsDesc{.parts = ranks}, {parts, out});
+  b.emit(kernels::JoinColumnsDesc{.parts = ranks},
+         {{JoinColumnsOperand::in, parts}, {JoinColumnsOperand::out, out}});
   return out;
 }
 
@@ -124,7 +160,7 @@ Value add(Builder& b, Value a, Value other, std::string_view label) {
             "a sum takes terms of one shape and format", {a, other});
   const Value out = b.step(label, b.format(a), b.num_rows(a), b.num_cols(a),
                            sum_placement(b, a, other), b.info(a).count);
-  b.emit(kernels::AddDesc{}, {a, other, out});
+  b.emit(kernels::AddDesc{}, {{AddOperand::a, a}, {AddOperand::b, other}, {AddOperand::out, out}});
   return out;
 }
 
@@ -189,12 +225,12 @@ void require_same(Builder& b, Value from, Value to) {
 
 void copy(Builder& b, Value from, Value to) {
   require_same(b, from, to);
-  b.emit(kernels::CopyDesc{}, {from, to});
+  b.emit(kernels::CopyDesc{}, {{CopyOperand::in, from}, {CopyOperand::out, to}});
 }
 
 void read_back(Builder& b, Value from, Value to) {
   require_same(b, from, to);
-  b.emit(kernels::ReadBackDesc{}, {from, to});
+  b.emit(kernels::ReadBackDesc{}, {{ReadBackOperand::in, from}, {ReadBackOperand::out, to}});
 }
 
 }  // namespace braid::ops

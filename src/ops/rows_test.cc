@@ -95,7 +95,7 @@ TEST_F(VocabularyTest, LogitsComeFromAllRanksOfAGroup) {
   const auto gather = program.ops[1].desc.as<AllGatherDesc>();
   EXPECT_EQ(gather.communicator, 1);
   EXPECT_EQ(gather.ranks, 4);
-  EXPECT_EQ(program.info(program.ops[1].operands[1]).rows, 4 * 6);
+  EXPECT_EQ(program.info(program.ops[1].operands[AllGatherOperand::out]).rows, 4 * 6);
   EXPECT_EQ(program.ops[2].desc.as<kernels::JoinColumnsDesc>().parts, 4);
 }
 
@@ -110,8 +110,8 @@ TEST_F(VocabularyTest, ARowCountGoesAroundTheCollective) {
   const Value all = gather_columns(b_, logits(kColumns, count), 64, "all_logits");
   EXPECT_EQ(b_.info(all).count, count);
   const flow::Program program = std::move(b_).finish().value();
-  EXPECT_FALSE(program.info(program.ops[0].operands[0]).count.present());
-  EXPECT_FALSE(program.info(program.ops[0].operands[1]).count.present());
+  EXPECT_FALSE(program.info(program.ops[0].operands[AllGatherOperand::in]).count.present());
+  EXPECT_FALSE(program.info(program.ops[0].operands[AllGatherOperand::out]).count.present());
 }
 
 TEST_F(VocabularyTest, MoreColumnsThanThereAreAreRefused) {

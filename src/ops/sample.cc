@@ -3,32 +3,42 @@
 #include "ops/kind.h"
 #include "ops/placement.h"
 
-using braid::flow::Access;
-using braid::flow::KindInfo;
-using braid::flow::OperandSpec;
 using braid::kernels::SampleDesc;
 
+namespace braid::ops {
 namespace {
 
-constexpr OperandSpec kOperands[] = {
-    {"logits"},   {"temperature"},       {"top_p"}, {"top_k"}, {"seed"},
-    {"position"}, {"ids", Access::write}};
+constexpr auto kSampleOperands = flow::operand_specs<SampleOperand>({
+    {SampleOperand::logits, "logits"},
+    {SampleOperand::temperature, "temperature"},
+    {SampleOperand::top_p, "top_p"},
+    {SampleOperand::top_k, "top_k"},
+    {SampleOperand::seed, "seed"},
+    {SampleOperand::position, "position"},
+    {SampleOperand::ids, "ids", Access::write},
+});
 constexpr KindInfo kSample = {
-    .name = "sample", .operands = kOperands, .work = braid::ops::moves_operands};
+    .name = "sample", .operands = kSampleOperands, .work = moves_operands};
 
 }  // namespace
+}  // namespace braid::ops
 
 template <>
-const KindInfo& braid::flow::kind_of<SampleDesc>() {
-  return kSample;
+const braid::flow::KindInfo& braid::flow::kind_of<SampleDesc>() {
+  return ops::kSample;
 }
 
 namespace braid::ops {
 
 void sample(Builder& b, Value logits, const SamplingRows& rows, Value into) {
   require_whole_rows(b, logits, "sampling takes whole, fully reduced logits");
-  b.emit(kernels::SampleDesc{},
-         {logits, rows.temperature, rows.top_p, rows.top_k, rows.seed, rows.position, into});
+  b.emit(kernels::SampleDesc{}, {{SampleOperand::logits, logits},
+                                 {SampleOperand::temperature, rows.temperature},
+                                 {SampleOperand::top_p, rows.top_p},
+                                 {SampleOperand::top_k, rows.top_k},
+                                 {SampleOperand::seed, rows.seed},
+                                 {SampleOperand::position, rows.position},
+                                 {SampleOperand::ids, into}});
 }
 
 }  // namespace braid::ops

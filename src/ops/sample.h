@@ -15,6 +15,10 @@ struct SamplingRows {
   Value position;     // i32 [R, 1], of the token that is chosen
 };
 
+struct SampleOperand {
+  enum : size_t { logits, temperature, top_p, top_k, seed, position, ids, num_operands };
+};
+
 // logits f32 [R, V] → `into` i32 [R, 1].
 void sample(Builder& b, Value logits, const SamplingRows& rows, Value into);
 

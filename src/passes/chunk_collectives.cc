@@ -82,8 +82,10 @@ class Cutter {
     const auto desc = op.desc.as<ops::AllReduceDesc>();
     op.desc = flow::AnyDesc(
         ops::ReduceScatterDesc{.communicator = desc.communicator, .ranks = desc.ranks});
-    op.operands[0] = rewrite_.rows_of(op.operands[0], range);
-    op.operands[1] = own_rows(op.operands[1], range);
+    const Value in = op.operands[ops::AllReduceOperand::in];
+    const Value out = op.operands[ops::AllReduceOperand::out];
+    op.operands[ops::ReduceScatterOperand::in] = rewrite_.rows_of(in, range);
+    op.operands[ops::ReduceScatterOperand::out] = own_rows(out, range);
     return rewrite_.substitute(op, reduce);
   }
 
@@ -97,8 +99,8 @@ class Cutter {
     const auto desc = op.desc.as<ops::AllReduceDesc>();
     op.desc =
         flow::AnyDesc(ops::GatherPartsDesc{.communicator = desc.communicator, .ranks = desc.ranks});
-    op.operands[0] = own_rows(value, range);
-    op.operands[1] = rewrite_.rows_of(value, range);
+    op.operands[ops::GatherPartsOperand::in] = own_rows(value, range);
+    op.operands[ops::GatherPartsOperand::out] = rewrite_.rows_of(value, range);
     issued.push_back(rewrite_.make(op, maker));
   }
 
@@ -171,7 +173,7 @@ Result<Program> chunk_collectives(Program program, const ChunkOptions& options, 
   };
   const auto first = std::find_if(program.ops.begin(), program.ops.end(), reduces);
   if (first == program.ops.end()) return unchanged("no reduction in the step");
-  const int64_t rows = program.info(first->operands[0]).rows;
+  const int64_t rows = program.info(first->operands[ops::AllReduceOperand::in]).rows;
   if (options.chunks == 1) return unchanged("not asked for");
   if (rows < 2 * kChunkTile) {
     return unchanged(fmt::format("{} rows: fewer than two chunks of {}", rows, kChunkTile));

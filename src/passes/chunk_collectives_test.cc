@@ -97,7 +97,7 @@ TEST_F(ChunkTest, AGemmAndItsReductionAreIssuedInTurn) {
   EXPECT_EQ(schedule_.wait_count(), 3 + 1);  // each reduction for its rows, the end for the last
   // The tail has the rows that are left, and the configuration of the whole.
   const flow::Op& tail = schedule_.program.ops[4];
-  EXPECT_EQ(schedule_.program.type_of(tail.operands[3]).rows, 300 - 256);
+  EXPECT_EQ(schedule_.program.type_of(tail.operands[ops::GemmOperand::y]).rows, 300 - 256);
   EXPECT_EQ(tail.desc.as<kernels::GemmDesc>().tuned_rows, 300);
 }
 

@@ -164,8 +164,10 @@ TEST(ContinuationTest, SumsAndNormsAreDoneOnOneRankARow) {
   EXPECT_EQ(program.ops.size(), 26u);
   EXPECT_EQ(rank.why.back().choice, "2 chunks, continued, sums and norms once a row");
   EXPECT_EQ(rank.why.back().rewrites, 11);  // all ops of the Program
-  EXPECT_EQ(program.info(program.ops[2].operands[2]).placement.axes[1], Shard::row_sharded);
-  EXPECT_EQ(program.info(program.ops[4].operands[1]).placement, Placement{});
+  EXPECT_EQ(program.info(program.ops[2].operands[ops::AddOperand::out]).placement.axes[1],
+            Shard::row_sharded);
+  EXPECT_EQ(program.info(program.ops[4].operands[ops::GatherPartsOperand::out]).placement,
+            Placement{});
 }
 
 TEST(ContinuationTest, TheResidualStreamIsGatheredOnlyForWhoReadsIt) {
@@ -243,7 +245,7 @@ TEST(ContinuationMutationTest, AResidualAddedTwiceIsSeen) {
     Program program = rank.cut(2);
     const size_t add = find_op(program, "add");
     Op again = program.ops[add];  // middle += x
-    again.operands[1] = again.operands[2];
+    again.operands[ops::AddOperand::b] = again.operands[ops::AddOperand::out];
     program.ops.insert(program.ops.begin() + static_cast<int64_t>(add) + 1, again);
     return program;
   };

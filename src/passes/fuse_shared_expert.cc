@@ -17,6 +17,11 @@ using kernels::CombineDesc;
 using kernels::GemmDesc;
 using kernels::GroupedGemmDesc;
 using kernels::PermuteDesc;
+using ops::AddOperand;
+using ops::CombineOperand;
+using ops::GemmOperand;
+using ops::GroupedGemmOperand;
+using ops::PermuteOperand;
 
 namespace {
 
@@ -57,8 +62,7 @@ Branches find_branches(const Program& program, const flow::ScopeOps& shared,
   return found;
 }
 
-// Operands of the ops, in the order that their kinds declare.
-Value weights_of(const Op& grouped) { return grouped.operands[3]; }
+Value weights_of(const Op& grouped) { return grouped.operands[GroupedGemmOperand::weight]; }
 
 // The shared experts' weights are the rows behind the routed experts' in their pool.
 bool lies_behind(const Program& program, Value routed, Value shared) {
@@ -78,21 +82,24 @@ std::string why_not(const Program& program, const Branches& b) {
   const Op& up = op_at(program, b.up);
   const Op& shared_up = op_at(program, b.shared_up);
   const Op& shared_down = op_at(program, b.shared_down);
-  if (!lies_behind(program, weights_of(up), shared_up.operands[1]) ||
-      !lies_behind(program, weights_of(op_at(program, b.down)), shared_down.operands[1])) {
+  if (!lies_behind(program, weights_of(up), shared_up.operands[GemmOperand::weight]) ||
+      !lies_behind(program, weights_of(op_at(program, b.down)),
+                   shared_down.operands[GemmOperand::weight])) {
     return "the shared experts don't lie in the routed experts' pool: ranks have different experts";
   }
-  if (!same_memory(program, up.operands[0], shared_up.operands[0])) {
+  if (!same_memory(program, up.operands[GroupedGemmOperand::x],
+                   shared_up.operands[GemmOperand::x])) {
     return "the experts see other rows";
   }
   const Op& add = op_at(program, b.add);
-  const Value routed = op_at(program, b.combine).operands[3];
-  const Value shared = shared_down.operands[3];
+  const Value routed = op_at(program, b.combine).operands[CombineOperand::out];
+  const Value shared = shared_down.operands[GemmOperand::y];
   const auto adds = [&](size_t one, size_t other) {
     return same_memory(program, add.operands[one], routed) &&
            same_memory(program, add.operands[other], shared);
   };
-  if (!add.desc.is<AddDesc>() || (!adds(0, 1) && !adds(1, 0))) {
+  if (!add.desc.is<AddDesc>() ||
+      (!adds(AddOperand::a, AddOperand::b) && !adds(AddOperand::b, AddOperand::a))) {
     return "the branches are reduced before they are added";
   }
   return "";
@@ -108,16 +115,21 @@ void fuse(flow::Rewriter& rewrite, const Program& program, const Branches& b) {
   permutation.num_slots += shared;
   permutation.num_shared = shared;
   const int32_t slots = permutation.num_slots;
-  const Value places = permute.operands[4];
+  const Value places = permute.operands[PermuteOperand::places];
   const flow::ValueInfo& choices = program.info(places);
   // Every row goes to each shared slot.
-  const int64_t capacity = program.info(permute.operands[3]).rows + choices.rows * shared;
+  const int64_t capacity =
+      program.info(permute.operands[PermuteOperand::source]).rows + choices.rows * shared;
 
-  const Value new_offsets = rewrite.like(permute.operands[2], slots + 1, 1);
-  const Value new_source = rewrite.like(permute.operands[3], capacity, 1);
+  const Value new_offsets = rewrite.like(permute.operands[PermuteOperand::offsets], slots + 1, 1);
+  const Value new_source = rewrite.like(permute.operands[PermuteOperand::source], capacity, 1);
   const Value new_places = rewrite.like(places, choices.rows, choices.cols + shared);
   rewrite.replace(b.permute, flow::AnyDesc(permutation),
-                  {permute.operands[0], permute.operands[1], new_offsets, new_source, new_places});
+                  {{PermuteOperand::ids, permute.operands[PermuteOperand::ids]},
+                   {PermuteOperand::table, permute.operands[PermuteOperand::table]},
+                   {PermuteOperand::offsets, new_offsets},
+                   {PermuteOperand::source, new_source},
+                   {PermuteOperand::places, new_places}});
   const Value count = rewrite.rows_of(new_offsets, {slots, slots + 1});
   const auto widened = [&](const Op& grouped) {
     auto desc = grouped.desc.as<GroupedGemmDesc>();
@@ -129,16 +141,30 @@ void fuse(flow::Rewriter& rewrite, const Program& program, const Branches& b) {
     const int64_t rows = program.info(weights_of(grouped)).rows;
     return rewrite.rows_of(weights_of(grouped), {0, rows / (slots - shared) * slots});
   };
-  const Value hidden =
-      rewrite.like(up.operands[4], capacity, program.info(up.operands[4]).cols, count);
-  rewrite.replace(b.up, widened(up), {up.operands[0], new_source, new_offsets, pool(up), hidden});
-  const Value out =
-      rewrite.like(down.operands[4], capacity, program.info(down.operands[4]).cols, count);
-  rewrite.replace(b.down, widened(down), {hidden, {}, new_offsets, pool(down), out});
+  const auto output = [&](const Op& grouped) {
+    const Value y = grouped.operands[GroupedGemmOperand::y];
+    return rewrite.like(y, capacity, program.info(y).cols, count);
+  };
+  const Value hidden = output(up);
+  rewrite.replace(b.up, widened(up),
+                  {{GroupedGemmOperand::x, up.operands[GroupedGemmOperand::x]},
+                   {GroupedGemmOperand::source, new_source},
+                   {GroupedGemmOperand::offsets, new_offsets},
+                   {GroupedGemmOperand::weight, pool(up)},
+                   {GroupedGemmOperand::y, hidden}});
+  const Value out = output(down);
+  rewrite.replace(b.down, widened(down),
+                  {{GroupedGemmOperand::x, hidden},
+                   {GroupedGemmOperand::offsets, new_offsets},
+                   {GroupedGemmOperand::weight, pool(down)},
+                   {GroupedGemmOperand::y, out}});
   // Its row count matters to no one: combine reads by places.
   const Value grouped = rewrite.uncounted(out);
   rewrite.replace(b.combine, flow::AnyDesc(CombineDesc{.num_shared = shared}),
-                  {grouped, new_places, combine.operands[2], op_at(program, b.add).operands[2]});
+                  {{CombineOperand::grouped, grouped},
+                   {CombineOperand::places, new_places},
+                   {CombineOperand::weights, combine.operands[CombineOperand::weights]},
+                   {CombineOperand::out, op_at(program, b.add).operands[AddOperand::out]}});
   rewrite.remove({b.shared_up, b.shared_down, b.add});
 }
 

@@ -80,7 +80,7 @@ Result<Program> count_heat(Program program, const flow::Residents& residents,
     desc.decode_rows = own.decode;
     op.desc = flow::AnyDesc(desc);
     const auto layer = std::lower_bound(layers.begin(), layers.end(), op.scope.layer);
-    op.operands[ops::kRouteHeat] =
+    op.operands[ops::RouteOperand::heat] =
         rows_of(program, residents, heat.counters, 2 * (layer - layers.begin()), 2);
     ++rewrites;
   }

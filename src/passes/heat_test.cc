@@ -94,17 +94,17 @@ TEST_F(HeatTest, EachLayersRoutingGetsItsCountersAndTheStepEndsWithASnapshot) {
     const flow::Op& route = program.ops[op];
     EXPECT_EQ(route.desc.as<RouteDesc>().decode_rows, kOwn.decode);
     EXPECT_EQ(route.desc.as<RouteDesc>().layer, op == 0 ? 3 : 5);
-    const Value counters = route.operands[ops::kRouteHeat];
+    const Value counters = route.operands[ops::RouteOperand::heat];
     EXPECT_EQ(program.describe(counters), "heat [2, 4] u64");
     EXPECT_EQ(program.info(counters).first_row, op == 0 ? 0 : 2);
     EXPECT_EQ(program.info(counters).offset, op == 0 ? 0 : 2 * kExperts * 8);
-    EXPECT_FALSE(before.ops[op].operands[ops::kRouteHeat].present());
+    EXPECT_FALSE(before.ops[op].operands[ops::RouteOperand::heat].present());
   }
   for (size_t op = 2; op < before.ops.size(); ++op) {
     EXPECT_EQ(program.describe(program.ops[op]), before.describe(before.ops[op]));
   }
   EXPECT_EQ(program.describe(program.ops.back()), "router: copy → heat.snapshot [4, 4] u64");
-  EXPECT_EQ(program.buffer_of(program.ops.back().operands[1]).copies, 2);
+  EXPECT_EQ(program.buffer_of(program.ops.back().operands[ops::CopyOperand::out]).copies, 2);
   ASSERT_EQ(why_.size(), 1u);
   EXPECT_EQ(why_[0].choice, "on");
   EXPECT_EQ(why_[0].rewrites, 2 + 1);
@@ -152,8 +152,9 @@ TEST_F(HeatTest, ComesBehindSplittingAndForbidsMore) {
   ASSERT_TRUE(split.ops[1].desc.is<RouteDesc>());
   EXPECT_EQ(split.ops[0].desc.as<RouteDesc>().layer, split.ops[1].desc.as<RouteDesc>().layer);
   for (const size_t part : {0, 1}) {
-    EXPECT_EQ(split.info(split.ops[part].operands[ops::kRouteHeat]).first_row, 0);
-    EXPECT_EQ(split.type_of(split.ops[part].operands[0]).first_row, part == 0 ? 0 : 3);
+    EXPECT_EQ(split.info(split.ops[part].operands[ops::RouteOperand::heat]).first_row, 0);
+    EXPECT_EQ(split.type_of(split.ops[part].operands[ops::RouteOperand::logits]).first_row,
+              part == 0 ? 0 : 3);
     EXPECT_FALSE(flow::splittable_rows(split, split.ops[part]));
   }
   EXPECT_EQ(why_.back().rewrites, 3 + 1);

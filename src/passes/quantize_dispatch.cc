@@ -11,17 +11,17 @@ namespace {
 
 using flow::Op;
 using flow::Program;
-using ops::GatherOperand;
+using ops::AllGatherVOperand;
 using ops::Payload;
 
 std::string_view name_of(Payload payload) { return payload == Payload::fp8 ? "fp8" : "nvfp4"; }
 
 bool sends_rows(const Op& op) { return op.desc.is<ops::AllToAllVDesc>(); }
 
-// Both kinds have these operands in the same places.
+// An AllToAllVOperand is an AllGatherVOperand, or one behind those.
 bool dispatches_rows(const Op& op) {
   const bool dispatches = op.desc.is<ops::AllGatherVDesc>() || sends_rows(op);
-  return dispatches && !op.operands[GatherOperand::scales].present();
+  return dispatches && !op.operands[AllGatherVOperand::scales].present();
 }
 
 // One dispatch's rows.
@@ -37,8 +37,8 @@ Traffic traffic_of(const Program& program, const Op& gather) {
   const bool sends = sends_rows(gather);
   const int64_t ranks = sends ? gather.desc.as<ops::AllToAllVDesc>().ranks
                               : gather.desc.as<ops::AllGatherVDesc>().ranks;
-  const flow::ValueInfo& all = program.info(gather.operands[GatherOperand::all_rows]);
-  const int64_t top_k = program.info(gather.operands[GatherOperand::ids]).cols;
+  const flow::ValueInfo& all = program.info(gather.operands[AllGatherVOperand::all_rows]);
+  const int64_t top_k = program.info(gather.operands[AllGatherVOperand::ids]).cols;
   const int64_t group = all.rows / ranks;
   const auto others = static_cast<double>(group * (ranks - 1));
   const double share =
@@ -114,7 +114,7 @@ class Rewrite {
       for (; quantized < producers.size() && producers[quantized] == i; ++quantized) {
         const Op& reader = ops_[static_cast<size_t>(gathers[quantized])];
         b_.set_scope(reader.scope);
-        rows.push_back(ops::quantize_rows(b_, reader.operands[GatherOperand::rows], payload_));
+        rows.push_back(ops::quantize_rows(b_, reader.operands[AllGatherVOperand::rows], payload_));
       }
     }
     return std::move(b_).finish();
@@ -129,7 +129,7 @@ class Rewrite {
   // What reads the rows of all ranks finds them where the old gather put them.
   void gather(const Op& old, const ops::QuantizedRows& rows) {
     const auto operand = [&](size_t index) { return old.operands[index]; };
-    const flow::Value all_rows = operand(GatherOperand::all_rows);
+    const flow::Value all_rows = operand(AllGatherVOperand::all_rows);
     const auto all = [&](std::string_view label, flow::Value own) {
       return b_.step(label, b_.format(own), b_.num_rows(all_rows), b_.num_cols(own),
                      b_.placement(all_rows));
@@ -138,13 +138,13 @@ class Rewrite {
     const flow::Value scales = all("all_scales", rows.scales);
     b_.set_scope(old.scope);
     Op op = old;
-    op.operands[GatherOperand::rows] = rows.payload;
-    op.operands[GatherOperand::scales] = rows.scales;
-    op.operands[GatherOperand::all_rows] = payload;
-    op.operands[GatherOperand::all_scales] = scales;
+    op.operands[AllGatherVOperand::rows] = rows.payload;
+    op.operands[AllGatherVOperand::scales] = rows.scales;
+    op.operands[AllGatherVOperand::all_rows] = payload;
+    op.operands[AllGatherVOperand::all_scales] = scales;
     b_.append(op);
     // Beside the gather, where nothing waits for it.
-    ops::sum_errors(b_, rows.errors, operand(GatherOperand::ids),
+    ops::sum_errors(b_, rows.errors, operand(AllGatherVOperand::ids),
                     b_.rows(b_.resident(site_.errors), old.scope.layer, 1));
     ops::dequantize_rows(b_, payload, scales, payload_, all_rows);
   }

@@ -6,6 +6,7 @@
 #include "flow/compile.h"
 #include "ops/gemm.h"
 #include "ops/moe.h"
+#include "ops/quantize.h"
 #include "ops/rows.h"
 
 namespace braid::passes {
@@ -13,7 +14,8 @@ namespace {
 
 using flow::Program;
 using flow::Role;
-using ops::GatherOperand;
+using ops::AllGatherVOperand;
+using ops::AllToAllVOperand;
 using ops::Value;
 
 constexpr int64_t kHidden = 7168;
@@ -97,13 +99,16 @@ TEST(QuantizeDispatchTest, EachRankQuantizesBehindTheRouterAndDequantizesWhatItG
   const flow::Op& shared = program.ops[3];
   const flow::Op& gather = program.ops[4];
   EXPECT_EQ(quantize.scope.role, Role::experts);
-  EXPECT_EQ(shared.operands[0], quantize.operands[0]);  // both read the unquantized rows
+  EXPECT_EQ(shared.operands[ops::CopyOperand::in],
+            quantize.operands[ops::QuantizeRowsOperand::x]);  // both read the unquantized rows
   EXPECT_EQ(gather.lane, flow::Lane::comm);
-  EXPECT_EQ(program.describe(gather.operands[GatherOperand::rows]), "payload [2, 7168] u8");
-  EXPECT_EQ(program.describe(gather.operands[GatherOperand::all_scales]),
+  EXPECT_EQ(program.describe(gather.operands[AllGatherVOperand::rows]), "payload [2, 7168] u8");
+  EXPECT_EQ(program.describe(gather.operands[AllGatherVOperand::all_scales]),
             "all_scales [64, 56] f32");
-  EXPECT_EQ(program.ops[6].operands[2], program.ops[7].operands[0]);  // the reader's, as before
-  EXPECT_EQ(program.info(program.ops[13].operands[2]).first_row, 1);  // errors of layer 1
+  EXPECT_EQ(program.ops[6].operands[ops::DequantizeRowsOperand::out],
+            program.ops[7].operands[ops::CopyOperand::in]);  // the reader's, as before
+  EXPECT_EQ(program.info(program.ops[13].operands[ops::SumErrorsOperand::sums]).first_row,
+            1);  // errors of layer 1
   const auto schedule = flow::compile(program).value();
   EXPECT_TRUE(flow::check_schedule(schedule).ok());
   ASSERT_EQ(layers.why.size(), 1u);
@@ -119,9 +124,11 @@ TEST(QuantizeDispatchTest, RowsThatAreSentAreQuantizedLikewise) {
             "0:copy 0:route 0:copy 0:rank_order 0:quantize 0:all_to_all_v 0:sum_errors "
             "0:dequantize 0:copy 1:copy");
   const flow::Op& send = program.ops[5];
-  EXPECT_EQ(program.describe(send.operands[GatherOperand::all_rows]), "all_payload [64, 7168] u8");
-  EXPECT_EQ(program.describe(send.operands[GatherOperand::received]), "received [4, 1] i32");
-  EXPECT_EQ(program.ops[7].operands[2], program.ops[8].operands[0]);
+  EXPECT_EQ(program.describe(send.operands[AllGatherVOperand::all_rows]),
+            "all_payload [64, 7168] u8");
+  EXPECT_EQ(program.describe(send.operands[AllToAllVOperand::received]), "received [4, 1] i32");
+  EXPECT_EQ(program.ops[7].operands[ops::DequantizeRowsOperand::out],
+            program.ops[8].operands[ops::CopyOperand::in]);
   EXPECT_TRUE(flow::check_schedule(flow::compile(program).value()).ok());
 }
 
@@ -140,7 +147,7 @@ TEST(QuantizeDispatchTest, Nvfp4MovesLess) {
   const Program program = layers.rewritten({.dtype = DispatchDtype::nvfp4});
   const flow::Op& gather = program.ops[4];
   double bytes = 0;
-  for (const size_t operand : {GatherOperand::rows, GatherOperand::scales}) {
+  for (const size_t operand : {AllGatherVOperand::rows, AllGatherVOperand::scales}) {
     const flow::Type type = program.type_of(gather.operands[operand]);
     bytes += static_cast<double>(type.cols * bytes_of(type.format));
   }

@@ -102,12 +102,13 @@ class Finder {
   // What makes the input of an all-reduce, ascending; empty when nothing can run beside it. Terms
   // of a sum that are made on another lane stay whole: they overlap already.
   std::vector<int32_t> producers_of(int32_t reduce) const {
-    const int32_t producer = private_producer(at(reduce).operands[0], reduce);
+    const int32_t producer =
+        private_producer(at(reduce).operands[ops::AllReduceOperand::in], reduce);
     if (producer < 0) return {};
     if (makes_rows(at(producer))) return {producer};
     if (!at(producer).desc.is<kernels::AddDesc>()) return {};
     std::vector<int32_t> ops;
-    for (size_t term = 0; term < 2; ++term) {
+    for (const size_t term : {ops::AddOperand::a, ops::AddOperand::b}) {
       const int32_t maker = private_producer(at(producer).operands[term], producer);
       if (maker >= 0 && makes_rows(at(maker)) && at(maker).lane == at(producer).lane) {
         ops.push_back(maker);

@@ -11,6 +11,7 @@
 #include "flow/delays.h"
 #include "flow/executor.h"
 #include "flow/fault.h"
+#include "flow/residents.h"
 #include "layout/layout.h"
 
 namespace braid::ranks {
@@ -31,6 +32,9 @@ class Backend {
   virtual device::Device& device() = 0;
   // Memory of the host that the device copies from and to.
   virtual device::Device& host() = 0;
+  device::Device& memory_of(flow::Home home) {
+    return home == flow::Home::host ? host() : device();
+  }
   virtual flow::LauncherTable& table() = 0;
   virtual flow::Executor& executor() = 0;
 

@@ -1,6 +1,7 @@
 #include "ranks/process_ranks.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "comm/control/message.h"
 #include "ranks/serialization.h"
@@ -13,6 +14,7 @@ namespace {
 // What rank 0 tells the others: the first byte of its message.
 constexpr char kEnd = 'e';  // nothing comes any more
 constexpr char kStep = 's';
+constexpr char kWait = 'w';  // no step follows the one in flight for now
 constexpr char kQuery = 'i';
 
 // Longer than a collective's timeout, which names the op.
@@ -51,17 +53,29 @@ Status RankProcess::connect(std::vector<comm::Communicator*>& ends) {
 
 Status RankProcess::load(const model::TensorSource& source,
                          const std::function<void(int64_t)>& progress) {
-  TRY(worker_->load(source, [&](int64_t more) {
+  TRY(worker_->load(source, control_.size(), [&](int64_t more) {
     control_.alive();
     if (progress) progress(more);
   }));
   return control_.barrier();
 }
 
-Status RankProcess::run(const layers::StepShape& shape, int64_t step) {
-  Status ran = worker_->run(shape, step);
-  if (!ran.ok()) control_.fail(Error(ran.error()).with("rank", control_.rank()));
-  return ran;
+Result<std::string> RankProcess::capture() {
+  Result<std::string> captured = worker_->capture();
+  if (!captured.ok()) control_.fail(Error(captured.error()).with("rank", control_.rank()));
+  return captured;
+}
+
+Status RankProcess::submit(const layers::StepShape& shape, int64_t step) {
+  Status submitted = worker_->submit(shape, step);
+  if (!submitted.ok()) control_.fail(Error(submitted.error()).with("rank", control_.rank()));
+  return submitted;
+}
+
+Status RankProcess::wait(int64_t step) {
+  Status ended = worker_->wait(step);
+  if (!ended.ok()) control_.fail(Error(ended.error()).with("rank", control_.rank()));
+  return ended;
 }
 
 Result<std::vector<std::string>> RankProcess::gather_sampled(int64_t step) {
@@ -80,6 +94,8 @@ Status RankProcess::follow() {
     const std::string_view message = told[0];
     if (message.starts_with(kStep)) {
       TRY(follow_step(message.substr(1)));
+    } else if (message.starts_with(kWait)) {
+      TRY(follow_to_end());
     } else if (message.starts_with(kQuery)) {
       TRY(follow_query(message.substr(1)));
     } else {
@@ -100,8 +116,17 @@ Status RankProcess::follow_step(std::string_view told) {
         .with("room", room.size());
   }
   std::copy(words.begin(), words.end(), room.begin());
-  TRY(run(message.shapes[group], message.step));
-  return gather_sampled(message.step).status();
+  TRY(submit(message.shapes[group], message.step));
+  TRY(follow_to_end());  // of the step before
+  in_flight_ = message.step;
+  return message.waits_first ? follow_to_end() : Status();
+}
+
+Status RankProcess::follow_to_end() {
+  if (in_flight_ == 0) return {};
+  const int64_t step = std::exchange(in_flight_, 0);
+  TRY(wait(step));
+  return gather_sampled(step).status();
 }
 
 Status RankProcess::follow_query(std::string_view told) {
@@ -180,14 +205,24 @@ void ProcessRanks::share_inputs(int64_t step, int32_t group, int64_t words) {
   std::copy(from.begin(), from.begin() + words, own_->worker().host_words(step).begin());
 }
 
-Status ProcessRanks::run(std::span<const layers::StepShape> shapes, int64_t step) {
-  StepMessage message{.step = step, .shapes = {shapes.begin(), shapes.end()}, .words = {}};
+Status ProcessRanks::submit(std::span<const layers::StepShape> shapes, int64_t step, Order order) {
+  StepMessage message{.step = step,
+                      .waits_first = order == Order::waits_first,
+                      .shapes = {shapes.begin(), shapes.end()},
+                      .words = {}};
   for (size_t group = 0; group < words_.size(); ++group) {
     const auto& words = words_[group];
     message.words.emplace_back(words.begin(), words.begin() + shared_[group]);
   }
   TRY(tell(kStep, message.to_bytes()));
-  TRY(own_->run(shapes[0], step));
+  last_ = step;
+  order_ = order;
+  return own_->submit(shapes[0], step);
+}
+
+Status ProcessRanks::wait(int64_t step) {
+  if (step == last_ && order_ == Order::submits_next) TRY(tell(kWait, ""));
+  TRY(own_->wait(step));
   const std::vector<std::string> all = TRY(own_->gather_sampled(step));
   for (int32_t group = 1; group < num_groups(); ++group) {
     sampled_[static_cast<size_t>(group)] =

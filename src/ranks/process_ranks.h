@@ -20,6 +20,8 @@ class RankProcess {
   Worker& worker() { return *worker_; }
   // Reads this rank's weights, and waits for the others.
   Status load(const model::TensorSource& source, const std::function<void(int64_t)>& progress);
+  // As Worker::capture.
+  Result<std::string> capture();
   // Runs steps and answers queries as rank 0 tells, until there are no more. A step or an answer
   // that fails ends the process.
   Status follow();
@@ -29,8 +31,11 @@ class RankProcess {
   RankProcess(comm::ControlPlane& control, const WorkerOptions& options)
       : control_(control), options_(options) {}
   Status connect(std::vector<comm::Communicator*>& ends);
-  Status run(const layers::StepShape& shape, int64_t step);
+  Status submit(const layers::StepShape& shape, int64_t step);
+  Status wait(int64_t step);
   Status follow_step(std::string_view told);
+  // Waits for the step in flight, if there is one, and sends its sampled ids.
+  Status follow_to_end();
   Status follow_query(std::string_view told);
   // What all ranks answer together; those that aren't asked answer nothing, and rank 0 alone gets
   // the answers, by rank.
@@ -45,6 +50,7 @@ class RankProcess {
   std::vector<std::unique_ptr<comm::GlooGroup>> groups_;
   std::unique_ptr<QueryService> queries_;  // outlives the worker
   std::unique_ptr<Worker> worker_;
+  int64_t in_flight_ = 0;  // the step that follow() has submitted and not waited for; 0: none
 };
 
 // All ranks, as rank 0's process has them. A step that fails ends the process, which tells why:
@@ -65,12 +71,14 @@ class ProcessRanks final : public Ranks {
               const std::function<void(int64_t)>& progress) override {
     return own_->load(source, progress);
   }
+  Result<std::string> capture() override { return own_->capture(); }
   int64_t weight_bytes() const override {
     return own_->worker_->model().residents().bytes(flow::Lifetime::weight);
   }
   std::span<int32_t> words(int32_t group, int64_t step) override;
   void share_inputs(int64_t step, int32_t group, int64_t words) override;
-  Status run(std::span<const layers::StepShape> shapes, int64_t step) override;
+  Status submit(std::span<const layers::StepShape> shapes, int64_t step, Order order) override;
+  Status wait(int64_t step) override;
   std::span<const int32_t> sampled(int32_t group, int64_t step) override;
   using Ranks::ask;
   Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,
@@ -84,6 +92,8 @@ class ProcessRanks final : public Ranks {
   std::vector<std::vector<int32_t>> words_;    // per group: room for a step's inputs
   std::vector<int64_t> shared_;                // per group: how many of them are given
   std::vector<std::vector<int32_t>> sampled_;  // per group, but for that of rank 0
+  int64_t last_ = 0;                           // the last step that was submitted,
+  Order order_ = Order::waits_first;           // and what was said of it
 };
 
 }  // namespace braid::ranks

@@ -16,6 +16,11 @@ std::vector<int32_t> Ranks::members_of(int32_t group) const {
   return ranks;
 }
 
+Status Ranks::run(std::span<const layers::StepShape> shapes, int64_t step) {
+  TRY(submit(shapes, step, Order::waits_first));
+  return wait(step);
+}
+
 Result<std::string> Ranks::ask(int32_t rank, const RankQuery& query) {
   return std::move(TRY(ask(std::vector<int32_t>{rank}, query)).front());
 }

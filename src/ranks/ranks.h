@@ -36,6 +36,8 @@ class Ranks {
   // Reads the weights of all ranks; progress, as in WeightPlan::load, of those in this process.
   virtual Status load(const model::TensorSource& source,
                       const std::function<void(int64_t)>& progress) = 0;
+  // As Worker::capture, on all ranks after load().
+  virtual Result<std::string> capture() = 0;
   // Bytes of the weights of the ranks in this process.
   virtual int64_t weight_bytes() const = 0;
 
@@ -43,10 +45,17 @@ class Ranks {
   // `words` of them to all ranks of the group.
   virtual std::span<int32_t> words(int32_t group, int64_t step) = 0;
   virtual void share_inputs(int64_t step, int32_t group, int64_t words) = 0;
-  // Runs one step on all ranks, with a shape for each group, and waits for its results. An error of
-  // one rank ends the step on all; no step runs after that.
-  virtual Status run(std::span<const layers::StepShape> shapes, int64_t step) = 0;
-  // Sampled ids of a group in a step that has run, one a logits row.
+  // Whether the caller waits for a step before it submits the next one.
+  enum class Order { waits_first, submits_next };
+  // Starts one step on all ranks, with a shape for each group. At most two steps are in flight:
+  // step n + 1 may be submitted when step n − 1 has been waited for.
+  virtual Status submit(std::span<const layers::StepShape> shapes, int64_t step, Order order) = 0;
+  // Waits for the results of a step. An error of one rank ends the step on all; no step runs after
+  // that.
+  virtual Status wait(int64_t step) = 0;
+  // Both.
+  Status run(std::span<const layers::StepShape> shapes, int64_t step);
+  // Sampled ids of a group in a step that has been waited for, one a logits row.
   virtual std::span<const int32_t> sampled(int32_t group, int64_t step) = 0;
 
   // Asks these ranks between steps, wherever they are; their answers in the order of `ranks`.

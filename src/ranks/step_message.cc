@@ -5,6 +5,7 @@
 namespace braid::ranks {
 namespace {
 
+constexpr size_t kHeadWords = 3;      // the step's number in two words, and whether rank 0 waits
 constexpr size_t kWordsOfAGroup = 5;  // four row counts, and how many words of inputs follow
 
 Error no_step(size_t words) {
@@ -15,7 +16,8 @@ Error no_step(size_t words) {
 }  // namespace
 
 std::string StepMessage::to_bytes() const {
-  std::vector<int32_t> all = {static_cast<int32_t>(step), static_cast<int32_t>(step >> 32)};
+  std::vector<int32_t> all = {static_cast<int32_t>(step), static_cast<int32_t>(step >> 32),
+                              waits_first ? 1 : 0};
   for (size_t group = 0; group < shapes.size(); ++group) {
     const layers::StepShape& shape = shapes[group];
     for (const layers::RowCounts& rows : {shape.own, shape.group}) {
@@ -33,12 +35,13 @@ std::string StepMessage::to_bytes() const {
 Result<StepMessage> StepMessage::from_bytes(std::string_view bytes, int32_t groups) {
   const std::vector<int32_t> all = TRY(values_of_bytes<int32_t>(bytes));
   StepMessage message;
-  if (all.size() < 2) return no_step(all.size());
+  if (all.size() < kHeadWords) return no_step(all.size());
   message.step = (int64_t{all[1]} << 32) | static_cast<uint32_t>(all[0]);
-  size_t at = 2 + kWordsOfAGroup * static_cast<size_t>(groups);
+  message.waits_first = all[2] != 0;
+  size_t at = kHeadWords + kWordsOfAGroup * static_cast<size_t>(groups);
   if (all.size() < at) return no_step(all.size());
   for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {
-    const int32_t* head = &all[2 + kWordsOfAGroup * group];
+    const int32_t* head = &all[kHeadWords + kWordsOfAGroup * group];
     message.shapes.push_back({{head[0], head[1]}, {head[2], head[3]}});
     const int32_t count = head[4];
     if (count < 0 || all.size() - at < static_cast<size_t>(count)) return no_step(all.size());

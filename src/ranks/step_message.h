@@ -11,6 +11,7 @@ namespace braid::ranks {
 
 struct StepMessage {
   int64_t step = 0;
+  bool waits_first = true;                  // rank 0 waits for it before it submits the next step
   std::vector<layers::StepShape> shapes;    // one a group of ranks
   std::vector<std::vector<int32_t>> words;  // likewise: its step inputs
 

@@ -7,6 +7,7 @@ namespace {
 
 StepMessage two_groups() {
   return {.step = (int64_t{3} << 32) + 7,
+          .waits_first = false,
           .shapes = {{{1, 2}, {3, 4}}, {{5, 0}, {6, 8}}},
           .words = {{10, -11, 12}, {}}};
 }
@@ -15,6 +16,7 @@ TEST(StepMessageTest, ComesBackAsItWas) {
   const StepMessage message = two_groups();
   const StepMessage back = StepMessage::from_bytes(message.to_bytes(), 2).value();
   EXPECT_EQ(back.step, message.step);
+  EXPECT_EQ(back.waits_first, message.waits_first);
   EXPECT_EQ(back.shapes, message.shapes);
   EXPECT_EQ(back.words, message.words);
 }
@@ -27,7 +29,7 @@ TEST(StepMessageTest, NonsenseIsRefused) {
   EXPECT_FALSE(StepMessage::from_bytes(bytes + "more", 2).ok());
   EXPECT_FALSE(StepMessage::from_bytes(bytes, 3).ok());
   std::string wild = bytes;
-  wild[8 + 4 * 4 + 3] = '\x7f';  // the first group's number of words
+  wild[12 + 4 * 4 + 3] = '\x7f';  // the first group's number of words
   EXPECT_FALSE(StepMessage::from_bytes(wild, 2).ok());
 }
 

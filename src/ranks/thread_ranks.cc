@@ -42,13 +42,15 @@ Status ThreadRanks::create_workers(const model::ModelConfig& config, const Worke
     if (rank == 0) continue;
     threads_.push_back(TRY(device::LaneThread::start(fmt::format("rank{}", rank))));
   }
-  running_.ran.resize(workers_.size());
+  for (Running& running : running_) running.ran.resize(workers_.size());
   return set_execution(options.serial, options.delays);
 }
 
 Status ThreadRanks::load(const model::TensorSource& source,
                          const std::function<void(int64_t)>& progress) {
-  for (const auto& worker : workers_) TRY(worker->load(source, progress));
+  for (const auto& worker : workers_) {  // one by one, each with all cores
+    TRY(worker->load(source, /*ranks_loading=*/1, progress));
+  }
   return {};
 }
 
@@ -68,19 +70,18 @@ void ThreadRanks::share_inputs(int64_t step, int32_t group, int64_t words) {
   }
 }
 
-// A rank that cannot run its step lets the others go, which wait for it in a collective: those of
-// its own communicators, and they those of theirs.
-ThreadRanks::Ran ThreadRanks::run_or_abort(int32_t rank, const layers::StepShape& shape,
-                                           int64_t step) {
-  const Status ran = (*this)[rank].run(shape, step);
-  if (ran.ok()) return {};
+// A rank that cannot run its step aborts its communicators, so that no other rank waits for it in a
+// collective. Those ranks abort theirs in turn.
+ThreadRanks::Ran ThreadRanks::end_or_abort(int32_t rank, const Status& ended) {
+  if (ended.ok()) return {};
   const std::vector<comm::Communicator*> communicators = world_.communicators_of(rank);
   const auto failed = std::find_if(communicators.begin(), communicators.end(),
                                    [](const auto* end) { return !end->status().ok(); });
   const bool by_others = failed != communicators.end();
-  const Error why = by_others ? (*failed)->status().error() : Error(ran.error()).with("rank", rank);
+  const Error why =
+      by_others ? (*failed)->status().error() : Error(ended.error()).with("rank", rank);
   for (comm::Communicator* communicator : communicators) communicator->abort(why);
-  return by_others ? Ran{.status = ran, .by_others = true} : Ran{.status = why};
+  return by_others ? Ran{.status = ended, .by_others = true} : Ran{.status = why};
 }
 
 // What follows from another rank's error comes behind it; where an op met with it, it is told.
@@ -93,33 +94,54 @@ int ThreadRanks::Ran::tells() const {
              : 0;
 }
 
-void ThreadRanks::run_rank(int32_t rank) {
+void ThreadRanks::submit_on(int32_t rank, Running& running) {
   const auto group = static_cast<size_t>(group_of(rank));
-  running_.ran[static_cast<size_t>(rank)] =
-      run_or_abort(rank, running_.shapes[group], running_.step);
+  running.ran[static_cast<size_t>(rank)] =
+      end_or_abort(rank, (*this)[rank].submit(running.shapes[group], running.step));
 }
 
-Status ThreadRanks::run(std::span<const layers::StepShape> shapes, int64_t step) {
+void ThreadRanks::wait_on(int32_t rank, Running& running) {
+  Ran& ran = running.ran[static_cast<size_t>(rank)];
+  if (ran.status.ok()) ran = end_or_abort(rank, (*this)[rank].wait(running.step));
+}
+
+Status ThreadRanks::submit(std::span<const layers::StepShape> shapes, int64_t step,
+                           Order /*order*/) {
   BRAID_CHECK(std::ssize(shapes) == num_groups(), "({} shapes, {} groups)", shapes.size(),
               num_groups());
-  if (size() == 1) return workers_.front()->run(shapes.front(), step);
-  running_.shapes = shapes;
-  running_.step = step;
-  running_.left.store(size() - 1, std::memory_order_relaxed);
+  if (size() == 1) return workers_.front()->submit(shapes.front(), step);
+  Running& running = this->running(step);
+  running.shapes.assign(shapes.begin(), shapes.end());
+  running.step = step;
+  running.left.store(size() - 1, std::memory_order_relaxed);
   for (int32_t rank = 1; rank < size(); ++rank) {
-    threads_[static_cast<size_t>(rank) - 1]->enqueue([this, rank] {
-      run_rank(rank);
-      running_.left.fetch_sub(1, std::memory_order_acq_rel);
-      running_.left.notify_one();
+    const auto odd = static_cast<int32_t>(step & 1);
+    threads_[static_cast<size_t>(rank) - 1]->enqueue(
+        [this, rank, odd] { submit_on(rank, this->running(odd)); });
+  }
+  submit_on(0, running);
+  return {};  // wait() tells what failed
+}
+
+Status ThreadRanks::wait(int64_t step) {
+  if (size() == 1) return workers_.front()->wait(step);
+  Running& running = this->running(step);
+  for (int32_t rank = 1; rank < size(); ++rank) {
+    const auto odd = static_cast<int32_t>(step & 1);
+    threads_[static_cast<size_t>(rank) - 1]->enqueue([this, rank, odd] {
+      Running& ended = this->running(odd);
+      wait_on(rank, ended);
+      ended.left.fetch_sub(1, std::memory_order_acq_rel);
+      ended.left.notify_one();
     });
   }
-  run_rank(0);
-  for (int32_t left = running_.left.load(std::memory_order_acquire); left != 0;
-       left = running_.left.load(std::memory_order_acquire)) {
-    running_.left.wait(left, std::memory_order_acquire);
+  wait_on(0, running);
+  for (int32_t left = running.left.load(std::memory_order_acquire); left != 0;
+       left = running.left.load(std::memory_order_acquire)) {
+    running.left.wait(left, std::memory_order_acquire);
   }
   const Ran* worst = nullptr;
-  for (const Ran& of_rank : running_.ran) {
+  for (const Ran& of_rank : running.ran) {
     if (of_rank.status.ok()) continue;
     if (worst == nullptr || of_rank.tells() > worst->tells()) worst = &of_rank;
   }

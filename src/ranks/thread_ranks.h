@@ -2,6 +2,7 @@
 // driven by a thread of its own.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <vector>
 
@@ -22,12 +23,17 @@ class ThreadRanks final : public Ranks {
   Worker& operator[](int32_t rank) override { return *workers_[static_cast<size_t>(rank)]; }
   Status load(const model::TensorSource& source,
               const std::function<void(int64_t)>& progress) override;
+  // Only a GPU captures, and it is alone in its process.
+  Result<std::string> capture() override {
+    return size() == 1 ? workers_.front()->capture() : std::string();
+  }
   int64_t weight_bytes() const override;
   std::span<int32_t> words(int32_t group, int64_t step) override {
     return leader(group).host_words(step);
   }
   void share_inputs(int64_t step, int32_t group, int64_t words) override;
-  Status run(std::span<const layers::StepShape> shapes, int64_t step) override;
+  Status submit(std::span<const layers::StepShape> shapes, int64_t step, Order order) override;
+  Status wait(int64_t step) override;
   std::span<const int32_t> sampled(int32_t group, int64_t step) override {
     return leader(group).sampled(step);
   }
@@ -41,21 +47,23 @@ class ThreadRanks final : public Ranks {
     bool by_others = false;  // whose fault a collective has told
     int tells() const;       // more: rather to be told
   };
-  // What all ranks run just now.
+  // A step in flight.
   struct Running {
-    std::span<const layers::StepShape> shapes;
+    std::vector<layers::StepShape> shapes;  // of the groups
     int64_t step = 0;
     std::vector<Ran> ran;           // by rank
-    std::atomic<int32_t> left = 0;  // of the ranks with a thread
+    std::atomic<int32_t> left = 0;  // ranks with a thread that have not ended the step
   };
-  void run_rank(int32_t rank);
-  Ran run_or_abort(int32_t rank, const layers::StepShape& shape, int64_t step);
+  Running& running(int64_t step) { return running_[static_cast<size_t>(step & 1)]; }
+  void submit_on(int32_t rank, Running& running);
+  void wait_on(int32_t rank, Running& running);
+  Ran end_or_abort(int32_t rank, const Status& ended);
 
   comm::ControlPlane alone_;  // of a GPU
   LocalWorld world_;
   std::vector<std::unique_ptr<QueryService>> queries_;  // outlive the workers
   std::vector<std::unique_ptr<Worker>> workers_;
-  Running running_;
+  std::array<Running, 2> running_;  // the last even step and the last odd one
   std::vector<std::unique_ptr<device::LaneThread>> threads_;  // of ranks 1, 2, …
 };
 

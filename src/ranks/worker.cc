@@ -1,6 +1,6 @@
 #include "ranks/worker.h"
 
-#include <cstring>
+#include "model/weight_loader.h"
 
 namespace braid::ranks {
 
@@ -15,10 +15,10 @@ Worker::Worker(const model::ModelConfig& config, const WorkerOptions& options,
 
 // Runs use memory and Schedules: they end first.
 Worker::~Worker() {
-  (void)backend_->executor().wait(last_run_);
+  for (const flow::Ticket last : last_runs_) (void)backend_->executor().wait(last);
   for (const auto& [shape, step] : schedules_.all()) {
     backend_->release(step->bound);
-    backend_->release(step->bound_readback);
+    if (step->has_readback()) backend_->release(step->bound_readback);
   }
 }
 
@@ -30,41 +30,13 @@ Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
   return worker;
 }
 
-device::Device& Worker::device_of(int32_t resident) {
-  const model::StateBuffers& state = model_.state();
-  const bool of_host = resident == state.inputs_host || resident == state.sampled_host ||
-                       resident == state.heat.host;
-  return of_host ? backend_->host() : backend_->device();
-}
-
 Status Worker::allocate() {
   flow::Residents& residents = model_.residents();
   const int64_t workspace = TRY(schedules_.workspace_bytes());
-  for (int32_t index = 0; index < residents.size(); ++index) {
-    for (int32_t copy = 0; copy < residents[index].copies; ++copy) {
-      memory_.push_back(TRY(device_of(index).allocate(residents[index].bytes())));
-      residents.set_data(index, copy, memory_.back().data());
-    }
-  }
+  memory_ = TRY(flow::allocate(residents, backend_->device(), backend_->host()));
   memory_.push_back(TRY(device().allocate(workspace)));
   schedules_.bind_to(memory_.back().data(), workspace);
   TRY(backend_->share_workspace(memory_.back().data(), workspace));
-  for (const int32_t index : model_.state().forced_ids) {  // none is forced until it is placed
-    if (index == model::kAbsent) continue;
-    const std::vector<int32_t> none(static_cast<size_t>(residents[index].bytes()) / 4, -1);
-    device().upload(residents.data(index), none.data(), residents[index].bytes());
-  }
-  if (const int32_t errors = model_.state().dispatch_errors; errors != model::kAbsent) {
-    const std::vector<std::byte> zeros(static_cast<size_t>(residents[errors].bytes()));
-    device().upload(residents.data(errors), zeros.data(), residents[errors].bytes());
-  }
-  if (const passes::HeatBuffers& heat = model_.state().heat; heat.present()) {
-    const std::vector<std::byte> zeros(static_cast<size_t>(residents[heat.counters].bytes()));
-    device().upload(residents.data(heat.counters), zeros.data(), std::ssize(zeros));
-    for (const int32_t copy : {0, 1}) {  // what was counted before the first step
-      std::memset(residents.data(heat.host, copy), 0, zeros.size());
-    }
-  }
   const layers::RowCounts most = model_.options().max_rows;
   for (const layers::RowCounts rows : {layers::RowCounts{most.decode, 0}, {0, most.prefill}}) {
     TRY(schedules_.get({rows, rows}));  // a kernel that isn't there is missed now
@@ -72,13 +44,34 @@ Status Worker::allocate() {
   return {};
 }
 
-Status Worker::load(const model::TensorSource& source,
+Status Worker::load(const model::TensorSource& source, int32_t ranks_loading,
                     const std::function<void(int64_t)>& progress) {
-  return model_.weights().load(source, model_.residents(), device(), progress);
+  return model_.weights().load(source, model_.residents(),
+                               {.device = device(),
+                                .kernels = backend_->table(),
+                                .threads = model::loader_threads(ranks_loading),
+                                .progress = progress});
+}
+
+Result<std::string> Worker::capture() {
+  const int32_t most =
+      std::min(layers::bucket_of(options_.max_captured_rows), model_.options().max_rows.decode);
+  std::string summary;
+  for (int32_t rows = 1; rows <= most; rows = layers::bucket_of(rows + 1)) {
+    const layers::StepShape shape{{rows, 0}, {rows, 0}};
+    layers::fill_padding(layers::InputLayout(shape.own, model_.limits()), host_words(0));
+    // A first run loads kernels and connects ranks, which a capture must not do.
+    TRY(submit(shape, 0));
+    TRY(wait(0));
+    const steps::CompiledStep* compiled = TRY(schedules_.get(shape));
+    summary = TRY(backend_->capture(compiled->bound));
+  }
+  return summary;
 }
 
 void Worker::set_execution(bool serial, flow::Delays delays) {
   options_.serial = serial;
+  options_.delays = delays;
   backend_->set_delays(delays);
 }
 
@@ -106,17 +99,16 @@ std::span<const uint64_t> Worker::heat(int64_t step) const {
 }
 
 void Worker::read(void* to, int32_t resident, int32_t copy, int64_t offset, int64_t bytes) {
-  device_of(resident).download(to, model_.residents().data(resident, copy) + offset, bytes);
+  const flow::Residents& residents = model_.residents();
+  backend_->memory_of(residents[resident].home)
+      .download(to, residents.data(resident, copy) + offset, bytes);
 }
 
 void Worker::write(int32_t resident, int32_t copy, int64_t offset, const void* from,
                    int64_t bytes) {
-  device_of(resident).upload(model_.residents().data(resident, copy) + offset, from, bytes);
-}
-
-Status Worker::run(const layers::StepShape& shape, int64_t step) {
-  TRY(launch(shape, step));
-  return backend_->collectives();
+  const flow::Residents& residents = model_.residents();
+  backend_->memory_of(residents[resident].home)
+      .upload(residents.data(resident, copy) + offset, from, bytes);
 }
 
 Status Worker::run_serial(const flow::BoundSchedule& bound, int64_t step) {
@@ -124,22 +116,34 @@ Status Worker::run_serial(const flow::BoundSchedule& bound, int64_t step) {
   return {};
 }
 
-Status Worker::launch(const layers::StepShape& shape, int64_t step) {
+Status Worker::submit(const layers::StepShape& shape, int64_t step) {
   const Result<const steps::CompiledStep*> found = schedules_.get(shape);
   if (!found.ok()) return Error(found.error()).with("step", step);
-  const steps::CompiledStep* compiled = *found;
+  const steps::CompiledStep& compiled = **found;
+  flow::Ticket& last = last_runs_[static_cast<size_t>(step & 1)];
   if (options_.serial) {
-    TRY(run_serial(compiled->bound, step));
-    return run_serial(compiled->bound_readback, step);
+    last = 0;
+    TRY(run_serial(compiled.bound, step));
+    return compiled.has_readback() ? run_serial(compiled.bound_readback, step) : Status();
   }
-  if (trace_ != nullptr) trace_->begin_step(step, compiled->schedule, shape.to_string());
+  if (trace_ != nullptr) trace_->begin_step(step, compiled.schedule, shape.to_string());
   flow::Executor& executor = backend_->executor();
   const auto before = order_.before(step);
-  const flow::Ticket ran =
-      executor.submit(compiled->bound, {.step = step, .after = before, .trace = trace_});
-  last_run_ = executor.submit(compiled->bound_readback, {.step = step, .after = {&ran, 1}});
-  order_.submitted(step, ran, last_run_);
-  return executor.wait(last_run_);
+  const flow::Ticket ran = executor.submit(
+      compiled.bound,
+      {.step = step, .after = before, .replays = options_.delays.longest == 0, .trace = trace_});
+  last = ran;
+  if (compiled.has_readback()) {
+    last = executor.submit(compiled.bound_readback, {.step = step, .after = {&ran, 1}});
+  }
+  order_.submitted(step, ran, last);
+  return {};
+}
+
+Status Worker::wait(int64_t step) {
+  const flow::Ticket last = last_runs_[static_cast<size_t>(step & 1)];
+  if (last != 0) TRY(backend_->executor().wait(last));
+  return backend_->collectives();
 }
 
 }  // namespace braid::ranks

@@ -1,6 +1,7 @@
 // Worker: one rank: the model's memory on its device, its Schedules, its executor.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -23,9 +24,14 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   ~Worker();
 
-  // Reads the weights; progress as in WeightPlan::load.
-  Status load(const model::TensorSource& source,
+  // Reads the weights while so many ranks of this host do; progress as in model::Loading.
+  Status load(const model::TensorSource& source, int32_t ranks_loading,
               const std::function<void(int64_t)>& progress = nullptr);
+
+  // Runs every decode step of up to options.max_captured_rows rows once, with padding, and captures
+  // it, so that later ones are replays. All ranks do so together, after load(); says what a replay
+  // of the largest consists of. Nothing where the device captures nothing.
+  Result<std::string> capture();
 
   const model::DecoderModel& model() const { return model_; }
   device::Device& device() { return backend_->device(); }
@@ -33,8 +39,11 @@ class Worker {
 
   // The host's words of step inputs, to be filled before run(step). Steps use two sets in turn.
   std::span<int32_t> host_words(int64_t step);
-  // Runs one step and its read-back, and waits for both. `fault` when a collective failed.
-  Status run(const layers::StepShape& shape, int64_t step);
+  // Starts one step and returns. Its inputs may be overwritten, and the step after the next one may
+  // be started, when wait(step) has returned.
+  Status submit(const layers::StepShape& shape, int64_t step);
+  // Waits for a step and its read-back. `fault` when a collective failed.
+  Status wait(int64_t step);
   // Sampled ids of a step that has run, one a logits row.
   std::span<const int32_t> sampled(int64_t step) const;
   // How often experts have been chosen up to a step that has run, for the last two steps: see
@@ -53,9 +62,7 @@ class Worker {
  private:
   Worker(const model::ModelConfig& config, const WorkerOptions& options,
          std::unique_ptr<Backend> backend);
-  device::Device& device_of(int32_t resident);
   Status allocate();
-  Status launch(const layers::StepShape& shape, int64_t step);
   Status run_serial(const flow::BoundSchedule& bound, int64_t step);
 
   WorkerOptions options_;
@@ -65,7 +72,7 @@ class Worker {
   std::vector<device::Memory> memory_;
   flow::Trace* trace_ = nullptr;
   steps::StepOrder<flow::Ticket> order_{0};
-  flow::Ticket last_run_ = 0;
+  std::array<flow::Ticket, 2> last_runs_ = {};  // of the last even step and the last odd one
 };
 
 }  // namespace braid::ranks

@@ -75,7 +75,9 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
         .with("planned", arena_bytes_);
   }
   step->bound = TRY(flow::bind(step->schedule, table_, model_.residents(), arena_));
-  step->bound_readback = TRY(flow::bind(step->readback, table_, model_.residents(), arena_));
+  if (step->has_readback()) {
+    step->bound_readback = TRY(flow::bind(step->readback, table_, model_.residents(), arena_));
+  }
   return static_cast<const CompiledStep*>((steps_[shape] = std::move(step)).get());
 }
 
@@ -93,9 +95,8 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   step->report = TRY(flow::check_schedule(step->schedule));
   step->compile_us = static_cast<double>(compiled - start) / 1e3;
   step->check_us = static_cast<double>(flow::Trace::now_ns() - compiled) / 1e3;
-  const layers::InputLayout layout(shape.own, model_.limits());
-  flow::Program readback = passes::read_back_heat(TRY(model_.build_readback(layout.num_logits)),
-                                                  model_.residents(), model_.state().heat);
+  flow::Program readback = passes::read_back_heat({}, model_.residents(), model_.state().heat);
+  if (readback.ops.empty()) return step;
   step->readback = TRY(flow::compile(std::move(readback), scratch));
   TRY(flow::check_schedule(step->readback));
   return step;

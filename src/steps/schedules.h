@@ -42,8 +42,12 @@ struct CompiledStep {
   double compile_us = 0;  // building, passes and compile(), without the check
   double check_us = 0;
   flow::BoundSchedule bound;
+  // Brings the experts' heat to the host while the next step runs; without ops where none is
+  // counted.
   flow::Schedule readback;
   flow::BoundSchedule bound_readback;
+
+  bool has_readback() const { return !readback.program.ops.empty(); }
 };
 
 // What decides how rows of a step get to their experts.

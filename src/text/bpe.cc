@@ -43,7 +43,9 @@ Status refuse_settings(const Json& model) {
 }  // namespace
 
 Result<Bpe> Bpe::from_json(const Json& model) {
-  const std::string type = TRY(component_type(model, kRole));
+  // Files of older versions tell no type; only BPE has merges.
+  const bool old_file = model.is_object() && !model.contains("type") && model.contains("merges");
+  const std::string type = old_file ? "BPE" : TRY(component_type(model, kRole));
   if (type != "BPE") return unsupported_type(kRole, type, "BPE");
   TRY(refuse_settings(model));
   Bpe bpe;

@@ -131,7 +131,7 @@ TEST(BpeTest, RefusesBrokenMerges) {
 }
 
 TEST(BpeTest, RefusesMissingParts) {
-  for (const std::string key : {"type", "vocab", "merges"}) {
+  for (const std::string key : {"vocab", "merges"}) {
     Json json = model();
     json.erase(key);
     EXPECT_FALSE(Bpe::from_json(json).ok()) << key;
@@ -139,6 +139,18 @@ TEST(BpeTest, RefusesMissingParts) {
   Json json = model();
   json["fuse_unk"] = "yes";
   EXPECT_FALSE(Bpe::from_json(json).ok());
+}
+
+TEST(BpeTest, AModelWithMergesNeedsNoType) {
+  Json json = {{"vocab", {{"a", 0}, {"b", 1}, {"ab", 2}}}, {"merges", {"a b"}}};
+  const auto bpe = Bpe::from_json(json);
+  ASSERT_TRUE(bpe.ok()) << bpe.error().to_string();
+  std::vector<int32_t> ids;
+  BpeScratch scratch;
+  ASSERT_TRUE(bpe->encode("abb", scratch, ids).ok());
+  EXPECT_EQ(ids, (std::vector<int32_t>{2, 1}));
+  json.erase("merges");
+  EXPECT_FALSE(Bpe::from_json(json).ok());  // it may be a WordLevel model
 }
 
 }  // namespace

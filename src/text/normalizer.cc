@@ -1,5 +1,6 @@
 #include "text/normalizer.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
@@ -7,12 +8,14 @@
 #include "base/json.h"
 #include "text/pattern.h"
 #include "text/unicode.h"
+#include "text/utf8.h"
 
 namespace braid::text {
 namespace {
 
 constexpr Role kRole = "normalizer";
-constexpr std::string_view kSupported = "NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence, null";
+constexpr std::string_view kSupported =
+    "NFC, NFD, NFKC, NFKD, Lowercase, Strip, Prepend, Replace, Sequence, null";
 
 class Form : public Normalizer {
  public:
@@ -24,6 +27,36 @@ class Form : public Normalizer {
 
  private:
   NormalForm form_;
+};
+
+class Lowercase : public Normalizer {
+ public:
+  Status apply(std::string& text, EncodeRun& run) const override {
+    text = to_lower_case(text);
+    return run.check_text_bytes(text.size());
+  }
+};
+
+// Removes the white space at the ends.
+class Strip : public Normalizer {
+ public:
+  Strip(bool left, bool right) : left_(left), right_(right) {}
+  Status apply(std::string& text, EncodeRun&) const override {
+    size_t first = left_ ? text.size() : 0;  // byte of the first and behind the last one that stays
+    size_t end = right_ ? 0 : text.size();
+    for (size_t at = 0; at < text.size();) {
+      const size_t begin = at;
+      if (is_white_space(read_char(text, at))) continue;
+      first = std::min(first, begin);
+      if (right_) end = at;
+    }
+    text = first < end ? text.substr(first, end - first) : std::string();
+    return {};
+  }
+
+ private:
+  bool left_;
+  bool right_;
 };
 
 // Puts a prefix before any text but the empty one.
@@ -100,6 +133,12 @@ Result<std::unique_ptr<const Normalizer>> parse_normalizer(const Json& component
        {"NFKD", NormalForm::nfkd}}};
   for (const auto& [name, form] : kForms) {
     if (type == name) return Parsed(std::make_unique<Form>(form));
+  }
+  if (type == "Lowercase") return Parsed(std::make_unique<Lowercase>());
+  if (type == "Strip") {
+    const bool left = TRY(bool_field(component, kRole, "strip_left", true));
+    const bool right = TRY(bool_field(component, kRole, "strip_right", true));
+    return Parsed(std::make_unique<Strip>(left, right));
   }
   if (type == "Prepend") {
     return Parsed(std::make_unique<Prepend>(TRY(string_field(component, kRole, "prepend"))));

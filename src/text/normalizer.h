@@ -18,8 +18,8 @@ class Normalizer {
   virtual Status apply(std::string& text, EncodeRun& run) const = 0;
 };
 
-// Supported: NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence, and null (a null pointer).
-// Errors: unsupported (another type), corrupt_data (a field missing or of another type).
+// Supported: NFC, NFD, NFKC, NFKD, Lowercase, Strip, Prepend, Replace, Sequence, and null (a null
+// pointer). Errors: unsupported (another type), corrupt_data (a field missing or of another type).
 Result<std::unique_ptr<const Normalizer>> parse_normalizer(const Json& component);
 
 }  // namespace braid::text

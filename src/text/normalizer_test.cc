@@ -22,6 +22,27 @@ TEST(NormalizerTest, NormalForms) {
   EXPECT_EQ(normalize(R"({"type": "NFKD"})", "\ufb01\u00e9"), "fie\u0301");
 }
 
+TEST(NormalizerTest, LowercaseTakesEachCharacterAlone) {
+  EXPECT_EQ(normalize(R"({"type": "Lowercase"})", "AÉΣ ΑΣ İẞ1"), "aéσ ασ i\u0307ß1");
+  EXPECT_EQ(normalize(R"({"type": "Lowercase"})", "\ua7dc\U00010d51\u1c89"),
+            "\u019b\U00010d71\u1c8a");
+}
+
+TEST(NormalizerTest, StripRemovesWhiteSpaceAtTheEndsThatItNames) {
+  const std::string text = "\u3000\t a b\u00a0\n";
+  EXPECT_EQ(normalize(R"({"type": "Strip"})", text), "a b");
+  EXPECT_EQ(normalize(R"({"type": "Strip", "strip_left": false})", text), "\u3000\t a b");
+  EXPECT_EQ(normalize(R"({"type": "Strip", "strip_right": false})", text), "a b\u00a0\n");
+  EXPECT_EQ(normalize(R"({"type": "Strip", "strip_left": false, "strip_right": false})", text),
+            text);
+  for (const char* blank : {"", " ", " \u2003\n"}) {
+    EXPECT_EQ(normalize(R"({"type": "Strip"})", blank), "");
+    EXPECT_EQ(normalize(R"({"type": "Strip", "strip_right": false})", blank), "");
+    EXPECT_EQ(normalize(R"({"type": "Strip", "strip_left": false})", blank), "");
+  }
+  EXPECT_EQ(normalize(R"({"type": "Strip"})", "\u200ba\u200b"), "\u200ba\u200b");
+}
+
 TEST(NormalizerTest, PrependLeavesTheEmptyTextAlone) {
   EXPECT_EQ(normalize(R"({"type": "Prepend", "prepend": "▁"})", "a"), "▁a");
   EXPECT_EQ(normalize(R"({"type": "Prepend", "prepend": "▁"})", ""), "");
@@ -50,12 +71,13 @@ TEST(NormalizerTest, SequenceAppliesItsStepsInOrder) {
 TEST(NormalizerTest, NullIsNone) { EXPECT_EQ(*parse_normalizer(Json()), nullptr); }
 
 TEST(NormalizerTest, RefusesOthersByName) {
-  for (const std::string type : {"Lowercase", "Precompiled", "BertNormalizer", "ByteLevel"}) {
+  for (const std::string type : {"Precompiled", "BertNormalizer", "ByteLevel", "StripAccents"}) {
     const auto refused = parse_normalizer({{"type", type}});
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().kind(), ErrorKind::unsupported);
     EXPECT_NE(refused.error().to_string().find("type = " + type), std::string::npos);
-    EXPECT_NE(refused.error().to_string().find("NFKD, Prepend, Replace"), std::string::npos);
+    EXPECT_NE(refused.error().to_string().find("NFKD, Lowercase, Strip, Prepend, Replace"),
+              std::string::npos);
   }
 }
 

@@ -15,7 +15,8 @@ namespace braid::text {
 namespace {
 
 constexpr Role kRole = "pre-tokenizer";
-constexpr std::string_view kSupported = "Split, ByteLevel, Digits, Metaspace, Sequence, null";
+constexpr std::string_view kSupported =
+    "Split, ByteLevel, Digits, Punctuation, Metaspace, Sequence, null";
 
 // GPT-2's split: contractions, words, numbers and signs, each with the space before it; whitespace.
 constexpr std::string_view kByteLevelPattern =
@@ -89,29 +90,30 @@ class ByteLevel : public PreTokenizer {
   bool add_prefix_space_;
 };
 
-// Sets numeric characters apart, one by one or in runs.
-class Digits : public PreTokenizer {
+// Cuts at the characters of a kind, such as numeric ones.
+class CutCharacters : public PreTokenizer {
  public:
-  explicit Digits(bool individual)
-      : behavior_(individual ? SplitBehavior::isolated : SplitBehavior::contiguous) {}
+  CutCharacters(bool (*is_cut)(char32_t), SplitBehavior behavior)
+      : is_cut_(is_cut), behavior_(behavior) {}
 
   Status apply(Pieces& pieces, EncodeRun&) const override {
     std::vector<Span> cut;
-    std::vector<Span> numerics;
+    std::vector<Span> found;
     for (const Span& span : pieces.spans) {
       const std::string_view piece = pieces.piece(span);
-      numerics.clear();
+      found.clear();
       for (size_t at = 0; at < piece.size();) {
         const size_t begin = at;
-        if (is_numeric(read_char(piece, at))) numerics.push_back({begin, at});
+        if (is_cut_(read_char(piece, at))) found.push_back({begin, at});
       }
-      append_split(piece.size(), numerics, behavior_, /*invert=*/false, span.begin, cut);
+      append_split(piece.size(), found, behavior_, /*invert=*/false, span.begin, cut);
     }
     pieces.spans = std::move(cut);
     return {};
   }
 
  private:
+  bool (*is_cut_)(char32_t);
   SplitBehavior behavior_;
 };
 
@@ -210,7 +212,15 @@ Result<Parsed> parse_pre_tokenizer(const Json& component) {
   if (type == "ByteLevel") return parse_byte_level(component);
   if (type == "Digits") {
     const bool individual = TRY(bool_field(component, kRole, "individual_digits", false));
-    return Parsed(std::make_unique<Digits>(individual));
+    return Parsed(std::make_unique<CutCharacters>(
+        is_numeric, individual ? SplitBehavior::isolated : SplitBehavior::contiguous));
+  }
+  if (type == "Punctuation") {
+    const std::string behavior = component.contains("behavior")
+                                     ? TRY(string_field(component, kRole, "behavior"))
+                                     : std::string("Isolated");
+    return Parsed(
+        std::make_unique<CutCharacters>(is_punctuation, TRY(parse_split_behavior(behavior))));
   }
   if (type == "Metaspace") return parse_metaspace(component);
   if (type == "Sequence") return parse_sequence(component);

@@ -36,7 +36,7 @@ class PreTokenizer {
   virtual Status apply(Pieces& pieces, EncodeRun& run) const = 0;
 };
 
-// Supported: Split, ByteLevel, Digits, Metaspace, Sequence, and null (a null pointer).
+// Supported: Split, ByteLevel, Digits, Punctuation, Metaspace, Sequence, and null (a null pointer).
 // Errors: unsupported (another type or behavior), corrupt_data (a field missing or of another
 // type).
 Result<std::unique_ptr<const PreTokenizer>> parse_pre_tokenizer(const Json& component);

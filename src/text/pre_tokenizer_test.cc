@@ -38,6 +38,25 @@ TEST(PreTokenizerTest, SplitByRegexAndString) {
             "ab|c");
 }
 
+TEST(PreTokenizerTest, PunctuationIsSetApart) {
+  EXPECT_EQ(cut(R"({"type": "Punctuation"})", "a,b... $5_c¿d«"), "a|,|b|.|.|.| |$|5|_|c|¿|d|«");
+  EXPECT_EQ(cut(R"({"type": "Punctuation", "behavior": "Contiguous"})", "a,b...!"), "a|,|b|...!");
+  EXPECT_EQ(cut(R"({"type": "Punctuation", "behavior": "Removed"})", "a, b."), "a| b");
+  EXPECT_NE(cut(R"({"type": "Punctuation", "behavior": "Joined"})", "a").find("behavior = Joined"),
+            std::string::npos);
+}
+
+TEST(PreTokenizerTest, NewCharactersAreCutAsTheirOlderKin) {
+  const std::string by_kind = R"({"type": "Split", "behavior": "Isolated", "pattern":
+      {"Regex": " ?[\\p{P}\\p{S}]+|\\p{N}+|[\\p{L}\\p{M}]+"}})";
+  EXPECT_EQ(cut(by_kind, "a \U0001fae9\U0001f600b"), "a| \U0001fae9\U0001f600|b");
+  EXPECT_EQ(cut(by_kind, "1\U00010d405\U000323afx\u0ece"), "1\U00010d405|\U000323afx\u0ece");
+  EXPECT_EQ(cut(R"({"type": "Split", "behavior": "Removed", "pattern": {"Regex": "\\p{Han}"}})",
+                "a\U00031350b\U0002ebf0\u4e00c"),
+            "a|b|c");
+  EXPECT_EQ(cut(R"({"type": "Digits"})", "a\U00010d41\U00016ff4b"), "a|\U00010d41\U00016ff4|b");
+}
+
 TEST(PreTokenizerTest, ByteLevelCutsLikeGpt2) {
   EXPECT_EQ(cut(kByteLevel, "I'll go  2 x!!\n"), "I|'ll|Ġgo|Ġ|Ġ2|Ġx|!!|Ċ");
   EXPECT_EQ(cut(kByteLevel, "é"), "Ã©");
@@ -90,8 +109,7 @@ TEST(PreTokenizerTest, SequenceCutsPiecesFurther) {
 TEST(PreTokenizerTest, NullIsNone) { EXPECT_EQ(*parse_pre_tokenizer(Json()), nullptr); }
 
 TEST(PreTokenizerTest, RefusesOthersByName) {
-  for (const std::string type :
-       {"Whitespace", "BertPreTokenizer", "UnicodeScripts", "Punctuation"}) {
+  for (const std::string type : {"Whitespace", "BertPreTokenizer", "UnicodeScripts"}) {
     const auto refused = parse_pre_tokenizer({{"type", type}});
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().kind(), ErrorKind::unsupported);

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "text/regex_dialect.h"
+#include "text/unicode.h"
 #include "text/utf8.h"
 
 namespace braid::text {
@@ -42,6 +43,11 @@ Result<Regex> Regex::compile(std::string_view pattern) {
         .with("bytes", pattern.size())
         .with("limit", kMaxPatternBytes);
   }
+  if (const size_t newer = find_newer(pattern); newer != std::string_view::npos) {
+    return Error(ErrorKind::unsupported, "the regular expression names a character of Unicode 15+")
+        .with("at byte", newer)
+        .with("pattern", pattern);
+  }
   const std::string translated = TRY(to_pcre2_dialect(pattern));
   const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
       pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
@@ -63,6 +69,11 @@ Result<Regex> Regex::compile(std::string_view pattern) {
 
 Status Regex::find_all(std::string_view text, EncodeRun& run, std::vector<Span>& matches) const {
   matches.clear();
+  std::string older;
+  if (find_newer(text) != std::string_view::npos) {
+    older = with_stand_ins(text);
+    text = older;
+  }
   size_t from = 0;
   Span found{};
   while (from <= text.size() && TRY(search(text, from, run, found))) {

@@ -1,7 +1,7 @@
 // Regular expressions over UTF-8 with bounded work, on PCRE2 (compiled to machine code if it can).
 //
-// Patterns are written in the dialect of tokenizer.json files (regex_dialect.h). Character
-// properties are those of PCRE2's Unicode version: 14 with PCRE2 10.42.
+// Patterns are written in the dialect of tokenizer.json files (regex_dialect.h). Characters have
+// the properties of Unicode 16: older ones stand in for those that PCRE2 doesn't know (unicode.h).
 #pragma once
 
 #include <cstddef>

@@ -95,5 +95,13 @@ TEST(RegexTest, RefusesPatternsWithTheReason) {
   EXPECT_FALSE(Regex::compile(std::string(300, '(') + std::string(300, ')')).ok());
 }
 
+TEST(RegexTest, APatternMayNotNameACharacterThatPcre2DoesNotKnow) {
+  const auto refused = Regex::compile("[a\U0001fae9]");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind(), ErrorKind::unsupported);
+  EXPECT_NE(refused.error().to_string().find("Unicode 15"), std::string::npos);
+  EXPECT_TRUE(Regex::compile("[a\U0001f600]").ok());
+}
+
 }  // namespace
 }  // namespace braid::text

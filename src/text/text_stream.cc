@@ -15,6 +15,12 @@ std::string TextStream::append(int32_t id) {
   return decoding_.take();
 }
 
+std::string TextStream::skipped_text(int32_t id) const {
+  if (!skip_special_ || !tokenizer_.is_special(id)) return {};
+  const std::string* token = tokenizer_.token_to_decode(id, /*skip_special=*/false);
+  return token == nullptr ? std::string() : *token;
+}
+
 std::string TextStream::finish() {
   decoding_.finish();
   return decoding_.take();

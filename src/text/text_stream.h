@@ -19,6 +19,9 @@ class TextStream {
   // The text that became certain by this id; often empty within a character.
   std::string append(int32_t id);
 
+  // The text of a special token that append() skips; empty for every other id.
+  std::string skipped_text(int32_t id) const;
+
   // The rest, once no id follows.
   std::string finish();
 

@@ -51,6 +51,14 @@ TEST(TextStreamTest, SkipsSpecialAndUnknownIds) {
   EXPECT_EQ(parts(t, {3, 9}), (Strings{"x", "<s>", ""}));
 }
 
+TEST(TextStreamTest, TellsTheTextThatItSkips) {
+  const Tokenizer t = tokenizer(R"({"type": "ByteLevel"})");
+  const TextStream skipping(t, /*skip_special=*/true);
+  EXPECT_EQ(skipping.skipped_text(9), "<s>");
+  for (const int32_t id : {3, 8, -1, 1000000}) EXPECT_EQ(skipping.skipped_text(id), "") << id;
+  EXPECT_EQ(TextStream(t, /*skip_special=*/false).skipped_text(9), "");
+}
+
 TEST(TextStreamTest, OutlivesItsTokenizer) {
   auto t = std::make_unique<Tokenizer>(tokenizer("null"));
   TextStream stream(*t, false);

@@ -53,12 +53,13 @@ TEST_P(TokenizerFixturesTest, GivesTheReferenceIdsAndTexts) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, TokenizerFixturesTest,
-                         testing::Values("added", "deepseek_v2", "deepseek_v3", "gpt2", "llama3",
-                                         "mistral_v3", "mixtral", "qwen2", "unknown"));
+                         testing::Values("added", "deepseek_v2", "deepseek_v3", "falcon", "gpt2",
+                                         "llama3", "mistral_v3", "mixtral", "nfd", "qwen2",
+                                         "uncased", "unknown"));
 
 TEST(TokenizerFixturesTest, EveryFixtureIsTested) {
   const auto folders = std::filesystem::directory_iterator(kFixtures);
-  EXPECT_EQ(std::distance(begin(folders), end(folders)), 9);
+  EXPECT_EQ(std::distance(begin(folders), end(folders)), 12);
 }
 
 TEST(TokenizerFixturesTest, TheBundledModelsReference) {

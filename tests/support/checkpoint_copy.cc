@@ -30,8 +30,8 @@ CheckpointCopy::CheckpointCopy(const std::string& folder) {
     const fs::path& path = entry.path();
     if (path.extension() != ".safetensors" || path.filename() == "golden.safetensors") continue;
     const auto file = model::SafetensorsFile::open(path.string());
-    for (const model::TensorView& view : file.value().tensors()) {
-      tensors_[view.name] = {view.type, view.shape, {view.bytes.begin(), view.bytes.end()}};
+    for (const model::StoredTensor& stored : file.value().tensors()) {
+      tensors_[stored.name] = {stored.type, stored.shape, stored.read().value()};
     }
   }
   BRAID_CHECK(!tensors_.empty(), "(no tensors in {})", folder);

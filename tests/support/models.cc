@@ -22,10 +22,11 @@ template <typename T>
 std::vector<T> values_in(const std::string& path, const std::string& tensor) {
   const auto file = model::SafetensorsFile::open(path);
   BRAID_CHECK(file.ok(), "{}", file.status().to_string());
-  const model::TensorView* view = file->find(tensor);
-  BRAID_CHECK(view != nullptr, "{} has no {}", path, tensor);
-  std::vector<T> values(view->bytes.size() / sizeof(T));
-  std::memcpy(values.data(), view->bytes.data(), view->bytes.size());
+  const model::StoredTensor* stored = file->find(tensor);
+  BRAID_CHECK(stored != nullptr, "{} has no {}", path, tensor);
+  std::vector<T> values(static_cast<size_t>(stored->bytes) / sizeof(T));
+  const Status read = stored->read(0, std::as_writable_bytes(std::span(values)));
+  BRAID_CHECK(read.ok(), "{}", read.to_string());
   return values;
 }
 

@@ -58,3 +58,36 @@ CHATS = {
     "wrong_role": {"messages": [{"role": "poet", "content": "Ode"}, SYSTEM, USER]},
     "no_content": {"messages": [{"role": "user"}]},
 }
+
+# More of them, for published templates: what some templates have besides, and odd values.
+PARTS_OF_ALL = [SYSTEM, {"role": "user", "content": [{"type": "text", "text": "<b>&\"'</b>"}]},
+                {"role": "assistant", "content": [{"type": "text", "text": "One."}]},
+                {"role": "user", "content": [{"type": "text", "text": "And?"}]}]
+ASK_TEXT = {"role": "assistant", "content": "",
+            "tool_calls": [call("clock", '{"zone": "UTC"}', "123456789")]}
+DOCUMENTS = [{"title": "One", "text": "First <text>.", "doc_id": 1}, {"title": "Two", "text": "B"}]
+PUBLISHED = {
+    "html": {"messages": [{"role": "user", "content": "<a href='x'>\"&amp;\" & 1 < 2</a>"}],
+             "tools": [WEATHER], "add_generation_prompt": True},
+    "parts_of_all": {"messages": PARTS_OF_ALL, "add_generation_prompt": True},
+    "called_text": {"messages": [SYSTEM, USER, ASK_TEXT, RESULT, ANSWER, USER],
+                    "tools": [CLOCK, WEATHER], "add_generation_prompt": True},
+    "call_last": {"messages": [USER, ASK], "tools": [WEATHER]},
+    "results": {"messages": [USER, ASK_TWO, RESULT, dict(RESULT, content="plain", name="clock")],
+                "tools": [WEATHER, CLOCK], "add_generation_prompt": True},
+    "documents": {"messages": [SYSTEM, USER], "documents": DOCUMENTS,
+                  "add_generation_prompt": True},
+    "thinking": {"messages": [SYSTEM, USER], "enable_thinking": True, "thinking": True,
+                 "reasoning_effort": "high", "add_generation_prompt": True},
+    "not_thinking": {"messages": [USER], "enable_thinking": False, "thinking": False,
+                     "reasoning_effort": "low", "add_generation_prompt": True},
+    "thought_call": {"messages": [USER, dict(ASK, reasoning_content="I must ask."), RESULT],
+                     "tools": [WEATHER], "add_generation_prompt": True},
+    "developer": {"messages": [{"role": "developer", "content": "Be brief."}, USER],
+                  "tools": [CLOCK], "add_generation_prompt": True},
+    "long": {"messages": [SYSTEM] + 6 * [USER, ANSWER] + [USER], "add_generation_prompt": True},
+    "new_letters": {"messages": [{"role": "user", "content": "\U0001fae9\u1c89 \u0130\u1e9e"}],
+                    "add_generation_prompt": True},
+    "blank": {"messages": [{"role": "system", "content": ""}, {"role": "user", "content": ""},
+                           {"role": "assistant", "content": " \n"}]},
+}

@@ -36,6 +36,14 @@ void CpuDevice::download(void* to, const std::byte* from, int64_t bytes) {
   std::memcpy(to, from, static_cast<size_t>(bytes));
 }
 
+void CpuDevice::fill(std::byte* to, uint8_t value, int64_t bytes) {
+  std::memset(to, value, static_cast<size_t>(bytes));
+}
+
+Result<std::unique_ptr<Uploads>> CpuDevice::open_uploads(int64_t /*piece_bytes*/) {
+  return std::unique_ptr<Uploads>(std::make_unique<HostUploads>());
+}
+
 void CpuDevice::release(std::byte* data, int64_t /*bytes*/) { ::operator delete(data, kAlignment); }
 
 }  // namespace braid::device

@@ -50,6 +50,10 @@ class CountingDevice final : public Device {
   }
   void upload(std::byte*, const void*, int64_t) override {}
   void download(void*, const std::byte*, int64_t) override {}
+  void fill(std::byte*, uint8_t, int64_t) override {}
+  Result<std::unique_ptr<Uploads>> open_uploads(int64_t) override {
+    return std::unique_ptr<Uploads>(std::make_unique<HostUploads>());
+  }
   int held = 0;
 
  protected:

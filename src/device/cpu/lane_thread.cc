@@ -71,9 +71,14 @@ void LaneThread::enqueue(std::function<void()> task) {
   changed_.notify_one();
 }
 
+// How many tasks are queued at once depends on when the thread wakes up: room is made beforehand,
+// so that steps don't allocate some at a later time.
 void LaneThread::loop() {
+  constexpr size_t kRoom = 16;
   std::vector<std::function<void()>> taken;
+  taken.reserve(kRoom);
   std::unique_lock lock(mutex_);
+  queue_.reserve(kRoom);
   while (true) {
     changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
     if (queue_.empty()) return;

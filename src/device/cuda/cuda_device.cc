@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "device/cuda/cuda_error.h"
+#include "device/cuda/cuda_uploads.h"
 
 namespace braid::device {
 
@@ -60,6 +61,15 @@ void CudaDevice::download(void* to, const std::byte* from, int64_t bytes) {
   CUDA_CHECK(cudaMemcpy(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost));
 }
 
+void CudaDevice::fill(std::byte* to, uint8_t value, int64_t bytes) {
+  CUDA_CHECK(cudaMemset(to, value, static_cast<size_t>(bytes)));
+  CUDA_CHECK(cudaStreamSynchronize(cudaStreamLegacy));  // as in upload()
+}
+
+Result<std::unique_ptr<Uploads>> CudaDevice::open_uploads(int64_t piece_bytes) {
+  return CudaUploads::open(index_, piece_bytes);
+}
+
 Result<Memory> CudaDevice::HostMemory::allocate(int64_t bytes) {
   void* data = nullptr;
   CUDA_TRY(cudaMallocHost(&data, static_cast<size_t>(std::max<int64_t>(bytes, 1))));
@@ -74,6 +84,14 @@ void CudaDevice::HostMemory::upload(std::byte* to, const void* from, int64_t byt
 
 void CudaDevice::HostMemory::download(void* to, const std::byte* from, int64_t bytes) {
   std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+void CudaDevice::HostMemory::fill(std::byte* to, uint8_t value, int64_t bytes) {
+  std::memset(to, value, static_cast<size_t>(bytes));
+}
+
+Result<std::unique_ptr<Uploads>> CudaDevice::HostMemory::open_uploads(int64_t /*piece_bytes*/) {
+  return std::unique_ptr<Uploads>(std::make_unique<HostUploads>());
 }
 
 }  // namespace braid::device

@@ -27,6 +27,8 @@ class CudaDevice final : public Device {
   Device& host() { return host_; }
   void upload(std::byte* to, const void* from, int64_t bytes) override;
   void download(void* to, const std::byte* from, int64_t bytes) override;
+  void fill(std::byte* to, uint8_t value, int64_t bytes) override;
+  Result<std::unique_ptr<Uploads>> open_uploads(int64_t piece_bytes) override;
 
  protected:
   void release(std::byte* data, int64_t bytes) override;
@@ -39,6 +41,8 @@ class CudaDevice final : public Device {
     Result<Memory> allocate(int64_t bytes) override;
     void upload(std::byte* to, const void* from, int64_t bytes) override;
     void download(void* to, const std::byte* from, int64_t bytes) override;
+    void fill(std::byte* to, uint8_t value, int64_t bytes) override;
+    Result<std::unique_ptr<Uploads>> open_uploads(int64_t piece_bytes) override;
 
    protected:
     void release(std::byte* data, int64_t bytes) override;

@@ -4,16 +4,27 @@
 
 namespace braid::device {
 
-Result<std::unique_ptr<CudaQueue>> CudaQueue::create(bool high_priority) {
-  std::unique_ptr<CudaQueue> queue(new CudaQueue);
+Status CudaQueue::open_stream(bool high_priority) {
   int least = 0;
   int greatest = 0;
   CUDA_TRY(cudaDeviceGetStreamPriorityRange(&least, &greatest));
-  CUDA_TRY(cudaStreamCreateWithPriority(&queue->stream_, cudaStreamNonBlocking,
+  CUDA_TRY(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking,
                                         high_priority ? greatest : least));
   int device = 0;
   CUDA_TRY(cudaGetDevice(&device));
-  CUDA_TRY(cudaDeviceGetAttribute(&queue->num_sms_, cudaDevAttrMultiProcessorCount, device));
+  CUDA_TRY(cudaDeviceGetAttribute(&num_sms_, cudaDevAttrMultiProcessorCount, device));
+  return {};
+}
+
+Result<std::unique_ptr<CudaQueue>> CudaQueue::create_without_blas() {
+  std::unique_ptr<CudaQueue> queue(new CudaQueue);
+  TRY(queue->open_stream(/*high_priority=*/false));
+  return queue;
+}
+
+Result<std::unique_ptr<CudaQueue>> CudaQueue::create(bool high_priority) {
+  std::unique_ptr<CudaQueue> queue(new CudaQueue);
+  TRY(queue->open_stream(high_priority));
   CUDA_TRY(cublasLtCreate(&queue->blas_));
   CUDA_TRY(cudaMalloc(&queue->blas_workspace_, kBlasWorkspaceBytes));
   return queue;

@@ -19,6 +19,8 @@ class CudaQueue final : public Queue {
 
   // On the current device. `high_priority`: its kernels' blocks go before those of other queues.
   static Result<std::unique_ptr<CudaQueue>> create(bool high_priority);
+  // A stream alone, for copies and for kernels that aren't cuBLASLt's.
+  static Result<std::unique_ptr<CudaQueue>> create_without_blas();
   ~CudaQueue() override;
 
   cudaStream_t stream() const { return stream_; }
@@ -28,6 +30,7 @@ class CudaQueue final : public Queue {
 
  private:
   CudaQueue() = default;
+  Status open_stream(bool high_priority);
 
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t blas_ = nullptr;

@@ -80,7 +80,7 @@ Status CudaExecutor::start(const BoundSchedule& bound, const RunOptions& options
   if (graphs != graphs_.end()) {
     captured = &graphs->second[timed ? 1 : 0][static_cast<size_t>(options.step & 1)];
   }
-  const bool replays = captured != nullptr && captured->graph != nullptr;
+  const bool replays = options.replays && captured != nullptr && captured->graph != nullptr;
   for (const Ticket ticket : options.after) {
     const auto before = running_.find(ticket);
     if (before == running_.end()) continue;

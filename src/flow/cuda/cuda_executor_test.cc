@@ -18,7 +18,7 @@ using testing::Draft;
 using testing::TestMemory;
 
 void launch(const testing::Mix& desc, Args args, Workspace scratch, device::CudaQueue& queue) {
-  testing::MixOperands operands{.list = {}, .size = static_cast<int>(args.size())};
+  testing::MixArgs operands{.list = {}, .size = static_cast<int>(args.size())};
   for (size_t i = 0; i < args.size(); ++i) {
     const Arg& arg = args[i];
     const Access access = testing::kMixOperands[i].access;

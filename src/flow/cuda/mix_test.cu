@@ -8,23 +8,22 @@ __device__ uint64_t scramble(uint64_t state) {
   return state ^ (state >> 29);
 }
 
-__device__ int64_t live_rows(const MixOperand& operand) {
+__device__ int64_t live_rows(const MixArg& operand) {
   if (operand.count == nullptr) return operand.rows;
   const int64_t rows = *operand.count - operand.first_row;
   return rows < 0 ? 0 : (rows < operand.rows ? rows : operand.rows);
 }
 
-__device__ uint32_t* row_of(const MixOperand& operand, int64_t row) {
+__device__ uint32_t* row_of(const MixArg& operand, int64_t row) {
   return reinterpret_cast<uint32_t*>(operand.data + row * operand.stride);
 }
 
 // What mix() in test_kinds.h does, word for word.
-__global__ void mix_kernel(uint64_t seed, MixOperands operands, uint32_t* words,
-                           uint64_t num_words) {
+__global__ void mix_kernel(uint64_t seed, MixArgs operands, uint32_t* words, uint64_t num_words) {
   for (uint64_t i = 0; i < num_words; ++i) words[i] = static_cast<uint32_t>(scramble(seed + i));
   uint64_t state = seed;
   for (int i = 0; i < operands.size; ++i) {
-    const MixOperand& operand = operands.list[i];
+    const MixArg& operand = operands.list[i];
     if (operand.data == nullptr || !operand.reads) continue;
     for (int64_t row = 0; row < live_rows(operand); ++row) {
       for (int64_t col = 0; col < operand.cols; ++col) {
@@ -34,7 +33,7 @@ __global__ void mix_kernel(uint64_t seed, MixOperands operands, uint32_t* words,
   }
   for (uint64_t i = 0; i < num_words; ++i) state = scramble(state + words[i]);
   for (int i = 0; i < operands.size; ++i) {
-    const MixOperand& operand = operands.list[i];
+    const MixArg& operand = operands.list[i];
     if (operand.data == nullptr || !operand.writes) continue;
     for (int64_t row = 0; row < live_rows(operand); ++row) {
       for (int64_t col = 0; col < operand.cols; ++col) {
@@ -47,7 +46,7 @@ __global__ void mix_kernel(uint64_t seed, MixOperands operands, uint32_t* words,
 
 }  // namespace
 
-void launch_mix(uint64_t seed, const MixOperands& operands, void* scratch, int64_t scratch_bytes,
+void launch_mix(uint64_t seed, const MixArgs& operands, void* scratch, int64_t scratch_bytes,
                 cudaStream_t stream) {
   mix_kernel<<<1, 1, 0, stream>>>(seed, operands, static_cast<uint32_t*>(scratch),
                                   static_cast<uint64_t>(scratch_bytes) / sizeof(uint32_t));

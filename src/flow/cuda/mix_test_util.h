@@ -8,7 +8,7 @@
 
 namespace braid::flow::testing {
 
-struct MixOperand {
+struct MixArg {
   std::byte* data;
   int64_t stride;
   int64_t first_row;
@@ -19,12 +19,12 @@ struct MixOperand {
   bool writes;
 };
 
-struct MixOperands {
-  MixOperand list[9];
+struct MixArgs {
+  MixArg list[9];
   int size;
 };
 
-void launch_mix(uint64_t seed, const MixOperands& operands, void* scratch, int64_t scratch_bytes,
+void launch_mix(uint64_t seed, const MixArgs& operands, void* scratch, int64_t scratch_bytes,
                 cudaStream_t stream);
 
 }  // namespace braid::flow::testing

@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/matrix.h"
 
 namespace braid::kernels::cpu {
 

@@ -1,22 +1,10 @@
-// What the GPU's kernels see of an operand. Members are constexpr, so that host and device call
-// them alike.
+// What the GPU's kernels see of an operand beside its Matrix. Members are constexpr, so that host
+// and device call them alike.
 #pragma once
 
-#include <cstdint>
-
-#include "base/float16.h"
+#include "kernels/matrix.h"
 
 namespace braid::kernels::cuda {
-
-// A row-major matrix in device memory: `stride` elements from row to row, columns contiguous. It
-// may be a view of other columns' neighbours, so nothing but its element's alignment is certain.
-template <typename T>
-struct Matrix {
-  T* data = nullptr;
-  int64_t stride = 0;
-
-  constexpr T* row(int64_t index) const { return data + index * stride; }
-};
 
 // How many rows a kernel works on: `capacity`, for which it is launched, or, where a count in
 // device memory says how many rows of the buffer are real, clamp(*count − first, 0, capacity).

@@ -181,8 +181,8 @@ void expect_row_invariant(int64_t rows, int64_t cols,
 
 // As the CPU's kernels take it.
 template <typename T>
-cpu::Matrix<const T> on_cpu(const Grid<T>& grid, int64_t first_row = 0, int64_t first_col = 0) {
-  const cpu::Matrix<const T> all = grid.input(first_row);
+Matrix<const T> on_cpu(const Grid<T>& grid, int64_t first_row = 0, int64_t first_col = 0) {
+  const Matrix<const T> all = grid.input(first_row);
   return {all.data + first_col, all.stride};
 }
 

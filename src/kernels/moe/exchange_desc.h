@@ -8,8 +8,8 @@
 namespace braid::kernels {
 
 // ids [T, K] → counts [n, 1]: rows for each rank; source [S, 1]: the tokens whose rows are sent, by
-// rank, then by token, −1 behind the last; places [T, n]: where among these token t's row for rank
-// r is, −1: not sent. Rank r holds experts r · experts_per_rank, …; ids of −1 are nobody's.
+// rank, then by token, −1 behind the last; places [T, n]: the place in source of token t's row for
+// rank r, −1 where it isn't sent. Rank r holds experts r · experts_per_rank, …; no rank has id −1.
 struct RankOrderDesc {
   int32_t ranks = 1;
   int32_t experts_per_rank = 1;

@@ -13,6 +13,10 @@ struct GatherRowsDesc {
   int32_t count = INT32_MAX;
 };
 
+// out[t] = sampled[source[t]] where source[t] is 0 or more, else given[t]. (Token ids of a step:
+// the host need not know yet what the step before it samples.)
+struct InputIdsDesc {};
+
 // in [parts · R, C] → out [R, N]: rows r of all parts, which are one behind the other, side by
 // side: ceil(N / parts) columns of each, as far as there are any. The others are pads.
 struct JoinColumnsDesc {

@@ -33,6 +33,13 @@ Status find_communicator(int32_t communicator, int32_t ranks, const Communicator
       .with("ranks", ranks);
 }
 
+// The check of kinds that move rows of any format.
+template <typename Desc>
+Status can_move(const Desc& desc, std::span<const Type> /*types*/,
+                const Communicators& communicators) {
+  return find_communicator(desc.communicator, desc.ranks, communicators);
+}
+
 const CudaCommunicator& communicator_of(int32_t id, const Communicators& communicators) {
   return *communicators[static_cast<size_t>(id)];
 }
@@ -52,21 +59,21 @@ comm::DeviceCounts counts_of(const flow::Arg& arg) {
 
 Status can_reduce(const AllReduceDesc& desc, std::span<const Type> types,
                   const Communicators& communicators) {
-  TRY(need_summable(types[0].format));
+  TRY(need_summable(types[AllReduceOperand::in].format));
   return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 
 int64_t scratch_bytes(const AllReduceDesc& desc, std::span<const Type> types) {
   if (desc.method != ReduceMethod::copy_engine) return 0;
-  return comm::CopyEngineGroup::scratch_bytes(types[0].rows * types[0].cols, types[0].format,
-                                              desc.ranks);
+  const Type& in = types[AllReduceOperand::in];
+  return comm::CopyEngineGroup::scratch_bytes(in.rows * in.cols, in.format, desc.ranks);
 }
 
 void reduce(const AllReduceDesc& desc, Args args, flow::Workspace scratch,
             const Communicators& communicators, device::Queue* queue) {
   const CudaCommunicator& communicator = communicator_of(desc.communicator, communicators);
   const cudaStream_t stream = stream_of(queue);
-  const flow::Arg &in = args[0], &out = args[1];
+  const flow::Arg &in = args[AllReduceOperand::in], &out = args[AllReduceOperand::out];
   const int64_t row_bytes = in.cols * bytes_of(in.format);
   BRAID_CHECK(in.stride == row_bytes && out.stride == row_bytes, "(whole rows are summed)");
   const int64_t elements = in.rows * in.cols;
@@ -78,14 +85,9 @@ void reduce(const AllReduceDesc& desc, Args args, flow::Workspace scratch,
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
-Status can_all_gather(const AllGatherDesc& desc, std::span<const Type> /*types*/,
-                      const Communicators& communicators) {
-  return find_communicator(desc.communicator, desc.ranks, communicators);
-}
-
 void all_gather(const AllGatherDesc& desc, Args args, flow::Workspace /*scratch*/,
                 const Communicators& communicators, device::Queue* queue) {
-  const flow::Arg &in = args[0], &out = args[1];
+  const flow::Arg &in = args[AllGatherOperand::in], &out = args[AllGatherOperand::out];
   const int64_t row_bytes = in.cols * bytes_of(in.format);
   BRAID_CHECK(in.stride == row_bytes && out.stride == row_bytes, "(whole rows are gathered)");
   const Status status =
@@ -94,35 +96,34 @@ void all_gather(const AllGatherDesc& desc, Args args, flow::Workspace /*scratch*
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
-Status can_gather(const AllGatherVDesc& desc, std::span<const Type> types,
-                  const Communicators& communicators) {
-  if ((types.size() - 1) / 2 > comm::kMaxMoved) {
-    return Error(ErrorKind::unsupported, "GPUs gather at most 8 buffers at once")
-        .with("buffers", (types.size() - 1) / 2);
+using Moved = InlineVector<comm::DeviceGather, comm::kMaxMoved>;
+static_assert(AllGatherVOperand::kToAll <= comm::kMaxMoved, "all operands are moved at once");
+
+// The operands that an AllGatherVDesc or an AllToAllVDesc moves, and where to. Ids behind the last
+// row become −1.
+Moved moved_of(Args args) {
+  Moved moved;
+  for (size_t i = AllGatherVOperand::rows; i < AllGatherVOperand::all_rows; ++i) {
+    const flow::Arg &in = args[i], &out = args[i + AllGatherVOperand::kToAll];
+    if (in.cols == 0) continue;  // absent: rows that are not quantized have no scales
+    moved.push_back({.in = rows_of(in), .out = rows_of(out), .fill = out.format == Format::i32});
   }
-  return find_communicator(desc.communicator, desc.ranks, communicators);
+  return moved;
 }
 
-// Operands are the counts, all buffers of this rank, and all gathered ones.
 void gather(const AllGatherVDesc& desc, Args args, flow::Workspace /*scratch*/,
             const Communicators& communicators, device::Queue* queue) {
-  const size_t count = (args.size() - 1) / 2;
-  InlineVector<comm::DeviceGather, comm::kMaxMoved> buffers;
-  for (size_t i = 0; i < count; ++i) {
-    const flow::Arg &in = args[1 + i], &out = args[1 + count + i];
-    if (in.cols == 0) continue;  // absent: rows that are not quantized have no scales
-    // Of ids, what no rank has becomes −1.
-    buffers.push_back({.in = rows_of(in), .out = rows_of(out), .fill = out.format == Format::i32});
-  }
-  const Status status = communicator_of(desc.communicator, communicators)
-                            .ragged->all_gather_v({buffers.begin(), buffers.size()},
-                                                  counts_of(args[0]), stream_of(queue));
+  const Moved moved = moved_of(args);
+  const Status status =
+      communicator_of(desc.communicator, communicators)
+          .ragged->all_gather_v({moved.begin(), moved.size()},
+                                counts_of(args[AllGatherVOperand::counts]), stream_of(queue));
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
 Status can_scatter(const ReduceScatterVDesc& desc, std::span<const Type> types,
                    const Communicators& communicators) {
-  TRY(need_summable(types[1].format));
+  TRY(need_summable(types[ReduceScatterVOperand::in].format));
   return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 
@@ -133,47 +134,40 @@ int64_t no_scratch(const Desc& /*desc*/, std::span<const Type> /*types*/) {
 
 void scatter(const ReduceScatterVDesc& desc, Args args, flow::Workspace /*scratch*/,
              const Communicators& communicators, device::Queue* queue) {
-  const Status status = communicator_of(desc.communicator, communicators)
-                            .ragged->reduce_scatter_v(rows_of(args[1]), rows_of(args[2]),
-                                                      counts_of(args[0]), stream_of(queue));
+  using Operand = ReduceScatterVOperand;
+  const Status status =
+      communicator_of(desc.communicator, communicators)
+          .ragged->reduce_scatter_v(rows_of(args[Operand::in]), rows_of(args[Operand::out]),
+                                    counts_of(args[Operand::counts]), stream_of(queue));
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
-template <typename Desc>
-Status can_send(const Desc& desc, std::span<const Type> /*types*/,
-                const Communicators& communicators) {
-  return find_communicator(desc.communicator, desc.ranks, communicators);
-}
-
 int32_t* words_of(const flow::Arg& arg) {
-  BRAID_CHECK(arg.stride == sizeof(int32_t), "(words one behind the other)");
+  BRAID_CHECK(arg.stride == sizeof(int32_t), "(a column of words without gaps)");
   return arg.row<int32_t>(0);
 }
 
 void send(const AllToAllVDesc& desc, Args args, flow::Workspace /*scratch*/,
           const Communicators& communicators, device::Queue* queue) {
-  constexpr size_t kOuts = GatherOperand::all_rows - GatherOperand::rows;
-  InlineVector<comm::DeviceGather, comm::kMaxMoved> buffers;
-  for (size_t i = GatherOperand::rows; i < GatherOperand::all_rows; ++i) {
-    const flow::Arg &in = args[i], &out = args[i + kOuts];
-    if (in.cols == 0) continue;  // absent
-    buffers.push_back({.in = rows_of(in), .out = rows_of(out), .fill = out.format == Format::i32});
-  }
-  const flow::Arg& source = args[GatherOperand::source];
-  const comm::DeviceSends sends{.counts = counts_of(args[GatherOperand::counts]),
+  using Operand = AllToAllVOperand;
+  const Moved moved = moved_of(args);
+  const flow::Arg& source = args[Operand::source];
+  const comm::DeviceSends sends{.counts = counts_of(args[Operand::counts]),
                                 .source = words_of(source),
                                 .most = source.rows,
-                                .received = words_of(args[GatherOperand::received])};
+                                .received = words_of(args[Operand::received])};
   const Status status =
       communicator_of(desc.communicator, communicators)
-          .ragged->all_to_all_v({buffers.begin(), buffers.size()}, sends, stream_of(queue));
+          .ragged->all_to_all_v({moved.begin(), moved.size()}, sends, stream_of(queue));
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
 void send_back(const ReturnRowsDesc& desc, Args args, flow::Workspace /*scratch*/,
                const Communicators& communicators, device::Queue* queue) {
-  const comm::DeviceGather rows{.in = rows_of(args[1]), .out = rows_of(args[2])};
-  const comm::DeviceSends sends{.counts = counts_of(args[0]), .most = rows.in.rows};
+  using Operand = ReturnRowsOperand;
+  const comm::DeviceGather rows{.in = rows_of(args[Operand::rows]),
+                                .out = rows_of(args[Operand::back])};
+  const comm::DeviceSends sends{.counts = counts_of(args[Operand::received]), .most = rows.in.rows};
   const Status status = communicator_of(desc.communicator, communicators)
                             .ragged->all_to_all_v({&rows, 1}, sends, stream_of(queue));
   BRAID_CHECK(status.ok(), "{}", status.to_string());
@@ -193,25 +187,25 @@ std::vector<int64_t> part_counts(const flow::Arg& all, int32_t ranks) {
 template <typename Desc>
 Status can_move_parts(const Desc& desc, std::span<const Type> types,
                       const Communicators& communicators) {
-  TRY(need_summable(types[0].format));
+  TRY(need_summable(types[ReduceScatterOperand::in].format));
   return find_communicator(desc.communicator, desc.ranks, communicators);
 }
 
 void scatter_parts(const ReduceScatterDesc& desc, Args args, flow::Workspace /*scratch*/,
                    const Communicators& communicators, device::Queue* queue) {
-  const Status status =
-      communicator_of(desc.communicator, communicators)
-          .nccl->reduce_scatter(args[0].data, args[1].data, part_counts(args[0], desc.ranks),
-                                args[0].format, stream_of(queue));
+  const flow::Arg &in = args[ReduceScatterOperand::in], &out = args[ReduceScatterOperand::out];
+  const Status status = communicator_of(desc.communicator, communicators)
+                            .nccl->reduce_scatter(in.data, out.data, part_counts(in, desc.ranks),
+                                                  in.format, stream_of(queue));
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
 void gather_parts(const GatherPartsDesc& desc, Args args, flow::Workspace /*scratch*/,
                   const Communicators& communicators, device::Queue* queue) {
-  const Status status =
-      communicator_of(desc.communicator, communicators)
-          .nccl->gather_parts(args[0].data, args[1].data, part_counts(args[1], desc.ranks),
-                              args[1].format, stream_of(queue));
+  const flow::Arg &in = args[GatherPartsOperand::in], &out = args[GatherPartsOperand::out];
+  const Status status = communicator_of(desc.communicator, communicators)
+                            .nccl->gather_parts(in.data, out.data, part_counts(out, desc.ranks),
+                                                out.format, stream_of(queue));
   BRAID_CHECK(status.ok(), "{}", status.to_string());
 }
 
@@ -244,14 +238,15 @@ void register_collectives_cuda(flow::LauncherTable& table,
   const Communicators of_rank(communicators.begin(), communicators.end());
   table.add<AllReduceDesc>(launcher_of<AllReduceDesc>(of_rank, can_reduce, scratch_bytes, reduce));
   table.add<AllGatherDesc>(
-      launcher_of<AllGatherDesc>(of_rank, can_all_gather, no_scratch, all_gather));
-  table.add<AllGatherVDesc>(launcher_of<AllGatherVDesc>(of_rank, can_gather, no_scratch, gather));
+      launcher_of<AllGatherDesc>(of_rank, can_move<AllGatherDesc>, no_scratch, all_gather));
+  table.add<AllGatherVDesc>(
+      launcher_of<AllGatherVDesc>(of_rank, can_move<AllGatherVDesc>, no_scratch, gather));
   table.add<ReduceScatterVDesc>(
       launcher_of<ReduceScatterVDesc>(of_rank, can_scatter, no_scratch, scatter));
   table.add<AllToAllVDesc>(
-      launcher_of<AllToAllVDesc>(of_rank, can_send<AllToAllVDesc>, no_scratch, send));
+      launcher_of<AllToAllVDesc>(of_rank, can_move<AllToAllVDesc>, no_scratch, send));
   table.add<ReturnRowsDesc>(
-      launcher_of<ReturnRowsDesc>(of_rank, can_send<ReturnRowsDesc>, no_scratch, send_back));
+      launcher_of<ReturnRowsDesc>(of_rank, can_move<ReturnRowsDesc>, no_scratch, send_back));
   table.add<ReduceScatterDesc>(launcher_of<ReduceScatterDesc>(
       of_rank, can_move_parts<ReduceScatterDesc>, no_scratch, scatter_parts));
   table.add<GatherPartsDesc>(launcher_of<GatherPartsDesc>(of_rank, can_move_parts<GatherPartsDesc>,

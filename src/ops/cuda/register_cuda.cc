@@ -3,6 +3,7 @@
 #include "device/cuda/cuda_queue.h"
 #include "kernels/attention/cuda/attention.h"
 #include "kernels/attention/cuda/mla.h"
+#include "kernels/fill/cuda/fill.h"
 #include "kernels/moe/cuda/exchange.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
@@ -12,6 +13,8 @@
 #include "kernels/sample/cuda/sample.h"
 #include "ops/attention.h"
 #include "ops/cuda/register_products.h"
+#include "ops/fill.h"
+#include "ops/launch_args.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
 #include "ops/quantize.h"
@@ -27,45 +30,21 @@ using flow::Arg;
 using flow::Args;
 using flow::Type;
 using flow::Workspace;
-using kernels::cuda::Matrix;
 using kernels::cuda::Rows;
 
 template <typename Desc>
 using Launcher = flow::QueuedLauncher<Desc, CudaQueue>;
 
-template <typename T>
-Matrix<T> matrix(const Arg& arg) {
-  return {reinterpret_cast<T*>(arg.data), arg.stride / static_cast<int64_t>(sizeof(T))};
-}
-
-template <typename T>
-T* pointer(const Arg& arg) {
-  return reinterpret_cast<T*>(arg.data);
-}
-
 Rows rows(const Arg& arg) { return {arg.rows, arg.first_row, arg.count}; }
 
-// Calls body with a value of the storage type of `format`: float or bf16.
-template <typename Body>
-void with_type(Format format, Body&& body) {
-  if (format == Format::f32) return body(float{});
-  body(bf16{});
+Status need_equal(std::initializer_list<Type> types) {
+  return need_equal_formats("the GPU", types);
 }
 
-Status need_equal(std::initializer_list<Type> types) {
-  const Format first = types.begin()->format;
-  for (const Type& type : types) {
-    if (type.format != Format::f32 && type.format != Format::bf16) {
-      return Error(ErrorKind::unsupported, "the GPU computes on f32 and bf16 only")
-          .with("format", name_of(type.format));
-    }
-    if (type.format != first) {
-      return Error(ErrorKind::unsupported, "the GPU's kernels take operands of one format")
-          .with("format", name_of(first))
-          .with("other", name_of(type.format));
-    }
-  }
-  return {};
+// The check of a kind whose operands kOperands have one format that the GPU computes on.
+template <typename Desc, size_t... kOperands>
+Status of_one_format(const Desc& /*desc*/, std::span<const Type> types) {
+  return need_equal({types[kOperands]...});
 }
 
 Status need_at_most(std::string_view what, int64_t value, int64_t most) {
@@ -76,64 +55,60 @@ Status need_at_most(std::string_view what, int64_t value, int64_t most) {
       .with("at most", most);
 }
 
-void register_norm(flow::LauncherTable& table) {
-  using Desc = kernels::RmsNormDesc;
-  table.add<Desc>(Launcher<Desc>{.can_implement =
-                                     [](const Desc&, std::span<const Type> types) {
-                                       return need_equal({types[0], types[1], types[2]});
-                                     },
-                                 .launch =
-                                     [](const Desc& desc, Args args, Workspace, CudaQueue& queue) {
-                                       with_type(args[0].format, [&]<typename T>(T) {
-                                         kernels::cuda::rms_norm<T>(
-                                             desc, rows(args[2]), args[0].cols,
-                                             matrix<const T>(args[0]), pointer<const T>(args[1]),
-                                             matrix<T>(args[2]), queue.stream());
-                                       });
-                                     }});
+void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*workspace*/,
+                     CudaQueue& queue) {
+  const Arg &x = args[RmsNormOperand::x], &y = args[RmsNormOperand::y];
+  with_type(x.format, [&]<typename T>(T) {
+    kernels::cuda::rms_norm<T>(desc, rows(y), x.cols, matrix<const T>(x),
+                               pointer<const T>(args[RmsNormOperand::weight]), matrix<T>(y),
+                               queue.stream());
+  });
 }
 
-void register_rotary(flow::LauncherTable& table) {
-  using TableDesc = kernels::RotaryTableDesc;
-  table.add<TableDesc>(Launcher<TableDesc>{
-      .launch = [](const TableDesc& desc, Args args, Workspace, CudaQueue& queue) {
-        kernels::cuda::rotary_table(desc, args[2].rows, args[2].cols,
-                                    pointer<const int32_t>(args[0]), pointer<const float>(args[1]),
-                                    matrix<float>(args[2]), queue.stream());
-      }});
-  using Desc = kernels::RotaryDesc;
-  table.add<Desc>(Launcher<Desc>{
-      .can_implement = [](const Desc&,
-                          std::span<const Type> types) { return need_equal({types[1]}); },
-      .launch =
-          [](const Desc& desc, Args args, Workspace, CudaQueue& queue) {
-            with_type(args[1].format, [&]<typename T>(T) {
-              kernels::cuda::rotary<T>(desc, args[1].rows, args[1].cols,
-                                       matrix<const float>(args[0]), matrix<T>(args[1]),
-                                       queue.stream());
-            });
-          }});
+void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Workspace /*workspace*/,
+                         CudaQueue& queue) {
+  const Arg& table = args[RotaryTableOperand::table];
+  kernels::cuda::rotary_table(desc, table.rows, table.cols,
+                              pointer<const int32_t>(args[RotaryTableOperand::positions]),
+                              pointer<const float>(args[RotaryTableOperand::inverse_frequencies]),
+                              matrix<float>(table), queue.stream());
 }
 
-void register_kv_write(flow::LauncherTable& table) {
-  using Desc = kernels::KvWriteDesc;
-  table.add<Desc>(Launcher<Desc>{.can_implement =
-                                     [](const Desc&, std::span<const Type> types) {
-                                       return need_equal({types[0], types[2]});
-                                     },
-                                 .launch =
-                                     [](const Desc&, Args args, Workspace, CudaQueue& queue) {
-                                       with_type(args[0].format, [&]<typename T>(T) {
-                                         kernels::cuda::kv_write<T>(
-                                             args[0].rows, args[0].cols, matrix<const T>(args[0]),
-                                             pointer<const int32_t>(args[1]), matrix<T>(args[2]),
-                                             queue.stream());
-                                       });
-                                     }});
+void launch_rotary(const kernels::RotaryDesc& desc, Args args, Workspace /*workspace*/,
+                   CudaQueue& queue) {
+  const Arg& x = args[RotaryOperand::x];
+  with_type(x.format, [&]<typename T>(T) {
+    kernels::cuda::rotary<T>(desc, x.rows, x.cols, matrix<const float>(args[RotaryOperand::table]),
+                             matrix<T>(x), queue.stream());
+  });
 }
 
-Status can_attend(const kernels::AttentionDesc& desc, std::span<const Type> types) {
-  for (const size_t operand : {0, 4, 5}) {
+void register_norms(flow::LauncherTable& table) {
+  using Norm = kernels::RmsNormDesc;
+  table.add<Norm>(Launcher<Norm>{
+      .can_implement =
+          of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
+      .launch = launch_rms_norm});
+  using Table = kernels::RotaryTableDesc;
+  table.add<Table>(Launcher<Table>{.launch = launch_rotary_table});
+  using Rotary = kernels::RotaryDesc;
+  table.add<Rotary>(Launcher<Rotary>{.can_implement = of_one_format<Rotary, RotaryOperand::x>,
+                                     .launch = launch_rotary});
+}
+
+void launch_kv_write(const kernels::KvWriteDesc& /*desc*/, Args args, Workspace /*workspace*/,
+                     CudaQueue& queue) {
+  const Arg& source = args[KvWriteOperand::source];
+  with_type(source.format, [&]<typename T>(T) {
+    kernels::cuda::kv_write<T>(source.rows, source.cols, matrix<const T>(source),
+                               pointer<const int32_t>(args[KvWriteOperand::kv_slots]),
+                               matrix<T>(args[KvWriteOperand::cache]), queue.stream());
+  });
+}
+
+Status can_attend(const AttentionDesc& desc, std::span<const Type> types) {
+  using Operand = AttentionOperand;
+  for (const size_t operand : {Operand::q, Operand::cache, Operand::out}) {
     if (types[operand].format == Format::bf16) continue;
     return Error(ErrorKind::unsupported, "the GPU's attention computes on bf16 only")
         .with("format", name_of(types[operand].format))
@@ -147,25 +122,17 @@ Status can_attend(const kernels::AttentionDesc& desc, std::span<const Type> type
       .remedy("Use --device cpu.");
 }
 
-kernels::cuda::PagedRows paged_rows(Args args) {
-  const Arg& table = args[3];
-  return {.rows = args[0].rows,
-          .sequences = pointer<const int32_t>(args[1]),
-          .positions = pointer<const int32_t>(args[2]),
-          .block_table = matrix<const int32_t>(table),
-          .num_sequences = table.rows,
-          .num_blocks = table.cols};
+void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace, CudaQueue& queue) {
+  using Operand = AttentionOperand;
+  kernels::cuda::attention(desc, paged_rows<Operand>(args), matrix<const bf16>(args[Operand::q]),
+                           matrix<const bf16>(args[Operand::cache]),
+                           matrix<bf16>(args[Operand::out]), workspace.data, queue.stream());
 }
 
-void launch_attention(const kernels::AttentionDesc& desc, Args args, Workspace workspace,
-                      CudaQueue& queue) {
-  kernels::cuda::attention(desc, paged_rows(args), matrix<const bf16>(args[0]),
-                           matrix<const bf16>(args[4]), matrix<bf16>(args[5]), workspace.data,
-                           queue.stream());
-}
-
-Status can_attend_latents(const kernels::MlaDesc& desc, std::span<const Type> types) {
-  TRY(need_equal({types[0], types[4], types[5], types[6]}));
+Status can_attend_latents(const MlaDesc& desc, std::span<const Type> types) {
+  using Operand = MlaOperand;
+  TRY(need_equal(
+      {types[Operand::q], types[Operand::cache], types[Operand::kv_b], types[Operand::out]}));
   if (kernels::cuda::can_attend_latents(desc)) return {};
   return Error(ErrorKind::unsupported, "the latents are wider than the GPU's attention takes")
       .with("kv_lora_rank", desc.kv_lora_rank)
@@ -173,157 +140,194 @@ Status can_attend_latents(const kernels::MlaDesc& desc, std::span<const Type> ty
       .remedy("Use --device cpu.");
 }
 
-void launch_mla(const kernels::MlaDesc& desc, Args args, Workspace, CudaQueue& queue) {
-  with_type(args[0].format, [&]<typename T>(T) {
-    kernels::cuda::mla_attention<T>(desc, paged_rows(args), matrix<const T>(args[0]),
-                                    matrix<const T>(args[4]), matrix<const T>(args[5]),
-                                    matrix<T>(args[6]), queue.stream());
+void launch_mla(const MlaDesc& desc, Args args, Workspace /*workspace*/, CudaQueue& queue) {
+  using Operand = MlaOperand;
+  const Arg& q = args[Operand::q];
+  with_type(q.format, [&]<typename T>(T) {
+    kernels::cuda::mla_attention<T>(
+        desc, paged_rows<Operand>(args), matrix<const T>(q), matrix<const T>(args[Operand::cache]),
+        matrix<const T>(args[Operand::kv_b]), matrix<T>(args[Operand::out]), queue.stream());
   });
 }
 
 void register_attention(flow::LauncherTable& table) {
-  using Desc = kernels::AttentionDesc;
-  table.add<Desc>(Launcher<Desc>{.can_implement = can_attend,
-                                 .workspace_bytes =
-                                     [](const Desc& desc, std::span<const Type> types) {
-                                       return kernels::cuda::attention_scratch_bytes(
-                                           desc, types[0].rows, types[3].rows);
-                                     },
-                                 .launch = launch_attention});
-  using Mla = kernels::MlaDesc;
-  table.add<Mla>(Launcher<Mla>{.can_implement = can_attend_latents, .launch = launch_mla});
-}
-
-void launch_route(const kernels::RouteDesc& desc, Args args, Workspace, CudaQueue& queue) {
-  kernels::cuda::route(desc,
-                       {.rows = args[0].rows,
-                        .logits = matrix<const float>(args[0]),
-                        .bias = pointer<const float>(args[1]),
-                        .slots = pointer<const int32_t>(args[2]),
-                        .forced = matrix<const int32_t>(args[3]),
-                        .popularity = pointer<const float>(args[4]),
-                        .first_row = args[0].first_row,
-                        .ids = matrix<int32_t>(args[5]),
-                        .weights = matrix<float>(args[6]),
-                        .heat = matrix<uint64_t>(args[kRouteHeat])},
-                       queue.stream());
-}
-
-void register_route(flow::LauncherTable& table) {
-  using Desc = kernels::RouteDesc;
-  table.add<Desc>(Launcher<Desc>{
-      .can_implement = [](const Desc& desc, std::span<const Type>) -> Status {
-        TRY(need_at_most("num_experts", desc.num_experts, kernels::cuda::kMaxRouteExperts));
-        return need_at_most("top_k", desc.top_k, kernels::cuda::kMaxTopK);
-      },
-      .launch = launch_route});
-}
-
-void register_permutation(flow::LauncherTable& table) {
-  using Permute = kernels::PermuteDesc;
-  table.add<Permute>(Launcher<Permute>{
-      .can_implement =
-          [](const Permute& desc, std::span<const Type>) {
-            return need_at_most("num_slots", desc.num_slots, kernels::cuda::kMaxPermuteSlots);
+  using Write = kernels::KvWriteDesc;
+  table.add<Write>(Launcher<Write>{
+      .can_implement = of_one_format<Write, KvWriteOperand::source, KvWriteOperand::cache>,
+      .launch = launch_kv_write});
+  table.add<AttentionDesc>(Launcher<AttentionDesc>{
+      .can_implement = can_attend,
+      .workspace_bytes =
+          [](const AttentionDesc& desc, std::span<const Type> types) {
+            return kernels::cuda::attention_scratch_bytes(
+                desc, types[AttentionOperand::q].rows, types[AttentionOperand::block_table].rows);
           },
-      .launch =
-          [](const Permute& desc, Args args, Workspace, CudaQueue& queue) {
-            const kernels::SlotTable table{pointer<const int32_t>(args[1]),
-                                           static_cast<int32_t>(args[1].cols)};
-            kernels::cuda::permute(desc, args[0].rows, args[0].cols, matrix<const int32_t>(args[0]),
-                                   table, pointer<int32_t>(args[2]), pointer<int32_t>(args[3]),
-                                   matrix<int32_t>(args[4]), queue.stream());
-          }});
+      .launch = launch_attention});
+  table.add<MlaDesc>(Launcher<MlaDesc>{.can_implement = can_attend_latents, .launch = launch_mla});
+}
+
+Status can_route(const RouteDesc& desc, std::span<const Type> /*types*/) {
+  TRY(need_at_most("num_experts", desc.num_experts, kernels::cuda::kMaxRouteExperts));
+  return need_at_most("top_k", desc.top_k, kernels::cuda::kMaxTopK);
+}
+
+void launch_route(const RouteDesc& desc, Args args, Workspace /*workspace*/, CudaQueue& queue) {
+  kernels::cuda::route(desc, route_args(args), queue.stream());
+}
+
+Status can_permute(const kernels::PermuteDesc& desc, std::span<const Type> /*types*/) {
+  return need_at_most("num_slots", desc.num_slots, kernels::cuda::kMaxPermuteSlots);
+}
+
+void launch_permute(const kernels::PermuteDesc& desc, Args args, Workspace /*workspace*/,
+                    CudaQueue& queue) {
+  const Arg& ids = args[PermuteOperand::ids];
+  kernels::cuda::permute(desc, ids.rows, ids.cols, matrix<const int32_t>(ids),
+                         slot_table(args[PermuteOperand::table]),
+                         pointer<int32_t>(args[PermuteOperand::offsets]),
+                         pointer<int32_t>(args[PermuteOperand::source]),
+                         matrix<int32_t>(args[PermuteOperand::places]), queue.stream());
+}
+
+void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*workspace*/,
+                    CudaQueue& queue) {
+  const Arg &weights = args[CombineOperand::weights], &out = args[CombineOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cuda::combine<T>(desc, out.rows, out.cols, weights.cols,
+                              matrix<const T>(args[CombineOperand::grouped]),
+                              matrix<const int32_t>(args[CombineOperand::places]),
+                              matrix<const float>(weights), matrix<T>(out), queue.stream());
+  });
+}
+
+void register_moe(flow::LauncherTable& table) {
+  table.add<RouteDesc>(Launcher<RouteDesc>{.can_implement = can_route, .launch = launch_route});
+  using Permute = kernels::PermuteDesc;
+  table.add<Permute>(Launcher<Permute>{.can_implement = can_permute, .launch = launch_permute});
   using Combine = kernels::CombineDesc;
   table.add<Combine>(Launcher<Combine>{
-      .can_implement =
-          [](const Combine&, std::span<const Type> types) {
-            return need_equal({types[0], types[3]});
-          },
-      .launch =
-          [](const Combine& desc, Args args, Workspace, CudaQueue& queue) {
-            with_type(args[0].format, [&]<typename T>(T) {
-              kernels::cuda::combine<T>(desc, args[3].rows, args[3].cols, args[2].cols,
-                                        matrix<const T>(args[0]), matrix<const int32_t>(args[1]),
-                                        matrix<const float>(args[2]), matrix<T>(args[3]),
-                                        queue.stream());
-            });
-          }});
+      .can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
+      .launch = launch_combine});
+}
+
+Status can_order(const kernels::RankOrderDesc& desc, std::span<const Type> /*types*/) {
+  return need_at_most("ranks", desc.ranks, kernels::cuda::kMaxExchangeRanks);
+}
+
+void launch_rank_order(const kernels::RankOrderDesc& desc, Args args, Workspace /*workspace*/,
+                       CudaQueue& queue) {
+  const Arg& ids = args[RankOrderOperand::ids];
+  kernels::cuda::rank_order(desc, ids.rows, ids.cols, matrix<const int32_t>(ids),
+                            pointer<int32_t>(args[RankOrderOperand::counts]),
+                            pointer<int32_t>(args[RankOrderOperand::source]),
+                            matrix<int32_t>(args[RankOrderOperand::places]), queue.stream());
+}
+
+void launch_merge_ranks(const kernels::MergeRanksDesc& /*desc*/, Args args, Workspace /*workspace*/,
+                        CudaQueue& queue) {
+  const Arg &places = args[MergeRanksOperand::places], &out = args[MergeRanksOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cuda::merge_ranks<T>(out.rows, out.cols, places.cols,
+                                  matrix<const T>(args[MergeRanksOperand::back]),
+                                  matrix<const int32_t>(places), matrix<T>(out), queue.stream());
+  });
 }
 
 void register_exchange(flow::LauncherTable& table) {
   using Order = kernels::RankOrderDesc;
-  table.add<Order>(Launcher<Order>{
-      .can_implement =
-          [](const Order& desc, std::span<const Type>) {
-            return need_at_most("ranks", desc.ranks, kernels::cuda::kMaxExchangeRanks);
-          },
-      .launch =
-          [](const Order& desc, Args args, Workspace, CudaQueue& queue) {
-            kernels::cuda::rank_order(desc, args[0].rows, args[0].cols,
-                                      matrix<const int32_t>(args[0]), pointer<int32_t>(args[1]),
-                                      pointer<int32_t>(args[2]), matrix<int32_t>(args[3]),
-                                      queue.stream());
-          }});
+  table.add<Order>(Launcher<Order>{.can_implement = can_order, .launch = launch_rank_order});
   using Merge = kernels::MergeRanksDesc;
   table.add<Merge>(Launcher<Merge>{
-      .can_implement =
-          [](const Merge&, std::span<const Type> types) {
-            return need_equal({types[0], types[2]});
-          },
-      .launch =
-          [](const Merge&, Args args, Workspace, CudaQueue& queue) {
-            with_type(args[0].format, [&]<typename T>(T) {
-              kernels::cuda::merge_ranks<T>(
-                  args[2].rows, args[2].cols, args[1].cols, matrix<const T>(args[0]),
-                  matrix<const int32_t>(args[1]), matrix<T>(args[2]), queue.stream());
-            });
-          }});
+      .can_implement = of_one_format<Merge, MergeRanksOperand::back, MergeRanksOperand::out>,
+      .launch = launch_merge_ranks});
 }
 
-// Their strides are counted in bytes.
-template <typename Byte>
-kernels::cuda::QuantizedRows<Byte> quantized(const Arg& payload, const Arg& scales) {
-  return {matrix<Byte>(payload), matrix<Byte>(scales)};
+void launch_quantize(const kernels::QuantizeRowsDesc& desc, Args args, Workspace /*workspace*/,
+                     CudaQueue& queue) {
+  using Operand = QuantizeRowsOperand;
+  const Arg& x = args[Operand::x];
+  with_type(x.format, [&]<typename T>(T) {
+    kernels::cuda::quantize_rows<T>(
+        desc, x.rows, x.cols, matrix<const T>(x),
+        quantized_rows<uint8_t>(args[Operand::payload], args[Operand::scales]),
+        matrix<double>(args[Operand::errors]), queue.stream());
+  });
+}
+
+void launch_dequantize(const kernels::DequantizeRowsDesc& desc, Args args, Workspace /*workspace*/,
+                       CudaQueue& queue) {
+  using Operand = DequantizeRowsOperand;
+  const Arg& out = args[Operand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cuda::dequantize_rows<T>(
+        desc, out.rows, out.cols,
+        quantized_rows<const uint8_t>(args[Operand::payload], args[Operand::scales]),
+        matrix<T>(out), queue.stream());
+  });
+}
+
+void launch_sum_errors(const kernels::SumErrorsDesc& /*desc*/, Args args, Workspace /*workspace*/,
+                       CudaQueue& queue) {
+  const Arg& errors = args[SumErrorsOperand::errors];
+  kernels::cuda::sum_errors(errors.rows, matrix<const double>(errors),
+                            matrix<const int32_t>(args[SumErrorsOperand::ids]),
+                            pointer<double>(args[SumErrorsOperand::sums]), queue.stream());
 }
 
 void register_quantize(flow::LauncherTable& table) {
   using Quantize = kernels::QuantizeRowsDesc;
   table.add<Quantize>(Launcher<Quantize>{
-      .can_implement = [](const Quantize&,
-                          std::span<const Type> types) { return need_equal({types[0]}); },
-      .launch =
-          [](const Quantize& desc, Args args, Workspace, CudaQueue& queue) {
-            with_type(args[0].format, [&]<typename T>(T) {
-              kernels::cuda::quantize_rows<T>(
-                  desc, args[0].rows, args[0].cols, matrix<const T>(args[0]),
-                  quantized<uint8_t>(args[1], args[2]), matrix<double>(args[3]), queue.stream());
-            });
-          }});
+      .can_implement = of_one_format<Quantize, QuantizeRowsOperand::x>, .launch = launch_quantize});
   using Dequantize = kernels::DequantizeRowsDesc;
-  table.add<Dequantize>(Launcher<Dequantize>{
-      .can_implement = [](const Dequantize&,
-                          std::span<const Type> types) { return need_equal({types[2]}); },
-      .launch =
-          [](const Dequantize& desc, Args args, Workspace, CudaQueue& queue) {
-            with_type(args[2].format, [&]<typename T>(T) {
-              kernels::cuda::dequantize_rows<T>(desc, args[2].rows, args[2].cols,
-                                                quantized<const uint8_t>(args[0], args[1]),
-                                                matrix<T>(args[2]), queue.stream());
-            });
-          }});
+  table.add<Dequantize>(
+      Launcher<Dequantize>{.can_implement = of_one_format<Dequantize, DequantizeRowsOperand::out>,
+                           .launch = launch_dequantize});
   using Sum = kernels::SumErrorsDesc;
-  table.add<Sum>(Launcher<Sum>{.launch = [](const Sum&, Args args, Workspace, CudaQueue& queue) {
-    kernels::cuda::sum_errors(args[0].rows, matrix<const double>(args[0]),
-                              matrix<const int32_t>(args[1]), pointer<double>(args[2]),
-                              queue.stream());
-  }});
+  table.add<Sum>(Launcher<Sum>{.launch = launch_sum_errors});
 }
 
-// All rows: how many of them are real, the copy engines don't know.
+void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspace /*workspace*/,
+                        CudaQueue& queue) {
+  const Arg& out = args[GatherRowsOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cuda::gather_rows<T>(
+        desc, rows(out), out.cols, matrix<const T>(args[GatherRowsOperand::table]),
+        pointer<const int32_t>(args[GatherRowsOperand::index]), matrix<T>(out), queue.stream());
+  });
+}
+
+void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/,
+                      CudaQueue& queue) {
+  using Operand = InputIdsOperand;
+  kernels::cuda::input_ids(rows(args[Operand::out]), pointer<const int32_t>(args[Operand::given]),
+                           pointer<const int32_t>(args[Operand::source]),
+                           pointer<const int32_t>(args[Operand::sampled]),
+                           pointer<int32_t>(args[Operand::out]), queue.stream());
+}
+
+void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/,
+                         CudaQueue& queue) {
+  const Arg& out = args[JoinColumnsOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cuda::join_columns<T>(desc, rows(out), out.cols, out.rows,
+                                   matrix<const T>(args[JoinColumnsOperand::in]), matrix<T>(out),
+                                   queue.stream());
+  });
+}
+
+void launch_add(const kernels::AddDesc& /*desc*/, Args args, Workspace /*workspace*/,
+                CudaQueue& queue) {
+  const Arg& out = args[AddOperand::out];
+  with_type(out.format, [&]<typename T>(T) {
+    kernels::cuda::add<T>(rows(out), out.cols, matrix<const T>(args[AddOperand::a]),
+                          matrix<const T>(args[AddOperand::b]), matrix<T>(out), queue.stream());
+  });
+}
+
+// Copies all rows, because the copy engines do not know how many of them are real.
 template <typename Desc>
 void launch_copy(const Desc& /*desc*/, Args args, Workspace /*workspace*/, CudaQueue& queue) {
-  const Arg &from = args[0], &to = args[1];
+  const Arg &from = args[CopyOperand::in], &to = args[CopyOperand::out];
   kernels::cuda::copy_rows(from.rows, from.cols * bytes_of(from.format), from.data, from.stride,
                            to.data, to.stride, queue.stream());
 }
@@ -331,85 +335,77 @@ void launch_copy(const Desc& /*desc*/, Args args, Workspace /*workspace*/, CudaQ
 void register_rows(flow::LauncherTable& table) {
   using Gather = kernels::GatherRowsDesc;
   table.add<Gather>(Launcher<Gather>{
-      .can_implement =
-          [](const Gather&, std::span<const Type> types) {
-            return need_equal({types[0], types[2]});
-          },
-      .launch =
-          [](const Gather& desc, Args args, Workspace, CudaQueue& queue) {
-            with_type(args[0].format, [&]<typename T>(T) {
-              kernels::cuda::gather_rows<T>(
-                  desc, rows(args[2]), args[2].cols, matrix<const T>(args[0]),
-                  pointer<const int32_t>(args[1]), matrix<T>(args[2]), queue.stream());
-            });
-          }});
+      .can_implement = of_one_format<Gather, GatherRowsOperand::table, GatherRowsOperand::out>,
+      .launch = launch_gather_rows});
+  using Ids = kernels::InputIdsDesc;
+  table.add<Ids>(Launcher<Ids>{.launch = launch_input_ids});
   using Join = kernels::JoinColumnsDesc;
-  table.add<Join>(Launcher<Join>{.can_implement =
-                                     [](const Join&, std::span<const Type> types) {
-                                       return need_equal({types[0], types[1]});
-                                     },
-                                 .launch =
-                                     [](const Join& desc, Args args, Workspace, CudaQueue& queue) {
-                                       with_type(args[0].format, [&]<typename T>(T) {
-                                         kernels::cuda::join_columns<T>(
-                                             desc, rows(args[1]), args[1].cols, args[1].rows,
-                                             matrix<const T>(args[0]), matrix<T>(args[1]),
-                                             queue.stream());
-                                       });
-                                     }});
+  table.add<Join>(Launcher<Join>{
+      .can_implement = of_one_format<Join, JoinColumnsOperand::in, JoinColumnsOperand::out>,
+      .launch = launch_join_columns});
   using Add = kernels::AddDesc;
   table.add<Add>(Launcher<Add>{
-      .can_implement =
-          [](const Add&, std::span<const Type> types) {
-            return need_equal({types[0], types[1], types[2]});
-          },
-      .launch =
-          [](const Add&, Args args, Workspace, CudaQueue& queue) {
-            with_type(args[0].format, [&]<typename T>(T) {
-              kernels::cuda::add<T>(rows(args[2]), args[2].cols, matrix<const T>(args[0]),
-                                    matrix<const T>(args[1]), matrix<T>(args[2]), queue.stream());
-            });
-          }});
+      .can_implement = of_one_format<Add, AddOperand::a, AddOperand::b, AddOperand::out>,
+      .launch = launch_add});
   using Copy = kernels::CopyDesc;
   table.add<Copy>(Launcher<Copy>{.launch = launch_copy<Copy>});
   using ReadBack = kernels::ReadBackDesc;
   table.add<ReadBack>(Launcher<ReadBack>{.launch = launch_copy<ReadBack>});
 }
 
+Status can_sample(const kernels::SampleDesc& /*desc*/, std::span<const Type> types) {
+  return need_at_most("vocabulary", types[SampleOperand::logits].cols,
+                      kernels::cuda::kMaxVocabSize);
+}
+
+void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*workspace*/,
+                   CudaQueue& queue) {
+  using Operand = SampleOperand;
+  const Arg& logits = args[Operand::logits];
+  kernels::cuda::sample(rows(logits), logits.cols,
+                        {.logits = matrix<const float>(logits),
+                         .temperature = matrix<const float>(args[Operand::temperature]),
+                         .top_p = matrix<const float>(args[Operand::top_p]),
+                         .top_k = matrix<const int32_t>(args[Operand::top_k]),
+                         .seed = matrix<const uint64_t>(args[Operand::seed]),
+                         .position = matrix<const int32_t>(args[Operand::position]),
+                         .ids = matrix<int32_t>(args[Operand::ids])},
+                        queue.stream());
+}
+
+void register_fill(flow::LauncherTable& table) {
+  using Desc = kernels::UniformDesc;
+  using Operand = FillUniformOperand;
+  table.add<Desc>(Launcher<Desc>{.can_implement =
+                                     [](const Desc&, std::span<const Type> types) {
+                                       return need_equal({types[Operand::out]});
+                                     },
+                                 .launch =
+                                     [](const Desc& desc, Args args, Workspace, CudaQueue& queue) {
+                                       with_type(args[Operand::out].format, [&]<typename T>(T) {
+                                         kernels::cuda::fill_uniform<T>(
+                                             desc, args[Operand::out].rows, args[Operand::out].cols,
+                                             matrix<T>(args[Operand::out]), queue.stream());
+                                       });
+                                     }});
+}
+
 void register_sample(flow::LauncherTable& table) {
-  using Desc = kernels::SampleDesc;
-  table.add<Desc>(Launcher<Desc>{
-      .can_implement =
-          [](const Desc&, std::span<const Type> types) {
-            return need_at_most("vocabulary", types[0].cols, kernels::cuda::kMaxVocabSize);
-          },
-      .launch =
-          [](const Desc&, Args args, Workspace, CudaQueue& queue) {
-            kernels::cuda::sample(rows(args[0]), args[0].cols,
-                                  {.logits = matrix<const float>(args[0]),
-                                   .temperature = matrix<const float>(args[1]),
-                                   .top_p = matrix<const float>(args[2]),
-                                   .top_k = matrix<const int32_t>(args[3]),
-                                   .seed = matrix<const uint64_t>(args[4]),
-                                   .position = matrix<const int32_t>(args[5]),
-                                   .ids = matrix<int32_t>(args[6])},
-                                  queue.stream());
-          }});
+  using Sample = kernels::SampleDesc;
+  table.add<Sample>(Launcher<Sample>{.can_implement = can_sample, .launch = launch_sample});
 }
 
 }  // namespace
 
 void register_cuda(flow::LauncherTable& table) {
   register_products_cuda(table);
-  register_norm(table);
-  register_rotary(table);
-  register_kv_write(table);
+  register_norms(table);
   register_attention(table);
-  register_route(table);
-  register_permutation(table);
+  register_moe(table);
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
+  register_fill(table);
   register_sample(table);
 }
 

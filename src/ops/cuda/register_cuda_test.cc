@@ -1,19 +1,9 @@
 #include "ops/cuda/register_cuda.h"
 
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <functional>
-#include <random>
-
-#include "base/float16.h"
 #include "device/cpu/cpu_device.h"
 #include "device/cuda/cuda_device.h"
-#include "device/cuda/cuda_error.h"
-#include "device/cuda/cuda_queue.h"
-#include "flow/compile.h"
-#include "flow/executor.h"
 #include "ops/attention.h"
+#include "ops/cuda/register_test_util.h"
 #include "ops/exchange.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
@@ -26,8 +16,9 @@
 namespace braid::ops {
 namespace {
 
-using flow::Lifetime;
 using flow::Type;
+using testing::NamedType;
+using testing::relative_error;
 
 constexpr int64_t kRows = 12, kHidden = 96, kHeads = 4, kKvHeads = 2, kHeadDim = 64;
 constexpr int64_t kSequences = 4, kBlocks = 3, kPageSize = 4, kExperts = 10, kTopK = 3;
@@ -36,7 +27,7 @@ constexpr int64_t kQ = kHeads * kHeadDim, kKv = kKvHeads * kHeadDim;
 
 // One op of every kind, each operand another size or content: whatever gets mixed up on the way to
 // a kernel changes a result.
-class AllKinds {
+class AllKinds : public testing::DeviceProgram {
  public:
   AllKinds() {
     Builder b(residents_);
@@ -50,69 +41,12 @@ class AllKinds {
     EXPECT_TRUE(program_.ok()) << program_.error().to_string();
   }
 
-  // Runs on `device` with the kernels of `table`, and returns what stands in every resident.
-  std::vector<std::vector<std::byte>> run(device::Device& device, const flow::LauncherTable& table,
-                                          device::Queue* queue) {
-    const flow::Schedule schedule = *flow::compile(*program_, table.scratch());
-    std::vector<device::Memory> memory;
-    for (int32_t i = 0; i < residents_.size(); ++i) {
-      memory.push_back(*device.allocate(residents_[i].bytes()));
-      device.upload(memory.back().data(), contents_[static_cast<size_t>(i)].data(),
-                    residents_[i].bytes());
-      residents_.set_data(i, 0, memory.back().data());
-    }
-    const device::Memory arena = *device.allocate(schedule.workspace_bytes);
-    const auto bound = flow::bind(schedule, table, residents_, arena.data());
-    EXPECT_TRUE(bound.ok()) << bound.error().to_string();
-    for (size_t op = 0; op < bound->ops.size(); ++op) flow::launch(*bound, op, 0, queue);
-    if (queue != nullptr)
-      CUDA_CHECK(cudaStreamSynchronize(static_cast<device::CudaQueue*>(queue)->stream()));
-    std::vector<std::vector<std::byte>> out = contents_;
-    for (size_t i = 0; i < out.size(); ++i) {
-      device.download(out[i].data(), memory[i].data(), static_cast<int64_t>(out[i].size()));
-    }
-    return out;
-  }
-
-  const flow::Residents& residents() const { return residents_; }
-
  private:
-  using Fill = std::function<double(int64_t)>;
-
-  Value declare(Builder& b, std::string name, Format format, int64_t num_rows, int64_t cols,
-                const Fill& fill) {
-    const int32_t index = residents_.declare({.name = std::move(name),
-                                              .format = format,
-                                              .rows = num_rows,
-                                              .cols = cols,
-                                              .lifetime = Lifetime::carried});
-    std::vector<std::byte> bytes(static_cast<size_t>(residents_[index].bytes()));
-    for (int64_t i = 0; i < num_rows * cols; ++i) {
-      const auto at = static_cast<size_t>(i);
-      const double value = fill(i);
-      switch (format) {
-        case Format::f32:
-          reinterpret_cast<float*>(bytes.data())[at] = static_cast<float>(value);
-          break;
-        case Format::bf16:
-          reinterpret_cast<bf16*>(bytes.data())[at] = from_float<bf16>(static_cast<float>(value));
-          break;
-        case Format::f64: reinterpret_cast<double*>(bytes.data())[at] = value; break;
-        case Format::u8: bytes[at] = static_cast<std::byte>(value); break;
-        case Format::u64:
-          reinterpret_cast<uint64_t*>(bytes.data())[at] = static_cast<uint64_t>(value);
-          break;
-        default: reinterpret_cast<int32_t*>(bytes.data())[at] = static_cast<int32_t>(value);
-      }
-    }
-    contents_.push_back(std::move(bytes));
-    return b.resident(index);
-  }
   Value noise(Builder& b, std::string name, Format format, int64_t num_rows, int64_t cols) {
     return declare(b, std::move(name), format, num_rows, cols,
                    [this](int64_t) { return static_cast<double>(random_()) * 0x1p-30 - 1.0; });
   }
-  // A step's value, kept where run() returns it.
+  // Copies a step's value to where run() returns it.
   void keep(Builder& b, std::string name, Value value) {
     copy(b, value,
          declare(b, std::move(name), b.format(value), b.num_rows(value), b.num_cols(value),
@@ -127,7 +61,8 @@ class AllKinds {
     x_ = gather_rows(b, table, ids, "x");
     keep(b, "kept part", look_up(b, table, ids, {.first = 5, .count = 9}, "part"));
     const Value joined = b.step("joined", Format::bf16, 10, 2 * kHidden - 3);
-    b.emit(kernels::JoinColumnsDesc{.parts = 2}, {table, joined});
+    b.emit(kernels::JoinColumnsDesc{.parts = 2},
+           {{JoinColumnsOperand::in, table}, {JoinColumnsOperand::out, joined}});
     keep(b, "kept joined", joined);
     const Value weight = noise(b, "norm weight", Format::bf16, 1, kHidden);
     sum_ = add(b, x_, rms_norm(b, x_, weight, 1e-3f, "normed"), "sum");
@@ -222,13 +157,18 @@ class AllKinds {
     const Value source = b.step("send source", Format::i32, sends, 1);
     const Value places = b.step("send places", Format::i32, kRows, 3);
     b.emit(kernels::RankOrderDesc{.ranks = 3, .experts_per_rank = 4},
-           {ids, counts, source, places});
+           {{RankOrderOperand::ids, ids},
+            {RankOrderOperand::counts, counts},
+            {RankOrderOperand::source, source},
+            {RankOrderOperand::places, places}});
     keep(b, "kept send counts", counts);
     keep(b, "kept send source", source);
     keep(b, "kept send places", places);
     const Value merged = b.step("merged", Format::bf16, kRows, kHidden);
     b.emit(kernels::MergeRanksDesc{},
-           {noise(b, "returned", Format::bf16, sends, kHidden), places, merged});
+           {{MergeRanksOperand::back, noise(b, "returned", Format::bf16, sends, kHidden)},
+            {MergeRanksOperand::places, places},
+            {MergeRanksOperand::out, merged}});
     keep(b, "kept merged", merged);
   }
 
@@ -270,25 +210,8 @@ class AllKinds {
               declare(b, "read back", Format::i32, kSampled, 1, [](int64_t) { return -9; }));
   }
 
-  std::minstd_rand random_{7};
-  flow::Residents residents_;
-  std::vector<std::vector<std::byte>> contents_;
   Value x_, sum_, kv_slots_;
-  Result<flow::Program> program_ = Error(ErrorKind::internal, "not built");
 };
-
-// ‖got − want‖ / ‖want‖.
-template <typename T>
-double relative_error(const std::vector<std::byte>& got, const std::vector<std::byte>& want) {
-  double error = 0, norm = 0;
-  for (size_t i = 0; i < got.size() / sizeof(T); ++i) {
-    const double a = to_float(reinterpret_cast<const T*>(got.data())[i]);
-    const double b = to_float(reinterpret_cast<const T*>(want.data())[i]);
-    error += (a - b) * (a - b);
-    norm += b * b;
-  }
-  return std::sqrt(error / norm);
-}
 
 TEST(RegisterCudaTest, EveryKindEqualsTheCpu) {
   flow::LauncherTable cpu_table, cuda_table;
@@ -320,30 +243,13 @@ TEST(RegisterCudaTest, EveryKindEqualsTheCpu) {
   }
 }
 
-// The launcher's refusal of an op on operands of these types; "" where it takes them.
+// The table's refusal of an op on operands of these types; "" where it takes them.
 template <typename Desc>
-std::string refusal(const Desc& desc, const std::vector<Type>& types) {
+std::string refusal(const Desc& desc, const std::vector<NamedType>& types) {
   flow::LauncherTable table;
   register_cuda(table);
-  flow::Residents residents;
-  Builder b(residents);
-  std::vector<Value> v(8);
-  for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i].cols > 0) v[i] = b.step("v", types[i].format, types[i].rows, types[i].cols);
-  }
-  switch (types.size()) {
-    case 2: b.emit(desc, {v[0], v[1]}); break;
-    case 3: b.emit(desc, {v[0], v[1], v[2]}); break;
-    case 4: b.emit(desc, {v[0], v[1], v[2], v[3]}); break;
-    case 5: b.emit(desc, {v[0], v[1], v[2], v[3], v[4]}); break;
-    case 6: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5]}); break;
-    case 7: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5], v[6]}); break;
-    default: b.emit(desc, {v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]});
-  }
-  const auto program = std::move(b).finish();
-  if (!program.ok()) return program.error().to_string();
-  const auto found = table.find(*program, program->ops[0]);
-  return found.ok() ? "" : found.error().to_string();
+  const Status status = testing::find_launcher(table, desc, types);
+  return status.ok() ? "" : status.to_string();
 }
 
 Type type(Format format, int64_t rows, int64_t cols) { return {format, rows, cols}; }
@@ -357,8 +263,12 @@ TEST(RegisterCudaTest, AttentionIsRefusedWithTheValuesThatItCannotDo) {
     const AttentionDesc desc{
         .num_heads = 4, .num_kv_heads = 2, .head_dim = head_dim, .page_size = 16};
     const int64_t cols = 4 * int64_t{head_dim};
-    return refusal(desc, {type(format, 3, cols), type(Format::i32, 3, 1), type(Format::i32, 3, 1),
-                          type(Format::i32, 2, 5), type(format, 64, cols), type(format, 3, cols)});
+    return refusal(desc, {{AttentionOperand::q, type(format, 3, cols)},
+                          {AttentionOperand::sequences, type(Format::i32, 3, 1)},
+                          {AttentionOperand::positions, type(Format::i32, 3, 1)},
+                          {AttentionOperand::block_table, type(Format::i32, 2, 5)},
+                          {AttentionOperand::cache, type(format, 64, cols)},
+                          {AttentionOperand::out, type(format, 3, cols)}});
   };
   EXPECT_EQ(of(64, Format::bf16), "");
   EXPECT_EQ(of(128, Format::bf16), "");
@@ -368,7 +278,13 @@ TEST(RegisterCudaTest, AttentionIsRefusedWithTheValuesThatItCannotDo) {
     const MlaDesc desc{
         .num_heads = 2, .kv_lora_rank = rank, .nope_dim = 128, .rope_dim = 64, .v_head_dim = 128};
     const Type any = type(Format::bf16, 3, 8), index = type(Format::i32, 3, 1);
-    return refusal(desc, {any, index, index, index, any, any, any});
+    return refusal(desc, {{MlaOperand::q, any},
+                          {MlaOperand::sequences, index},
+                          {MlaOperand::positions, index},
+                          {MlaOperand::block_table, index},
+                          {MlaOperand::cache, any},
+                          {MlaOperand::kv_b, any},
+                          {MlaOperand::out, any}});
   };
   EXPECT_EQ(latent(512), "");
   expect_refused(latent(1024), "kv_lora_rank = 1024");
@@ -377,45 +293,56 @@ TEST(RegisterCudaTest, AttentionIsRefusedWithTheValuesThatItCannotDo) {
 TEST(RegisterCudaTest, SizesAndFormatsThatNoKernelTakesAreRefused) {
   const auto routed = [](int32_t experts, int32_t top_k) {
     return refusal(RouteDesc{.num_experts = experts, .top_k = top_k},
-                   {type(Format::f32, 3, experts),
-                    {},
-                    type(Format::i32, 3, 1),
-                    {},
-                    {},
-                    type(Format::i32, 3, top_k),
-                    type(Format::f32, 3, top_k),
-                    {}});
+                   {{RouteOperand::logits, type(Format::f32, 3, experts)},
+                    {RouteOperand::kv_slots, type(Format::i32, 3, 1)},
+                    {RouteOperand::ids, type(Format::i32, 3, top_k)},
+                    {RouteOperand::weights, type(Format::f32, 3, top_k)}});
   };
   EXPECT_EQ(routed(1024, 32), "");
   expect_refused(routed(1025, 8), "value = 1025");
   expect_refused(routed(128, 33), "of = top_k");
   const auto permuted = [](int32_t slots) {
-    return refusal(kernels::PermuteDesc{.num_slots = slots}, {type(Format::i32, 3, 2),
-                                                              {},
-                                                              type(Format::i32, slots + 1, 1),
-                                                              type(Format::i32, 6, 1),
-                                                              type(Format::i32, 3, 2)});
+    return refusal(kernels::PermuteDesc{.num_slots = slots},
+                   {{PermuteOperand::ids, type(Format::i32, 3, 2)},
+                    {PermuteOperand::offsets, type(Format::i32, slots + 1, 1)},
+                    {PermuteOperand::source, type(Format::i32, 6, 1)},
+                    {PermuteOperand::places, type(Format::i32, 3, 2)}});
   };
   EXPECT_EQ(permuted(1024), "");
   expect_refused(permuted(1025), "at most = 1024");
   const auto ordered = [](int32_t ranks) {
     return refusal(kernels::RankOrderDesc{.ranks = ranks},
-                   {type(Format::i32, 3, 2), type(Format::i32, ranks, 1), type(Format::i32, 6, 1),
-                    type(Format::i32, 3, ranks)});
+                   {{RankOrderOperand::ids, type(Format::i32, 3, 2)},
+                    {RankOrderOperand::counts, type(Format::i32, ranks, 1)},
+                    {RankOrderOperand::source, type(Format::i32, 6, 1)},
+                    {RankOrderOperand::places, type(Format::i32, 3, ranks)}});
   };
   EXPECT_EQ(ordered(32), "");
   expect_refused(ordered(33), "of = ranks");
   const Type f32 = type(Format::f32, 3, 8), bf16_ = type(Format::bf16, 3, 8);
-  EXPECT_EQ(refusal(kernels::AddDesc{}, {bf16_, bf16_, bf16_}), "");
-  expect_refused(refusal(kernels::AddDesc{}, {bf16_, f32, bf16_}), "one format");
-  expect_refused(refusal(kernels::RmsNormDesc{}, {f32, f32, bf16_}), "one format");
+  const auto added = [](const Type& a, const Type& other, const Type& out) {
+    return refusal(kernels::AddDesc{},
+                   {{AddOperand::a, a}, {AddOperand::b, other}, {AddOperand::out, out}});
+  };
+  EXPECT_EQ(added(bf16_, bf16_, bf16_), "");
+  expect_refused(added(bf16_, f32, bf16_), "one format");
+  expect_refused(refusal(kernels::RmsNormDesc{}, {{RmsNormOperand::x, f32},
+                                                  {RmsNormOperand::weight, f32},
+                                                  {RmsNormOperand::y, bf16_}}),
+                 "one format");
   expect_refused(
-      refusal(kernels::RotaryDesc{.head_dim = 8, .dims = 8}, {f32, type(Format::f16, 3, 8)}),
+      refusal(kernels::RotaryDesc{.head_dim = 8, .dims = 8},
+              {{RotaryOperand::table, f32}, {RotaryOperand::x, type(Format::f16, 3, 8)}}),
       "format = f16");
   const auto sampled = [](int64_t vocab) {
     const Type column = type(Format::f32, 3, 1), ids = type(Format::i32, 3, 1);
-    return refusal(kernels::SampleDesc{}, {type(Format::f32, 3, vocab), column, column, ids,
-                                           type(Format::u64, 3, 1), ids, ids});
+    return refusal(kernels::SampleDesc{}, {{SampleOperand::logits, type(Format::f32, 3, vocab)},
+                                           {SampleOperand::temperature, column},
+                                           {SampleOperand::top_p, column},
+                                           {SampleOperand::top_k, ids},
+                                           {SampleOperand::seed, type(Format::u64, 3, 1)},
+                                           {SampleOperand::position, ids},
+                                           {SampleOperand::ids, ids}});
   };
   EXPECT_EQ(sampled(262144), "");
   expect_refused(sampled(262145), "value = 262145");

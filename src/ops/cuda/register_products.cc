@@ -6,6 +6,7 @@
 #include "kernels/gemm/cuda/gemm.h"
 #include "kernels/gemm/cuda/grouped_gemm.h"
 #include "ops/gemm.h"
+#include "ops/launch_args.h"
 
 namespace braid::ops {
 namespace {
@@ -32,31 +33,37 @@ Status need_one_format(const Type& x, const Type& other) {
       .with("other", name_of(other.format));
 }
 
-// Operands x, weight, bias, y: as Types, or as Args of a launch.
+// `operands` are Types, or the Args of a launch.
 template <typename Operand>
 GemmShape gemm_shape(const GemmDesc& desc, std::span<const Operand> operands, bool bias) {
-  return {.n = operands[1].rows / desc.k_slots,
-          .k = operands[0].cols,
-          .in = operands[0].format,
-          .out = operands[3].format,
+  return {.n = operands[GemmOperand::weight].rows / desc.k_slots,
+          .k = operands[GemmOperand::x].cols,
+          .in = operands[GemmOperand::x].format,
+          .out = operands[GemmOperand::y].format,
           .bias = bias};
 }
 
+GemmShape gemm_shape(const GemmDesc& desc, std::span<const Type> types) {
+  return gemm_shape(desc, types, types[GemmOperand::bias].cols != 0);
+}
+
 Status can_gemm(const GemmDesc& desc, std::span<const Type> types) {
-  TRY(need_one_format(types[0], types[1]));
-  TRY(need_one_format(types[0], types[2]));
-  const GemmShape shape = gemm_shape(desc, types, types[2].cols != 0);
+  const Type& x = types[GemmOperand::x];
+  TRY(need_one_format(x, types[GemmOperand::weight]));
+  TRY(need_one_format(x, types[GemmOperand::bias]));
+  const GemmShape shape = gemm_shape(desc, types);
   if (device::CudaDevice::count() == 0) return kernels::cuda::can_gemm(desc, shape);
-  return kernels::cuda::prepare_gemm(desc, shape, types[0].rows);
+  return kernels::cuda::prepare_gemm(desc, shape, x.rows);
 }
 
 int64_t gemm_workspace(const GemmDesc& desc, std::span<const Type> types) {
-  const GemmShape shape = gemm_shape(desc, types, types[2].cols != 0);
-  return kernels::cuda::gemm_scratch_bytes(desc, shape, types[0].rows);
+  return kernels::cuda::gemm_scratch_bytes(desc, gemm_shape(desc, types),
+                                           types[GemmOperand::x].rows);
 }
 
 void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue& queue) {
-  const Arg &x = args[0], &w = args[1], &bias = args[2], &y = args[3];
+  const Arg &x = args[GemmOperand::x], &w = args[GemmOperand::weight];
+  const Arg &bias = args[GemmOperand::bias], &y = args[GemmOperand::y];
   kernels::cuda::gemm(desc, gemm_shape(desc, args, bias.data != nullptr), y.rows,
                       {.x = x.data,
                        .x_stride = stride(x),
@@ -69,29 +76,30 @@ void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue
                       desc.spare_sms == 0 ? 0 : queue.num_sms() - desc.spare_sms);
 }
 
-// Operands x, source, offsets, weight, y.
+// `operands` are Types, or the Args of a launch.
 template <typename Operand>
 GroupedGemmShape grouped_gemm_shape(const GroupedGemmDesc& desc,
                                     std::span<const Operand> operands) {
-  return {.n = operands[3].rows / desc.num_slots,
-          .k = operands[0].cols,
-          .in = operands[0].format,
-          .out = operands[4].format};
+  return {.n = operands[GroupedGemmOperand::weight].rows / desc.num_slots,
+          .k = operands[GroupedGemmOperand::x].cols,
+          .in = operands[GroupedGemmOperand::x].format,
+          .out = operands[GroupedGemmOperand::y].format};
 }
 
 Status can_grouped_gemm(const GroupedGemmDesc& desc, std::span<const Type> types) {
-  TRY(need_one_format(types[0], types[3]));
+  TRY(need_one_format(types[GroupedGemmOperand::x], types[GroupedGemmOperand::weight]));
   return kernels::cuda::can_grouped_gemm(desc, grouped_gemm_shape(desc, types));
 }
 
 void launch_grouped_gemm(const GroupedGemmDesc& desc, Args args, Workspace /*workspace*/,
                          CudaQueue& queue) {
-  const Arg &x = args[0], &source = args[1], &offsets = args[2], &w = args[3], &y = args[4];
+  using Operand = GroupedGemmOperand;
+  const Arg &x = args[Operand::x], &w = args[Operand::weight], &y = args[Operand::y];
   kernels::cuda::grouped_gemm(desc, grouped_gemm_shape(desc, args), y.rows,
                               {.x = x.data,
                                .x_stride = stride(x),
-                               .source = reinterpret_cast<const int32_t*>(source.data),
-                               .offsets = reinterpret_cast<const int32_t*>(offsets.data),
+                               .source = pointer<const int32_t>(args[Operand::source]),
+                               .offsets = pointer<const int32_t>(args[Operand::offsets]),
                                .w = w.data,
                                .w_stride = stride(w),
                                .y = y.data,

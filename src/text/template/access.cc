@@ -106,7 +106,7 @@ Result<std::optional<Value>> find_item(Runtime& runtime, const Value& object, co
   if (items != nullptr) return std::optional(items->values[static_cast<size_t>(at)]);
   if (range != nullptr) return std::optional(Value((*range)->at(at)));
   if (!text->is_ascii()) TRY(runtime.charge_bytes(text->bytes.size()));
-  return std::optional(TRY(runtime.text(std::string(cut(*text, at, at + 1)))));
+  return std::optional(TRY(runtime.text(std::string(cut(*text, at, at + 1)), text->safe)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "text/template/escape.h"
 #include "text/template/format.h"
 
 namespace braid::text::tmpl {
@@ -21,7 +22,7 @@ std::string_view symbol_of(Operator op) {
 }
 
 Error overflow(Operator op) {
-  return not_supported("the result of '{}' has more than 64 bits", symbol_of(op));
+  return limitation("the result of '{}' has more than 64 bits", symbol_of(op));
 }
 
 Error zero_division() { return failure("division by zero"); }
@@ -110,7 +111,7 @@ Result<Value> on_floats(Operator op, double a, double b) {
   if (a == 0 && b < 0) return zero_division();
   const double result = std::pow(a, b);
   if (std::isnan(result) && !std::isnan(a) && !std::isnan(b)) {
-    return not_supported("a fractional power of a negative number is complex");
+    return limitation("a fractional power of a negative number is complex");
   }
   if (std::isinf(result) && std::isfinite(a) && std::isfinite(b)) {
     return failure("the result of '**' is too large");
@@ -128,7 +129,7 @@ Result<Value> repeat(Runtime& runtime, const Value& value, int64_t times) {
     std::string out;
     out.reserve(static_cast<size_t>(total));
     for (int64_t i = 0; i < times && size > 0; ++i) out += text->bytes;
-    return runtime.text(std::move(out));
+    return runtime.text(std::move(out), text->safe);
   }
   const auto& items = value.sequence()->values;
   int64_t total = 0;
@@ -142,6 +143,17 @@ Result<Value> repeat(Runtime& runtime, const Value& value, int64_t times) {
     out.insert(out.end(), items.begin(), items.end());
   }
   return value.is<List>() ? runtime.list(std::move(out)) : runtime.tuple(std::move(out));
+}
+
+// left + right. A safe text escapes one that isn't.
+Result<Value> join_texts(Runtime& runtime, const Value& left, const Value& right) {
+  if (!left.text()->safe && !right.text()->safe) {
+    return runtime.text(left.text()->bytes + right.text()->bytes);
+  }
+  std::string out;
+  TRY(append_escaped(runtime, left, out));
+  TRY(append_escaped(runtime, right, out));
+  return runtime.text(std::move(out), /*safe=*/true);
 }
 
 Result<Value> join_sequences(Runtime& runtime, const Value& left, const Value& right) {
@@ -175,7 +187,7 @@ Result<Value> arithmetic(Runtime& runtime, Operator op, const Value& left, const
     }
   }
   if (op == Operator::add && left.data().index() == right.data().index()) {
-    if (left.text() != nullptr) return runtime.text(left.text()->bytes + right.text()->bytes);
+    if (left.text() != nullptr) return join_texts(runtime, left, right);
     if (left.sequence() != nullptr) return join_sequences(runtime, left, right);
   }
   return mismatch(op, left, right);

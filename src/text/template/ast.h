@@ -84,7 +84,8 @@ struct CallExpr {
 struct ApplyExpr {
   ExprPtr input;  // null for the innermost filter of a block: its input is the block's text
   std::string name;
-  Function function;
+  bool is_test;
+  Function function;  // null where there is none: an error when it runs
   std::vector<ArgumentNode> arguments;
 };
 

@@ -136,7 +136,7 @@ Result<bool> equal(Runtime& runtime, const Value& left, const Value& right) {
     return equal_ranges(**range, **right.get_if<RangePtr>());
   }
   if (const auto* space = left.get_if<Namespace*>()) return *space == *right.get_if<Namespace*>();
-  return not_supported("values of type '{}' can't be compared", left.type_name());
+  return limitation("values of type '{}' can't be compared", left.type_name());
 }
 
 Result<std::partial_ordering> order(Runtime& runtime, const Value& left, const Value& right) {

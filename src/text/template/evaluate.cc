@@ -3,6 +3,7 @@
 
 #include "text/template/access.h"
 #include "text/template/arithmetic.h"
+#include "text/template/filters.h"
 #include "text/template/functions.h"
 #include "text/template/interpreter.h"
 #include "text/template/interpreter_scopes.h"
@@ -130,6 +131,9 @@ Result<Value> Interpreter::value_of(const SliceExpr& slice) {
 Result<Value> Interpreter::value_of(const ApplyExpr& apply) {
   Value input = apply.input == nullptr ? std::move(block_text_) : TRY(evaluate(*apply.input));
   const Arguments arguments = TRY(evaluate_arguments(apply.arguments));
+  if (apply.function == nullptr) {
+    return apply.is_test ? no_such_test(apply.name) : no_such_filter(apply.name);
+  }
   return apply.function(runtime_, input, arguments);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "text/template/runtime.h"
+#include "text/template/tests.h"
 #include "text/template/unicode.h"
 
 namespace braid::text::tmpl {
@@ -27,6 +28,16 @@ bool is_jinja_filter(std::string_view name) {
   return find_filter(name) != nullptr ||
          std::find(std::begin(kLackedFilters), std::end(kLackedFilters), name) !=
              std::end(kLackedFilters);
+}
+
+Error no_such_filter(std::string_view name) {
+  if (is_jinja_filter(name)) return not_supported("the filter '{}'", name);
+  return failure("there is no filter '{}'", name);
+}
+
+Error no_such_test(std::string_view name) {
+  if (is_jinja_test(name)) return not_supported("the test '{}'", name);
+  return failure("there is no test '{}'", name);
 }
 
 Result<int64_t> int_argument(std::string_view filter, const Bound& bound, size_t i,

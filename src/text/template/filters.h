@@ -15,6 +15,10 @@ Function find_filter(std::string_view name);
 // Whether jinja2 has a filter of that name, so that its lack is this engine's.
 bool is_jinja_filter(std::string_view name);
 
+// The error of running a filter (or test) that find_filter (or find_test) doesn't find.
+Error no_such_filter(std::string_view name);
+Error no_such_test(std::string_view name);
+
 // The parts of the table, one a file.
 std::span<const NamedFunction> text_filters();
 std::span<const NamedFunction> number_filters();

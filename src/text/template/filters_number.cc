@@ -123,10 +123,11 @@ Result<Value> round_int(int64_t value, int64_t precision) {
   int64_t rest = value % unit;
   if (rest < 0) rest += unit;
   int64_t rounded = value;
-  if (__builtin_sub_overflow(value, rest, &rounded)) return not_supported("rounding {}", value);
+  if (__builtin_sub_overflow(value, rest, &rounded))
+    return limitation("the rounded int {} has more than 64 bits", value);
   const bool up = rest > unit - rest || (rest == unit - rest && rounded / unit % 2 != 0);
   if (up && __builtin_add_overflow(rounded, unit, &rounded)) {
-    return not_supported("rounding {}", value);
+    return limitation("the rounded int {} has more than 64 bits", value);
   }
   return Value(rounded);
 }

@@ -17,12 +17,18 @@ Arguments behind(const Arguments& arguments, size_t count) {
 }
 
 // The filter or test that an argument names.
-Result<Function> named_function(std::string_view kind, Function (*find)(std::string_view),
-                                const Value& value) {
+Result<Function> named_filter(const Value& value) {
   const Text* name = value.text();
-  if (name == nullptr) return misuse(fmt::format("the name of a {}", kind), value);
-  if (const Function function = find(name->bytes)) return function;
-  return not_supported("the {} '{}'", kind, name->bytes);
+  if (name == nullptr) return misuse("the name of a filter", value);
+  if (const Function function = find_filter(name->bytes)) return function;
+  return no_such_filter(name->bytes);
+}
+
+Result<Function> named_test(const Value& value) {
+  const Text* name = value.text();
+  if (name == nullptr) return misuse("the name of a test", value);
+  if (const Function function = find_test(name->bytes)) return function;
+  return no_such_test(name->bytes);
 }
 
 Status map_attribute(Runtime& runtime, const Items& items, const Arguments& arguments,
@@ -47,7 +53,7 @@ Status map_items(Runtime& runtime, const Value& self, const Arguments& arguments
   const ItemsPtr items = TRY(iterate(runtime, self));
   TRY(runtime.charge(static_cast<int64_t>(items->values.size())));
   if (arguments.positional.empty()) return map_attribute(runtime, *items, arguments, values);
-  const Function filter = TRY(named_function("filter", find_filter, arguments.positional[0]));
+  const Function filter = TRY(named_filter(arguments.positional[0]));
   const Arguments rest = behind(arguments, 1);
   for (const Value& item : items->values) values.push_back(TRY(filter(runtime, item, rest)));
   return {};
@@ -71,7 +77,7 @@ Status select_items(Runtime& runtime, const Value& self, const Arguments& argume
   Function test = nullptr;
   Arguments rest;
   if (arguments.positional.size() > own) {
-    test = TRY(named_function("test", find_test, arguments.positional[own]));
+    test = TRY(named_test(arguments.positional[own]));
     rest = behind(arguments, own + 1);
   }
   const ItemsPtr items = TRY(iterate(runtime, self));

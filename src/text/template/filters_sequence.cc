@@ -44,6 +44,9 @@ Result<Value> first(Runtime& runtime, const Value& self, const Arguments& argume
 Result<Value> last(Runtime& runtime, const Value& self, const Arguments& arguments) {
   TRY(bind("last", arguments, {}));
   if (self.is<IteratorPtr>()) return misuse("the filter 'last'", self);
+  if (self.text() != nullptr && self.text()->length > 0) {
+    return slice(runtime, self, Value(int64_t{-1}), Value(), Value(int64_t{1}));
+  }
   const ItemsPtr items = TRY(iterate(runtime, self));
   if (!items->values.empty()) return items->values.back();
   return undefined("the filter 'last' found an empty sequence");

@@ -15,12 +15,14 @@
 namespace braid::text::tmpl {
 namespace {
 
-template <std::string (*convert)(std::string_view)>
+enum class Mark { kept, lost };  // whether a safe text stays one
+
+template <std::string (*convert)(std::string_view), Mark mark>
 Result<Value> converted(Runtime& runtime, const Value& self, const Arguments& arguments) {
   TRY(bind("a filter of texts", arguments, {}));
   const TextPtr text = TRY(to_text(runtime, self));
   TRY(runtime.charge_bytes(4 * text->bytes.size()));
-  return runtime.text(convert(text->bytes));
+  return runtime.text(convert(text->bytes), text->safe && mark == Mark::kept);
 }
 
 // Words begin behind blanks, hyphens and opening brackets, unlike those of str.title().
@@ -47,6 +49,11 @@ Result<Value> string(Runtime& runtime, const Value& self, const Arguments& argum
   return Value(TRY(to_text(runtime, self)));
 }
 
+Result<Value> safe(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  TRY(bind("safe", arguments, {}));
+  return runtime.text(TRY(to_text(runtime, self))->bytes, /*safe=*/true);
+}
+
 Result<Value> trim(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Bound bound = TRY(bind("trim", arguments, {"chars"}));
   const TextPtr text = TRY(to_text(runtime, self));
@@ -60,7 +67,7 @@ Result<Value> replace(Runtime& runtime, const Value& self, const Arguments& argu
   const TextPtr to = TRY(to_text(runtime, bound[1]));
   int64_t limit = -1;
   if (!bound.or_none(2).is_none()) limit = TRY(int_argument("replace", bound, 2, -1));
-  return replace_in_text(runtime, *text, *from, *to, limit);
+  return replace_in_text(runtime, *text, *from, to->bytes, limit, /*safe=*/false);
 }
 
 Result<Value> join(Runtime& runtime, const Value& self, const Arguments& arguments) {
@@ -83,7 +90,11 @@ Result<Value> indent(Runtime& runtime, const Value& self, const Arguments& argum
   const Bound bound = TRY(bind("indent", arguments, {"width", "first", "blank"}));
   if (self.text() == nullptr) return misuse("the filter 'indent'", self);
   std::string margin;
+  const bool safe = self.text()->safe;
   if (bound.has(0) && bound[0].text() != nullptr) {
+    if (bound[0].text()->safe && !safe) {
+      return not_supported("a safe width of the filter 'indent' for a text that isn't safe");
+    }
     margin = bound[0].text()->bytes;
   } else {
     const int64_t width = std::max<int64_t>(TRY(int_argument("indent", bound, 0, 4)), 0);
@@ -102,7 +113,7 @@ Result<Value> indent(Runtime& runtime, const Value& self, const Arguments& argum
     if (i == 0 ? bound.flag(1) : blank || !lines[i].empty()) out += margin;
     out += lines[i];
   }
-  return runtime.text(std::move(out));
+  return runtime.text(std::move(out), safe);
 }
 
 Result<Value> format(Runtime& runtime, const Value& self, const Arguments& arguments) {
@@ -144,18 +155,18 @@ Result<Value> tojson(Runtime& runtime, const Value& self, const Arguments& argum
   return runtime.text(std::move(out));
 }
 
-constexpr NamedFunction kTextFilters[] = {{"capitalize", converted<capitalize>},
+constexpr NamedFunction kTextFilters[] = {{"capitalize", converted<capitalize, Mark::kept>},
                                           {"format", format},
                                           {"indent", indent},
                                           {"join", join},
-                                          {"lower", converted<to_lower>},
+                                          {"lower", converted<to_lower, Mark::kept>},
                                           {"replace", replace},
-                                          {"safe", string},
+                                          {"safe", safe},
                                           {"string", string},
-                                          {"title", converted<title_words>},
+                                          {"title", converted<title_words, Mark::lost>},
                                           {"tojson", tojson},
                                           {"trim", trim},
-                                          {"upper", converted<to_upper>}};
+                                          {"upper", converted<to_upper, Mark::kept>}};
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "text/template/arithmetic.h"
+#include "text/template/escape.h"
 #include "text/template/print.h"
 #include "text/utf8.h"
 
@@ -68,17 +69,31 @@ Result<std::string> convert_number(const Conversion& conversion, const Value& va
   return conversion.type == 'x' ? fmt::format("{:x}", integer) : fmt::format("{}", integer);
 }
 
-Status append_conversion(Runtime& runtime, const Conversion& conversion, const Value& value,
-                         std::string& out) {
+// The value as the conversion prints it, without its padding.
+Result<std::string> convert(Runtime& runtime, const Conversion& conversion, const Value& value,
+                            bool safe) {
   std::string field;
-  const bool number = conversion.type != 's' && conversion.type != 'r';
   if (conversion.type == 's') {
-    TRY(append_str(runtime, value, field));
-  } else if (conversion.type == 'r') {
-    TRY(append_repr(runtime, value, field));
-  } else {
-    field = TRY(convert_number(conversion, value));
+    TRY(safe ? append_escaped(runtime, value, field) : append_str(runtime, value, field));
+    return field;
   }
+  if (conversion.type == 'r') {
+    TRY(append_repr(runtime, value, field));
+    TRY(runtime.charge_bytes(field.size()));
+    return safe ? escape(field) : field;
+  }
+  const bool reads_text = safe && (value.text() != nullptr || conversion.type == 'x');
+  if (reads_text) {
+    return not_supported("the conversion '%{}' of a '{}' in a safe format", conversion.type,
+                         value.type_name());
+  }
+  return convert_number(conversion, value);
+}
+
+Status append_conversion(Runtime& runtime, const Conversion& conversion, const Value& value,
+                         bool safe, std::string& out) {
+  std::string field = TRY(convert(runtime, conversion, value, safe));
+  const bool number = conversion.type != 's' && conversion.type != 'r';
   const auto missing = conversion.width - count_chars(field);
   if (missing > 0) {
     const bool zeros = conversion.zeros && number;
@@ -153,13 +168,13 @@ Result<Value> format_percent(Runtime& runtime, const Text& format, const Value& 
     if (used == count) return failure("a format needs more than {} values", count);
     const Value& value = tuple == nullptr ? values : tuple->items->values[used];
     ++used;
-    TRY(append_conversion(runtime, conversion, value, out));
+    TRY(append_conversion(runtime, conversion, value, format.safe, out));
   }
   // What has items could give values by name, and may stay unused.
   const bool optional =
       values.is_undefined() || values.is<List>() || values.is<Dict>() || values.is<RangePtr>();
   if (used != count && !optional) return failure("a format uses {} of {} values", used, count);
-  return runtime.text(std::move(out));
+  return runtime.text(std::move(out), format.safe);
 }
 
 Result<Value> format_braces(Runtime& runtime, const Text& format, const Arguments& arguments) {
@@ -182,10 +197,11 @@ Result<Value> format_braces(Runtime& runtime, const Text& format, const Argument
       return failure("a format has a single '{}'", c);
     }
     const std::string_view field = text.substr(at + 1, close - at - 1);
-    TRY(append_str(runtime, *TRY(fields.find(field)), out));
+    const Value& value = *TRY(fields.find(field));
+    TRY(format.safe ? append_escaped(runtime, value, out) : append_str(runtime, value, out));
     at = close + 1;
   }
-  return runtime.text(std::move(out));
+  return runtime.text(std::move(out), format.safe);
 }
 
 }  // namespace braid::text::tmpl

@@ -34,7 +34,7 @@ Result<Value> from_json(Runtime& runtime, const Ordered& json, int depth) {
       return text_from_json(runtime, json.get_ref<const std::string&>());
     case Ordered::value_t::number_unsigned: {
       const auto number = json.get<uint64_t>();
-      if (number > INT64_MAX) return not_supported("an int of more than 64 bits: {}", number);
+      if (number > INT64_MAX) return not_supported("an int of more than 64 bits, {},", number);
       return Value(static_cast<int64_t>(number));
     }
     case Ordered::value_t::array: {

@@ -72,9 +72,10 @@ constexpr std::string_view kListChanges[] = {"append", "clear",   "extend", "ins
 constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefault", "update"};
 
 // What Python has besides.
-constexpr std::string_view kTextLacks[] = {
-    "casefold", "center",    "encode", "expandtabs", "format_map", "istitle", "isidentifier",
-    "ljust",    "maketrans", "rjust",  "swapcase",   "translate",  "zfill"};
+constexpr std::string_view kSafeTextLacks[] = {
+    "escape",   "striptags", "unescape",  // which only a safe text has
+    "casefold", "center",    "encode",   "expandtabs", "format_map", "istitle", "isidentifier",
+    "ljust",    "maketrans", "rjust",    "swapcase",   "translate",  "zfill"};
 constexpr std::string_view kDictLacks[] = {"fromkeys"};
 constexpr std::string_view kNumberLacks[] = {
     "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator",
@@ -96,7 +97,9 @@ struct Attributes {
 };
 
 Attributes attributes_of(const Value& object) {
-  if (object.text() != nullptr) return {text_methods(), {}, kTextLacks};
+  if (const Text* text = object.text()) {
+    return {text_methods(), {}, text->safe ? kSafeTextLacks : Names(kSafeTextLacks).subspan(3)};
+  }
   if (object.is<List>()) return {kListMethods, kListChanges, {}};
   if (object.is<Tuple>()) return {kTupleMethods, {}, {}};
   if (object.is<Dict>()) return {kDictMethods, kDictChanges, kDictLacks};

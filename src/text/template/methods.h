@@ -22,9 +22,9 @@ Result<std::optional<Value>> find_method(const Value& object, std::string_view n
 std::span<const NamedFunction> text_methods();
 
 // Shared with the filters of the same name.
-Result<Value> replace_in_text(Runtime& runtime, const Text& text, const Text& from, const Text& to,
-                              int64_t limit);
-// Strips white space when `chars` is None.
+Result<Value> replace_in_text(Runtime& runtime, const Text& text, const Text& from,
+                              std::string_view to, int64_t limit, bool safe);
+// Strips white space when `chars` is None. A safe text stays one.
 Result<Value> strip_text(Runtime& runtime, const Text& text, const Value& chars, Side side);
 
 }  // namespace braid::text::tmpl

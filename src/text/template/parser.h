@@ -16,7 +16,8 @@ constexpr int kMaxExprHeight = 200;
 constexpr int kMaxBlockNesting = 100;
 
 // Parses a whole template. Errors name the line: corrupt_data for what jinja2 would not take
-// either, unsupported for what this engine lacks (a tag, filter, test or form, by its name).
+// either, unsupported for what this engine lacks (a tag or form, by its name). Filters and tests
+// that this engine lacks are errors when they run.
 Result<Block> parse_template(std::string_view source);
 
 class Parser {
@@ -46,6 +47,8 @@ class Parser {
   Error unexpected(std::string_view wanted) const;
   Error lacks(const std::string& what) const;
 
+  void note_unknown(const Error& error, int line);
+
   // Expressions, in parser_expressions.cc.
   Result<ExprPtr> make(int line, Expr::Node node) const;
   Status check_nesting() const;
@@ -72,6 +75,7 @@ class Parser {
   Result<ExprPtr> parse_subscript(ExprPtr object);
   Result<ExprPtr> parse_slice(ExprPtr object, int line, ExprPtr start);
   Result<ExprPtr> parse_call(ExprPtr callee);
+  Result<std::string> parse_dotted_name(std::string_view what);
   Result<ExprPtr> parse_filter(ExprPtr input);  // from the filter's name on
   Result<ExprPtr> parse_test(ExprPtr input);
   Result<std::vector<ArgumentNode>> parse_arguments();
@@ -98,7 +102,6 @@ class Parser {
   Result<Target> parse_target(bool with_attributes, Names ends = {});
   Result<Target> parse_single_target(bool with_attributes);
   Result<ExprPtr> parse_filter_chain();
-  Status check_safe_filters(int line) const;
 
   std::vector<Token> tokens_;
   size_t at_ = 0;
@@ -107,8 +110,11 @@ class Parser {
   int loops_ = 0;                   // that break and continue may end here
   int fors_ = 0;                    // that the current statement stands in
   std::vector<MacroNode*> macros_;  // whose body is being parsed
-  int safe_filters_ = 0;            // seen
-  int printed_safe_filters_ = 0;    // seen where they change nothing
+  // Filters and tests that jinja2 doesn't know are errors of the template, but those in an `if`, or
+  // in an expression with one, are errors only when they run. A block that has variables of its own
+  // is no part of the `if` around it.
+  bool soft_ = false;           // an unknown name here is an error only when it runs
+  std::vector<Error> unknown_;  // of the other ones
 };
 
 }  // namespace braid::text::tmpl

@@ -114,6 +114,7 @@ Result<ExprPtr> Parser::parse_expression(bool with_condition) {
 
 Result<ExprPtr> Parser::parse_conditional() {
   int line = current().line;
+  const size_t unknown = unknown_.size();
   ExprPtr expr = TRY(parse_or());
   while (take_name("if")) {
     ExprPtr test = TRY(parse_or());
@@ -121,6 +122,7 @@ Result<ExprPtr> Parser::parse_conditional() {
     if (take_name("else")) no = TRY(parse_expression());
     expr = TRY(make(line, ConditionalExpr{std::move(test), std::move(expr), std::move(no)}));
     line = current().line;
+    unknown_.erase(unknown_.begin() + static_cast<int64_t>(unknown), unknown_.end());
   }
   return expr;
 }
@@ -439,29 +441,27 @@ Result<ArgumentNode> Parser::parse_argument() {
   return argument;
 }
 
+Result<std::string> Parser::parse_dotted_name(std::string_view what) {
+  std::string name = TRY(expect_any_name(what));
+  while (take_op(".")) name += "." + TRY(expect_any_name(what));
+  return name;
+}
+
 Result<ExprPtr> Parser::parse_filter(ExprPtr input) {
   const int line = current().line;
-  const std::string name = TRY(expect_any_name("a filter's name"));
-  const Function function = find_filter(name);
-  if (function == nullptr) {
-    if (is_jinja_filter(name)) return lacks(fmt::format("the filter '{}'", name));
-    return syntax(fmt::format("there is no filter '{}'", name));
-  }
-  if (name == "safe") ++safe_filters_;
+  const std::string name = TRY(parse_dotted_name("a filter's name"));
+  if (!is_jinja_filter(name)) note_unknown(no_such_filter(name), line);
   std::vector<ArgumentNode> arguments;
   if (is_op("(")) arguments = TRY(parse_arguments());
-  return make(line, ApplyExpr{std::move(input), name, function, std::move(arguments)});
+  return make(line,
+              ApplyExpr{std::move(input), name, false, find_filter(name), std::move(arguments)});
 }
 
 Result<ExprPtr> Parser::parse_test(ExprPtr input) {
   const int line = take().line;
   const bool negated = take_name("not");
-  const std::string name = TRY(expect_any_name("a test's name"));
-  const Function function = find_test(name);
-  if (function == nullptr) {
-    if (is_jinja_test(name)) return lacks(fmt::format("the test '{}'", name));
-    return syntax(fmt::format("there is no test '{}'", name));
-  }
+  const std::string name = TRY(parse_dotted_name("a test's name"));
+  if (!is_jinja_test(name)) note_unknown(no_such_test(name), line);
   std::vector<ArgumentNode> arguments;
   const TokenType type = current().type;
   const bool starts_argument =
@@ -476,7 +476,8 @@ Result<ExprPtr> Parser::parse_test(ExprPtr input) {
     value = TRY(parse_postfix(std::move(value)));
     arguments.push_back({ArgumentNode::Kind::positional, "", std::move(value)});
   }
-  ExprPtr test = TRY(make(line, ApplyExpr{std::move(input), name, function, std::move(arguments)}));
+  ExprPtr test = TRY(
+      make(line, ApplyExpr{std::move(input), name, true, find_test(name), std::move(arguments)}));
   if (!negated) return test;
   return make(line, NotExpr{std::move(test)});
 }

@@ -10,21 +10,6 @@ constexpr std::string_view kLackedTags[] = {"autoescape", "block", "debug",  "do
                                             "extends",    "from",  "import", "include",
                                             "pluralize",  "print", "trans"};
 
-// How many of the filters 'safe' in `expr` only touch text that is printed next.
-int count_printed_safe(const Expr& expr) {
-  if (const auto* apply = std::get_if<ApplyExpr>(&expr.node)) {
-    return apply->name == "safe" ? 1 + count_printed_safe(*apply->input) : 0;
-  }
-  int count = 0;
-  if (const auto* conditional = std::get_if<ConditionalExpr>(&expr.node)) {
-    count += count_printed_safe(*conditional->yes);
-    if (conditional->no != nullptr) count += count_printed_safe(*conditional->no);
-  } else if (const auto* concat = std::get_if<ConcatExpr>(&expr.node)) {
-    for (const ExprPtr& part : concat->parts) count += count_printed_safe(*part);
-  }
-  return count;
-}
-
 bool is_constant(std::string_view name) {
   return name == "true" || name == "True" || name == "false" || name == "False" || name == "none" ||
          name == "None";
@@ -36,7 +21,15 @@ Result<Block> parse_template(std::string_view source) {
   return Parser(TRY(tokenize(source))).parse();
 }
 
-Result<Block> Parser::parse() { return parse_block({}); }
+Result<Block> Parser::parse() {
+  Block block = TRY(parse_block({}));
+  if (!unknown_.empty()) return unknown_.front();
+  return block;
+}
+
+void Parser::note_unknown(const Error& error, int line) {
+  if (!soft_) unknown_.push_back(syntax_error(line, std::string(error.message())));
+}
 
 bool Parser::is_op(std::string_view op) const {
   return current().type == TokenType::op && current().text == op;
@@ -123,26 +116,14 @@ Result<Block> Parser::parse_body(Names ends) {
 Result<Stmt> Parser::parse_print() {
   const int line = take().line;
   ExprPtr value = TRY(parse_tuple(true));
-  printed_safe_filters_ += count_printed_safe(*value);
-  TRY(check_safe_filters(line));
   TRY(expect(TokenType::variable_end, "'}}'"));
   return Stmt{PrintStmt{std::move(value)}, line};
-}
-
-// In jinja2 `safe` makes a text that escapes what is added to it later. This engine never escapes,
-// which is the same only where the text is printed.
-Status Parser::check_safe_filters(int line) const {
-  if (safe_filters_ == printed_safe_filters_) return {};
-  return Error(ErrorKind::unsupported, "the filter 'safe' is supported only at the end of {{ }}")
-      .with("line", line)
-      .remedy("Leave it out: nothing is escaped without it.");
 }
 
 Result<Stmt> Parser::parse_statement() {
   const int line = current().line;
   const std::string tag = TRY(expect_any_name("a tag's name"));
   Stmt::Node node = TRY(parse_tag(tag));
-  TRY(check_safe_filters(line));
   return Stmt{std::move(node), line};
 }
 
@@ -164,6 +145,7 @@ Result<Stmt::Node> Parser::parse_tag(const std::string& tag) {
 
 Result<Stmt::Node> Parser::parse_if() {
   IfStmt statement;
+  const bool outer = std::exchange(soft_, true);
   do {
     ExprPtr test = TRY(parse_tuple(false));
     Block body = TRY(parse_body({"elif", "else", "endif"}));
@@ -171,6 +153,7 @@ Result<Stmt::Node> Parser::parse_if() {
   } while (take_name("elif"));
   if (take_name("else")) statement.otherwise = TRY(parse_body({"endif"}));
   TRY(expect_name("endif"));
+  soft_ = outer;
   return Stmt::Node(std::move(statement));
 }
 
@@ -180,6 +163,7 @@ Result<Stmt::Node> Parser::parse_for() {
   statement.target = TRY(parse_target(false, {"in"}));
   TRY(expect_name("in"));
   statement.items = TRY(parse_tuple(false, {"recursive"}));
+  const bool outer = std::exchange(soft_, false);
   if (take_name("if")) statement.filter = TRY(parse_expression());
   if (is_name("recursive")) return lacks("the recursive 'for'");
   ++loops_;
@@ -188,6 +172,7 @@ Result<Stmt::Node> Parser::parse_for() {
   if (take_name("else")) statement.otherwise = TRY(parse_body({"endfor"}));
   TRY(expect_name("endfor"));
   --fors_;
+  soft_ = outer;
   return Stmt::Node(std::move(statement));
 }
 
@@ -198,9 +183,11 @@ Result<Stmt::Node> Parser::parse_set() {
     return Stmt::Node(SetStmt{std::move(target), std::move(value)});
   }
   ExprPtr filter;
+  const bool outer = std::exchange(soft_, false);
   if (take_op("|")) filter = TRY(parse_filter_chain());
   Block body = TRY(parse_body({"endset"}));
   TRY(expect_name("endset"));
+  soft_ = outer;
   return Stmt::Node(SetBlockStmt{std::move(target), std::move(filter), std::move(body)});
 }
 
@@ -212,6 +199,7 @@ Result<ExprPtr> Parser::parse_filter_chain() {
 }
 
 Status Parser::parse_parameters(MacroNode& macro) {
+  const bool outer = std::exchange(soft_, false);
   TRY(expect_op("("));
   while (!is_op(")")) {
     if (!macro.parameters.empty()) TRY(expect_op(","));
@@ -228,15 +216,18 @@ Status Parser::parse_parameters(MacroNode& macro) {
     }
     macro.parameters.push_back(std::move(parameter));
   }
+  soft_ = outer;
   return expect_op(")");
 }
 
 Result<Block> Parser::parse_macro_body(MacroNode& macro, std::string_view end) {
   const int outer_loops = std::exchange(loops_, 0);  // break can't leave a macro
+  const bool outer_soft = std::exchange(soft_, false);
   macros_.push_back(&macro);
   Block body = TRY(parse_body({end}));
   macros_.pop_back();
   loops_ = outer_loops;
+  soft_ = outer_soft;
   for (const MacroNode::Parameter& parameter : macro.parameters) {
     if (parameter.name == "caller") macro.uses_caller = false;
     if (parameter.name == "kwargs") macro.uses_kwargs = false;
@@ -268,9 +259,11 @@ Result<Stmt::Node> Parser::parse_call_block() {
 }
 
 Result<Stmt::Node> Parser::parse_filter_block() {
+  const bool outer = std::exchange(soft_, false);
   ExprPtr filter = TRY(parse_filter_chain());
   Block body = TRY(parse_body({"endfilter"}));
   TRY(expect_name("endfilter"));
+  soft_ = outer;
   return Stmt::Node(FilterStmt{std::move(filter), std::move(body)});
 }
 
@@ -282,15 +275,19 @@ Result<Stmt::Node> Parser::parse_with() {
     TRY(expect_op("="));
     statement.values.emplace_back(std::move(target), TRY(parse_expression()));
   }
+  const bool outer = std::exchange(soft_, false);
   statement.body = TRY(parse_body({"endwith"}));
   TRY(expect_name("endwith"));
+  soft_ = outer;
   return Stmt::Node(std::move(statement));
 }
 
 Result<Stmt::Node> Parser::parse_generation() {
   const int outer_loops = std::exchange(loops_, 0);
+  const bool outer_soft = std::exchange(soft_, false);
   GenerationStmt statement{TRY(parse_body({"endgeneration"}))};
   loops_ = outer_loops;
+  soft_ = outer_soft;
   TRY(expect_name("endgeneration"));
   return Stmt::Node(std::move(statement));
 }

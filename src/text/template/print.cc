@@ -60,7 +60,7 @@ void append_range(const Range& range, std::string& out) {
   out += ")";
 }
 
-void append_escaped(char32_t code, std::string& out) {
+void append_character(char32_t code, std::string& out) {
   if (code == '\n') {
     out += "\\n";
   } else if (code == '\r') {
@@ -120,7 +120,7 @@ void append_quoted(std::string_view text, std::string& out) {
       out += '\\';
       out += static_cast<char>(code);
     } else {
-      append_escaped(code, out);
+      append_character(code, out);
     }
   }
   out += quote;
@@ -139,7 +139,9 @@ Status append_repr(Runtime& runtime, const Value& value, std::string& out) {
   TRY(runtime.charge(1));
   if (const Text* text = value.text()) {
     TRY(runtime.charge_bytes(4 * text->bytes.size()));  // an escape is up to 4 bytes a byte
+    if (text->safe) out += "Markup(";
     append_quoted(text->bytes, out);
+    if (text->safe) out += ")";
   } else if (value.is_undefined()) {
     out += "Undefined";
   } else if (value.is_none()) {

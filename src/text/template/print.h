@@ -18,7 +18,7 @@ std::string float_repr(double value);
 Status append_str(Runtime& runtime, const Value& value, std::string& out);
 Status append_repr(Runtime& runtime, const Value& value, std::string& out);
 
-// str(value); a text is returned as it is, without a copy.
+// str(value); a text is returned as it is, without a copy and with its mark.
 Result<TextPtr> to_text(Runtime& runtime, const Value& value);
 
 // repr of a text: in single quotes, or in double ones when it has single quotes only.

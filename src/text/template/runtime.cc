@@ -22,10 +22,10 @@ Status Runtime::charge(int64_t steps) {
       .with("limit in steps", limits_.steps);
 }
 
-Result<Value> Runtime::text(std::string bytes) {
+Result<Value> Runtime::text(std::string bytes, bool safe) {
   TRY(charge_bytes(bytes.size()));
   const int64_t length = count_chars(bytes);
-  return Value(std::make_shared<const Text>(Text{std::move(bytes), length}));
+  return Value(std::make_shared<const Text>(Text{std::move(bytes), length, safe}));
 }
 
 Result<ItemsPtr> Runtime::items(std::vector<Value> values) {

@@ -23,9 +23,16 @@ Error failure(fmt::format_string<Args...> text, Args&&... args) {
   return Error(ErrorKind::usage, fmt::format(text, std::forward<Args>(args)...));
 }
 
-// Something that jinja2 or Python has and this engine lacks.
+// Something that jinja2 or Python has and this engine lacks: "<what> is not supported".
 template <typename... Args>
-Error not_supported(fmt::format_string<Args...> text, Args&&... args) {
+Error not_supported(fmt::format_string<Args...> what, Args&&... args) {
+  return Error(ErrorKind::unsupported,
+               fmt::format(what, std::forward<Args>(args)...) + " is not supported");
+}
+
+// A result that Python has and this engine can't hold or print, said in a sentence.
+template <typename... Args>
+Error limitation(fmt::format_string<Args...> text, Args&&... args) {
   return Error(ErrorKind::unsupported, fmt::format(text, std::forward<Args>(args)...));
 }
 
@@ -45,7 +52,7 @@ class Runtime {
 
   // Charge for a value's storage and build it. Errors: exhausted (budget, kMaxNesting).
   // `pairs` has distinct keys (see DictBuilder).
-  Result<Value> text(std::string bytes);
+  Result<Value> text(std::string bytes, bool safe = false);
   Result<Value> list(std::vector<Value> values);
   Result<Value> tuple(std::vector<Value> values);
   Result<Value> dict(std::vector<std::pair<Value, Value>> pairs);

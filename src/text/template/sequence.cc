@@ -89,7 +89,7 @@ Result<Cut> resolve(int64_t length, const Value& start, const Value& stop, const
 
 Result<Value> slice_text(Runtime& runtime, const Text& text, const Cut& cut) {
   if (cut.step == 1) {
-    return runtime.text(std::string(tmpl::cut(text, cut.start, cut.start + cut.count)));
+    return runtime.text(std::string(tmpl::cut(text, cut.start, cut.start + cut.count)), text.safe);
   }
   TRY(runtime.charge(text.length));
   std::vector<size_t> offsets;  // where each code point starts
@@ -101,7 +101,7 @@ Result<Value> slice_text(Runtime& runtime, const Text& text, const Cut& cut) {
     const size_t at = offsets[static_cast<size_t>(cut.start + i * cut.step)];
     out.append(text.bytes, at, char_bytes(text.bytes[at]));
   }
-  return runtime.text(std::move(out));
+  return runtime.text(std::move(out), text.safe);
 }
 
 std::vector<Value> slice_items(const Items& items, const Cut& cut) {

@@ -76,7 +76,7 @@ TEST_P(TemplateFixtureTest, RendersAsJinja) {
 
 INSTANTIATE_TEST_SUITE_P(All, TemplateFixtureTest,
                          testing::Values("expressions", "tests", "methods", "filters", "failures",
-                                         "statements", "whitespace"),
+                                         "safe", "statements", "unknown", "whitespace"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(TemplateFixtureTest, WholeChatTemplatesRenderAsJinja) {

@@ -29,6 +29,7 @@ bool is_number(const Value& value) {
   return is_integer(value) || is_float(value) || is_boolean(value);
 }
 bool is_string(const Value& value) { return value.text() != nullptr; }
+bool is_escaped(const Value& value) { return value.text() != nullptr && value.text()->safe; }
 bool is_mapping(const Value& value) { return value.dict() != nullptr; }
 bool is_callable(const Value& value) {
   return value.is<CallablePtr>() || value.is_undefined() || value.is<LoopPtr>();
@@ -104,6 +105,7 @@ constexpr NamedFunction kTests[] = {
     {"divisibleby", is_divisible_by},
     {"eq", compares<Comparison::equal>},
     {"equalto", compares<Comparison::equal>},
+    {"escaped", simple<is_escaped>},
     {"even", is_even},
     {"false", simple<is_false>},
     {"filter", names<is_jinja_filter>},
@@ -136,8 +138,6 @@ constexpr NamedFunction kTests[] = {
 
 Function find_test(std::string_view name) { return find_function(kTests, name); }
 
-bool is_jinja_test(std::string_view name) {
-  return name == "escaped" || find_test(name) != nullptr;
-}
+bool is_jinja_test(std::string_view name) { return find_test(name) != nullptr; }
 
 }  // namespace braid::text::tmpl

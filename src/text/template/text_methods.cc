@@ -1,6 +1,7 @@
 // The methods of str. Each takes a Text as `self`.
 #include <algorithm>
 
+#include "text/template/escape.h"
 #include "text/template/format.h"
 #include "text/template/methods.h"
 #include "text/template/print.h"
@@ -30,7 +31,7 @@ template <std::string (*convert)(std::string_view)>
 Result<Value> converted(Runtime& runtime, const Value& self, const Arguments& arguments) {
   TRY(bind("a method of a text", arguments, {}));
   TRY(runtime.charge_bytes(4 * self.text()->bytes.size()));
-  return runtime.text(convert(self.text()->bytes));
+  return runtime.text(convert(self.text()->bytes), self.text()->safe);
 }
 
 // Whether there are code points and all of them pass `test`.
@@ -70,10 +71,14 @@ Result<Value> strip(Runtime& runtime, const Value& self, const Arguments& argume
   return strip_text(runtime, *self.text(), bound.or_none(0), side);
 }
 
-Result<Value> texts(Runtime& runtime, const std::vector<std::string_view>& parts) {
+// The parts of `whole`, safe if it is.
+Result<Value> texts(Runtime& runtime, const Text& whole,
+                    const std::vector<std::string_view>& parts) {
   std::vector<Value> values;
   values.reserve(parts.size());
-  for (const std::string_view part : parts) values.push_back(TRY(runtime.text(std::string(part))));
+  for (const std::string_view part : parts) {
+    values.push_back(TRY(runtime.text(std::string(part), whole.safe)));
+  }
   return runtime.list(std::move(values));
 }
 
@@ -84,10 +89,11 @@ Result<Value> split(Runtime& runtime, const Value& self, const Arguments& argume
   const std::string& text = self.text()->bytes;
   // At most one part a code point.
   TRY(runtime.charge(static_cast<int64_t>(text.size() / 2)));
-  if (bound.or_none(0).is_none()) return texts(runtime, split_space(text, limit, from));
+  if (bound.or_none(0).is_none())
+    return texts(runtime, *self.text(), split_space(text, limit, from));
   const Text* separator = TRY(text_argument("split", bound[0]));
   if (separator->bytes.empty()) return failure("'split' has an empty separator");
-  return texts(runtime, split_at(text, separator->bytes, limit, from));
+  return texts(runtime, *self.text(), split_at(text, separator->bytes, limit, from));
 }
 
 template <Side from>
@@ -99,20 +105,22 @@ Result<Value> partition(Runtime& runtime, const Value& self, const Arguments& ar
   TRY(runtime.charge_bytes(2 * text.size()));
   const size_t at =
       from == Side::left ? find_first(text, separator->bytes) : find_last(text, separator->bytes);
-  const Value empty = TRY(runtime.text(""));
+  const bool safe = self.text()->safe;
+  const Value empty = TRY(runtime.text("", safe));
   if (at == std::string::npos) {
     return from == Side::left ? runtime.tuple({self, empty, empty})
                               : runtime.tuple({empty, empty, self});
   }
-  const Value head = TRY(runtime.text(text.substr(0, at)));
-  const Value tail = TRY(runtime.text(text.substr(at + separator->bytes.size())));
-  return runtime.tuple({head, bound[0], tail});
+  const Value head = TRY(runtime.text(text.substr(0, at), safe));
+  const Value middle = safe ? TRY(runtime.text(separator->bytes, safe)) : bound[0];
+  const Value tail = TRY(runtime.text(text.substr(at + separator->bytes.size()), safe));
+  return runtime.tuple({head, middle, tail});
 }
 
 Result<Value> splitlines(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Bound bound = TRY(bind("splitlines", arguments, {"keepends"}));
   TRY(runtime.charge(static_cast<int64_t>(self.text()->bytes.size() / 2)));
-  return texts(runtime, split_lines(self.text()->bytes, bound.flag(0)));
+  return texts(runtime, *self.text(), split_lines(self.text()->bytes, bound.flag(0)));
 }
 
 // The part of a text between two optional bounds, which count from the end when negative.
@@ -198,28 +206,39 @@ Result<Value> remove_affix(Runtime& runtime, const Value& self, const Arguments&
   } else if (side == Side::right && text.ends_with(affix->bytes)) {
     text.remove_suffix(affix->bytes.size());
   }
-  return runtime.text(std::string(text));
+  return runtime.text(std::string(text), self.text()->safe);
 }
 
 Result<Value> replace(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Bound bound = TRY(bind("replace", arguments, {"old", "new", "count"}, 2));
   const Text* from = TRY(text_argument("replace", bound[0]));
-  const Text* to = TRY(text_argument("replace", bound[1]));
   const int64_t limit = TRY(int_argument("replace", bound, 2, -1));
-  return replace_in_text(runtime, *self.text(), *from, *to, limit);
+  const Text& text = *self.text();
+  if (!text.safe) {
+    const Text* to = TRY(text_argument("replace", bound[1]));
+    return replace_in_text(runtime, text, *from, to->bytes, limit, /*safe=*/false);
+  }
+  std::string to;
+  TRY(append_escaped(runtime, bound[1], to));
+  return replace_in_text(runtime, text, *from, to, limit, /*safe=*/true);
 }
 
 Result<Value> join(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const Bound bound = TRY(bind("join", arguments, {"iterable"}, 1));
   const ItemsPtr items = TRY(iterate(runtime, bound[0]));
+  const Text& separator = *self.text();
   std::string out;
   for (size_t i = 0; i < items->values.size(); ++i) {
-    const Text* item = TRY(text_argument("join", items->values[i]));
-    TRY(runtime.charge_bytes(self.text()->bytes.size() + item->bytes.size()));
-    if (i > 0) out += self.text()->bytes;
-    out += item->bytes;
+    TRY(runtime.charge_bytes(separator.bytes.size()));
+    if (i > 0) out += separator.bytes;
+    if (separator.safe) {
+      TRY(append_escaped(runtime, items->values[i], out));
+    } else {
+      TRY(text_argument("join", items->values[i]));
+      TRY(append_str(runtime, items->values[i], out));
+    }
   }
-  return runtime.text(std::move(out));
+  return runtime.text(std::move(out), separator.safe);
 }
 
 Result<Value> format(Runtime& runtime, const Value& self, const Arguments& arguments) {
@@ -267,20 +286,20 @@ constexpr NamedFunction kTextMethods[] = {
 
 std::span<const NamedFunction> text_methods() { return kTextMethods; }
 
-Result<Value> replace_in_text(Runtime& runtime, const Text& text, const Text& from, const Text& to,
-                              int64_t limit) {
+Result<Value> replace_in_text(Runtime& runtime, const Text& text, const Text& from,
+                              std::string_view to, int64_t limit, bool safe) {
   TRY(runtime.charge_bytes(2 * text.bytes.size()));
-  const int64_t size = replaced_size(text.bytes, from.bytes, to.bytes, limit);
+  const int64_t size = replaced_size(text.bytes, from.bytes, to, limit);
   TRY(runtime.charge_bytes(static_cast<size_t>(size)));
-  return runtime.text(replace_all(text.bytes, from.bytes, to.bytes, limit));
+  return runtime.text(replace_all(text.bytes, from.bytes, to, limit), safe);
 }
 
 Result<Value> strip_text(Runtime& runtime, const Text& text, const Value& chars, Side from) {
   TRY(runtime.charge_bytes(text.bytes.size()));
-  if (chars.is_none()) return runtime.text(std::string(strip_space(text.bytes, from)));
+  if (chars.is_none()) return runtime.text(std::string(strip_space(text.bytes, from)), text.safe);
   const Text* set = TRY(text_argument("strip", chars));
   TRY(runtime.charge(set->length));
-  return runtime.text(std::string(strip_chars(text.bytes, set->bytes, from)));
+  return runtime.text(std::string(strip_chars(text.bytes, set->bytes, from)), text.safe);
 }
 
 }  // namespace braid::text::tmpl

@@ -33,6 +33,7 @@ struct None {};
 struct Text {
   std::string bytes;   // valid UTF-8
   int64_t length = 0;  // code points
+  bool safe = false;   // marked by the filter 'safe': what is added to it gets escaped (escape.h)
 
   bool is_ascii() const { return static_cast<size_t>(length) == bytes.size(); }
 };

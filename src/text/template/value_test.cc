@@ -197,7 +197,7 @@ TEST_F(ValueTest, SlicesOfRangesAreRanges) {
   EXPECT_EQ(sliced(range(0, 10, 1), integer(2), integer(5), integer(1)), "range(2, 5)");
   EXPECT_EQ(sliced(range(0, 10, 3), none, none, integer(-1)), "range(9, -3, -3)");
   EXPECT_EQ(sliced(range(0, 10, 1), none, none, integer(kHighest)),
-            "error: a range with steps beyond 4294967296");
+            "error: a range with steps beyond 4294967296 is not supported");
 }
 
 TEST_F(ValueTest, IteratorsAreUsedUp) {

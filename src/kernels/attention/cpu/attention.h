@@ -2,18 +2,9 @@
 // positions, so results depend neither on page size, chunking nor batch.
 #pragma once
 
-#include "kernels/attention/attention_desc.h"
-#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/attention/paged_rows.h"
 
 namespace braid::kernels::cpu {
-
-// The rows' places in their sequences, and the sequences' pages.
-struct PagedRows {
-  int64_t rows = 0;
-  const int32_t* sequences = nullptr;  // [rows], −1: padding
-  const int32_t* positions = nullptr;  // [rows]
-  Matrix<const int32_t> block_table;   // [sequences, blocks]
-};
 
 // source [rows, cols], slots [rows], cache [·, cols].
 template <typename T>

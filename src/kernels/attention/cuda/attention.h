@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#include "kernels/attention/attention_desc.h"
+#include "kernels/attention/paged_rows.h"
 #include "kernels/cuda/matrix.h"
 
 namespace braid::kernels::cuda {
@@ -14,18 +14,6 @@ namespace braid::kernels::cuda {
 template <typename T>
 void kv_write(int64_t rows, int64_t cols, Matrix<const T> source, const int32_t* slots,
               Matrix<T> cache, cudaStream_t stream);
-
-// The rows' places in their sequences, and the sequences' pages. Where there are more rows than
-// sequences, the rows of each sequence follow one another and so do their positions. The block
-// table names pages of the cache everywhere, also behind a sequence's last, where none is read.
-struct PagedRows {
-  int64_t rows = 0;
-  const int32_t* sequences = nullptr;  // [rows], −1: padding
-  const int32_t* positions = nullptr;  // [rows]
-  Matrix<const int32_t> block_table;   // [num_sequences, num_blocks]
-  int64_t num_sequences = 0;
-  int64_t num_blocks = 0;
-};
 
 // Whether there is a kernel for these sizes.
 bool can_attend(const AttentionDesc& desc);
@@ -36,6 +24,10 @@ int64_t attention_scratch_bytes(const AttentionDesc& desc, int64_t rows, int64_t
 // like q, but without gaps between its rows. A row's result depends on its own sequence and
 // on whether it is taken alone: the only row of its sequence here, or one of no more rows than
 // sequences.
+//
+// Where there are more rows than sequences, the rows of each sequence follow one another and so do
+// their positions. The block table names pages of the cache everywhere, also behind a sequence's
+// last page, where none is read.
 void attention(const AttentionDesc& desc, const PagedRows& rows, Matrix<const bf16> q,
                Matrix<const bf16> cache, Matrix<bf16> out, std::byte* scratch, cudaStream_t stream);
 

@@ -32,8 +32,8 @@ struct Step {
 
   Grid<bf16> on_cpu() const {
     Grid<bf16> out(rows.size(), cols());
-    const cpu::PagedRows paged{rows.size(), rows.sequences.data(), rows.positions.data(),
-                               cache.table.input()};
+    const PagedRows paged{rows.size(), rows.sequences.data(), rows.positions.data(),
+                          cache.table.input()};
     std::vector<std::byte> scratch(static_cast<size_t>(
         cpu::attention_scratch_bytes(desc, cache.table.cols() * desc.page_size)));
     cpu::attention<bf16>(desc, paged, cuda::on_cpu(q, 0, 64), cache.cache.input(), out.matrix(),

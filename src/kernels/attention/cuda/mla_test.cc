@@ -48,8 +48,8 @@ struct Step {
     const Grid<float> wide_q = converted<float>(q), wide_cache = converted<float>(cache.cache),
                       wide_kv_b = converted<float>(kv_b);
     Grid<float> out(rows.size(), cols());
-    const cpu::PagedRows paged{rows.size(), rows.sequences.data(), rows.positions.data(),
-                               cache.table.input()};
+    const PagedRows paged{rows.size(), rows.sequences.data(), rows.positions.data(),
+                          cache.table.input()};
     std::vector<std::byte> scratch(
         static_cast<size_t>(cpu::mla_scratch_bytes(desc, cache.table.cols() * desc.page_size)));
     cpu::mla_attention<float>(desc, paged, wide_q.input(), wide_cache.input(), wide_kv_b.input(),

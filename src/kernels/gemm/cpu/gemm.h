@@ -2,20 +2,10 @@
 // in one fixed order, whatever M.
 #pragma once
 
-#include <cstddef>
-
-#include "base/float16.h"
 #include "kernels/gemm/gemm_desc.h"
+#include "kernels/matrix.h"
 
 namespace braid::kernels::cpu {
-
-// A row-major matrix: `stride` elements from row to row.
-template <typename T>
-struct Matrix {
-  T* data = nullptr;
-  int64_t stride = 0;
-  T* row(int64_t index) const { return data + index * stride; }
-};
 
 // y [m, n or n / 2] = epilogue(x [m, k] · w [n, k]ᵀ + bias [n]); bias may be null.
 template <typename X, typename W, typename Y>

@@ -3,26 +3,14 @@
 #include <algorithm>
 
 #include "kernels/cpu/test_support.h"
+#include "kernels/gemm/gemm_test_types.h"
 
 namespace braid::kernels::cpu {
 namespace {
 
 template <typename Types>
 class GemmTest : public testing::Test {};
-struct Floats {
-  using X = float;
-  using Y = float;
-};
-struct Brains {
-  using X = bf16;
-  using Y = bf16;
-};
-struct BrainsToFloats {
-  using X = bf16;
-  using Y = float;
-};
-using AllTypes = testing::Types<Floats, Brains, BrainsToFloats>;
-TYPED_TEST_SUITE(GemmTest, AllTypes);
+TYPED_TEST_SUITE(GemmTest, AllGemmTypes);
 
 struct Exact {
   double value = 0;

@@ -3,26 +3,14 @@
 
 #include "kernels/cpu/test_support.h"
 #include "kernels/gemm/cpu/gemm.h"
+#include "kernels/gemm/gemm_test_types.h"
 
 namespace braid::kernels::cpu {
 namespace {
 
 template <typename Types>
 class GroupedGemmTest : public testing::Test {};
-struct Floats {
-  using X = float;
-  using Y = float;
-};
-struct Brains {
-  using X = bf16;
-  using Y = bf16;
-};
-struct BrainsToFloats {
-  using X = bf16;
-  using Y = float;
-};
-using AllTypes = testing::Types<Floats, Brains, BrainsToFloats>;
-TYPED_TEST_SUITE(GroupedGemmTest, AllTypes);
+TYPED_TEST_SUITE(GroupedGemmTest, AllGemmTypes);
 
 // Offsets of `slots` groups of random sizes, some of them empty.
 std::vector<int32_t> random_offsets(Random& random, int64_t slots) {

@@ -1,7 +1,9 @@
 #include "kernels/gemm/cuda/gemm.h"
 
+#include "kernels/gemm/cpu/gemm.h"
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/test_support.h"
+#include "kernels/gemm/gemm_test_types.h"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -111,20 +113,7 @@ class CudaGemmTest : public testing::Test {
     gemm_test::expect_poison(got, c.m, c.y_cols());
   }
 };
-struct Floats {
-  using X = float;
-  using Y = float;
-};
-struct Brains {
-  using X = bf16;
-  using Y = bf16;
-};
-struct BrainsToFloats {
-  using X = bf16;
-  using Y = float;
-};
-using AllTypes = testing::Types<Floats, Brains, BrainsToFloats>;
-TYPED_TEST_SUITE(CudaGemmTest, AllTypes);
+TYPED_TEST_SUITE(CudaGemmTest, AllGemmTypes);
 
 constexpr Epilogue kEpilogues[] = {Epilogue::none, Epilogue::swiglu};
 

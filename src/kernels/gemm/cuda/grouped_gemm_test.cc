@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "kernels/gemm/cpu/gemm.h"
 #include "kernels/gemm/cuda/test_support.h"
 
 namespace braid::kernels::cuda {

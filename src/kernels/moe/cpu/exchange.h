@@ -1,7 +1,7 @@
 // The order of rows for other ranks, and the sum of what comes back, on the CPU.
 #pragma once
 
-#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/matrix.h"
 #include "kernels/moe/exchange_desc.h"
 
 namespace braid::kernels::cpu {

@@ -55,7 +55,7 @@ Routed on_cpu(const RouteDesc& desc, const Inputs& in) {
   const int64_t rows = in.logits.rows();
   Routed out{Grid<int32_t>(rows, desc.top_k), Grid<float>(rows, desc.top_k), in.heat};
   std::vector<std::byte> scratch(static_cast<size_t>(cpu::route_scratch_bytes(desc)));
-  cpu::RouteArgs args;
+  RouteArgs args;
   args.rows = rows;
   args.logits = in.logits.input();
   args.bias = in.bias.empty() ? nullptr : in.bias.data();

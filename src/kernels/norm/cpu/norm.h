@@ -1,7 +1,7 @@
 // RMSNorm on the CPU, for storage types float and bf16. x and y may be the same memory.
 #pragma once
 
-#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/matrix.h"
 #include "kernels/norm/norm_desc.h"
 
 namespace braid::kernels::cpu {

@@ -1,18 +1,9 @@
 // Quantized rows on the CPU.
 #pragma once
 
-#include "kernels/gemm/cpu/gemm.h"
-#include "kernels/quantize/quantize_desc.h"
+#include "kernels/quantize/quantized_rows.h"
 
 namespace braid::kernels::cpu {
-
-// payload [rows, payload_columns(cols)]; scales [rows, scale_columns(cols)], their stride in bytes
-// whatever their format.
-template <typename Byte>
-struct QuantizedRows {
-  Matrix<Byte> payload;
-  Matrix<Byte> scales;
-};
 
 // x [rows, cols], errors [rows, 2].
 template <typename T>

@@ -1,20 +1,13 @@
-// Quantized rows on the GPU: payload, scales and what comes back are bit for bit the CPU's.
+// Quantized rows on the GPU: payload, scales and what comes back are bit for bit the CPU's. Scales
+// of f32 start on 4 bytes, and so do their rows.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
 #include "kernels/cuda/matrix.h"
-#include "kernels/quantize/quantize_desc.h"
+#include "kernels/quantize/quantized_rows.h"
 
 namespace braid::kernels::cuda {
-
-// payload [rows, payload_columns(cols)]; scales [rows, scale_columns(cols)], their stride in bytes
-// whatever their format. Scales of f32 start on 4 bytes, and so do their rows.
-template <typename Byte>
-struct QuantizedRows {
-  Matrix<Byte> payload;
-  Matrix<Byte> scales;
-};
 
 // x [rows, cols], errors [rows, 2]. T: float, bf16.
 template <typename T>

@@ -1,7 +1,7 @@
 // Rotary position embedding on the CPU.
 #pragma once
 
-#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/matrix.h"
 #include "kernels/rotary/rotary_desc.h"
 
 namespace braid::kernels::cpu {

@@ -75,7 +75,7 @@ TYPED_TEST(CudaRotationTest, HasTheCpusBits) {
     const DeviceGrid<TypeParam> x(want);
     const DeviceGrid<float> device_table(table);
     rotary<TypeParam>(desc, rows, cols, device_table.input(), x.matrix(0, first_col), nullptr);
-    cpu::Matrix<TypeParam> from = want.matrix();
+    Matrix<TypeParam> from = want.matrix();
     cpu::rotary<TypeParam>(desc, rows, cols, table.input(), {from.data + first_col, from.stride});
     Grid<TypeParam> got = x.fetch();
     expect_same(got, want, rows);

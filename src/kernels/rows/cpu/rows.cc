@@ -17,6 +17,13 @@ void gather_rows(const GatherRowsDesc& desc, int64_t rows, int64_t cols, Matrix<
   }
 }
 
+void input_ids(int64_t rows, const int32_t* given, const int32_t* source, const int32_t* sampled,
+               int32_t* out) {
+  for (int64_t row = 0; row < rows; ++row) {
+    out[row] = source[row] >= 0 ? sampled[source[row]] : given[row];
+  }
+}
+
 template <typename T>
 void join_columns(const JoinColumnsDesc& desc, int64_t rows, int64_t cols, int64_t part_rows,
                   Matrix<const T> in, Matrix<T> out) {

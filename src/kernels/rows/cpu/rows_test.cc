@@ -104,6 +104,13 @@ TYPED_TEST(RowsTest, BothAreRowInvariant) {
   });
 }
 
+TEST(InputIdsTest, AnIdIsGivenOrWasSampled) {
+  const std::vector<int32_t> given = {7, 8, 9, 10}, source = {-1, 2, 0, -1}, sampled = {40, 41, 42};
+  std::vector<int32_t> out(5, -9);
+  input_ids(4, given.data(), source.data(), sampled.data(), out.data());
+  EXPECT_EQ(out, (std::vector<int32_t>{7, 42, 40, 10, -9}));
+}
+
 TYPED_TEST(RowsTest, NoRows) {
   gather_rows<TypeParam>({}, 0, 4, {}, nullptr, {});
   join_columns<TypeParam>({2}, 0, 4, 0, {}, {});

@@ -22,6 +22,15 @@ __global__ void __launch_bounds__(1024)
   }
 }
 
+constexpr int kIdThreads = 128;
+
+__global__ void __launch_bounds__(kIdThreads)
+    choose_ids(Rows rows, const int32_t* given, const int32_t* source, const int32_t* sampled,
+               int32_t* out) {
+  const int64_t row = int64_t{blockIdx.x} * kIdThreads + threadIdx.x;
+  if (row < rows.live()) out[row] = source[row] >= 0 ? sampled[source[row]] : given[row];
+}
+
 constexpr int kJoinThreads = 256;
 constexpr int kJoinColumns = 8 * kJoinThreads;  // of a block
 
@@ -73,6 +82,13 @@ void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Mat
   } else {
     gather<false><<<blocks, threads_of(cols), 0, stream>>>(desc, rows, cols, table, index, out);
   }
+}
+
+void input_ids(const Rows& rows, const int32_t* given, const int32_t* source,
+               const int32_t* sampled, int32_t* out, cudaStream_t stream) {
+  if (rows.capacity == 0) return;
+  const auto blocks = static_cast<unsigned>(ceil_div(rows.capacity, kIdThreads));
+  choose_ids<<<blocks, kIdThreads, 0, stream>>>(rows, given, source, sampled, out);
 }
 
 template <typename T>

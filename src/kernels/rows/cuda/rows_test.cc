@@ -130,6 +130,22 @@ TYPED_TEST(CudaRowsTest, CopiesKeepTheirNeighbours) {
   }
 }
 
+TEST(CudaInputIdsTest, AreTheCpus) {
+  BRAID_NEEDS_GPU();
+  constexpr int64_t kRows = 300, kLive = 290;
+  std::vector<int32_t> given, source, sampled = {40, 41, 42};
+  for (int32_t row = 0; row < kRows; ++row) {
+    given.push_back(1000 + row);
+    source.push_back(row % 4 - 1);
+  }
+  std::vector<int32_t> want(kRows, -1);
+  cpu::input_ids(kLive, given.data(), source.data(), sampled.data(), want.data());
+  const DeviceArray<int32_t> ids(given), from(source), last(sampled), out(kRows);
+  const DeviceArray<int32_t> count(std::vector<int32_t>{kLive});
+  input_ids({kRows, 0, count.data()}, ids.data(), from.data(), last.data(), out.data(), nullptr);
+  EXPECT_EQ(out.fetch(), want);
+}
+
 TEST(CudaCopyTest, ReachesPinnedHostMemory) {
   BRAID_NEEDS_GPU();
   void* host = nullptr;

@@ -1,7 +1,7 @@
 // Choice of the next token on the CPU.
 #pragma once
 
-#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/matrix.h"
 #include "kernels/sample/sample_desc.h"
 
 namespace braid::kernels::cpu {

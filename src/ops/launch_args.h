@@ -1,0 +1,58 @@
+// Operands as kernels take them: what the launchers of every device share.
+#pragma once
+
+#include "flow/launcher.h"
+#include "kernels/attention/paged_rows.h"
+#include "kernels/moe/route_args.h"
+#include "kernels/quantize/quantized_rows.h"
+
+namespace braid::ops {
+
+template <typename T>
+kernels::Matrix<T> matrix(const flow::Arg& arg) {
+  return {reinterpret_cast<T*>(arg.data), arg.stride / static_cast<int64_t>(sizeof(T))};
+}
+
+template <typename T>
+T* pointer(const flow::Arg& arg) {
+  return reinterpret_cast<T*>(arg.data);
+}
+
+// Calls body with a value of the storage type of `format`: float or bf16.
+template <typename Body>
+void with_type(Format format, Body&& body) {
+  if (format == Format::f32) return body(float{});
+  body(bf16{});
+}
+
+// Refuses operands that are not f32 or bf16, or not of one format. Messages begin with `device`:
+// "the CPU".
+Status need_equal_formats(std::string_view device, std::initializer_list<flow::Type> types);
+
+// Operands of an AttentionDesc or a MlaDesc: `Operand` is AttentionOperand or MlaOperand.
+template <typename Operand>
+kernels::PagedRows paged_rows(flow::Args args) {
+  const flow::Arg& table = args[Operand::block_table];
+  return {.rows = args[Operand::q].rows,
+          .sequences = pointer<const int32_t>(args[Operand::sequences]),
+          .positions = pointer<const int32_t>(args[Operand::positions]),
+          .block_table = matrix<const int32_t>(table),
+          .num_sequences = table.rows,
+          .num_blocks = table.cols};
+}
+
+// Operands of a RouteDesc.
+kernels::RouteArgs route_args(flow::Args args);
+
+// The table of a PermuteDesc; without slots where it is absent.
+inline kernels::SlotTable slot_table(const flow::Arg& arg) {
+  return {pointer<const int32_t>(arg), static_cast<int32_t>(arg.cols)};
+}
+
+// The strides of both are counted in bytes.
+template <typename Byte>
+kernels::QuantizedRows<Byte> quantized_rows(const flow::Arg& payload, const flow::Arg& scales) {
+  return {matrix<Byte>(payload), matrix<Byte>(scales)};
+}
+
+}  // namespace braid::ops
