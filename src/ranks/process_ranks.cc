@@ -14,7 +14,7 @@ namespace {
 // What rank 0 tells the others: the first byte of its message.
 constexpr char kEnd = 'e';  // nothing comes any more
 constexpr char kStep = 's';
-constexpr char kWait = 'w';  // no step follows the one in flight for now
+constexpr char kWait = 'w';  // wait for the step in flight: rank 0 has no next one to start
 constexpr char kQuery = 'i';
 
 // Longer than a collective's timeout, which names the op.
