@@ -138,7 +138,7 @@ TEST_F(CliBalanceTest, RefusesWhatCannotBe) {
   };
   refused({"--expert-heat", "off"}, "without counting there is nothing to evaluate");
   refused({"--context-length", "34"}, "a piece of the text and its answer do not fit");
-  refused({"--heat-output", folder_.file("no/such/folder.json")}, "the heat cannot be written");
+  refused({"--heat-output", folder_.file("no/such/folder.json")}, "the heat can't be written");
   refused({"--json-model-override-args", R"({"first_k_dense_replace": 5})"},
           "the model has no experts to balance");
   folder_.write("text.txt", "");

@@ -7,6 +7,7 @@
 #include "support/checkpoint_copy.h"
 #include "support/models.h"
 #include "support/shell.h"
+#include "support/two_hosts.h"
 
 namespace braid::testing {
 namespace {
@@ -121,23 +122,45 @@ TEST(CliNodesTest, DifferentOptionsAreRefused) {
   }
 }
 
+TEST(CliNodesTest, DifferentModelsAreRefused) {
+  CheckpointCopy copy(golden_folder("glm4_moe"));
+  copy.edit_config({{"rms_norm_eps", 1e-3}});
+  const std::string other = copy.write();
+  const auto node = [](const std::string& folder, const std::string& more) {
+    return braid(fmt::format("eval logits {} --input-ids {}/ids.json --output {}/logits {}", folder,
+                             folder, folder, more));
+  };
+  std::ofstream(other + "/ids.json") << "[1, 2]";
+  CheckpointCopy same(golden_folder("glm4_moe"));
+  const std::string first = same.write();
+  std::ofstream(first + "/ids.json") << "[1, 2]";
+  const std::string ranks = "--tp 2 --nnodes 2 --dist-init-addr 127.0.0.1:" + free_port();
+  const Shell refused =
+      shell(node(other, ranks + " --node-rank 1") + " >/dev/null 2>&1 & " +
+            node(first, ranks + " --node-rank 0") + " 2>&1 >/dev/null; code=$?; wait; exit $code");
+  EXPECT_EQ(refused.code, 2) << refused.out;
+  EXPECT_NE(refused.out.find("rank 0 = config.json "), std::string::npos) << refused.out;
+}
+
+TEST(CliNodesTest, WhoIsWaitedForIsNamed) {
+  const Shell missed = shell(braid(
+      fmt::format("generate {} --prompt Once --max-tokens 2 --tp 4 --nnodes 2 --step-timeout 3 "
+                  "--dist-init-addr 127.0.0.1:{} 2>&1",
+                  fairytale_folder(), free_port())));
+  EXPECT_EQ(missed.code, 1);
+  EXPECT_NE(missed.out.find("waiting for ranks 2, 3 at 127.0.0.1:"), std::string::npos)
+      << missed.out;
+  EXPECT_NE(missed.out.find("s of 3)"), std::string::npos) << missed.out;
+  EXPECT_NE(missed.out.find("\nbraid: error: ranks 2, 3 did not come to 127.0.0.1:"),
+            std::string::npos)
+      << missed.out;
+}
+
 // Two hosts with a wire between them, as far as the network is concerned.
 TEST(CliNodesTest, TwoNetworkNamespaces) {
-  const std::string setup =
-      "ip netns add braid_a && ip netns add braid_b && "
-      "ip link add braid_va netns braid_a type veth peer name braid_vb netns braid_b && "
-      "ip -n braid_a addr add 10.99.0.1/24 dev braid_va && ip -n braid_a link set braid_va up && "
-      "ip -n braid_b addr add 10.99.0.2/24 dev braid_vb && ip -n braid_b link set braid_vb up && "
-      "ip -n braid_a link set lo up && ip -n braid_b link set lo up";
-  const std::string remove = "(ip netns del braid_a; ip netns del braid_b) >/dev/null 2>&1";
-  const Shell made = shell("(" + setup + ") 2>&1");
-  if (made.code != 0) {
-    shell(remove);
-    GTEST_SKIP() << "no network namespaces here: " << made.out;
-  }
-  const Shell two = two_nodes(generating("--tp 2"), "10.99.0.1:29571",
-                              {"ip netns exec braid_a", "ip netns exec braid_b"});
-  shell(remove);
+  const TwoHosts hosts;
+  if (!hosts.made()) GTEST_SKIP() << "no network namespaces here: " << hosts.why_not();
+  const Shell two = two_nodes(generating("--tp 2"), "10.99.0.1:29571", hosts.prefixes());
   EXPECT_EQ(two.code, 0);
   EXPECT_EQ(two.out, shell(generate("--tp 2")).out);
 }

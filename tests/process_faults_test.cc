@@ -92,7 +92,7 @@ void expect_a_quick_end(uint64_t seed) {
   const FaultKind kind = injection.fault.kind;
   const bool chain = kind == FaultKind::hang && injection.options.worker.model.layout.world > 2;
   const bool named = (kind == FaultKind::skip && text.find("rank") != text.npos) ||
-                     (chain && text.find("missing rank") != text.npos) ||
+                     (chain && text.find("did not come") != text.npos) ||
                      text.find(fmt::format("rank {}", rank)) != text.npos ||
                      text.find(fmt::format("rank = {}", rank)) != text.npos;
   EXPECT_TRUE(named) << injection.name() << "\n" << text;

@@ -134,7 +134,7 @@ std::optional<bool> parse_flag(std::string_view text) {
 Status check_value(const OptionSpec& spec, std::string_view text, std::string_view origin) {
   if (is_legal(spec, text)) return {};
   return Error(ErrorKind::usage, fmt::format("--{} does not take this value", spec.name))
-      .with("value", fmt::format("'{}'", text))
+      .with("value", spec.secret ? "(not shown)" : fmt::format("'{}'", text))
       .with("from", origin)
       .remedy(fmt::format("Allowed: {}.", allowed_values(spec)));
 }

@@ -36,6 +36,7 @@ struct OptionSpec {
   bool repeatable = false;  // text only; values add up in order
   bool positional = false;  // may stand first without its name
   bool required = false;
+  bool secret = false;                          // its value is never printed
   bool (*accepts)(std::string_view) = nullptr;  // text only: a syntax of its own, and
   std::string_view syntax = {};                 // how errors and help describe it
   // Refused unless the other option has this value: {"load-format", "dummy"}.

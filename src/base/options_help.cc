@@ -216,7 +216,7 @@ std::string ParsedOptions::explain() const {
       continue;
     }
     const Value& set = value(spec.name);
-    std::string shown = fmt::format("{}", fmt::join(set.texts, ", "));
+    std::string shown = spec.secret ? "(not shown)" : fmt::format("{}", fmt::join(set.texts, ", "));
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' '; };
     if (std::any_of(shown.begin(), shown.end(), is_control)) {
       shown = Json(shown).dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -31,6 +31,8 @@ bool is_chunks(std::string_view text) {
   return code == std::errc() && end == text.data() + text.size() && chunks >= 2 && chunks <= 64;
 }
 
+bool is_secret(std::string_view text) { return text.size() >= 16; }
+
 bool is_link(std::string_view text) { return parse_link_speed("emulate-link", text).ok(); }
 
 }  // namespace
@@ -340,6 +342,22 @@ std::vector<OptionSpec> node_options() {
        .help = "where the ranks of several hosts meet, on the host of rank 0",
        .commands = kRanked,
        .value_name = "HOST:PORT"},
+      {.name = "job-secret",
+       .group = group,
+       .help = "what the hosts of a job prove to one another, at least 16 characters; if not given "
+               "the first host leaves one in a home folder that they share (others of a host can "
+               "see a command's options: the variable and the file are safer)",
+       .commands = kRanked,
+       .value_name = "TEXT",
+       .secret = true,
+       .accepts = is_secret,
+       .syntax = "at least 16 characters"},
+      {.name = "job-secret-file",
+       .type = OptionType::path,
+       .group = group,
+       .help = "a file with --job-secret",
+       .commands = kRanked,
+       .value_name = "FILE"},
   };
 }
 

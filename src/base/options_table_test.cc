@@ -130,6 +130,17 @@ TEST(OptionsTableTest, SyntaxOfTexts) {
   EXPECT_FALSE(accepts("chat", "json-model-override-args", "{"));
 }
 
+TEST(OptionsTableTest, ASecretIsNeverPrinted) {
+  const auto options = parse_here({"generate", "m", "--job-secret", "sesame, open yourself"});
+  ASSERT_TRUE(options.ok()) << options.status().to_string();
+  EXPECT_EQ(options->text("job-secret"), "sesame, open yourself");
+  EXPECT_EQ(options->explain().find("sesame"), std::string::npos);
+  const auto refused = parse_here({"generate", "m", "--job-secret", "sesame"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().to_string().find("sesame"), std::string::npos);
+  EXPECT_NE(refused.status().to_string().find("at least 16 characters"), std::string::npos);
+}
+
 // docs/options.md is this table. Write it anew: BRAID_WRITE_DOCS=1 base_test --gtest_filter=*Page*
 TEST(OptionsTableTest, PageOfDocumentationIsCurrent) {
   const std::string path = std::string(BRAID_SOURCE_DIR) + "/docs/options.md";

@@ -8,6 +8,7 @@
 #include "base/options_table.h"
 #include "cli/words.h"
 #include "comm/control/message.h"
+#include "model/fingerprint.h"
 
 namespace braid::cli {
 namespace {
@@ -51,6 +52,22 @@ std::string first_difference(std::string_view text, std::string_view other) {
   return std::string(text.substr(begin, text.find('\n', begin) - begin));
 }
 
+// Of what is read, and may be another on another host: a line each.
+std::string fingerprints(const ParsedOptions& options) {
+  const std::string& folder = options.text("model");
+  std::string text =
+      fmt::format("config.json {}\n", model::fingerprint_of_file(folder + "/config.json"));
+  if (options.text("load-format") != "dummy") {
+    text += fmt::format("headers of the weights {}\n", model::fingerprint_of_headers(folder));
+  }
+  for (const char* file : {"expert-placement", "tuning"}) {
+    if (!options.has(file)) continue;
+    text +=
+        fmt::format("content of --{} {}\n", file, model::fingerprint_of_file(options.text(file)));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string setting_of(const ParsedOptions& options, const model::ModelConfig& config) {
@@ -58,7 +75,8 @@ std::string setting_of(const ParsedOptions& options, const model::ModelConfig& c
       fmt::format("model {}, {} layers, {} columns, vocabulary {}\n", config.family->class_name,
                   config.num_layers, config.hidden_size, config.vocab_size);
   for (const OptionSpec& spec : braid_options().options()) {
-    const bool of_a_host = spec.name == "model" || spec.name == "node-rank";
+    const bool of_a_host =
+        spec.name == "model" || spec.name == "node-rank" || spec.name.starts_with("job-secret");
     const bool decides = spec.group == "Model" || spec.group == "Engine" || spec.group == "Ranks" ||
                          spec.group == "Experts on several ranks" || spec.group == "Overlap" ||
                          spec.name == "expert-heat";
@@ -66,14 +84,17 @@ std::string setting_of(const ParsedOptions& options, const model::ModelConfig& c
     const std::vector<std::string> values = options.values(spec.name);
     text += fmt::format("--{} {}\n", spec.name, values.empty() ? "" : values.front());
   }
-  return text;
+  return text + fingerprints(options);
 }
 
 Result<Agreed> agree(comm::ControlPlane& control, const std::string& setting,
                      const EngineNeeds& needs) {
   const std::string host = host_name();
+  // Rank 0 may wait for a person who types a prompt.
+  const std::string own = comm::pack({setting, host, to_text(needs)});
   const std::vector<std::string> all =
-      TRY(control.all_gather(comm::pack({setting, host, to_text(needs)})));
+      TRY(control.rank() == 0 ? control.all_gather(own)
+                              : control.all_gather(own, comm::ControlPlane::kForever));
   Agreed agreed;
   agreed.ranks_here = 0;
   std::string first;
@@ -84,7 +105,7 @@ Result<Agreed> agree(comm::ControlPlane& control, const std::string& setting,
     if (rank == 0) agreed.needs = TRY(parse_needs(parts[2]));
     agreed.ranks_here += parts[1] == host ? 1 : 0;
     if (parts[0] == first) continue;
-    return Error(ErrorKind::usage, "ranks are started with different options")
+    return Error(ErrorKind::usage, "ranks are started with different options or models")
         .with("rank 0", first_difference(first, parts[0]))
         .with(fmt::format("rank {}", rank), first_difference(parts[0], first))
         .remedy("Give all of them the same model and options.");

@@ -2,9 +2,8 @@
 // weights: how long it takes with and without passes, and whether all of it agrees.
 #include "cli/bench_layer.h"
 
-#include <fstream>
-
 #include "base/json.h"
+#include "base/output_file.h"
 #include "comm/control/processes.h"
 #include "lab/layer_variants.h"
 #include "lab/layer_world.h"
@@ -420,12 +419,9 @@ class Bench {
 
   Status write_trace() {
     if (!first() || setting_.trace.empty()) return {};
-    std::ofstream file(setting_.trace, std::ios::binary | std::ios::trunc);
     std::vector<flow::Timeline> timelines;
     for (const auto& trace : traces_) timelines.push_back(trace->timeline());
-    file << flow::to_perfetto(timelines);
-    if (file.flush()) return {};
-    return Error(ErrorKind::usage, "the trace cannot be written").with("--trace", setting_.trace);
+    return write_file(setting_.trace, flow::to_perfetto(timelines), "the trace");
   }
 
   lab::LayerRanks locals() const { return world_->locals(); }

@@ -9,11 +9,11 @@ namespace {
 
 // Asked in a process of its own: ranks are forked from this one, which must not have touched a GPU.
 Result<int32_t> count_gpus() {
-  const std::string said = TRY(comm::run_node({}, [](comm::ControlPlane& control) -> Status {
+  const comm::Ended ended = TRY(comm::run_node({}, [](comm::ControlPlane& control) -> Status {
     control.conclude(fmt::format("{}", ranks::gpu_count()));
     return {};
   }));
-  return static_cast<int32_t>(TRY(parse_number(said)));
+  return static_cast<int32_t>(TRY(parse_number(ended.outcome)));
 }
 
 }  // namespace

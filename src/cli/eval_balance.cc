@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/json.h"
+#include "base/output_file.h"
 #include "cli/commands.h"
 #include "cli/heat_report.h"
 #include "cli/rebalance.h"
@@ -88,21 +89,10 @@ Result<lab::HeatRecord> collect(const Context& context, Session& session,
 }
 
 // Opens --heat-output before anything is computed for it; no file where it isn't given.
-Result<std::optional<std::ofstream>> open_heat_output(const ParsedOptions& options) {
-  if (!options.has("heat-output")) return std::optional<std::ofstream>();
-  const std::string& path = options.text("heat-output");
-  std::optional<std::ofstream> file(std::in_place, path, std::ios::binary | std::ios::trunc);
-  if (*file) return file;
-  return Error(ErrorKind::usage, "the heat cannot be written")
-      .with("--heat-output", path)
-      .with("reason", std::strerror(errno));
-}
-
-Status write_heat(std::ofstream file, const std::string& path, const Json& heat) {
-  file << heat.dump() << '\n';
-  file.close();
-  if (file) return {};
-  return Error(ErrorKind::fault, "the heat could not be written whole").with("--heat-output", path);
+Result<std::optional<OutputFile>> open_heat_output(const ParsedOptions& options) {
+  if (!options.has("heat-output")) return std::optional<OutputFile>();
+  return std::optional<OutputFile>(
+      TRY(OutputFile::create(options.text("heat-output"), "the heat")));
 }
 
 }  // namespace
@@ -112,7 +102,7 @@ Result<Outcome> eval_balance(const Context& context) {
   Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
   TRY(check_options(options, session));
   std::vector<engine::Request> requests = TRY(read_requests(options, session.tokenizer()));
-  std::optional<std::ofstream> heat_file = TRY(open_heat_output(options));
+  std::optional<OutputFile> heat_file = TRY(open_heat_output(options));
   const int64_t window = options.integer("window");
   const auto count = static_cast<int64_t>(requests.size());
   TRY(session.start({.context_length = window + options.integer("output-len"),
@@ -128,7 +118,8 @@ Result<Outcome> eval_balance(const Context& context) {
                                  : lab::placement_in(session.config(), model.layout);
   const double half_life = options.number("heat-half-life");
   if (heat_file) {
-    TRY(write_heat(std::move(*heat_file), options.text("heat-output"), heat_export(record)));
+    TRY(heat_file->write(heat_export(record).dump() + "\n"));
+    TRY(heat_file->finish());
   }
   std::optional<Rebalance> planned;
   if (options.has("rebalance")) {

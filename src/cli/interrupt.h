@@ -3,7 +3,8 @@
 
 namespace braid::cli {
 
-// While it lives, the first SIGINT is noted and the second one ends the process. One at a time.
+// While it lives, the first SIGINT is noted, and one that comes 0.3 s later or more ends
+// the process. One at a time.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "base/json.h"
+#include "base/output_file.h"
 #include "base/progress.h"
 #include "cli/bench.h"
 #include "cli/profile_page.h"
@@ -38,11 +39,7 @@ class OutputFolder {
   }
 
   Status write(std::string_view name, std::string_view text) const {
-    const std::string path = path_of(name);
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file.write(text.data(), std::ssize(text));
-    if (file.flush()) return {};
-    return Error(ErrorKind::fault, "the file could not be written").with("file", path);
+    return write_file(path_of(name), text, "the profile");
   }
 
   std::string path_of(std::string_view name) const { return fmt::format("{}/{}", path_, name); }

@@ -1,6 +1,7 @@
 // Which ranks this process starts: --nnodes, or what a launcher has left in the environment.
 #include <charconv>
 
+#include "base/json.h"
 #include "cli/rank_setting.h"
 #include "comm/control/tcp.h"
 
@@ -62,12 +63,64 @@ std::optional<Launched> by_open_mpi(const Environment& environment) {
 }
 
 Status need_address(const comm::Node& node) {
-  if (!node.address.empty()) return comm::parse_host_port(node.address).status();
+  if (!node.address.empty()) {
+    const comm::HostPort address = TRY(comm::parse_host_port(node.address));
+    if (address.port.find_first_not_of('0') != address.port.npos) return {};
+    return Error(ErrorKind::usage, "nobody could find the first host at port 0")
+        .with("address", node.address)
+        .remedy("Give --dist-init-addr a port from 1 to 65535 that is free there.");
+  }
   return Error(ErrorKind::usage, "the ranks don't know where to meet")
       .remedy("Give the address of the first host: --dist-init-addr HOST:PORT.");
 }
 
-Result<RankSetting> of_launched(const Launched& launched, RankSetting setting) {
+constexpr size_t kLeastSecret = 16;  // characters
+
+Result<std::string> secret_in(const std::string& file) {
+  std::string text = TRY(read_file(file, 4096));
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  if (text.size() >= kLeastSecret) return text;
+  return Error(ErrorKind::usage, "the job's secret is too short")
+      .with("--job-secret-file", file)
+      .with("characters", text.size())
+      .remedy("Make one of at least 16: openssl rand -hex 32 > FILE.");
+}
+
+// What the file of a job's secret is called: the same on all hosts.
+std::string name_of_address(std::string address) {
+  for (char& c : address) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (!plain && c != '.' && c != '-') c = '_';
+  }
+  return address;
+}
+
+// What was given, torchrun's run id where it was made up and not just a small number, or a file in
+// a home folder that the hosts share.
+Result<comm::JobSecret> job_secret(const ParsedOptions& options, const Environment& environment,
+                                   const std::string& address) {
+  if (options.has("job-secret") && options.has("job-secret-file")) {
+    return Error(ErrorKind::usage, "--job-secret and --job-secret-file are both given")
+        .remedy("Leave one of them out.");
+  }
+  if (options.has("job-secret")) return comm::JobSecret{options.text("job-secret"), {}};
+  if (options.has("job-secret-file")) {
+    return comm::JobSecret{TRY(secret_in(options.text("job-secret-file"))), {}};
+  }
+  const std::string run = environment("TORCHELASTIC_RUN_ID").value_or("");
+  if (run.size() >= kLeastSecret) return comm::JobSecret{run, {}};
+  const auto cache = environment("XDG_CACHE_HOME"), home = environment("HOME");
+  std::string folder = cache.value_or("");
+  if (folder.empty() && home && !home->empty()) folder = *home + "/.cache";
+  if (folder.empty()) {
+    return Error(ErrorKind::usage, "the hosts of this job have no secret in common")
+        .remedy("Give all of them the same --job-secret-file, or BRAID_JOB_SECRET.");
+  }
+  return comm::JobSecret{{}, fmt::format("{}/braid/job-{}", folder, name_of_address(address))};
+}
+
+Result<RankSetting> of_launched(const Launched& launched, const ParsedOptions& options,
+                                const Environment& environment, RankSetting setting) {
   comm::Node& node = setting.node;
   if (launched.world != node.world) {
     return Error(ErrorKind::usage, "as many processes as ranks must be started")
@@ -81,13 +134,16 @@ Result<RankSetting> of_launched(const Launched& launched, RankSetting setting) {
   node.ranks = 1;
   if (node.address.empty()) node.address = launched.address;
   TRY(need_address(node));
+  node.secret = TRY(job_secret(options, environment, node.address));
   setting.processes = true;
   setting.why = fmt::format("{}: rank {} of {}, {} on its host; they meet at {}", launched.launcher,
                             launched.rank, launched.world, launched.local_rank, node.address);
   return setting;
 }
 
-Result<RankSetting> of_nodes(int nodes, int node_rank, RankSetting setting) {
+Result<RankSetting> of_nodes(int nodes, const ParsedOptions& options,
+                             const Environment& environment, RankSetting setting) {
+  const auto node_rank = static_cast<int>(options.integer("node-rank"));
   comm::Node& node = setting.node;
   if (node_rank >= nodes || node.world % nodes != 0) {
     return Error(ErrorKind::usage, "the ranks can't be dealt out to these nodes")
@@ -97,6 +153,7 @@ Result<RankSetting> of_nodes(int nodes, int node_rank, RankSetting setting) {
         .remedy("--nnodes must divide the number of ranks, and --node-rank count from 0.");
   }
   TRY(need_address(node));
+  node.secret = TRY(job_secret(options, environment, node.address));
   node.ranks = node.world / nodes;
   node.first_rank = node_rank * node.ranks;
   setting.processes = true;
@@ -139,11 +196,15 @@ Result<RankSetting> rank_setting(const ParsedOptions& options, const Environment
   RankSetting setting;
   setting.node.world = layout.tp * layout.dp;
   setting.node.connect = static_cast<double>(step_timeout_of(options).count());
+  // Without --step-timeout GPUs may take longer to start than a step may.
+  setting.node.patience = options.has("step-timeout") ? setting.node.connect : 300;
   if (options.has("dist-init-addr")) setting.node.address = options.text("dist-init-addr");
   const auto nodes = static_cast<int>(options.integer("nnodes"));
-  if (nodes > 1) return of_nodes(nodes, static_cast<int>(options.integer("node-rank")), setting);
+  if (nodes > 1) return of_nodes(nodes, options, environment, setting);
   for (const auto& recognise : {by_torchrun, by_slurm, by_open_mpi}) {
-    if (const auto launched = recognise(environment)) return of_launched(*launched, setting);
+    if (const auto launched = recognise(environment)) {
+      return of_launched(*launched, options, environment, setting);
+    }
   }
   return of_one_host(options, setting);
 }

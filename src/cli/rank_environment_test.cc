@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/options_table.h"
+#include "base/temp_folder.h"
 #include "cli/rank_setting.h"
 
 namespace braid::cli {
@@ -20,6 +21,7 @@ Result<RankSetting> setting_of(const std::vector<const char*>& words, const Vari
              .read_file = nullptr});
   EXPECT_TRUE(options.ok()) << options.status().to_string();
   return rank_setting(*options, [&](const std::string& name) -> std::optional<std::string> {
+    if (name == "HOME" && variables.count(name) == 0) return "/users/somebody";
     const auto found = variables.find(name);
     if (found == variables.end()) return std::nullopt;
     return found->second;
@@ -112,6 +114,12 @@ TEST(RankSettingTest, ContradictionsAreErrorsOfUsage) {
              {},
              "node-rank = 2"},
         Case{{"--tp", "4", "--nnodes", "2", "--dist-init-addr", "a"}, {}, "HOST:PORT"},
+        Case{{"--tp", "4", "--nnodes", "2", "--dist-init-addr", "a:0"}, {}, "at port 0"},
+        Case{{"--tp", "4", "--nnodes", "2", "--dist-init-addr", "a:1"}, {{"HOME", ""}}, "secret"},
+        Case{{"--tp", "4", "--nnodes", "2", "--dist-init-addr", "a:1", "--job-secret",
+              "sixteen characters", "--job-secret-file", "x"},
+             {},
+             "both given"},
         Case{{"--tp", "2", "--dist-init-addr", "a:1"}, {}, "need no address"}}) {
     const auto setting = setting_of(wrong.words, wrong.variables);
     ASSERT_FALSE(setting.ok());
@@ -119,6 +127,40 @@ TEST(RankSettingTest, ContradictionsAreErrorsOfUsage) {
     EXPECT_NE(setting.error().to_string().find(wrong.text), std::string::npos)
         << setting.error().to_string();
   }
+}
+
+TEST(RankSettingTest, TheJobsSecretIsWhatWasGivenOrInASharedFolder) {
+  const TempFolder folder;
+  folder.write("secret", "from a file, longer than needed\n");
+  folder.write("short", "too short\n");
+  const std::string file = folder.file("secret"), shorter = folder.file("short");
+  const Variables run = {{"TORCHELASTIC_RUN_ID", "0123456789abcdef"}};
+  struct Case {
+    std::vector<const char*> words;
+    Variables variables;
+    std::string text, shared;
+  };
+  const std::string cache = "/users/somebody/.cache/braid/job-10.0.0.1_5000";
+  for (const Case& one :
+       {Case{{"--job-secret", "sixteen characters"}, run, "sixteen characters", ""},
+        Case{{"--job-secret-file", file.c_str()}, run, "from a file, longer than needed", ""},
+        Case{{}, run, "0123456789abcdef", ""},
+        Case{{}, {{"TORCHELASTIC_RUN_ID", "123"}}, "", cache},
+        Case{{}, {{"XDG_CACHE_HOME", "/c"}}, "", "/c/braid/job-10.0.0.1_5000"},
+        Case{{}, {}, "", cache}}) {
+    std::vector<const char*> words = {"--tp",         "2", "--nnodes", "2", "--dist-init-addr",
+                                      "10.0.0.1:5000"};
+    words.insert(words.end(), one.words.begin(), one.words.end());
+    const auto setting = setting_of(words, one.variables);
+    ASSERT_TRUE(setting.ok()) << setting.status().to_string();
+    EXPECT_EQ(setting->node.secret.text, one.text);
+    EXPECT_EQ(setting->node.secret.shared_file, one.shared);
+  }
+  const auto refused = setting_of({"--tp", "2", "--nnodes", "2", "--dist-init-addr", "a:1",
+                                   "--job-secret-file", shorter.c_str()},
+                                  {});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().to_string().find("too short"), std::string::npos);
 }
 
 TEST(RankSettingTest, TheFirstHostOfAList) {

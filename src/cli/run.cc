@@ -1,6 +1,7 @@
 #include "cli/run.h"
 
 #include <array>
+#include <csignal>
 
 #include "base/options_table.h"
 #include "cli/commands.h"
@@ -10,7 +11,7 @@
 namespace braid::cli {
 namespace {
 
-constexpr int kInterrupted = 130;  // 128 + SIGINT, as shells have it
+constexpr int kBySignal = 128;  // and the signal's number: an exit code, as shells have it
 
 struct Command {
   std::string_view name;
@@ -36,10 +37,24 @@ std::string name_of(Outcome outcome) {
   return outcome == Outcome::interrupted ? "interrupted" : "success";
 }
 
+int exit_code(Outcome outcome) { return outcome == Outcome::interrupted ? kBySignal + SIGINT : 0; }
+
+// Of a fault that needs many words the cause in a line of its own, and below it what each rank
+// said.
+std::string text_of(const Error& error) {
+  constexpr size_t kShort = 100;
+  const std::string line = error.to_string();
+  if (error.kind() != ErrorKind::fault || line.size() <= kShort) return line;
+  std::string text = error.message();
+  for (const auto& [name, value] : error.values()) text += fmt::format("\n  {}: {}", name, value);
+  if (!error.remedy().empty()) text += fmt::format("\n  {}", error.remedy());
+  return text;
+}
+
 // The command on ranks that are processes: rank 0's runs it, the others follow.
-Result<Outcome> run_on_processes(const Command& command, const ParsedOptions& options,
-                                 Streams& streams, const RankSetting& setting) {
-  const std::string said =
+Result<int> run_on_processes(const Command& command, const ParsedOptions& options, Streams& streams,
+                             const RankSetting& setting) {
+  const comm::Ended ended =
       TRY(comm::run_node(setting.node, [&](comm::ControlPlane& control) -> Status {
         const Context context{options, streams, &control, setting.why};
         if (control.rank() > 0) {
@@ -48,30 +63,33 @@ Result<Outcome> run_on_processes(const Command& command, const ParsedOptions& op
         }
         const Result<Outcome> outcome = command.run(context);
         if (!outcome.ok() && !streams.out.closed()) return outcome.status();
-        // Who reads no more has read enough.
+        // Without a reader of the output the command has ended early, but well.
         control.conclude(name_of(outcome.ok() ? *outcome : Outcome::success));
         return {};
       }));
-  return said == name_of(Outcome::interrupted) ? Outcome::interrupted : Outcome::success;
+  if (ended.signal != 0) return kBySignal + ended.signal;
+  return ended.outcome == name_of(Outcome::interrupted) ? exit_code(Outcome::interrupted) : 0;
 }
 
-Result<Outcome> run_command(const Command& command, const ParsedOptions& options,
-                            Streams& streams) {
+Result<int> run_command(const Command& command, const ParsedOptions& options, Streams& streams) {
   const bool ranked = takes(*braid_options().find("cpu-ranks"), options.command());
-  if (!ranked) return command.run({options, streams, nullptr, "threads of one process"});
-  const RankSetting setting = TRY(rank_setting(options, streams.sources.environment));
+  if (!ranked) {
+    return exit_code(TRY(command.run({options, streams, nullptr, "threads of one process"})));
+  }
+  RankSetting setting = TRY(rank_setting(options, streams.sources.environment));
+  setting.node.console = &streams.console;
   if (setting.processes) return run_on_processes(command, options, streams, setting);
-  return command.run({options, streams, nullptr, setting.why});
+  return exit_code(TRY(command.run({options, streams, nullptr, setting.why})));
 }
 
-Result<Outcome> dispatch(const ParsedOptions& options, Streams& streams) {
+Result<int> dispatch(const ParsedOptions& options, Streams& streams) {
   if (options.version()) {
     TRY(streams.out.line(fmt::format("braid {}", kVersion)));
-    return Outcome::success;
+    return 0;
   }
   if (options.help()) {
     TRY(streams.out.write(braid_options().help_text(options.command())));
-    return Outcome::success;
+    return 0;
   }
   streams.console.set_quiet(options.flag("quiet"));
   for (const Command& command : kCommands) {
@@ -85,12 +103,12 @@ Result<Outcome> dispatch(const ParsedOptions& options, Streams& streams) {
 
 int run(std::span<const char* const> arguments, Streams& streams) {
   const Result<ParsedOptions> options = parse(braid_options(), arguments, streams.sources);
-  const Result<Outcome> outcome =
-      options.ok() ? dispatch(*options, streams) : Result<Outcome>(options.status());
-  if (outcome.ok()) return *outcome == Outcome::interrupted ? kInterrupted : 0;
-  if (streams.out.closed()) return 0;  // who read has read enough
-  streams.console.error(outcome.error().to_string());
-  return outcome.error().kind() == ErrorKind::usage ? 2 : 1;
+  const Result<int> code =
+      options.ok() ? dispatch(*options, streams) : Result<int>(options.status());
+  if (code.ok()) return *code;
+  if (streams.out.closed()) return 0;  // the reader of the output has gone
+  streams.console.error(text_of(code.error()));
+  return code.error().kind() == ErrorKind::usage ? 2 : 1;
 }
 
 }  // namespace braid::cli

@@ -1,9 +1,7 @@
 #include "cli/session.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 
 #include "base/json.h"
@@ -146,13 +144,7 @@ void Session::tell(const std::vector<model::Note>& notes) const {
 Status Session::open_trace() {
   const bool follows = context_.control != nullptr && context_.control->rank() > 0;
   if (!context_.options.has("trace") || follows) return {};
-  const std::string& path = context_.options.text("trace");
-  trace_file_.open(path, std::ios::binary | std::ios::trunc);
-  if (!trace_file_) {
-    return Error(ErrorKind::usage, "the trace cannot be written")
-        .with("--trace", path)
-        .with("reason", std::strerror(errno));
-  }
+  trace_file_.emplace(TRY(OutputFile::create(context_.options.text("trace"), "the trace")));
   return {};
 }
 
@@ -248,7 +240,7 @@ Status Session::start(const EngineNeeds& needs) {
     Stage capturing("capturing decode steps", console);
     capturing.done(TRY(engine_->ranks().capture()));
   }
-  if (trace_file_.is_open()) TRY(lab::RankTraces::record(engine_->ranks(), true));
+  if (trace_file_) TRY(lab::RankTraces::record(engine_->ranks(), true));
   if (context_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
 }
@@ -271,17 +263,14 @@ Status Session::follow(const Context& context) {
 Status Session::finish() {
   const std::string error = ranks::describe(TRY(ranks::dispatch_errors(engine_->ranks())));
   if (!error.empty()) context_.streams.console.report(error);
-  return trace_file_.is_open() ? write_trace() : Status();
+  return trace_file_ ? write_trace() : Status();
 }
 
 Status Session::write_trace() {
   const auto traces = TRY(lab::RankTraces::collect(*engine_));
   const std::string& path = context_.options.text("trace");
-  trace_file_ << flow::to_perfetto(traces.timelines());
-  trace_file_.close();
-  if (!trace_file_) {
-    return Error(ErrorKind::fault, "the trace could not be written whole").with("--trace", path);
-  }
+  TRY(trace_file_->write(flow::to_perfetto(traces.timelines())));
+  TRY(trace_file_->finish());
   std::string table = flow::module_table(traces.timelines());
   table.pop_back();  // the console ends the line
   context_.streams.console.report(table);

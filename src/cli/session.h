@@ -1,10 +1,10 @@
 // Session: a model opened and started as the options say, with its stages told on the console.
 #pragma once
 
-#include <fstream>
 #include <memory>
 #include <optional>
 
+#include "base/output_file.h"
 #include "cli/commands.h"
 #include "engine/engine.h"
 #include "engine/memory_budget.h"
@@ -78,7 +78,7 @@ class Session {
   model::ModelConfig config_;
   engine::EngineOptions limits_;  // what the options allow
   std::optional<text::Tokenizer> tokenizer_;
-  std::ofstream trace_file_;  // open where --trace is given; rank 0's process writes it
+  std::optional<OutputFile> trace_file_;  // where --trace is given; rank 0's process writes it
   std::unique_ptr<engine::Engine> engine_;
 };
 

@@ -82,6 +82,12 @@ Status check_arriving(int64_t rows, int64_t room, int32_t rank) {
       .with("room", room);
 }
 
+Error missed(const std::vector<int32_t>& missing) {
+  return Error(ErrorKind::fault,
+               fmt::format("rank{} {} did not come to a collective in time",
+                           missing.size() > 1 ? "s" : "", fmt::join(missing, ", ")));
+}
+
 Error not_alike(int32_t rank, const std::string& text, int32_t other, const std::string& its_text) {
   return Error(ErrorKind::fault, "ranks meet in a collective with different rows")
       .with("rank", rank)

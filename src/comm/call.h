@@ -34,7 +34,9 @@ int64_t room_of(const Call& call);
 // `fault` where it is sent more of them, on all members.
 Status check_arriving(int64_t rows, int64_t room, int32_t rank);
 
-// What a rank that meets others in a collective with other rows is told.
+// The error of ranks that waited for the ranks of `missing`, which did not come in time.
+Error missed(const std::vector<int32_t>& missing);
+// The error of ranks that call a collective with different rows.
 Error not_alike(int32_t rank, const std::string& text, int32_t other, const std::string& its_text);
 
 }  // namespace braid::comm

@@ -12,7 +12,8 @@ struct Members {
   int32_t index = 0;           // of this rank among them
 
   int32_t size() const { return static_cast<int32_t>(ranks.size()); }
-  // Whom this rank turns to `turn`-th; each member begins with another one, itself being turn 0.
+  // The member that this rank deals with in turn `turn`. Turn 0 is this rank itself; in every turn
+  // each member deals with another one.
   int32_t peer(int32_t turn) const { return (index + turn) % size(); }
 
   // All ranks of a world.

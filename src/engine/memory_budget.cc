@@ -1,11 +1,9 @@
 #include "engine/memory_budget.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "base/log.h"
+#include "base/system_memory.h"
 
 namespace braid::engine {
 namespace {
@@ -129,34 +127,17 @@ Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineO
   return budget;
 }
 
-std::optional<int64_t> parse_available(std::string_view meminfo) {
-  constexpr std::string_view kKey = "MemAvailable:";
-  const size_t at = meminfo.find(kKey);
-  if (at == meminfo.npos) return std::nullopt;
-  const std::string rest(meminfo.substr(at + kKey.size(), 40));
-  char* end = nullptr;
-  const long long kibibytes = std::strtoll(rest.c_str(), &end, 10);
-  if (end == rest.c_str() || kibibytes < 0 || std::string_view(end).substr(0, 3) != " kB") {
-    return std::nullopt;
-  }
-  return kibibytes * 1024;
-}
-
 Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options) {
-  return memory_of_ranks(options, options.model.layout.world, 0);
+  if (options.device == ranks::DeviceKind::cuda) return memory_of_ranks(options, 1, 0);
+  return MemoryShare{available_memory(), options.model.layout.world};
 }
 
 Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options, int32_t here,
                                     int32_t gpu) {
-  if (options.device == ranks::DeviceKind::cuda)
+  if (options.device == ranks::DeviceKind::cuda) {
     return MemoryShare{TRY(ranks::free_gpu_memory(gpu)), 1};
-  return MemoryShare{available_memory(), here};
-}
-
-int64_t available_memory() {
-  std::ifstream file("/proc/meminfo");  // of no known size, as files in /proc are
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  return parse_available(text).value_or(0);
+  }
+  return MemoryShare{available_memory(here), here};
 }
 
 }  // namespace braid::engine

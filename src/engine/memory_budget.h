@@ -47,9 +47,4 @@ Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options, int32_t
 Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineOptions& options,
                                  MemoryShare memory);
 
-// Bytes that this machine can give without swapping: MemAvailable of /proc/meminfo; 0: unknown.
-int64_t available_memory();
-// The same from the file's text.
-std::optional<int64_t> parse_available(std::string_view meminfo);
-
 }  // namespace braid::engine

@@ -25,15 +25,6 @@ int64_t bytes_of_line(const MemoryBudget& budget, std::string_view what) {
   return -1;
 }
 
-TEST(MemoryBudgetTest, ReadsWhatIsAvailable) {
-  EXPECT_EQ(parse_available("MemTotal:  9 kB\nMemAvailable:    1024 kB\nBuffers: 1 kB\n"), 1 << 20);
-  for (const char* bad : {"", "MemTotal: 9 kB", "MemAvailable:", "MemAvailable: x kB",
-                          "MemAvailable: -1 kB", "MemAvailable: 5 MB"}) {
-    EXPECT_EQ(parse_available(bad), std::nullopt) << bad;
-  }
-  EXPECT_GT(available_memory(), 0);
-}
-
 TEST(MemoryBudgetTest, ResolvesSizesFromTheConfiguration) {
   const model::ModelConfig config = golden_config("glm4_moe");
   const EngineOptions whole = resolved(config, {.max_running = 5, .chunked_prefill_size = 100});

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <optional>
 
 #include "base/json.h"
+#include "base/output_file.h"
 
 namespace braid::experts {
 namespace {
@@ -218,19 +218,14 @@ Result<ExpertPlacement> ExpertPlacement::load(const std::string& path) {
 }
 
 Status ExpertPlacement::save(const std::string& path) const {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << fmt::format("{{\"format\": \"{}\", \"layers\": {}, \"experts\": {}, \"ranks\": {},\n",
-                      kFormat, sizes_.layers, sizes_.experts, sizes_.ranks);
+  std::string text =
+      fmt::format("{{\"format\": \"{}\", \"layers\": {}, \"experts\": {}, \"ranks\": {},\n",
+                  kFormat, sizes_.layers, sizes_.experts, sizes_.ranks);
   for (int32_t layer = 0; layer < sizes_.layers; ++layer) {
-    file << (layer == 0 ? " \"slots\": [[" : ",\n           [")
-         << fmt::format("{}]", fmt::join(slots_of(layer), ", "));
+    text += fmt::format("{}{}]", layer == 0 ? " \"slots\": [[" : ",\n           [",
+                        fmt::join(slots_of(layer), ", "));
   }
-  file << "]}\n";
-  file.close();
-  if (file) return {};
-  return Error(ErrorKind::usage, "the expert placement can't be written")
-      .with("file", path)
-      .with("reason", std::strerror(errno));
+  return write_file(path, text + "]}\n", "the expert placement");
 }
 
 }  // namespace braid::experts

@@ -35,6 +35,17 @@ struct CpuExecutor::Run {
   }
 };
 
+namespace {
+
+// Whether a lane has something to do. Without any op a run still takes its turn on a lane: it is
+// done after those that it names.
+bool takes_part(const Schedule& schedule, Lane lane) {
+  const bool empty = schedule.lanes_used() == 0;
+  return empty ? lane == Lane::compute : !schedule.lanes[index_of(lane)].empty();
+}
+
+}  // namespace
+
 CpuExecutor::CpuExecutor(CpuExecutorOptions options) : options_(std::move(options)) {}
 
 CpuExecutor::~CpuExecutor() {
@@ -75,23 +86,33 @@ Ticket CpuExecutor::submit(const BoundSchedule& bound, const RunOptions& options
     }
   }
   for (auto& ended : run.ended) ended.store(0, std::memory_order_relaxed);
-  // Without any op a run still takes its turn on a lane: it is done after those that it names.
-  const bool empty = schedule.lanes_used() == 0;
-  run.lanes_left.store(empty ? 1 : schedule.lanes_used(), std::memory_order_release);
+  run.lanes_left.store(std::max(1, schedule.lanes_used()), std::memory_order_release);
   run.ticket = ++last_;
+  const Status started = start_lanes(schedule);
+  if (!started.ok()) {  // nothing of it runs, and wait() tells
+    fail(started.error());
+    run.lanes_left.store(0, std::memory_order_release);
+    return last_;
+  }
   for (const Lane lane : kLanes) {
-    if (schedule.lanes[index_of(lane)].empty() && !(empty && lane == Lane::compute)) continue;
-    auto& thread = lanes_[index_of(lane)];
-    if (thread == nullptr) {
-      // Whoever holds up a collective holds up all ranks, even where every core computes.
-      const bool moves = lane == Lane::comm || lane == Lane::copy;
-      thread = std::make_unique<device::LaneThread>(
-          fmt::format("{}.{}", options_.name, name_of(lane)),
-          moves ? device::Waking::at_once : device::Waking::fairly);
-    }
-    thread->enqueue([&run, lane] { run.executor->run_lane(run, lane); });
+    if (!takes_part(schedule, lane)) continue;
+    lanes_[index_of(lane)]->enqueue([&run, lane] { run.executor->run_lane(run, lane); });
   }
   return last_;
+}
+
+// All threads that a Schedule needs, before the first of them begins.
+Status CpuExecutor::start_lanes(const Schedule& schedule) {
+  for (const Lane lane : kLanes) {
+    auto& thread = lanes_[index_of(lane)];
+    if (thread != nullptr || !takes_part(schedule, lane)) continue;
+    // Whoever holds up a collective holds up all ranks, even where every core computes.
+    const bool moves = lane == Lane::comm || lane == Lane::copy;
+    thread =
+        TRY(device::LaneThread::start(fmt::format("{}.{}", options_.name, name_of(lane)),
+                                      moves ? device::Waking::at_once : device::Waking::fairly));
+  }
+  return {};
 }
 
 CpuExecutor::Run* CpuExecutor::find(Ticket ticket) const {
@@ -154,10 +175,14 @@ void CpuExecutor::run_op(const Run& run, int32_t op, Lane lane) {
 void CpuExecutor::fail(const Run& run, int32_t op, const Error& why) {
   const Program& program = run.bound->schedule->program;
   const std::string described = program.describe(program.ops[static_cast<size_t>(op)]);
+  fail(Error(why).with("op", fmt::format("{}: {}", op, described)).with("step", run.step));
+}
+
+void CpuExecutor::fail(const Error& why) {
   const std::lock_guard lock(failure_mutex_);
   if (!failure_.ok()) return;
   failed_.store(true, std::memory_order_release);
-  failure_ = Error(why).with("op", fmt::format("{}: {}", op, described)).with("step", run.step);
+  failure_ = why;
 }
 
 // Until somebody gives up: then the lane goes on, so that it can be joined.

@@ -40,10 +40,12 @@ class CpuExecutor final : public Executor {
   struct Run;
   Run* find(Ticket ticket) const;
   Run& unused_run();
+  Status start_lanes(const Schedule& schedule);
   void run_lane(Run& run, Lane lane);
   void run_op(const Run& run, int32_t op, Lane lane);
   void hang() const;
   void fail(const Run& run, int32_t op, const Error& why);
+  void fail(const Error& why);
 
   CpuExecutorOptions options_;
   std::mutex failure_mutex_;

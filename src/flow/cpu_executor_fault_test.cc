@@ -1,6 +1,7 @@
 // Ops that fail, hang or are left out, on the CPU: who is told, and that the lanes end.
 #include <gtest/gtest.h>
 
+#include "device/cpu/no_threads_test_util.h"
 #include "flow/bound_test_util.h"
 #include "flow/cpu_executor.h"
 #include "flow/random_program_test_util.h"
@@ -43,6 +44,15 @@ TEST(CpuFaultTest, AFailingOpIsNamedWithItsStepAndTheLanesEnd) {
   EXPECT_NE(failed.to_string().find("op = 2: "), std::string::npos) << failed.to_string();
   EXPECT_NE(failed.to_string().find("step = 5"), std::string::npos);
   EXPECT_EQ(chain.run(executor, 6).to_string(), failed.to_string());  // later ones tell it, too
+}
+
+TEST(CpuFaultTest, WithoutThreadsWaitingTellsIt) {
+  Chain chain;
+  EXPECT_TRUE(device::testing::true_without_threads([&] {
+    CpuExecutor executor;
+    const Status failed = chain.run(executor, 1);
+    return !failed.ok() && failed.error().kind() == ErrorKind::exhausted;
+  }));
 }
 
 TEST(CpuFaultTest, AfterAFailureNothingRuns) {

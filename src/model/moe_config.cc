@@ -104,4 +104,13 @@ Result<std::vector<bool>> layers_after_first_dense(const ConfigReader& config, i
   return layers;
 }
 
+Result<MoeConfig> parse_shared_moe(const ConfigReader& config,
+                                   Result<RouterConfig> (*parse_router)(const ConfigReader&)) {
+  MoeConfig moe = TRY(parse_expert_sizes(config, "n_routed_experts"));
+  moe.num_shared_experts = TRY(parse_shared_experts(config));
+  moe.router = TRY(parse_router(config));
+  TRY(check_choice(config, moe));
+  return moe;
+}
+
 }  // namespace braid::model

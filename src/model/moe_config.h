@@ -60,6 +60,11 @@ Status expect_text(const ConfigReader& config, std::string_view key, const std::
 // That top_k experts can be chosen from the groups that are kept.
 Status check_choice(const ConfigReader& config, const MoeConfig& moe);
 
+// The experts of a family that has "n_routed_experts" and shared ones, with the family's own way to
+// read the router.
+Result<MoeConfig> parse_shared_moe(const ConfigReader& config,
+                                   Result<RouterConfig> (*parse_router)(const ConfigReader&));
+
 // [num_layers]: experts in every layer from first_k_dense_replace on.
 Result<std::vector<bool>> layers_after_first_dense(const ConfigReader& config, int64_t num_layers);
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "ops/fill.h"
@@ -152,7 +153,12 @@ class Pieces {
     std::vector<std::thread> others;
     const auto threads =
         std::min<size_t>(static_cast<size_t>(std::max(how_.threads, 1)), pieces_.size());
-    for (size_t i = 1; i < threads; ++i) others.emplace_back([this] { run(); });
+    others.reserve(threads);
+    try {
+      while (others.size() + 1 < threads) others.emplace_back([this] { run(); });
+    } catch (const std::system_error&) {
+      // The system gives no more threads: those that there are load everything.
+    }
     run();
     for (std::thread& other : others) other.join();
     return std::move(error_);

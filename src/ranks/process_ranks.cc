@@ -14,7 +14,7 @@ namespace {
 // What rank 0 tells the others: the first byte of its message.
 constexpr char kEnd = 'e';  // nothing comes any more
 constexpr char kStep = 's';
-constexpr char kWait = 'w';  // no step follows the one in flight for now
+constexpr char kWait = 'w';  // wait for the step in flight: rank 0 has no next one to start
 constexpr char kQuery = 'i';
 
 // Longer than a collective's timeout, which names the op.
@@ -53,7 +53,10 @@ Status RankProcess::connect(std::vector<comm::Communicator*>& ends) {
 
 Status RankProcess::load(const model::TensorSource& source,
                          const std::function<void(int64_t)>& progress) {
-  TRY(worker_->load(source, control_.size(), progress));
+  TRY(worker_->load(source, control_.size(), [&](int64_t more) {
+    control_.alive();
+    if (progress) progress(more);
+  }));
   return control_.barrier();
 }
 
@@ -81,12 +84,13 @@ Result<std::vector<std::string>> RankProcess::gather_sampled(int64_t step) {
   const bool leads = mesh.coordinates(control_.rank())[1] == 0;
   const std::string own = leads ? bytes_of_values(worker_->sampled(step)) : "";
   return control_.all_gather(
-      own, control_.rank() == 0 ? patience(options_) : std::chrono::milliseconds(0));
+      own, control_.rank() == 0 ? patience(options_) : comm::ControlPlane::kForever);
 }
 
 Status RankProcess::follow() {
   for (;;) {
-    const std::vector<std::string> told = TRY(control_.all_gather(""));
+    const std::vector<std::string> told =
+        TRY(control_.all_gather("", comm::ControlPlane::kForever));
     const std::string_view message = told[0];
     if (message.starts_with(kStep)) {
       TRY(follow_step(message.substr(1)));
@@ -151,7 +155,7 @@ Result<std::vector<std::string>> RankProcess::gather_answers(std::string_view ow
   const auto size = static_cast<size_t>(control_.size());
   const size_t piece = comm::kMaxMessageBytes / 2 / size;
   std::vector<std::string> answers(size);
-  const auto wait = control_.rank() == 0 ? patience(options_) : std::chrono::milliseconds(0);
+  const auto wait = control_.rank() == 0 ? patience(options_) : comm::ControlPlane::kForever;
   for (size_t sent = 0, longest = 1; sent < longest; sent += piece) {
     const auto own_bytes = static_cast<int64_t>(own.size());
     const std::string_view part = own.substr(std::min(sent, own.size()), piece);

@@ -40,7 +40,7 @@ Status ThreadRanks::create_workers(const model::ModelConfig& config, const Worke
     workers_.push_back(TRY(Worker::create(config, of_rank, std::move(backend))));
     queries_.push_back(std::make_unique<QueryService>(*workers_.back()));
     if (rank == 0) continue;
-    threads_.push_back(std::make_unique<device::LaneThread>(fmt::format("rank{}", rank)));
+    threads_.push_back(TRY(device::LaneThread::start(fmt::format("rank{}", rank))));
   }
   for (Running& running : running_) running.ran.resize(workers_.size());
   return set_execution(options.serial, options.delays);

@@ -57,8 +57,8 @@ inline Result<std::string> on_processes(const engine::EngineOptions& options,
                                         const Use& use = answers_of) {
   const engine::EngineOptions resolved = TRY(resolve(small_model(), options));
   const int32_t world = resolved.worker.model.layout.world;
-  return comm::run_node(
-      {.ranks = world, .world = world}, [&](comm::ControlPlane& control) -> Status {
+  const comm::Ended ended = TRY(
+      comm::run_node({.ranks = world, .world = world}, [&](comm::ControlPlane& control) -> Status {
         if (control.rank() > 0) {
           const auto rank =
               TRY(ranks::RankProcess::create(small_model(), resolved.worker, control));
@@ -69,7 +69,8 @@ inline Result<std::string> on_processes(const engine::EngineOptions& options,
         TRY(engine->load(model::DummySource()));
         control.conclude(TRY(use(*engine)));
         return {};
-      });
+      }));
+  return ended.outcome;
 }
 
 }  // namespace braid::testing

@@ -8,8 +8,8 @@
 
 namespace braid::comm {
 
-Error lost_rank(std::string_view what) {
-  return Error(ErrorKind::fault, "another rank is lost").with("what", what);
+Error lost_rank(std::string_view cause) {
+  return Error(ErrorKind::fault, "another rank is lost").with(kCause, cause);
 }
 
 ControlPlane::~ControlPlane() {
@@ -29,6 +29,16 @@ Result<std::vector<std::string>> ControlPlane::all_gather(std::string_view bytes
 }
 
 Status ControlPlane::barrier() { return all_gather("").status(); }
+
+void ControlPlane::alive() {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const int64_t now =
+      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  int64_t next = next_alive_.load(std::memory_order_relaxed);
+  if (socket_ < 0 || now < next || !next_alive_.compare_exchange_strong(next, now + kSecond))
+    return;
+  (void)send_message(socket_, MessageKind::alive, "");  // who is gone is met in the next gather
+}
 
 Status ControlPlane::poll() {
   if (size_ == 1 || !lost_.ok()) return lost_;

@@ -2,7 +2,9 @@
 // messages between a rank and whoever started it, never tensors.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,9 +13,10 @@
 
 namespace braid::comm {
 
-// What a rank is told, or finds out, that had to stop because another one is lost: a consequence,
-// whose cause is told elsewhere.
-Error lost_rank(std::string_view what);
+// The error of a rank that had to stop because another one is lost; `cause`, the value of that
+// name, is what it knows of the other one.
+inline constexpr std::string_view kCause = "cause";
+Error lost_rank(std::string_view cause);
 
 // A rank's end of a socket to the process that started the ranks (processes.h). Not thread-safe.
 class ControlPlane {
@@ -31,11 +34,21 @@ class ControlPlane {
   int local_rank() const { return local_rank_; }
 
   // Every rank gives its bytes and gets those of all, in the order of ranks. Ranks call it equally
-  // often. `fault` when a rank is lost, or stays away for longer than `timeout`; 0: however long.
-  Result<std::vector<std::string>> all_gather(
-      std::string_view bytes, std::chrono::milliseconds timeout = std::chrono::milliseconds(0));
+  // often. `fault` when a rank is lost, or when one neither comes nor says that it is alive for
+  // longer than `timeout` (kForever: however long); if none is given, than set_patience() says.
+  static constexpr std::chrono::milliseconds kForever{0};
+  Result<std::vector<std::string>> all_gather(std::string_view bytes,
+                                              std::chrono::milliseconds timeout);
+  Result<std::vector<std::string>> all_gather(std::string_view bytes) {
+    return all_gather(bytes, patience_);
+  }
+  void set_patience(std::chrono::milliseconds patience) { patience_ = patience; }
   // Returns when all ranks have called it.
   Status barrier();
+
+  // Tells those who wait for this rank that it still makes progress. Cheap: sends a message a
+  // second at most. Any thread may call it while none calls the others.
+  void alive();
 
   // Ok, or `fault` as soon as another rank is known to be lost. Never blocks.
   Status poll();
@@ -44,7 +57,7 @@ class ControlPlane {
   // 127.0.0.1 where all ranks are on one host.
   Result<std::string> address() const;
 
-  // What run_node() returns when all ranks have ended well; rank 0's counts.
+  // What run_node() returns on all nodes when all ranks have ended well; rank 0's counts.
   void conclude(std::string outcome) { outcome_ = std::move(outcome); }
   const std::string& outcome() const { return outcome_; }
 
@@ -61,6 +74,8 @@ class ControlPlane {
   int local_rank_;
   Status lost_;  // what was told: nothing else comes behind it
   std::string outcome_;
+  std::chrono::milliseconds patience_ = kForever;
+  std::atomic<int64_t> next_alive_ = 0;  // in nanoseconds of the steady clock
 };
 
 }  // namespace braid::comm

@@ -11,12 +11,6 @@
 namespace braid::comm {
 namespace {
 
-struct Header {
-  uint32_t kind = 0;
-  uint32_t milliseconds = 0;
-  uint64_t bytes = 0;
-};
-
 Error gone(std::string_view what) {
   return Error(ErrorKind::fault, "the other end of the control plane is gone")
       .with("while", what)
@@ -50,25 +44,28 @@ Status receive_all(int socket, void* data, size_t bytes) {
 
 }  // namespace
 
+Status check_header(const MessageHeader& header, uint64_t most) {
+  if (header.bytes <= most && header.kind <= static_cast<uint32_t>(kLastKind)) return {};
+  return Error(ErrorKind::fault, "the control plane brought what is no message")
+      .with("kind", header.kind)
+      .with("bytes", header.bytes);
+}
+
 Status send_message(int socket, MessageKind kind, std::string_view bytes, uint32_t milliseconds) {
   if (bytes.size() > kMaxMessageBytes) {
     return Error(ErrorKind::internal, "a message of the control plane is too long")
         .with("bytes", bytes.size());
   }
-  const Header header{
+  const MessageHeader header{
       .kind = static_cast<uint32_t>(kind), .milliseconds = milliseconds, .bytes = bytes.size()};
   TRY(send_all(socket, &header, sizeof(header)));
   return send_all(socket, bytes.data(), bytes.size());
 }
 
 Result<Message> receive_message(int socket) {
-  Header header;
+  MessageHeader header;
   TRY(receive_all(socket, &header, sizeof(header)));
-  if (header.bytes > kMaxMessageBytes || header.kind > static_cast<uint32_t>(MessageKind::hello)) {
-    return Error(ErrorKind::fault, "the control plane brought nonsense")
-        .with("kind", header.kind)
-        .with("bytes", header.bytes);
-  }
+  TRY(check_header(header, kMaxMessageBytes));
   Message message{.kind = static_cast<MessageKind>(header.kind),
                   .bytes = {},
                   .milliseconds = header.milliseconds};
@@ -79,17 +76,22 @@ Result<Message> receive_message(int socket) {
 
 std::string pack_error(const Error& error) {
   const bool consequence = error.message() == lost_rank("").message();
+  Error told(error.kind(), error.message());
+  for (const auto& [name, value] : error.values()) {
+    if (!consequence || name != kCause) told = std::move(told).with(name, value);
+  }
+  if (!error.remedy().empty()) told = std::move(told).remedy(error.remedy());
   return pack({fmt::format("{}", static_cast<int>(error.kind())), consequence ? "1" : "0",
-               error.to_string()});
+               told.message(), told.to_string()});
 }
 
 Result<ToldError> unpack_error(std::string_view bytes) {
   const std::vector<std::string> parts = TRY(unpack(bytes));
-  const int kind = parts.size() == 3 ? std::atoi(parts[0].c_str()) : -1;
+  const int kind = parts.size() == 4 ? std::atoi(parts[0].c_str()) : -1;
   if (kind < 0 || kind > static_cast<int>(ErrorKind::internal)) {
     return Error(ErrorKind::fault, "the control plane brought an error that is none");
   }
-  return ToldError{static_cast<ErrorKind>(kind), parts[1] == "1", parts[2]};
+  return ToldError{static_cast<ErrorKind>(kind), parts[1] == "1", parts[2], parts[3]};
 }
 
 std::string pack(const std::vector<std::string>& parts) {

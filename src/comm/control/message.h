@@ -11,11 +11,25 @@
 namespace braid::comm {
 
 enum class MessageKind : uint32_t {
-  gather,   // to the launcher: a rank's part of an all_gather; from it: all parts, packed
-  fault,    // to the launcher: what went wrong on a rank; from it: that some rank is lost
-  success,  // to the launcher: the rank is about to end well
-  hello,    // to the launcher, over TCP: who has come
+  gather,     // to the launcher: a rank's part of an all_gather; from it: all parts, packed
+  fault,      // to the launcher: what went wrong on a rank; from it: that some rank is lost
+  success,    // to the launcher: the rank is about to end well
+  hello,      // to the launcher, over TCP: who has come, and the proof of the job's secret
+  challenge,  // from the launcher, over TCP: what the proof must be made for
+  welcome,    // from the launcher, over TCP: the hello is right, and its own proof
+  alive,      // to the launcher: the rank still makes progress
+  ended,      // between launchers: a signal has ended the job; its number
 };
+inline constexpr MessageKind kLastKind = MessageKind::ended;
+
+// What stands before a message's bytes.
+struct MessageHeader {
+  uint32_t kind = 0;
+  uint32_t milliseconds = 0;
+  uint64_t bytes = 0;
+};
+// `fault` where no message begins so, or one of more than `most` bytes.
+Status check_header(const MessageHeader& header, uint64_t most);
 
 struct Message {
   MessageKind kind = MessageKind::gather;
@@ -31,12 +45,12 @@ Status send_message(int socket, MessageKind kind, std::string_view bytes,
                     uint32_t milliseconds = 0);
 Result<Message> receive_message(int socket);
 
-// An error on its way to the launcher: its kind, whether it is a consequence (lost_rank) and its
-// text.
+// An error on its way to the launcher.
 struct ToldError {
   ErrorKind kind = ErrorKind::fault;
-  bool consequence = false;
-  std::string text;
+  bool consequence = false;  // of another rank's (lost_rank), which is left out of the text
+  std::string message;       // in one short line
+  std::string text;          // with all values
 };
 std::string pack_error(const Error& error);
 Result<ToldError> unpack_error(std::string_view bytes);

@@ -3,7 +3,9 @@
 
 #include <functional>
 
+#include "base/log.h"
 #include "comm/control/control_plane.h"
+#include "comm/control/job_secret.h"
 
 namespace braid::comm {
 
@@ -14,8 +16,17 @@ struct Node {
   int ranks = 1;         // here
   int world = 1;         // on all nodes
   std::string address;   // HOST:PORT at which the node of rank 0 listens; empty: there is one node
+  JobSecret secret;      // of several nodes: without it nobody is let in
   double connect = 300;  // seconds until all ranks must have come
-  double grace = 3.0;    // seconds from a fault to the end of all processes
+  double patience = 0;   // seconds that a rank may keep the others waiting, or be stopped; 0: ever
+  double grace = 3.0;    // seconds from a fault or a signal to the end of all processes
+  Console* console = nullptr;  // is told whom this waits for
+};
+
+// How a node has ended that did what it was asked to.
+struct Ended {
+  std::string outcome;  // what rank 0 concluded with
+  int signal = 0;       // SIGINT, SIGTERM or SIGHUP, where one has ended the job
 };
 
 using RankBody = std::function<Status(ControlPlane&)>;
@@ -23,12 +34,15 @@ using RankBody = std::function<Status(ControlPlane&)>;
 // Runs `body` in a child process a rank of this node until all ranks have ended; on the node of
 // rank 0 serves the control plane of all. The caller must not have started threads or touched a GPU
 // before. A rank that fails, dies or ends early is a fault of the whole: the others are told, have
-// the grace to say what they were doing, and are then killed. Returns what rank 0 concluded with
-// (on other nodes nothing); or the first error, with what each rank said, where it is no
-// consequence of another. A rank's error of another kind than `fault` comes as it is.
-Result<std::string> run_node(const Node& node, const RankBody& body);
+// the grace to say what they were doing, and are then killed. The error then has the cause as its
+// message, and what each rank said as its values, once, where it is no consequence of another. A
+// rank's error of another kind than `fault` comes as it is.
+//
+// SIGTERM and SIGHUP end all ranks of all nodes. SIGINT is passed on to rank 0, which may note it
+// and conclude in good order; where rank 0 dies of it, all end.
+Result<Ended> run_node(const Node& node, const RankBody& body);
 
-// The same for ranks of one host.
+// The same for ranks of one host. A signal is an error.
 Status run_processes(int ranks, const RankBody& body, double grace = 3.0);
 
 }  // namespace braid::comm

@@ -1,83 +1,96 @@
 // The side of the control plane that starts ranks and serves them: part of processes.h.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "comm/control/message.h"
-#include "comm/control/processes.h"
+#include "comm/control/children.h"
+#include "comm/control/listener.h"
+#include "comm/control/message_stream.h"
+#include "comm/control/waiting_line.h"
 
 namespace braid::comm {
 
-// A child process.
-struct Child {
-  int rank = 0;
-  pid_t pid = -1;
-};
-
-// Starts a child that runs `body` as `rank`, with the control plane that `connect` makes in it.
-Result<Child> start_child(int rank, const std::function<Result<int>()>& connect, const Node& node,
-                          const RankBody& body);
-// Reaps it: "died by signal 9 (Killed)", or "ended with exit code 1 before its work was done".
-std::string how_it_ended(int status);
-
 // Serves the control planes of all ranks: those of this node by socketpairs, or where there are
-// several nodes all of them by TCP.
+// several nodes all of them by TCP. It waits for nothing but poll(), and writes without waiting.
 class Supervisor {
  public:
-  explicit Supervisor(const Node& node);
+  Supervisor(const Node& node, EndSignals& signals);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
   Status start(const RankBody& body);
-  // Until all ranks have ended, or the grace after a fault is over.
-  Result<std::string> serve();
+  // Until all ranks have ended, or the grace after a fault or a signal is over.
+  Result<Ended> serve();
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Rank {
-    pid_t pid = -1;  // of this node's
-    int socket = -1;
+    Child child;  // where it is of this node
+    MessageStream stream;
     bool came = false;
     bool succeeded = false;
-    bool waiting = false;                       // its part of a gather has come
-    std::optional<Clock::time_point> patience;  // until when it waits for the others'
+    bool ended = false;
+    std::optional<Clock::time_point> closed;  // since when its connection has been
+    Clock::time_point heard;                  // when it last gave a sign of life
+    // A gather that it takes part in: since when, how long it waits for the others, its part.
+    bool waiting = false;
+    Clock::time_point since;
+    std::chrono::milliseconds patience{0};
     std::string part;
     std::optional<ToldError> said;
   };
 
-  bool ended() const;
+  Status listen();
+  Status start_rank(int rank, const RankBody& body);
+  bool all_ended() const;
+  void wait_for_something();
   int milliseconds_to_wait() const;
-  void check_time();
+  void take_signals();
+  void end_by(int signal);
   void welcome();
+  void admit(Listener::Guest guest);
+  void close_when_all_came();
+  void hear_launchers();
   void hear(size_t index);
+  void take(size_t index, Message message);
   void hear_fault(size_t index, const Message& message);
   void answer_gather();
-  void bury(size_t index);
-  void bury_before_it_came(size_t index);
-  void left_early(size_t index);
+  void look_at_children();
+  void end_of(size_t index, const std::string& how);
+  void check_time();
+  void check_gather(Clock::time_point now);
   bool gathering() const;
   std::string missing(bool (*is_there)(const Rank&)) const;
   void declare_fault(std::string what);
   Error report() const;
+  std::vector<Child*> children();
 
   const Node node_;
-  int listener_ = -1;
+  EndSignals& signals_;
+  std::optional<SharedSecret> shared_secret_;
+  std::string secret_;
+  std::optional<Listener> listener_;
   std::vector<Rank> ranks_;
-  std::vector<int> observers_;  // sockets of other nodes, which want to know of faults alone
+  std::map<int, MessageStream> launchers_;  // of other nodes, by their first ranks
   Clock::time_point connect_by_;
+  std::unique_ptr<WaitingLine> line_;  // while somebody hasn't come
   std::string outcome_;
+  bool interrupted_ = false;  // SIGINT has been passed on to rank 0
+  int signal_ = 0;            // that ends the job
   std::string fault_;
   std::optional<size_t> first_;  // the rank whose own error the fault is
   // From the first consequence of a fault on: when it is declared though its cause is not known.
   std::optional<Clock::time_point> suspicion_;
   std::string suspected_;
-  Clock::time_point deadline_;
+  Clock::time_point deadline_;  // of the grace, after a fault or a signal
+  // Since when this process has run: time in which it was stopped counts against nobody.
+  Clock::time_point last_look_;
 };
 
 }  // namespace braid::comm

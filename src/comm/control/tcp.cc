@@ -1,9 +1,11 @@
 #include "comm/control/tcp.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,10 +19,8 @@ namespace {
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
-Error socket_error(ErrorKind kind, std::string_view what, const HostPort& address) {
-  return Error(kind, std::string(what))
-      .with("address", fmt::format("{}:{}", address.host, address.port))
-      .with("error", std::strerror(errno));
+std::string text_of(const HostPort& address) {
+  return fmt::format("{}:{}", address.host, address.port);
 }
 
 Result<Addresses> resolve(const HostPort& address, int flags) {
@@ -29,7 +29,7 @@ Result<Addresses> resolve(const HostPort& address, int flags) {
   const int code = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
   if (code == 0) return Addresses(found, &::freeaddrinfo);
   return Error(ErrorKind::usage, "the address of the first host can't be resolved")
-      .with("address", fmt::format("{}:{}", address.host, address.port))
+      .with("address", text_of(address))
       .with("error", ::gai_strerror(code));
 }
 
@@ -60,6 +60,19 @@ int first_usable(const Addresses& addresses, Use use) {
   return -1;
 }
 
+// A connect() that gives up after `timeout`, or when a signal comes.
+bool connect_within(int socket, const addrinfo& at, std::chrono::milliseconds timeout) {
+  (void)::fcntl(socket, F_SETFL, O_NONBLOCK);
+  if (::connect(socket, at.ai_addr, at.ai_addrlen) != 0) {
+    pollfd connecting{.fd = socket, .events = POLLOUT, .revents = 0};
+    if (errno != EINPROGRESS) return false;
+    if (::poll(&connecting, 1, static_cast<int>(timeout.count())) <= 0) return false;
+    socklen_t size = sizeof(errno);
+    if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &errno, &size) != 0 || errno != 0) return false;
+  }
+  return ::fcntl(socket, F_SETFL, 0) == 0;
+}
+
 }  // namespace
 
 Result<HostPort> parse_host_port(std::string_view text) {
@@ -85,7 +98,9 @@ Result<int> listen_at(const HostPort& address) {
     return ::bind(candidate, at.ai_addr, at.ai_addrlen) == 0 && ::listen(candidate, 1024) == 0;
   });
   if (socket >= 0) return socket;
-  return socket_error(ErrorKind::exhausted, "the first host can't listen at its address", address)
+  return Error(ErrorKind::exhausted, "the first host can't listen at its address")
+      .with("address", text_of(address))
+      .with("error", std::strerror(errno))
       .remedy("The host of rank 0 needs an address of its own, with a port that is free.");
 }
 
@@ -99,31 +114,35 @@ Result<int> port_of(int socket) {
   return static_cast<int>(ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port));
 }
 
+Result<int> try_to_connect(const HostPort& address, std::chrono::milliseconds timeout) {
+  const Addresses addresses = TRY(resolve(address, 0));
+  const int socket = first_usable(addresses, [&](int candidate, const addrinfo& at) {
+    return connect_within(candidate, at, timeout);
+  });
+  if (socket >= 0) prepare(socket);
+  return socket;
+}
+
 Result<int> connect_to(const HostPort& address, std::chrono::milliseconds timeout) {
   const auto end = std::chrono::steady_clock::now() + timeout;
-  const Addresses addresses = TRY(resolve(address, 0));
   for (;;) {
-    const int socket = first_usable(addresses, [](int candidate, const addrinfo& at) {
-      return ::connect(candidate, at.ai_addr, at.ai_addrlen) == 0;
-    });
-    if (socket >= 0) {
-      prepare(socket);
-      return socket;
-    }
-    if (std::chrono::steady_clock::now() > end) break;
+    const int socket = TRY(try_to_connect(address, timeout));
+    if (socket >= 0) return socket;
+    if (std::chrono::steady_clock::now() > end) return no_answer(address, timeout);
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  return socket_error(ErrorKind::fault, "the first host does not answer", address)
-      .with("milliseconds", timeout.count())
+}
+
+Error no_answer(const HostPort& address, std::chrono::milliseconds timeout) {
+  return Error(ErrorKind::fault, "the first host does not answer")
+      .with("address", text_of(address))
+      .with("seconds", static_cast<double>(timeout.count()) / 1e3)
       .remedy("Start braid there too, and check that this host can reach the address.");
 }
 
-Result<int> accept_from(int listener) {
+int accept_from(int listener) {
   const int socket = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-  if (socket < 0) {
-    return Error(ErrorKind::fault, "no connection").with("error", std::strerror(errno));
-  }
-  prepare(socket);
+  if (socket >= 0) prepare(socket);
   return socket;
 }
 

@@ -25,8 +25,12 @@ Result<int> port_of(int socket);
 // A connection to `address`, tried again until `timeout`. Both ends of connections find out within
 // seconds when the other host is gone. `fault` when nobody answers there.
 Result<int> connect_to(const HostPort& address, std::chrono::milliseconds timeout);
-// The next connection to a listening socket; it must be there.
-Result<int> accept_from(int listener);
+// The same, tried once: -1 when nobody answers, or a signal has come.
+Result<int> try_to_connect(const HostPort& address, std::chrono::milliseconds timeout);
+// What connect_to() fails with.
+Error no_answer(const HostPort& address, std::chrono::milliseconds timeout);
+// The next connection to a listening socket; -1, with errno, when there is none to be had.
+int accept_from(int listener);
 
 // The IP of this end of a connection; kLoopback for sockets that are no TCP.
 Result<std::string> local_address(int socket);

@@ -83,7 +83,7 @@ Status CopyEngineGroup::all_reduce(const void* in, void* out, void* scratch, int
                              stream));
     return {};
   };
-  // Nobody writes here before this rank has come as far.
+  // No peer writes here before this rank has come to this point.
   TRY(words_.meet(ready, stream));
   // Each slice goes to the rank that adds it up; scratch has a place for every other rank.
   for (int turn = 1; turn < size_; ++turn) {

@@ -93,8 +93,8 @@ Status PeerWords::meet(int signal, cudaStream_t stream) const {
   return meet(signal, batch);
 }
 
-// Every word is awaited: of two writes that arrive in order, seeing the second is no promise that
-// the first is seen.
+// Waits for every word by itself: that the second of two writes is visible does not promise that
+// the first one is.
 Status PeerWords::exchange(std::span<const uint32_t> values, cudaStream_t stream) const {
   Batch batch(stream);
   const int count = static_cast<int>(values.size());

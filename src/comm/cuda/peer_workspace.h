@@ -37,11 +37,16 @@ class PeerWorkspace {
   int64_t taken_ = 0;
 };
 
-// The words of a group: for each of a number of signals one that every peer writes in this rank's
-// memory. A word is 0 until its writer tells something and is set back by this rank, which awaited
-// it. Its writer writes it again only behind a later signal of this rank in the same stream, so
-// that nothing is lost, in replays neither. What a member does on its stream before it tells
-// something is visible to who awaits that: a word is written behind a fence of the whole system.
+// The words of a group: this rank's memory has one word for each pair of a signal and a peer.
+//
+// Why no signal is lost, in replays of a graph either:
+// 1. A word is 0 until its peer writes a number to send the signal.
+// 2. This rank waits until the word is not 0, and then sets it to 0.
+// 3. This rank sends a signal of its own after that, on the same stream.
+// 4. The peer writes the word again only after it has received that later signal. So it never
+//    writes over a number that this rank has not read.
+// What a member did on its stream before it sends a signal is visible to those who wait for the
+// signal, because the word is written after a fence of the whole system.
 class PeerWords {
  public:
   // `unsupported` for more members than kMostPeers. Every member calls it at the same point.

@@ -86,9 +86,13 @@ Result<Pushed> RaggedGroup::pushed_of(std::span<const DeviceGather> buffers, Pla
   return pushed;
 }
 
-// A member's places tell its peers that they may write there. Its stream comes to them behind all
-// that the collective depends on, so that nobody there still reads what is overwritten. It goes on
-// when all have told that they have written: each behind its kernel, on its stream.
+// Why no member overwrites rows that are still read, and none reads rows that are not yet written:
+// 1. A member sends its places to all peers. On its stream this comes after every operation that
+// the
+//    collective depends on, so nothing there still reads the places.
+// 2. A peer's kernel writes to these places after the peer has received them.
+// 3. The peer sends kDone after its kernel, on the same stream.
+// 4. The member's stream goes on after kDone has come from all peers: all rows are there.
 Status RaggedGroup::all_gather_v(std::span<const DeviceGather> buffers, const DeviceCounts& counts,
                                  cudaStream_t stream) const {
   Places places{};
@@ -99,9 +103,12 @@ Status RaggedGroup::all_gather_v(std::span<const DeviceGather> buffers, const De
   return words_.clear_and_meet(pushed.count, kDone, stream);
 }
 
-// The same, but that before the places each member writes its counts and room into all tables:
-// where its rows go depends on those of the members before it. Nobody reads a table any more when
-// it is written: whoever has told in the collective before that it is done, is through with it.
+// The four steps of all_gather_v, with a table of counts before them, because the place of a
+// member's rows depends on the counts of the members before it:
+// 1. A member writes its counts and its room into the tables of all peers, and then sends its
+//    places. A peer that has received the places therefore sees the counts as well.
+// 2. No peer still reads its table for the collective before this one: the peer sent kDone in that
+//    collective after its kernel had read the table, and this member waited for it.
 Status RaggedGroup::all_to_all_v(std::span<const DeviceGather> buffers, const DeviceSends& sends,
                                  cudaStream_t stream) const {
   Places places{};
@@ -120,8 +127,11 @@ Status RaggedGroup::all_to_all_v(std::span<const DeviceGather> buffers, const De
   return words_.clear_and_meet(pushed.count, kDone, stream);
 }
 
-// A member's place tells its peers that its part is there: behind what computed it. It goes on, and
-// may overwrite its part, when all have told that they have read it.
+// Why no member reads a part too early, and none overwrites a part that is still read:
+// 1. A member sends its place to all peers after the operations that compute its part.
+// 2. A peer's kernel reads the part after the peer has received the place.
+// 3. The peer sends kDone after its kernel. The member waits for kDone from all peers, and may
+//    overwrite its part from then on.
 Status RaggedGroup::reduce_scatter_v(const Rows& in, const Rows& out, const DeviceCounts& counts,
                                      cudaStream_t stream) const {
   if (in.cols != out.cols || in.format != out.format) {

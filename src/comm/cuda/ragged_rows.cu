@@ -81,8 +81,8 @@ __global__ void __maxnreg__(kRegisters)
   } else {
     push_and_fill(rows, peers, segment, static_cast<unsigned char>(0xff));
   }
-  // The stream's next word is written behind a fence of its own; this one lets nothing of a thread
-  // outlive the kernel.
+  // The stream writes its next word after a fence of its own. This fence makes every write of this
+  // thread visible before the kernel ends.
   __threadfence_system();
 }
 

@@ -73,7 +73,7 @@ Result<std::unique_ptr<GlooGroup>> GlooGroup::connect(GlooDevice& device, Contro
   return group;
 }
 
-// Everybody tells everybody where each of its pairs can be reached; then all connect.
+// Gathers the addresses of all pairs over the control plane, and then connects them.
 Status GlooGroup::connect_pairs(GlooDevice& device, ControlPlane& control) {
   std::vector<std::string> addresses(ranks_.size());
   try {
@@ -141,7 +141,7 @@ Status GlooGroup::run(const Call& call, Status (GlooGroup::*move)(const Call&)) 
   return (this->*move)(call);
 }
 
-// All members learn what each came with: all of them go on, or none does.
+// Tells all members what each of them calls the collective with. Either all go on, or all fail.
 Status GlooGroup::meet(const Call& call) {
   came_with_ = text_of(call);
   const size_t bytes = hello_bytes();
@@ -182,7 +182,7 @@ GlooGroup::Hello GlooGroup::hello_in(const std::byte* bytes) const {
   return hello;
 }
 
-// Every member looks at all of them, so that all go on, or none.
+// Every member checks all of them, so that either all go on, or all fail.
 Status GlooGroup::take_counts(const std::vector<Hello>& hellos) {
   for (size_t to = 0; to < hellos.size(); ++to) {
     int64_t rows = 0;
@@ -271,7 +271,7 @@ Status GlooGroup::scatter(const Call& call) {
   return {};
 }
 
-// What is for a member lies together, one buffer's rows behind the other's.
+// Packs the rows for one member together, buffer after buffer.
 Status GlooGroup::send(const Call& call) {
   size_t of_row = 0;  // bytes of a row in all buffers
   for (const Gather& buffer : call.buffers) of_row += row_bytes(buffer.in);
@@ -336,7 +336,7 @@ Status GlooGroup::exchange(std::span<std::byte> out, const std::vector<Piece>& t
   }
 }
 
-// Whether all has come and gone: it has not, when somebody has aborted the group.
+// Whether everything was received and sent; false when the group was aborted.
 bool GlooGroup::wait_for_all(gloo::transport::UnboundBuffer& out, size_t sends,
                              gloo::transport::UnboundBuffer& in, size_t receives,
                              std::vector<bool>& heard) {
@@ -368,9 +368,7 @@ Error GlooGroup::lost(const std::vector<bool>& heard, Clock::time_point start,
     if (!heard[m]) missing.push_back(ranks_[m]);
   }
   const bool late = Clock::now() - start >= timeout_;
-  Error error = late ? Error(ErrorKind::fault, "a rank did not come to a collective in time")
-                           .with("missing rank", fmt::format("{}", fmt::join(missing, ", ")))
-                     : lost_rank(why);
+  Error error = late ? missed(missing) : lost_rank(why);
   error = std::move(error)
               .with("waiting rank", ranks_[static_cast<size_t>(index_)])
               .with("collective", meetings_ + 1)

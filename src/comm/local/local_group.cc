@@ -108,7 +108,7 @@ Status LocalGroup::all_to_all_v(size_t index, std::span<const Gather> buffers,
   return {};
 }
 
-// Waits until all members are here: all of them go on, or none does.
+// Waits until all members have come. Either all of them go on, or all of them fail.
 Status LocalGroup::meet(size_t index, const Call& call) {
   std::unique_lock lock(mutex_);
   if (!failure_.ok()) return failure_;
@@ -162,7 +162,7 @@ LinkLoad LocalGroup::load_of(size_t index) {
   return load;
 }
 
-// From the meeting on, so that what the member has done since counts as part of the way.
+// Counts the time from the meeting on: what the member did since then overlaps with the transfer.
 void LocalGroup::wait_for_link(size_t index) {
   wait_exactly();
   const auto end = links_[index]->book(met_at_, load_of(index));
@@ -288,8 +288,7 @@ Error LocalGroup::late(size_t waiting) const {
   for (size_t index = 0; index < size(); ++index) {
     if (!posted_[index].here) missing.push_back(ranks_[index]);
   }
-  return Error(ErrorKind::fault, "a rank did not come to a collective in time")
-      .with("missing rank", fmt::format("{}", fmt::join(missing, ", ")))
+  return missed(missing)
       .with("waiting rank", ranks_[waiting])
       .with("collective", meetings_ + 1)
       .with("rows", text_of(posted_[waiting].call))

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <system_error>
 
 namespace braid::device {
 namespace {
@@ -33,6 +34,17 @@ void take_short_slices() {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<LaneThread>> LaneThread::start(const std::string& name, Waking waking) {
+  try {
+    return std::make_unique<LaneThread>(name, waking);
+  } catch (const std::system_error& thrown) {
+    return Error(ErrorKind::exhausted, "a thread could not be started")
+        .with("thread", name)
+        .with("error", thrown.code().message())
+        .remedy("Allow more threads (ulimit -u, a container's pids limit), or use fewer ranks.");
+  }
+}
 
 LaneThread::LaneThread(const std::string& name, Waking waking)
     : thread_([this, waking] {

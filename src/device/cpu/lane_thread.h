@@ -3,10 +3,13 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "base/status.h"
 
 namespace braid::device {
 
@@ -18,7 +21,10 @@ enum class Waking {
 
 class LaneThread {
  public:
-  // `name` is what debuggers and traces show.
+  // `name` is what debuggers and traces show. `exhausted` where the system gives no thread.
+  static Result<std::unique_ptr<LaneThread>> start(const std::string& name,
+                                                   Waking waking = Waking::fairly);
+  // The same; throws std::system_error.
   explicit LaneThread(const std::string& name, Waking waking = Waking::fairly);
   // Runs what is queued, then joins.
   ~LaneThread();

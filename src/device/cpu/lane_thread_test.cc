@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <cstdio>
 
+#include "device/cpu/no_threads_test_util.h"
+
 namespace braid::device {
 namespace {
 
@@ -95,6 +97,15 @@ TEST(LaneThreadTest, ThreadsAreNamed) {
     go.notify_all();
   }
   EXPECT_STREQ(name.data(), "rank0.a_very_lo");  // the system keeps 15 characters
+}
+
+TEST(LaneThreadTest, WithoutThreadsThereIsAnError) {
+  ASSERT_TRUE(LaneThread::start("one").ok());
+  EXPECT_TRUE(testing::true_without_threads([] {
+    const auto none = LaneThread::start("none");
+    return !none.ok() && none.error().kind() == ErrorKind::exhausted &&
+           none.error().to_string().find("thread = none") != std::string::npos;
+  }));
 }
 
 }  // namespace

@@ -41,13 +41,7 @@ Result<RouterConfig> router(const ConfigReader& config) {
   return router;
 }
 
-Result<MoeConfig> experts(const ConfigReader& config) {
-  MoeConfig moe = TRY(parse_expert_sizes(config, "n_routed_experts"));
-  moe.num_shared_experts = TRY(parse_shared_experts(config));
-  moe.router = TRY(router(config));
-  TRY(check_choice(config, moe));
-  return moe;
-}
+Result<MoeConfig> experts(const ConfigReader& config) { return parse_shared_moe(config, router); }
 
 }  // namespace
 

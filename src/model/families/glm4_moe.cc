@@ -22,11 +22,7 @@ Result<AttentionParts> attention(const ConfigReader& config, const ModelSizes& s
 }
 
 Result<MoeConfig> experts(const ConfigReader& config) {
-  MoeConfig moe = TRY(parse_expert_sizes(config, "n_routed_experts"));
-  moe.num_shared_experts = TRY(parse_shared_experts(config));
-  moe.router = TRY(parse_sigmoid_router(config));
-  TRY(check_choice(config, moe));
-  return moe;
+  return parse_shared_moe(config, parse_sigmoid_router);
 }
 
 }  // namespace
