@@ -100,15 +100,15 @@ Met meet(const comm::HostPort& address, const std::array<std::string, 2>& prefix
 
 size_t strangers() { return std::getenv("BRAID_LONG") != nullptr ? 10'000 : 2'000; }
 
-TEST(CliStrangersTest, HarmNothing) {
-  const Shell one = shell(braid(fmt::format("generate {} {}", fairytale_folder(), kWords)));
+// How much longer two nodes take to meet among strangers. Their answer must be `answer`.
+double seconds_lost_to_strangers(const std::string& answer) {
   const auto knock = [](const comm::HostPort& at) {  // now and then
     while (flood(at, 1) == 1) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   };
   const comm::HostPort quiet{"127.0.0.1", free_port()};
   const Met usual = meet(
       quiet, {}, [](pid_t) {}, [&] { knock(quiet); });
-  EXPECT_EQ(usual.out, one.out);
+  EXPECT_EQ(usual.out, answer);
 
   const comm::HostPort loud{"127.0.0.1", free_port()};
   const Met flooded = meet(
@@ -118,8 +118,19 @@ TEST(CliStrangersTest, HarmNothing) {
         EXPECT_LT(descriptors(launcher), 100u);
       },
       [&] { flood(loud, SIZE_MAX); });
-  EXPECT_EQ(flooded.out, one.out);
-  EXPECT_LT(flooded.seconds, usual.seconds + 1);
+  EXPECT_EQ(flooded.out, answer);
+  return flooded.seconds - usual.seconds;
+}
+
+TEST(CliStrangersTest, HarmNothing) {
+  const Shell one = shell(braid(fmt::format("generate {} {}", fairytale_folder(), kWords)));
+  // Other programs on the machine may delay a start, too: the best of some attempts counts.
+  constexpr int kAttempts = 4;
+  double lost = seconds_lost_to_strangers(one.out);
+  for (int attempt = 1; attempt < kAttempts && lost >= 1 && !HasFailure(); ++attempt) {
+    lost = std::min(lost, seconds_lost_to_strangers(one.out));
+  }
+  EXPECT_LT(lost, 1);
 }
 
 // The peak of a launcher that waits, flooded by four times as many: as high as before.
