@@ -24,6 +24,15 @@ class CudaQueue final : public Queue {
   ~CudaQueue() override;
 
   cudaStream_t stream() const { return stream_; }
+  // How the kernel that is enqueued next stands to the one before it on this stream, which the
+  // executor says before each op (kernels/cuda/kernel_stream.h has the meaning).
+  struct NextKernel {
+    bool follows = false;
+    bool constant_weights = false;
+  };
+  NextKernel next_kernel() const { return next_kernel_; }
+  void set_next_kernel(NextKernel next) { next_kernel_ = next; }
+
   cublasLtHandle_t blas() const { return blas_; }
   void* blas_workspace() const { return blas_workspace_; }
   int num_sms() const { return num_sms_; }
@@ -36,6 +45,7 @@ class CudaQueue final : public Queue {
   cublasLtHandle_t blas_ = nullptr;
   void* blas_workspace_ = nullptr;
   int num_sms_ = 0;  // of its GPU
+  NextKernel next_kernel_;
 };
 
 }  // namespace braid::device
