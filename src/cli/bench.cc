@@ -5,6 +5,7 @@
 #include <random>
 
 #include "base/json.h"
+#include "cli/generation_options.h"
 
 namespace braid::cli {
 
@@ -16,6 +17,27 @@ engine::Request random_request(int64_t vocab_size, int64_t input_len, int64_t ou
     request.prompt.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(vocab_size)));
   }
   return request;
+}
+
+namespace {
+
+engine::Request with_wishes(const ParsedOptions& options, engine::Request request) {
+  set_penalties(options, {}, request.sampling);
+  request.logprobs = wanted_logprobs(options);
+  return request;
+}
+
+}  // namespace
+
+engine::Request benchmark_request(const engine::Engine& engine, const ParsedOptions& options,
+                                  uint64_t seed) {
+  return with_wishes(options,
+                     random_request(engine.config().vocab_size, options.integer("input-len"),
+                                    options.integer("output-len"), seed));
+}
+
+bool extends_sampling(const ParsedOptions& options) {
+  return with_wishes(options, {}).extends_sampling();
 }
 
 Status check_lengths(const ParsedOptions& options, const Session& session) {

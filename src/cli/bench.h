@@ -13,6 +13,13 @@ namespace braid::cli {
 engine::Request random_request(int64_t vocab_size, int64_t input_len, int64_t output_len,
                                uint64_t seed);
 
+// The same of --input-len and --output-len tokens, with the penalties and log probabilities that
+// the options ask for.
+engine::Request benchmark_request(const engine::Engine& engine, const ParsedOptions& options,
+                                  uint64_t seed);
+// Whether the options ask for any: see EngineNeeds.
+bool extends_sampling(const ParsedOptions& options);
+
 // `usage` when --input-len and --output-len do not fit into the session's context.
 Status check_lengths(const ParsedOptions& options, const Session& session);
 

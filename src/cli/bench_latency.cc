@@ -21,8 +21,7 @@ Status run_batch(engine::Engine& engine, const ParsedOptions& options, Latencies
   const auto start = Clock::now();
   for (int64_t i = 0; i < batch_size; ++i) {
     const auto seed = static_cast<uint64_t>(options.integer("seed") + i);
-    TRY(engine.submit(random_request(engine.config().vocab_size, options.integer("input-len"),
-                                     options.integer("output-len"), seed)));
+    TRY(engine.submit(benchmark_request(engine, options, seed)));
   }
   std::vector<bool> started(static_cast<size_t>(batch_size));
   std::optional<engine::RequestId> first_id;
@@ -53,6 +52,7 @@ Result<Outcome> bench_latency(const Context& context) {
   TRY(session.start({.context_length = input_len + options.integer("output-len"),
                      .max_running = batch_size,
                      .prefill_rows = input_len * batch_size,
+                     .extended_sampling = extends_sampling(options),
                      .run_ahead = true}));
   Latencies warm_up;
   TRY(run_batch(session.engine(), options, warm_up));

@@ -23,8 +23,7 @@ Result<Throughput> measure(engine::Engine& engine, const ParsedOptions& options)
   std::vector<engine::Request> requests;
   for (int64_t i = 0; i < count; ++i) {
     const auto seed = static_cast<uint64_t>(options.integer("seed") + i);
-    requests.push_back(
-        random_request(engine.config().vocab_size, input_len, options.integer("output-len"), seed));
+    requests.push_back(benchmark_request(engine, options, seed));
   }
   Throughput result;
   const auto start = Clock::now();
@@ -86,6 +85,7 @@ Result<Outcome> bench_throughput(const Context& context) {
   TRY(session.start({.context_length = input_len + options.integer("output-len"),
                      .max_running = std::min(options.integer("max-running-requests"), num_prompts),
                      .prefill_rows = input_len * num_prompts,
+                     .extended_sampling = extends_sampling(options),
                      .run_ahead = true}));
   const Throughput result = TRY(measure(session.engine(), options));
   if (options.flag("json")) {

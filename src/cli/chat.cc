@@ -23,8 +23,12 @@ std::optional<std::string> next_turn(Streams& streams) {
 
 class Chat {
  public:
-  Chat(const Context& context, Session& session, engine::ChatFormat format)
-      : context_(context), session_(session), format_(std::move(format)) {
+  Chat(const Context& context, Session& session, engine::ChatFormat format,
+       engine::SamplingParams sampling)
+      : context_(context),
+        session_(session),
+        format_(std::move(format)),
+        sampling_(std::move(sampling)) {
     const ParsedOptions& options = context.options;
     if (options.has("system")) history_.push_back({"system", options.text("system")});
   }
@@ -35,7 +39,7 @@ class Chat {
     const ParsedOptions& options = context_.options;
     history_.push_back({"user", std::move(said)});
     engine::TextRequest request{.prompt = TRY(format_.encode(session_.tokenizer(), history_)),
-                                .sampling = sampling_params(options, session_.config().sampling),
+                                .sampling = sampling_,
                                 .stops = stops};
     const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
     const Result<int32_t> room =
@@ -65,6 +69,7 @@ class Chat {
   const Context& context_;
   Session& session_;
   engine::ChatFormat format_;
+  engine::SamplingParams sampling_;
   std::vector<engine::ChatMessage> history_;
 };
 
@@ -76,11 +81,13 @@ Result<Outcome> chat(const Context& context) {
   TRY(check_recommended(context.options, session.config().sampling));
   session.add_stop(format.end_token(session.tokenizer()));
   const std::vector<std::string> stops = TRY(stop_texts(context.options));
-  TRY(session.start({.run_ahead = true}));
+  engine::SamplingParams sampling = sampling_params(context.options, session.config().sampling);
+  sampling.logit_bias = TRY(logit_biases(context.options));
+  TRY(session.start({.extended_sampling = sampling.adjusts_logits(), .run_ahead = true}));
   if (context.streams.in_is_terminal) {
     context.streams.console.line("Ctrl-C ends an answer, Ctrl-D the conversation");
   }
-  Chat chat(context, session, std::move(format));
+  Chat chat(context, session, std::move(format), std::move(sampling));
   bool interrupted = false;
   while (!interrupted) {
     const std::optional<std::string> said = next_turn(context.streams);

@@ -10,10 +10,20 @@
 namespace braid::cli {
 
 // Options win over the recommendations. Without a temperature from either: 1 when sampling is
-// asked for (by --top-p, --top-k, or do_sample), else 0, the likeliest token. do_sample false turns
-// the recommendations off.
+// asked for (by --top-p, --top-k, --min-p, or do_sample), else 0, the likeliest token. do_sample
+// false turns the recommendations off, but for the penalties.
 engine::SamplingParams sampling_params(const ParsedOptions& options,
                                        const model::SamplingDefaults& recommended);
+
+// The penalties alone, which count without sampling, too.
+void set_penalties(const ParsedOptions& options, const model::SamplingDefaults& recommended,
+                   engine::SamplingParams& sampling);
+
+// --logit-bias; an error of usage where a value isn't ID=BIAS.
+Result<std::vector<engine::LogitBias>> logit_biases(const ParsedOptions& options);
+
+// --logprobs, or engine::kNoLogprobs.
+int32_t wanted_logprobs(const ParsedOptions& options);
 
 // An error of usage where the recommendation that would be used is none.
 Status check_recommended(const ParsedOptions& options, const model::SamplingDefaults& recommended);

@@ -158,6 +158,7 @@ Result<engine::EngineOptions> Session::engine_options(const EngineNeeds& needs) 
   options.max_running = static_cast<int32_t>(needs.max_running);
   options.run_ahead = needs.run_ahead && !context_.options.flag("disable-overlap-schedule");
   options.worker.model.probes = needs.probes;
+  options.worker.capture_extended_sampling = needs.extended_sampling;
   options.worker.passes.of<passes::HeatOptions>().wanted = needs.expert_heat;
   return engine::resolve(config_, options);
 }

@@ -19,10 +19,11 @@ struct EngineNeeds {
   int64_t max_running = 1;     // requests in a step
   int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
   model::Probes probes;
-  bool expert_heat = false;  // whether the command reads it
-  bool run_ahead = false;    // see engine::EngineOptions; commands that look at ranks between steps
-                             // leave it
-  bool engine = true;        // whether one is started at all
+  bool expert_heat = false;        // whether the command reads it
+  bool extended_sampling = false;  // biases, penalties or log probabilities: capture such steps
+  bool run_ahead = false;  // see engine::EngineOptions; commands that look at ranks between steps
+                           // leave it
+  bool engine = true;      // whether one is started at all
 };
 
 // What predictions are made from: --tuning, or else `standard`, with an emulated link's speed.

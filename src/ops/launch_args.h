@@ -5,6 +5,8 @@
 #include "kernels/attention/paged_rows.h"
 #include "kernels/moe/route_args.h"
 #include "kernels/quantize/quantized_rows.h"
+#include "kernels/rows/input_ids_args.h"
+#include "kernels/sample/adjust_args.h"
 
 namespace braid::ops {
 
@@ -43,6 +45,11 @@ kernels::PagedRows paged_rows(flow::Args args) {
 
 // Operands of a RouteDesc.
 kernels::RouteArgs route_args(flow::Args args);
+
+// Operands of an InputIdsDesc.
+kernels::InputIdsArgs input_ids_args(flow::Args args);
+// Operands of an AdjustLogitsDesc.
+kernels::AdjustArgs adjust_args(flow::Args args);
 
 // The table of a PermuteDesc; without slots where it is absent.
 inline kernels::SlotTable slot_table(const flow::Arg& arg) {

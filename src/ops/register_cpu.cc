@@ -11,7 +11,9 @@
 #include "kernels/quantize/cpu/quantize.h"
 #include "kernels/rotary/cpu/rotary.h"
 #include "kernels/rows/cpu/rows.h"
+#include "kernels/sample/cpu/adjust_logits.h"
 #include "kernels/sample/cpu/sample.h"
+#include "kernels/sample/cpu/top_logprobs.h"
 #include "ops/attention.h"
 #include "ops/fill.h"
 #include "ops/gemm.h"
@@ -285,11 +287,8 @@ void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspac
 }
 
 void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/) {
-  using Operand = InputIdsOperand;
-  const Arg& out = args[Operand::out];
-  kernels::cpu::input_ids(out.live_rows(), pointer<const int32_t>(args[Operand::given]),
-                          pointer<const int32_t>(args[Operand::source]),
-                          pointer<const int32_t>(args[Operand::sampled]), pointer<int32_t>(out));
+  const Arg& out = args[InputIdsOperand::out];
+  kernels::cpu::input_ids(out.live_rows(), input_ids_args(args));
 }
 
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/) {
@@ -361,9 +360,26 @@ void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace wor
         .top_p = *args[Operand::top_p].row<const float>(row),
         .top_k = *args[Operand::top_k].row<const int32_t>(row),
         .seed = *args[Operand::seed].row<const uint64_t>(row),
-        .position = *args[Operand::position].row<const int32_t>(row)};
+        .position = *args[Operand::position].row<const int32_t>(row),
+        .log_min_p = *args[Operand::log_min_p].row<const float>(row)};
     *args[Operand::ids].row<int32_t>(row) =
         kernels::cpu::sample(how, logits.cols, logits.row<const float>(row), workspace.data);
+  }
+}
+
+void launch_adjust_logits(const kernels::AdjustLogitsDesc& desc, Args args, Workspace workspace) {
+  kernels::cpu::adjust_logits(desc, args[AdjustLogitsOperand::out].live_rows(), adjust_args(args),
+                              workspace.data);
+}
+
+void launch_top_logprobs(const kernels::TopLogprobsDesc& /*desc*/, Args args, Workspace workspace) {
+  using Operand = TopLogprobsOperand;
+  const Arg& logits = args[Operand::logits];
+  for (int64_t row = 0; row < logits.live_rows(); ++row) {
+    kernels::cpu::top_logprobs(
+        logits.cols, logits.row<const float>(row), *args[Operand::chosen].row<const int32_t>(row),
+        *args[Operand::wanted].row<const int32_t>(row), args[Operand::logprobs].row<float>(row),
+        args[Operand::ids].row<int32_t>(row), workspace.data);
   }
 }
 
@@ -375,6 +391,20 @@ void register_sample(flow::LauncherTable& table) {
                                types[SampleOperand::logits].cols);
                          },
                      .launch = launch_sample});
+  using Adjust = kernels::AdjustLogitsDesc;
+  table.add<Adjust>({.workspace_bytes =
+                         [](const Adjust&, std::span<const Type> types) {
+                           return kernels::cpu::adjust_scratch_bytes(
+                               types[AdjustLogitsOperand::logits].cols);
+                         },
+                     .launch = launch_adjust_logits});
+  using Top = kernels::TopLogprobsDesc;
+  table.add<Top>({.workspace_bytes =
+                      [](const Top&, std::span<const Type> types) {
+                        return kernels::cpu::top_logprobs_scratch_bytes(
+                            types[TopLogprobsOperand::logits].cols);
+                      },
+                  .launch = launch_top_logprobs});
 }
 
 }  // namespace

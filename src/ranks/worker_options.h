@@ -15,9 +15,10 @@ struct WorkerOptions {
   model::ModelOptions model;
   steps::PassOptions passes;
   int32_t max_captured_rows = 0;  // decode steps of up to so many rows run as captured graphs
-  bool serial = false;            // run op by op on the calling thread, in program order
-  flow::Delays delays;            // random pauses before ops, to shake out missing waits
-  flow::Fault fault;              // asked for by tests, on rank `fault_rank`
+  bool capture_extended_sampling = false;  // these steps, too (layers::Sampling)
+  bool serial = false;                     // run op by op on the calling thread, in program order
+  flow::Delays delays;                     // random pauses before ops, to shake out missing waits
+  flow::Fault fault;                       // asked for by tests, on rank `fault_rank`
   int32_t fault_rank = 0;
   // How long a rank may wait for another one.
   std::chrono::milliseconds step_timeout = std::chrono::seconds(300);

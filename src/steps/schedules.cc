@@ -44,8 +44,11 @@ Result<int64_t> Schedules::workspace_bytes() const {
         layers::RowCounts{most.decode, 1}, layers::RowCounts{1, most.prefill}}) {
     // With ranks that have rows of their own, another one may have the most at the same time.
     for (const layers::RowCounts group : {rows, most}) {
-      const auto step = TRY(compile({rows, group}));
-      bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
+      for (const auto sampling : {layers::Sampling::plain, layers::Sampling::extended}) {
+        const auto step = TRY(compile({rows, group, sampling}));
+        bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
+        if (model_.options().part != model::Part::model) break;  // nothing is sampled
+      }
       if (model_.limits().dp == 1) break;
     }
   }

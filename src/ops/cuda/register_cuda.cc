@@ -10,7 +10,9 @@
 #include "kernels/quantize/cuda/quantize.h"
 #include "kernels/rotary/cuda/rotary.h"
 #include "kernels/rows/cuda/rows.h"
+#include "kernels/sample/cuda/adjust_logits.h"
 #include "kernels/sample/cuda/sample.h"
+#include "kernels/sample/cuda/top_logprobs.h"
 #include "ops/attention.h"
 #include "ops/cuda/register_products.h"
 #include "ops/fill.h"
@@ -298,11 +300,7 @@ void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspac
 
 void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/,
                       CudaQueue& queue) {
-  using Operand = InputIdsOperand;
-  kernels::cuda::input_ids(rows(args[Operand::out]), pointer<const int32_t>(args[Operand::given]),
-                           pointer<const int32_t>(args[Operand::source]),
-                           pointer<const int32_t>(args[Operand::sampled]),
-                           pointer<int32_t>(args[Operand::out]), queue.stream());
+  kernels::cuda::input_ids(rows(args[InputIdsOperand::out]), input_ids_args(args), queue.stream());
 }
 
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/,
@@ -353,9 +351,9 @@ void register_rows(flow::LauncherTable& table) {
   table.add<ReadBack>(Launcher<ReadBack>{.launch = launch_copy<ReadBack>});
 }
 
-Status can_sample(const kernels::SampleDesc& /*desc*/, std::span<const Type> types) {
-  return need_at_most("vocabulary", types[SampleOperand::logits].cols,
-                      kernels::cuda::kMaxVocabSize);
+template <typename Operand, typename Desc>
+Status can_sample(const Desc& /*desc*/, std::span<const Type> types) {
+  return need_at_most("vocabulary", types[Operand::logits].cols, kernels::cuda::kMaxVocabSize);
 }
 
 void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*workspace*/,
@@ -369,8 +367,28 @@ void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*w
                          .top_k = matrix<const int32_t>(args[Operand::top_k]),
                          .seed = matrix<const uint64_t>(args[Operand::seed]),
                          .position = matrix<const int32_t>(args[Operand::position]),
+                         .log_min_p = matrix<const float>(args[Operand::log_min_p]),
                          .ids = matrix<int32_t>(args[Operand::ids])},
                         queue.stream());
+}
+
+void launch_adjust_logits(const kernels::AdjustLogitsDesc& desc, Args args, Workspace /*workspace*/,
+                          CudaQueue& queue) {
+  kernels::cuda::adjust_logits(desc, rows(args[AdjustLogitsOperand::out]), adjust_args(args),
+                               queue.stream());
+}
+
+void launch_top_logprobs(const kernels::TopLogprobsDesc& /*desc*/, Args args,
+                         Workspace /*workspace*/, CudaQueue& queue) {
+  using Operand = TopLogprobsOperand;
+  const Arg& logits = args[Operand::logits];
+  kernels::cuda::top_logprobs(rows(logits), logits.cols,
+                              {.logits = matrix<const float>(logits),
+                               .chosen = pointer<const int32_t>(args[Operand::chosen]),
+                               .wanted = pointer<const int32_t>(args[Operand::wanted]),
+                               .logprobs = matrix<float>(args[Operand::logprobs]),
+                               .ids = matrix<int32_t>(args[Operand::ids])},
+                              queue.stream());
 }
 
 void register_fill(flow::LauncherTable& table) {
@@ -392,7 +410,13 @@ void register_fill(flow::LauncherTable& table) {
 
 void register_sample(flow::LauncherTable& table) {
   using Sample = kernels::SampleDesc;
-  table.add<Sample>(Launcher<Sample>{.can_implement = can_sample, .launch = launch_sample});
+  table.add<Sample>(
+      Launcher<Sample>{.can_implement = can_sample<SampleOperand>, .launch = launch_sample});
+  using Adjust = kernels::AdjustLogitsDesc;
+  table.add<Adjust>(Launcher<Adjust>{.launch = launch_adjust_logits});
+  using Top = kernels::TopLogprobsDesc;
+  table.add<Top>(Launcher<Top>{.can_implement = can_sample<TopLogprobsOperand>,
+                               .launch = launch_top_logprobs});
 }
 
 }  // namespace

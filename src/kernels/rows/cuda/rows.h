@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "kernels/cuda/matrix.h"
+#include "kernels/rows/input_ids_args.h"
 #include "kernels/rows/rows_desc.h"
 
 namespace braid::kernels::cuda {
@@ -15,9 +16,7 @@ template <typename T>
 void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Matrix<const T> table,
                  const int32_t* index, Matrix<T> out, cudaStream_t stream);
 
-// given, source, out [rows], sampled [·].
-void input_ids(const Rows& rows, const int32_t* given, const int32_t* source,
-               const int32_t* sampled, int32_t* out, cudaStream_t stream);
+void input_ids(const Rows& rows, const InputIdsArgs& args, cudaStream_t stream);
 
 // out [rows, cols]; row r of a part lies part_rows rows behind that of the part before it.
 template <typename T>
