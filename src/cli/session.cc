@@ -48,6 +48,7 @@ Result<engine::EngineOptions> options_of(const ParsedOptions& options) {
   const bool captures = worker.device == ranks::DeviceKind::cuda &&
                         !options.flag("disable-cuda-graph") && !options.has("inject-fault");
   if (captures) worker.max_captured_rows = small("cuda-graph-max-bs");
+  worker.overlap_kernels = options.text("pdl") != "off";
   worker.step_timeout = step_timeout_of(options);
   worker.model.dtype = TRY(dtype_of(options));
   worker.link = TRY(link_of(options));
