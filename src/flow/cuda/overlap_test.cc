@@ -17,7 +17,7 @@ using testing::TestMemory;
 constexpr int64_t kLate = 50'000;  // nanoseconds that a producer waits before it reads and writes
 constexpr int kOps = 8;
 
-class OverlapTest : public ::testing::Test {
+class CudaOverlapTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (device::CudaDevice::count() == 0) GTEST_SKIP() << "no GPU";
@@ -58,7 +58,7 @@ class OverlapTest : public ::testing::Test {
   std::unique_ptr<CudaExecutor> executor_;
 };
 
-TEST_F(OverlapTest, LateProducersAreAwaited) {
+TEST_F(CudaOverlapTest, LateProducersAreAwaited) {
   const Schedule schedule = chain();
   ASSERT_EQ(schedule.follow_count(), kOps - 1);
   TestMemory memory = memory_for(schedule);
@@ -85,7 +85,7 @@ TEST_F(OverlapTest, LateProducersAreAwaited) {
 }
 
 // What the test above would miss if kernels did not really overlap.
-TEST_F(OverlapTest, AKernelThatDoesNotAwaitGoesWrong) {
+TEST_F(CudaOverlapTest, AKernelThatDoesNotAwaitGoesWrong) {
   const Schedule schedule = chain();
   TestMemory memory = memory_for(schedule);
   const LauncherTable broken =
@@ -107,7 +107,7 @@ TEST_F(OverlapTest, AKernelThatDoesNotAwaitGoesWrong) {
 }
 
 // Random Programs on all lanes, each kernel late: replays leave what the serial run leaves.
-TEST_F(OverlapTest, CapturedRunsEqualSerialOnes) {
+TEST_F(CudaOverlapTest, CapturedRunsEqualSerialOnes) {
   const LauncherTable late = testing::cuda_mix_table({.timing = {.late_ns = 5'000}});
   int64_t early = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) {
@@ -134,7 +134,7 @@ TEST_F(OverlapTest, CapturedRunsEqualSerialOnes) {
 }
 
 // Runs that are traced or delayed have something between their kernels: they are launched plainly.
-TEST_F(OverlapTest, TimedGraphsHaveNoEarlyLaunches) {
+TEST_F(CudaOverlapTest, TimedGraphsHaveNoEarlyLaunches) {
   const Schedule schedule = chain();
   TestMemory memory = memory_for(schedule);
   const LauncherTable table = testing::cuda_mix_table();
@@ -147,7 +147,7 @@ TEST_F(OverlapTest, TimedGraphsHaveNoEarlyLaunches) {
 
 // A launcher that launches programmatically where the Schedule does not say so is found when the
 // graph is read back.
-TEST_F(OverlapTest, AGraphThatOvertakesIsRefused) {
+TEST_F(CudaOverlapTest, AGraphThatOvertakesIsRefused) {
   Draft draft;
   const Value x = draft.carried("x", 2, 6);
   draft.op(Lane::compute, {.inout = {x}});
