@@ -128,7 +128,7 @@ TEST(CheckOverlapTest, EarlyReadsAreOfWeights) {
   schedule.program.buffers[0].owner = 1;
   expect_parts(error_of(schedule), {"another rank's weight", "op = op 2"});
   schedule = Chain().compiled();
-  schedule.program.values[0].count = Chain().a;
+  schedule.program.values[0].count = Chain().cache;
   expect_parts(error_of(schedule), {"how many rows", "op = op 2"});
   schedule = Chain().compiled();
   schedule.successions.pop_back();
