@@ -1,16 +1,17 @@
-// What an engine is made for: its sizes and how its worker runs.
+// What is asked of an engine, by a command's options or by a test.
 #pragma once
 
 #include <optional>
 
-#include "model/config.h"
+#include "layout/layout.h"
 #include "ranks/worker_options.h"
 
-namespace braid::engine {
+namespace braid::start {
 
 struct EngineOptions {
-  ranks::WorkerOptions
-      worker;  // its model options' sizes and layout are filled in from what follows
+  // Device, dtype, passes and what else ranks are told as it is. The layout, the sizes and the
+  // memory in it are left open: resolve() fills them in from what follows.
+  ranks::WorkerOptions worker;
   layout::LayoutOptions layout;
   // Slots beyond one an expert, for replicas, on all ranks together; as many as the placement in
   // worker.model has, where one is given. 0 and no placement: every rank has its share.
@@ -21,22 +22,18 @@ struct EngineOptions {
   int32_t page_size = 16;
   // Each step is planned and started while the one before it runs: its tokens come a step later.
   bool run_ahead = false;
-  int32_t num_blocks = 0;  // KV blocks of every rank; 0: as plan_memory() finds
+  int32_t num_blocks = 0;  // KV blocks of every rank; 0: as many as fit (memory_budget.h)
 };
 
-// Fills in the context where none is given, the sizes of the model's buffers and the layout.
-// `usage` when the context is longer than the model's positions, or the layout or the placement of
-// experts is not legal for the model.
-Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions options);
-
-// What of these one group of ranks with its own requests has.
-struct GroupSizes {
-  int32_t max_running = 0;
-  int32_t chunked_prefill_size = 0;
+// What a command needs of the engine, where that is less than what the options allow.
+struct EngineNeeds {
+  int64_t context_length = 0;  // tokens of its longest request; 0: the whole context
+  int64_t max_running = 1;     // requests in a step
+  int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
+  model::Probes probes;
+  bool expert_heat = false;  // whether the command reads it
+  bool run_ahead = false;  // see EngineOptions; commands that look at ranks between steps leave it
+  bool engine = true;      // whether one is started at all
 };
-GroupSizes group_sizes(const EngineOptions& options);
 
-// Blocks that hold `tokens` tokens.
-int32_t blocks_for(int64_t tokens, int32_t page_size);
-
-}  // namespace braid::engine
+}  // namespace braid::start

@@ -1,10 +1,12 @@
-#include "engine/engine_options.h"
+#include "start/resolve.h"
 
 #include <algorithm>
 
+#include "engine/block_pool.h"
 #include "passes/count_heat.h"
+#include "start/memory_budget.h"
 
-namespace braid::engine {
+namespace braid::start {
 namespace {
 
 using experts::ExpertPlacement;
@@ -16,11 +18,11 @@ Error misplaced(std::string message) {
 
 // The placement that these options ask for; null where every rank has just its share of experts.
 Result<std::shared_ptr<const ExpertPlacement>> placement_of(const model::ModelConfig& config,
-                                                            const EngineOptions& options) {
+                                                            const EngineOptions& options,
+                                                            int32_t ep) {
   std::shared_ptr<const ExpertPlacement> given = options.worker.model.placement;
   const int32_t wanted = options.redundant_experts.value_or(0);
   if (given == nullptr && wanted == 0) return given;
-  const int32_t ep = options.worker.model.layout.moe.sizes[0];
   if (!config.moe || ep == 1) {
     return misplaced(config.moe ? "all ranks hold all of them" : "the model has none")
         .with("ep", ep)
@@ -51,41 +53,72 @@ Result<std::shared_ptr<const ExpertPlacement>> placement_of(const model::ModelCo
                   : std::string("Give a placement that was made for this model."));
 }
 
+// What follows from the sizes of a plan.
+void set_rows(EnginePlan& plan) {
+  model::ModelOptions& sizes = plan.worker.model;
+  const engine::GroupSizes most = plan.of_group();
+  sizes.max_blocks = engine::blocks_for(plan.context_length, sizes.page_size);
+  sizes.max_rows = {.decode = layers::bucket_of(most.max_running),
+                    .prefill = layers::bucket_of(most.chunked_prefill_size)};
+}
+
+void set_heat(EnginePlan& plan, const model::ModelConfig& config) {
+  plan.worker.model.expert_heat =
+      passes::counts_heat(plan.worker.passes.of<passes::HeatOptions>(), config.has_moe_layer());
+}
+
 }  // namespace
 
-Result<EngineOptions> resolve(const model::ModelConfig& config, EngineOptions options) {
-  if (options.context_length == 0) {
-    options.context_length = static_cast<int32_t>(config.max_positions);
-  }
+Result<EnginePlan> resolve(const model::ModelConfig& config, const EngineOptions& options) {
+  const auto positions = static_cast<int32_t>(config.max_positions);
   if (options.context_length > config.max_positions) {
     return Error(ErrorKind::usage, "the context is longer than the model's positions")
         .with("context-length", options.context_length)
         .with("max_position_embeddings", config.max_positions)
         .remedy("Lower --context-length.");
   }
-  model::ModelOptions& sizes = options.worker.model;
-  sizes.layout = TRY(layout::make_layout(model::layout_sizes(config), options.layout));
-  sizes.placement = TRY(placement_of(config, options));
-  sizes.expert_heat =
-      passes::counts_heat(options.worker.passes.of<passes::HeatOptions>(), config.has_moe_layer());
-  sizes.page_size = options.page_size;
-  sizes.num_blocks = options.num_blocks;
-  sizes.max_blocks = blocks_for(options.context_length, options.page_size);
-  TRY(layers::check_dispatch(steps::dispatch_facts(config, sizes, 0), sizes.dispatch));
-  const GroupSizes of_group = group_sizes(options);
-  sizes.max_rows = {.decode = layers::bucket_of(of_group.max_running),
-                    .prefill = layers::bucket_of(of_group.chunked_prefill_size)};
-  return options;
+  EnginePlan plan{
+      .worker = options.worker,
+      .context_length = options.context_length == 0 ? positions : options.context_length,
+      .max_running = options.max_running,
+      .chunked_prefill_size = options.chunked_prefill_size,
+      .run_ahead = options.run_ahead};
+  model::ModelOptions& of_model = plan.worker.model;
+  of_model.layout = TRY(layout::make_layout(model::layout_sizes(config), options.layout));
+  of_model.placement = TRY(placement_of(config, options, of_model.layout.moe.sizes[0]));
+  of_model.page_size = options.page_size;
+  of_model.num_blocks = options.num_blocks;
+  set_rows(plan);
+  set_heat(plan, config);
+  TRY(layers::check_dispatch(steps::dispatch_facts(config, of_model, 0), of_model.dispatch));
+  return plan;
 }
 
-GroupSizes group_sizes(const EngineOptions& options) {
-  const int32_t groups = std::max(options.layout.dp, 1);
-  return {.max_running = (options.max_running + groups - 1) / groups,
-          .chunked_prefill_size = std::max(options.chunked_prefill_size / groups, 1)};
+EnginePlan narrowed(EnginePlan plan, const model::ModelConfig& config, const EngineNeeds& needs) {
+  const auto lower = [](int32_t& value, int64_t need) {
+    if (need > 0) value = static_cast<int32_t>(std::min<int64_t>(value, need));
+  };
+  lower(plan.context_length, needs.context_length);
+  lower(plan.chunked_prefill_size, needs.prefill_rows);
+  plan.max_running = static_cast<int32_t>(needs.max_running);
+  plan.run_ahead = plan.run_ahead && needs.run_ahead;
+  plan.worker.model.probes = needs.probes;
+  plan.worker.passes.of<passes::HeatOptions>().wanted = needs.expert_heat;
+  set_rows(plan);
+  set_heat(plan, config);
+  return plan;
 }
 
-int32_t blocks_for(int64_t tokens, int32_t page_size) {
-  return static_cast<int32_t>((tokens + page_size - 1) / page_size);
+Result<EnginePlan> plan_engine(const model::ModelConfig& config, const EngineOptions& options) {
+  EnginePlan plan = TRY(resolve(config, options));
+  const MemoryBudget budget = TRY(plan_memory(config, plan, TRY(memory_of_ranks(plan.worker))));
+  TRY(budget.check());
+  return with_memory(std::move(plan), budget.num_blocks, budget.workspace_bytes);
 }
 
-}  // namespace braid::engine
+Result<std::unique_ptr<engine::Engine>> create_engine(const model::ModelConfig& config,
+                                                      const EngineOptions& options) {
+  return engine::Engine::create(config, TRY(plan_engine(config, options)));
+}
+
+}  // namespace braid::start
