@@ -9,7 +9,7 @@
 #include "comm/control/processes.h"
 #include "ranks/backend.h"
 
-namespace braid::cli {
+namespace braid::start {
 
 ranks::DeviceKind device_of(const ParsedOptions& options);
 std::chrono::seconds step_timeout_of(const ParsedOptions& options);
@@ -44,4 +44,4 @@ Result<RankSetting> rank_setting(const ParsedOptions& options, const Environment
 // The first of Slurm's list of hosts: "gpu[03-05,7],cpu1" begins with gpu03.
 std::string first_host(std::string_view list);
 
-}  // namespace braid::cli
+}  // namespace braid::start

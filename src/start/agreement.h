@@ -1,9 +1,12 @@
 // What ranks that are processes agree on before they start an engine.
 #pragma once
 
-#include "cli/session.h"
+#include "base/options.h"
+#include "comm/control/control_plane.h"
+#include "model/config.h"
+#include "start/engine_options.h"
 
-namespace braid::cli {
+namespace braid::start {
 
 // What decides what ranks compute, one line an option; and the model.
 std::string setting_of(const ParsedOptions& options, const model::ModelConfig& config);
@@ -21,4 +24,4 @@ Result<Agreed> agree(comm::ControlPlane& control, const std::string& setting,
 // The fewest that any rank has room for.
 Result<int32_t> agree_on_blocks(comm::ControlPlane& control, int32_t blocks);
 
-}  // namespace braid::cli
+}  // namespace braid::start

@@ -2,11 +2,11 @@
 // every rank compiles the same steps alike.
 #pragma once
 
-#include "engine/engine.h"
 #include "flow/timeline.h"
 #include "ranks/rank_compiler.h"
+#include "ranks/ranks.h"
 
-namespace braid::lab {
+namespace braid::ranks {
 
 // How far another clock is ahead of this one, from readings of it between two of this one.
 class ClockBounds {
@@ -27,9 +27,10 @@ class RankTraces {
   // Whether ranks record the steps that come, besides what they have recorded.
   static Status record(ranks::Ranks& ranks, bool on);
 
-  // All that was recorded so far. Schedules of ranks in this process are those of their Workers,
-  // which must outlive this. `internal` where another rank ran something else than its options say.
-  static Result<RankTraces> collect(engine::Engine& engine);
+  // All that ranks with these options recorded so far. Schedules of ranks in this process are those
+  // of their Workers, which must outlive this. `internal` where another rank ran something else
+  // than its options say.
+  static Result<RankTraces> collect(Ranks& ranks, const WorkerOptions& options);
 
   // One a rank, in their order, on the clock of rank 0.
   const std::vector<flow::Timeline>& timelines() const { return timelines_; }
@@ -37,7 +38,8 @@ class RankTraces {
   int64_t clock_error_ns() const { return clock_error_ns_; }
 
  private:
-  Status add(engine::Engine& engine, int32_t rank, std::string_view message, int64_t offset_ns);
+  Status add(Ranks& ranks, const WorkerOptions& options, int32_t rank, std::string_view message,
+             int64_t offset_ns);
 
   std::vector<std::unique_ptr<ranks::RankCompiler>> compilers_;  // of ranks in other processes
   std::vector<std::unique_ptr<steps::CompiledStep>> steps_;      // likewise
@@ -45,4 +47,4 @@ class RankTraces {
   int64_t clock_error_ns_ = 0;
 };
 
-}  // namespace braid::lab
+}  // namespace braid::ranks

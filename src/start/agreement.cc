@@ -1,4 +1,4 @@
-#include "cli/agreement.h"
+#include "start/agreement.h"
 
 #include <unistd.h>
 
@@ -6,11 +6,11 @@
 #include <array>
 
 #include "base/options_table.h"
-#include "cli/words.h"
+#include "base/text_parts.h"
 #include "comm/control/message.h"
 #include "model/fingerprint.h"
 
-namespace braid::cli {
+namespace braid::start {
 namespace {
 
 // The same for all ranks of a host, whatever namespaces they are in.
@@ -119,4 +119,4 @@ Result<int32_t> agree_on_blocks(comm::ControlPlane& control, int32_t blocks) {
   return blocks;
 }
 
-}  // namespace braid::cli
+}  // namespace braid::start

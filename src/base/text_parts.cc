@@ -1,8 +1,8 @@
-#include "cli/words.h"
+#include "base/text_parts.h"
 
 #include <charconv>
 
-namespace braid::cli {
+namespace braid {
 
 Result<int64_t> parse_number(std::string_view text) {
   int64_t number = 0;
@@ -23,4 +23,4 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
-}  // namespace braid::cli
+}  // namespace braid

@@ -7,10 +7,12 @@
 #include "engine/engine.h"
 #include "model/config.h"
 #include "model/dummy_source.h"
+#include "start/resolve.h"
 
 namespace braid::engine {
 namespace {
 
+using start::EngineOptions;
 using Random = std::mt19937_64;
 using Answers = std::map<RequestId, std::vector<int32_t>>;
 
@@ -72,7 +74,7 @@ Ran run(const Mix& mix, bool ahead) {
       model::load_config(std::string(BRAID_SOURCE_DIR) + "/tests/goldens/glm4_moe").value();
   EngineOptions options = mix.options;
   options.run_ahead = ahead;
-  const auto engine = Engine::create(config, options).value();
+  const auto engine = start::create_engine(config, options).value();
   EXPECT_TRUE(engine->load(model::DummySource(7, {})).ok());
   Ran ran;
   std::vector<RequestId> ids;

@@ -5,9 +5,12 @@
 #include "engine/engine.h"
 #include "model/dummy_source.h"
 #include "model/testing.h"
+#include "start/resolve.h"
 
 namespace braid::engine {
 namespace {
+
+using start::EngineOptions;
 
 model::ModelConfig config() {
   return model::load_config(model::testing::golden_folder("glm4_moe")).value();
@@ -22,7 +25,7 @@ EngineOptions small_options(layout::LayoutOptions layout) {
 }
 
 std::unique_ptr<Engine> dummy_engine(const EngineOptions& options) {
-  auto engine = std::move(Engine::create(config(), options)).value();
+  auto engine = std::move(start::create_engine(config(), options)).value();
   EXPECT_TRUE(engine->load(model::DummySource()).ok());
   return engine;
 }
@@ -77,7 +80,7 @@ TEST(RanksTest, TheWeightsAreSpread) {
 }
 
 TEST(RanksTest, AnIllegalLayoutIsAUsageError) {
-  const auto engine = Engine::create(config(), small_options({.tp = 3}));
+  const auto engine = start::create_engine(config(), small_options({.tp = 3}));
   ASSERT_FALSE(engine.ok());
   EXPECT_EQ(engine.error().kind(), ErrorKind::usage);
   EXPECT_NE(engine.error().to_string().find("--tp 4 --ep 1"), std::string::npos);

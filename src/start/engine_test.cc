@@ -3,13 +3,17 @@
 #include <gtest/gtest.h>
 
 #include "model/dummy_source.h"
+#include "start/resolve.h"
 
 namespace braid::engine {
 namespace {
 
+using start::EngineOptions;
+
 std::unique_ptr<Engine> dummy_engine(EngineOptions options) {
   const std::string folder = std::string(BRAID_SOURCE_DIR) + "/tests/goldens/glm4_moe";
-  auto engine = std::move(Engine::create(model::load_config(folder).value(), options)).value();
+  auto engine =
+      std::move(start::create_engine(model::load_config(folder).value(), options)).value();
   EXPECT_TRUE(engine->load(model::DummySource()).ok());
   return engine;
 }
@@ -48,7 +52,7 @@ TEST(EngineTest, RefusesAContextBeyondTheModels) {
   EngineOptions options = small_options();
   options.context_length = 5000;
   const std::string folder = std::string(BRAID_SOURCE_DIR) + "/tests/goldens/glm4_moe";
-  const auto engine = Engine::create(model::load_config(folder).value(), options);
+  const auto engine = start::create_engine(model::load_config(folder).value(), options);
   ASSERT_FALSE(engine.ok());
   EXPECT_NE(engine.error().to_string().find("max_position_embeddings = 4096"), std::string::npos);
 }

@@ -1,24 +1,24 @@
-#include "lab/rank_traces.h"
+#include "ranks/rank_traces.h"
 
 #include <algorithm>
 
 #include "ranks/serialization.h"
 #include "ranks/trace_message.h"
 
-namespace braid::lab {
+namespace braid::ranks {
 namespace {
 
 constexpr int kReadings = 16;  // of other ranks' clocks: the quickest count
 
 // One a rank.
-Result<std::vector<ClockBounds>> clocks_of(ranks::Ranks& ranks) {
+Result<std::vector<ClockBounds>> clocks_of(Ranks& ranks) {
   std::vector<ClockBounds> clocks(static_cast<size_t>(ranks.size()));
   for (int reading = 0; reading < kReadings; ++reading) {
     const int64_t before = flow::Trace::now_ns();
-    const auto answers = TRY(ranks.ask(ranks.all(), {.kind = ranks::RankQuery::Kind::clock}));
+    const auto answers = TRY(ranks.ask(ranks.all(), {.kind = RankQuery::Kind::clock}));
     const int64_t after = flow::Trace::now_ns();
     for (size_t rank = 0; rank < clocks.size(); ++rank) {
-      const std::vector<int64_t> there = TRY(ranks::values_of_bytes<int64_t>(answers[rank]));
+      const std::vector<int64_t> there = TRY(values_of_bytes<int64_t>(answers[rank]));
       if (there.size() == 1) clocks[rank].add(before, there.front(), after);
     }
   }
@@ -40,37 +40,39 @@ int64_t ClockBounds::error_ns() const {
   return offset_ns() == 0 ? 0 : std::max<int64_t>((most_ - least_) / 2, 1);
 }
 
-Status RankTraces::record(ranks::Ranks& ranks, bool on) {
-  return ranks.ask(ranks.all(), ranks::RankQuery::trace(on)).status();
+Status RankTraces::record(Ranks& ranks, bool on) {
+  return ranks.ask(ranks.all(), RankQuery::trace(on)).status();
 }
 
-Result<RankTraces> RankTraces::collect(engine::Engine& engine) {
-  ranks::Ranks& ranks = engine.ranks();
+Result<RankTraces> RankTraces::collect(Ranks& ranks, const WorkerOptions& options) {
   const std::vector<ClockBounds> clocks = TRY(clocks_of(ranks));
   const std::vector<std::string> messages =
-      TRY(ranks.ask(ranks.all(), {.kind = ranks::RankQuery::Kind::take_trace}));
+      TRY(ranks.ask(ranks.all(), {.kind = RankQuery::Kind::take_trace}));
   RankTraces traces;
   for (size_t rank = 0; rank < messages.size(); ++rank) {
     traces.clock_error_ns_ = std::max(traces.clock_error_ns_, clocks[rank].error_ns());
-    TRY(traces.add(engine, static_cast<int32_t>(rank), messages[rank], clocks[rank].offset_ns()));
+    TRY(traces.add(ranks, options, static_cast<int32_t>(rank), messages[rank],
+                   clocks[rank].offset_ns()));
   }
   return traces;
 }
 
-Status RankTraces::add(engine::Engine& engine, int32_t rank, std::string_view message,
-                       int64_t offset_ns) {
-  ranks::TraceMessage told = TRY(ranks::TraceMessage::from_bytes(message));
+Status RankTraces::add(Ranks& ranks, const WorkerOptions& options, int32_t rank,
+                       std::string_view message, int64_t offset_ns) {
+  TraceMessage told = TRY(TraceMessage::from_bytes(message));
   flow::Timeline& timeline = timelines_.emplace_back();
   timeline.rank = rank;
-  ranks::WorkerOptions options = engine.options().worker;
-  options.model.rank = rank;
-  const bool here = engine.ranks().here(rank);
-  if (!here) compilers_.push_back(TRY(ranks::RankCompiler::create(engine.config(), options)));
+  const bool here = ranks.here(rank);
+  if (!here) {
+    WorkerOptions of_rank = options;
+    of_rank.model.rank = rank;
+    compilers_.push_back(TRY(RankCompiler::create(ranks[0].model().config(), of_rank)));
+  }
   std::map<layers::StepShape, const flow::Schedule*> schedules;
   for (const auto& [number, step] : told.steps) {
     const flow::Schedule*& schedule = schedules[step.shape];
     if (schedule == nullptr && here) {
-      schedule = &TRY(engine.ranks()[rank].schedules().get(step.shape))->schedule;
+      schedule = &TRY(ranks[rank].schedules().get(step.shape))->schedule;
     } else if (schedule == nullptr) {
       steps_.push_back(TRY(compilers_.back()->compile(step.shape)));
       schedule = &steps_.back()->schedule;
@@ -92,4 +94,4 @@ Status RankTraces::add(engine::Engine& engine, int32_t rank, std::string_view me
   return {};
 }
 
-}  // namespace braid::lab
+}  // namespace braid::ranks

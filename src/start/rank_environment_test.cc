@@ -5,9 +5,9 @@
 
 #include "base/options_table.h"
 #include "base/temp_folder.h"
-#include "cli/rank_setting.h"
+#include "start/rank_setting.h"
 
-namespace braid::cli {
+namespace braid::start {
 namespace {
 
 using Variables = std::map<std::string, std::string>;
@@ -183,4 +183,4 @@ TEST(RankSettingTest, FaultsForTests) {
 }
 
 }  // namespace
-}  // namespace braid::cli
+}  // namespace braid::start

@@ -1,6 +1,6 @@
-#include "cli/rank_setting.h"
+#include "start/rank_setting.h"
 
-namespace braid::cli {
+namespace braid::start {
 namespace {
 
 constexpr std::chrono::seconds kCpuTimeout{300};
@@ -56,4 +56,4 @@ Result<std::optional<LinkSpeed>> link_of(const ParsedOptions& options) {
   return std::optional<LinkSpeed>(TRY(parse_link_speed("--emulate-link", text)));
 }
 
-}  // namespace braid::cli
+}  // namespace braid::start

@@ -1,7 +1,7 @@
-#include "cli/rank_setting.h"
-#include "cli/words.h"
+#include "base/text_parts.h"
+#include "start/rank_setting.h"
 
-namespace braid::cli {
+namespace braid::start {
 
 Result<FaultRequest> parse_fault(std::string_view text) {
   const auto parts = split(text, ':');
@@ -26,4 +26,4 @@ Result<FaultRequest> parse_fault(std::string_view text) {
   return request;
 }
 
-}  // namespace braid::cli
+}  // namespace braid::start

@@ -2,10 +2,10 @@
 #include <charconv>
 
 #include "base/json.h"
-#include "cli/rank_setting.h"
 #include "comm/control/tcp.h"
+#include "start/rank_setting.h"
 
-namespace braid::cli {
+namespace braid::start {
 namespace {
 
 // One process a rank, started by somebody else.
@@ -209,4 +209,4 @@ Result<RankSetting> rank_setting(const ParsedOptions& options, const Environment
   return of_one_host(options, setting);
 }
 
-}  // namespace braid::cli
+}  // namespace braid::start

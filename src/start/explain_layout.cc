@@ -1,15 +1,15 @@
-#include "cli/explain_layout.h"
+#include "start/explain_layout.h"
 
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/log.h"
-#include "cli/rank_setting.h"
 #include "layout/expert_reads.h"
 #include "model/weight_bytes.h"
+#include "start/rank_setting.h"
 
-namespace braid::cli {
+namespace braid::start {
 namespace {
 
 using flow::Role;
@@ -284,4 +284,4 @@ std::string explain_layout(const model::ModelConfig& config, const model::ModelO
   return text;
 }
 
-}  // namespace braid::cli
+}  // namespace braid::start

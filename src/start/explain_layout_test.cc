@@ -1,11 +1,11 @@
-#include "cli/explain_layout.h"
+#include "start/explain_layout.h"
 
 #include <gtest/gtest.h>
 
 #include "base/options_table.h"
 #include "model/testing.h"
 
-namespace braid::cli {
+namespace braid::start {
 namespace {
 
 // The section for a golden; `overrides` are keys of its config.json.
@@ -125,4 +125,4 @@ TEST(ExplainLayoutTest, EnableDpAttentionIsTranslated) {
 }
 
 }  // namespace
-}  // namespace braid::cli
+}  // namespace braid::start

@@ -1,13 +1,12 @@
-#include "cli/explain.h"
+#include "start/explain.h"
 
 #include <algorithm>
 #include <chrono>
 
 #include "base/log.h"
-#include "cli/explain_layout.h"
-#include "lab/verification.h"
+#include "start/explain_layout.h"
 
-namespace braid::cli {
+namespace braid::start {
 namespace {
 
 using flow::Schedule;
@@ -121,7 +120,7 @@ std::string explain_step(const layers::StepShape& shape, const steps::CompiledSt
       "µs), found again in {:.1f} µs",
       step.schedule.program.ops.size(), step.schedule.lanes_used(), step.schedule.wait_count(),
       step.schedule.follow_count(), step.compile_us, step.check_us,
-      lab::compile_bound_us(num_layers), again_us);
+      steps::compile_bound_us(num_layers), again_us);
   return text;
 }
 
@@ -133,12 +132,12 @@ std::string explain_options(const ParsedOptions& options) {
   return text;
 }
 
-std::string explain_model(const model::ModelConfig& config, const engine::EngineOptions& engine,
+std::string explain_model(const model::ModelConfig& config, const engine::EnginePlan& plan,
                           const ParsedOptions& options, const std::string& ranks) {
   const auto moe_layers = std::count(config.moe_layers.begin(), config.moe_layers.end(), true);
-  const model::ModelOptions& model = engine.worker.model;
+  const model::ModelOptions& model = plan.worker.model;
   const bool automatic = options.text("dtype") == "auto";
-  const bool cuda = engine.worker.device == ranks::DeviceKind::cuda;
+  const bool cuda = plan.worker.device == ranks::DeviceKind::cuda;
   std::string text = "model\n";
   const auto line = [&text](const std::string& content) { text += "  " + content + "\n"; };
   line(fmt::format("{}: {} layers, {} of them with experts, hidden size {}, vocabulary {}",
@@ -146,7 +145,7 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
                    config.vocab_size));
   line(describe_attention(config));
   line(describe_experts(config));
-  line(fmt::format("context of {} tokens, the model has positions for {}", engine.context_length,
+  line(fmt::format("context of {} tokens, the model has positions for {}", plan.context_length,
                    config.max_positions));
   line(fmt::format(
       "dtype {}{}", dtype_name(model.dtype),
@@ -157,8 +156,8 @@ std::string explain_model(const model::ModelConfig& config, const engine::Engine
   if (model.placement != nullptr) {
     for (const std::string& said : describe_placement(*model.placement, options)) line(said);
   }
-  if (engine.worker.link) line(describe_link(*engine.worker.link, model.layout));
-  const cost::DeviceProfile& profile = engine.worker.passes.cost.profile();
+  if (plan.worker.link) line(describe_link(*plan.worker.link, model.layout));
+  const cost::DeviceProfile& profile = plan.worker.passes.cost.profile();
   line(fmt::format("predictions for: {} (tuning {}, {})", profile.name, cost::hash_of(profile),
                    options.has("tuning") ? options.text("tuning") : "compiled in"));
   text += "passes, in their order\n";
@@ -206,4 +205,4 @@ std::string explain_layer(const Schedule& schedule, const model::ModelConfig& co
   return text;
 }
 
-}  // namespace braid::cli
+}  // namespace braid::start
