@@ -5,6 +5,7 @@
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/gemm.h"
 #include "kernels/gemm/cuda/grouped_gemm.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/gemm.h"
 #include "ops/launch_args.h"
 
@@ -75,7 +76,7 @@ void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue
                        .norm_weight = args[GemmOperand::norm_weight].data,
                        .residual = residual.data,
                        .residual_stride = residual.data == nullptr ? 0 : stride(residual)},
-                      workspace.data, {queue.stream(), queue.blas(), queue.blas_workspace()},
+                      workspace.data, {kernel_stream(queue), queue.blas(), queue.blas_workspace()},
                       desc.spare_sms == 0 ? 0 : queue.num_sms() - desc.spare_sms);
 }
 

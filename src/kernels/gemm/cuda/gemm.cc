@@ -5,6 +5,7 @@
 
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/finish_gemm.h"
+#include "kernels/gemm/cuda/stream_gemm.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/rows/cuda/rows.h"
 
@@ -165,7 +166,7 @@ void multiply(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
                               static_cast<const std::byte*>(operands.w) + part * w_step, &product.w,
                               static_cast<const std::byte*>(operands.x) + part * x_step, &product.x,
                               &beta, d.data, &product.d, d.data, &product.d, &config.algorithm,
-                              queue.workspace, kBlasWorkspaceBytes, queue.stream),
+                              queue.workspace, kBlasWorkspaceBytes, queue.stream.stream),
                "cublasLtMatmul");
   }
 }
@@ -190,7 +191,7 @@ void product(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
                .y = operands.y,
                .y_stride = operands.y_stride,
                .f32_y = shape.out == Format::f32},
-              queue.stream);
+              queue.stream.stream);
 }
 
 }  // namespace
@@ -227,13 +228,28 @@ void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const Gemm
           void* scratch, const BlasQueue& queue, int32_t sm_count) {
   if (rows == 0 || shape.n == 0) return;
   GemmOperands operands = given;
-  if (shape.norm) normalize(desc, shape, rows, operands, scratch, queue.stream);
+  std::optional<StreamGemmConfig> stream = stream_gemm_config(desc, shape, rows);
+  if (stream.has_value() && !can_stream(shape, operands)) stream.reset();
+  const bool normed = stream.has_value() && stream->norm;
+  if (shape.norm && !normed) {
+    normalize(desc, shape, rows, operands, scratch, queue.stream.stream);
+  }
+  if (stream.has_value()) {
+    stream_gemm(desc, shape, *stream, rows, operands, queue.stream, sm_count);
+    return;
+  }
   void* sums = static_cast<std::byte*>(scratch) + scratch_of(desc, shape, rows).normed;
   product(desc, shape, rows, operands, sums, queue, sm_count);
-  if (shape.residual) add_residual(desc, shape, rows, operands, queue.stream);
+  if (shape.residual) add_residual(desc, shape, rows, operands, queue.stream.stream);
+}
+
+bool gemm_follows(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  const std::optional<StreamGemmConfig> stream = stream_gemm_config(desc, shape, rows);
+  return stream.has_value() && stream->norm == shape.norm;
 }
 
 Result<std::string> explain_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  if (const auto stream = stream_gemm_config(desc, shape, rows)) return to_string(*stream);
   const BlasConfig& config = *TRY(blas_config(dense_key(desc, shape, rows)));
   const Steps steps = steps_of(desc, shape);
   return fmt::format("cuBLASLt {}{}", to_string(config),

@@ -185,16 +185,16 @@ void BM_CudaGemm(benchmark::State& state) {
   const DeviceArray w = DeviceArray::random(kSets * n * k), workspace(kBlasWorkspaceBytes);
   const DeviceArray scratch(static_cast<size_t>(gemm_scratch_bytes(desc, shape, m)) + 1);
   BlasQueue queue{.workspace = workspace.as<void>()};
-  need(cudaStreamCreate(&queue.stream));
+  need(cudaStreamCreate(&queue.stream.stream));
   check_blas(cublasLtCreate(&queue.handle), "cublasLtCreate");
   measure(state, 2.0 * static_cast<double>(m * n * k), 2.0 * static_cast<double>(n * k),
-          queue.stream, [&](int set) {
+          queue.stream.stream, [&](int set) {
             gemm(desc, shape, m,
                  {x.as<void>(), k, w.as<bf16>() + set * n * k, k, nullptr, y.as<void>(), n},
                  scratch.as<void>(), queue);
           });
   cublasLtDestroy(queue.handle);
-  need(cudaStreamDestroy(queue.stream));
+  need(cudaStreamDestroy(queue.stream.stream));
   const Result<std::string> text = explain_gemm(desc, shape, m);
   state.SetLabel(text.ok() ? *text : text.error().to_string());
 }

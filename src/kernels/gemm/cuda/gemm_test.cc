@@ -22,13 +22,13 @@ constexpr Format kFormat = std::is_same_v<T, float> ? Format::f32 : Format::bf16
 class Blas {
  public:
   Blas() : workspace_(kBlasWorkspaceBytes) {
-    need(cudaStreamCreate(&queue_.stream));
+    need(cudaStreamCreate(&queue_.stream.stream));
     check_blas(cublasLtCreate(&queue_.handle), "cublasLtCreate");
     queue_.workspace = workspace_.as<void>();
   }
   ~Blas() {
     cublasLtDestroy(queue_.handle);
-    cudaStreamDestroy(queue_.stream);
+    cudaStreamDestroy(queue_.stream.stream);
   }
   const BlasQueue& queue() const { return queue_; }
 
@@ -247,7 +247,7 @@ TEST(CudaGemmGraphTest, AKnownConfigurationIsCaptured) {
   BRAID_GPU_TEST();
   Random random(10);
   const Blas blas;
-  const cudaStream_t stream = blas.queue().stream;
+  const cudaStream_t stream = blas.queue().stream.stream;
   const GemmDesc desc{Epilogue::swiglu, 1, 40};
   const Problem<bf16, bf16> problem(random, {desc, 40, 512, 256, true});
   const Grid<bf16> want = problem.run(blas, desc, 0, 40);  // also loads the kernels
