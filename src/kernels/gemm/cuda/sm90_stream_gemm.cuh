@@ -43,7 +43,7 @@ constexpr uint32_t kLeastSharedBytes = 120 * 1024;
 // Where what lies in shared memory, in bytes from its start.
 struct StreamLayout {
   uint32_t sums;         // behind the stages
-  uint32_t norm_weight;  // bf16 [chunks · kChunkColumns]
+  uint32_t norm_weight;  // f32 [chunks · kChunkColumns]
   uint32_t squares;      // f32 [chunks · kProductWarps, kMostRows], of each warp's columns
   uint32_t barriers;
   uint32_t bytes;
@@ -53,7 +53,7 @@ struct StreamLayout {
     const uint32_t normed = p.norm_weight == nullptr ? 0 : static_cast<uint32_t>(p.chunks);
     sums = stages * kStageBytes;
     norm_weight = sums + kSumsStages * kSumsBytes;
-    squares = norm_weight + normed * kChunkColumns * 2;
+    squares = norm_weight + normed * kChunkColumns * 4;
     barriers = squares + normed * kProductWarps * kMostRows * 4;
     bytes = barriers + (stages + kSumsStages) * Ring::kBarrierBytes;
     if (bytes < kLeastSharedBytes) bytes = kLeastSharedBytes;
@@ -81,8 +81,8 @@ struct StreamBlock {
         first_tile(static_cast<int>(int64_t{p.tiles} * blockIdx.x / gridDim.x)),
         end_tile(static_cast<int>(int64_t{p.tiles} * (blockIdx.x + 1) / gridDim.x)) {}
 
-  __device__ __nv_bfloat16* norm_weight() const {
-    return reinterpret_cast<__nv_bfloat16*>(memory + layout.norm_weight);
+  __device__ float* norm_weight() const {
+    return reinterpret_cast<float*>(memory + layout.norm_weight);
   }
   __device__ float* squares() const { return reinterpret_cast<float*>(memory + layout.squares); }
   __device__ float* warp_sums(RingPlace at, int warp) const {
@@ -186,16 +186,21 @@ __device__ void note_squares(const StreamBlock& block, const XChunk<kHalves>& x,
 __device__ inline float norm_scale(const StreamGemmParams& p, const StreamBlock& block, int half) {
   const float* squares = block.squares() + lane_row(half);
   float sum = 0;
-  for (int column = 0; column < p.k; column += 2 * kWarpColumns) {
-    const float* pair = squares + column / kWarpColumns * kMostRows;
-    sum += pair[0] + pair[kMostRows];
+#pragma unroll 4
+  for (int chunk = 0; chunk < p.chunks; ++chunk) {
+#pragma unroll
+    for (int warp = 0; warp < kProductWarps; warp += 2) {
+      const float* pair = squares + (chunk * kProductWarps + warp) * kMostRows;
+      sum += pair[0] + pair[kMostRows];
+    }
   }
   return __fdiv_rn(1.0f, __fsqrt_rn(sum / static_cast<float>(p.k) + p.norm_eps));
 }
 
-__device__ inline uint32_t normalize_pair(uint32_t x, uint32_t weight, float scale) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low_half(weight) * (low_half(x) * scale),
-                                                    high_half(weight) * (high_half(x) * scale));
+__device__ inline uint32_t normalize_pair(uint32_t x, float low_weight, float high_weight,
+                                          float scale) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low_weight * (low_half(x) * scale),
+                                                    high_weight * (high_half(x) * scale));
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
@@ -204,15 +209,16 @@ __device__ void normalize(XChunk<kHalves>& x, const StreamBlock& block,
                           const float (&scales)[kHalves], int warp, int chunk) {
 #pragma unroll
   for (int step = 0; step < kWarpSteps; ++step) {
-    const uint4 weight =
-        *reinterpret_cast<const uint4*>(block.norm_weight() + lane_column(warp, chunk, step));
+    const auto* weights =
+        reinterpret_cast<const float4*>(block.norm_weight() + lane_column(warp, chunk, step));
+    const float4 first = weights[0], second = weights[1];
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
       uint4& pack = x.rows[half][step];
-      pack = make_uint4(normalize_pair(pack.x, weight.x, scales[half]),
-                        normalize_pair(pack.y, weight.y, scales[half]),
-                        normalize_pair(pack.z, weight.z, scales[half]),
-                        normalize_pair(pack.w, weight.w, scales[half]));
+      pack = make_uint4(normalize_pair(pack.x, first.x, first.y, scales[half]),
+                        normalize_pair(pack.y, first.z, first.w, scales[half]),
+                        normalize_pair(pack.z, second.x, second.y, scales[half]),
+                        normalize_pair(pack.w, second.z, second.w, scales[half]));
     }
   }
 }
@@ -222,8 +228,11 @@ __device__ inline void load_norm_weight(const StreamGemmParams& p, const StreamB
   const auto* from = static_cast<const __nv_bfloat16*>(p.norm_weight);
   for (int column = static_cast<int>(threadIdx.x) * 8; column < p.chunks * kChunkColumns;
        column += kProductWarps * kWarp * 8) {
-    *reinterpret_cast<uint4*>(block.norm_weight() + column) =
+    const uint4 pack =
         column < p.k ? *reinterpret_cast<const uint4*>(from + column) : make_uint4(0, 0, 0, 0);
+    auto* to = reinterpret_cast<float4*>(block.norm_weight() + column);
+    to[0] = make_float4(low_half(pack.x), high_half(pack.x), low_half(pack.y), high_half(pack.y));
+    to[1] = make_float4(low_half(pack.z), high_half(pack.z), low_half(pack.w), high_half(pack.w));
   }
 }
 
@@ -265,15 +274,14 @@ __device__ void multiply_resident(const StreamGemmParams& p, const StreamBlock& 
   XChunk<kHalves> x[kChunks];
 #pragma unroll
   for (int chunk = 0; chunk < kChunks; ++chunk) x[chunk] = load_x<kHalves>(p, warp, chunk);
-  if (p.norm_weight != nullptr) {
+  const bool normed = p.norm_weight != nullptr;
+  float scales[kHalves];
+  if (normed) {
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) note_squares(block, x[chunk], warp, chunk);
     product_warps_meet();
-    float scales[kHalves];
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) scales[half] = norm_scale(p, block, half);
-#pragma unroll
-    for (int chunk = 0; chunk < kChunks; ++chunk) normalize(x[chunk], block, scales, warp, chunk);
   }
   const BoxReader box(warp * kWarpSteps);
   RingPlace weights_at, sums_at;
@@ -281,13 +289,15 @@ __device__ void multiply_resident(const StreamGemmParams& p, const StreamBlock& 
     TileSums sums;
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
+      // Not all of x at once: the first stage is free the sooner.
+      if (normed && tile == block.first_tile) normalize(x[chunk], block, scales, warp, chunk);
       add_chunk(block, weights_at, box, x[chunk], sums);
     }
     hand_sums<kHalves>(block, sums_at, warp, sums);
   }
 }
 
-// The scales of this lane's rows, from a pass over x; 1 where there is no norm.
+// The scales of this lane's rows, from a pass over x.
 template <int kHalves>
 __device__ void norm_scales(const StreamGemmParams& p, const StreamBlock& block, int warp,
                             float (&scales)[kHalves]) {
@@ -378,19 +388,37 @@ __device__ float2 load_residual(const StreamGemmParams& p, int row, int column) 
   return make_float2(to_f32(static_cast<const Y*>(p.residual)[start + column / 2]), 0);
 }
 
+// What is added to a tile's product: this lane's part.
+template <int kHalves>
+struct Addends {
+  float2 bias;
+  float2 residual[kHalves];
+};
+
+template <typename Y, int kHalves>
+__device__ Addends<kHalves> load_addends(const StreamGemmParams& p, int column) {
+  Addends<kHalves> addends;
+  addends.bias = make_float2(0, 0);
+  if (p.bias != nullptr) addends.bias = load_pair<__nv_bfloat16>(p.bias, column);
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half) {
+    addends.residual[half] = load_residual<Y>(p, lane_row(half), column);
+  }
+  return addends;
+}
+
 template <typename Y, int kHalves>
 __device__ void finish_tiles(const StreamGemmParams& p, const StreamBlock& block) {
+  const int lane_column = static_cast<int>(threadIdx.x) % 4 * 2;
   RingPlace at;
+  Addends<kHalves> next = load_addends<Y, kHalves>(p, block.first_tile * kBoxRows + lane_column);
   for (int tile = block.first_tile; tile < block.end_tile; ++tile) {
-    const int column = tile * kBoxRows + static_cast<int>(threadIdx.x) % 4 * 2;
-    float2 bias = make_float2(0, 0);
-    if (p.bias != nullptr) bias = load_pair<__nv_bfloat16>(p.bias, column);
-    float2 residual[kHalves], sum[kHalves];
+    const int column = tile * kBoxRows + lane_column;
+    const Addends<kHalves> addends = next;
+    if (tile + 1 < block.end_tile) next = load_addends<Y, kHalves>(p, column + kBoxRows);
+    float2 sum[kHalves];
 #pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      residual[half] = load_residual<Y>(p, lane_row(half), column);
-      sum[half] = make_float2(0, 0);
-    }
+    for (int half = 0; half < kHalves; ++half) sum[half] = make_float2(0, 0);
     block.sums.await_filled(at);
 #pragma unroll
     for (int warp = 0; warp < kProductWarps; ++warp) {
@@ -407,9 +435,9 @@ __device__ void finish_tiles(const StreamGemmParams& p, const StreamBlock& block
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
       const int row = lane_row(half);
-      sum[half].x += bias.x;
-      sum[half].y += bias.y;
-      if (row < p.rows) finish_pair<Y>(p, row, column, sum[half], residual[half]);
+      sum[half].x += addends.bias.x;
+      sum[half].y += addends.bias.y;
+      if (row < p.rows) finish_pair<Y>(p, row, column, sum[half], addends.residual[half]);
     }
   }
 }
@@ -423,7 +451,8 @@ __global__ void __launch_bounds__(kStreamThreads, 1)
   extern __shared__ __align__(1024) uint8_t memory[];
   const StreamBlock block(p, memory);
   const auto warp = __shfl_sync(kAllLanes, static_cast<int32_t>(threadIdx.x / kWarp), 0);
-  if (threadIdx.x == 0) {
+  if (threadIdx.x == kFillWarp * kWarp) {
+    prefetch_tensor_map(map);
     block.weights.init(kProductWarps);
     block.sums.init(1, kProductWarps);
     publish_barriers();

@@ -17,7 +17,6 @@ inline constexpr int kMostResidentChunks = 4;
 // Chunks up to which the kernel normalises x itself: beyond, and up to one chunk, rms_norm() adds
 // squares in an order that isn't the kernel's.
 inline constexpr int kMostNormChunks = 8;
-inline constexpr int kMostStages = 12;
 
 // What the kernel is given beside the weights' boxes (kernels/cuda/tensor_map.h) of 8 rows by one
 // chunk. Strides are in elements.

@@ -14,9 +14,11 @@ constexpr int64_t kBlockColumns = 64;  // of a weight box
 constexpr int64_t kFewRows = 8;        // that the narrower kernel takes
 constexpr int64_t kAccessBytes = 16;
 
-// W's bytes up to which a short ring is as fast: its reads end earlier, and then x's begin.
-constexpr int64_t kSmallWeights = int64_t{24} << 20;
-constexpr int32_t kShortRing = 8;
+// A ring is filled before x is waited for, and x's reads come behind those that are on their way:
+// the ring of small weights, most of which it holds, is the shorter one.
+constexpr int64_t kSmallWeights = int64_t{24} << 20;  // bytes
+constexpr int32_t kShortRing = 6;
+constexpr int32_t kLongRing = 8;
 
 bool is_aligned(const void* data, int64_t stride, Format format, int64_t bytes) {
   return reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(bytes) == 0 &&
@@ -42,8 +44,7 @@ std::optional<StreamGemmConfig> stream_gemm_config(const GemmDesc& desc, const G
   if (shape.k == 0 || shape.k % kBlockColumns != 0) return std::nullopt;
   StreamGemmConfig config;
   config.chunks = static_cast<int32_t>(ceil_div(shape.k, sm90::kChunkColumns));
-  config.stages =
-      shape.n * shape.k * bytes_of(shape.in) <= kSmallWeights ? kShortRing : sm90::kMostStages;
+  config.stages = shape.n * shape.k * bytes_of(shape.in) <= kSmallWeights ? kShortRing : kLongRing;
   config.norm = shape.norm && config.chunks > 1 && config.chunks <= sm90::kMostNormChunks;
   return config;
 }

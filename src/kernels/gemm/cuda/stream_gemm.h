@@ -38,7 +38,7 @@ void stream_gemm(const GemmDesc& desc, const GemmShape& shape, const StreamGemmC
                  int64_t rows, const GemmOperands& operands, const KernelStream& on,
                  int32_t sm_count);
 
-// "stream 8x1024, 2 chunks, 8 stages of 16 KiB"
+// "stream 8x1024, 2 chunks, 6 stages of 16 KiB"
 std::string to_string(const StreamGemmConfig& config);
 
 }  // namespace braid::kernels::cuda
