@@ -15,30 +15,58 @@ namespace {
 // Columns of the scratch matrix are rounded up to this, so that each of its rows is aligned.
 constexpr int64_t kScratchColumns = 16;
 
-// How an op is done: k_slots products into one matrix, which is y itself or the scratch.
+// Up to this many rows an op has the algorithm of this many: the second of a decode step's two
+// kinds of arithmetic, after that of stream_gemm.h.
+constexpr int64_t kMostDecodeRows = 64;
+
+int64_t tuned_rows(const GemmDesc& desc, int64_t rows) {
+  return std::max(desc.tuned_rows > 0 ? desc.tuned_rows : rows, kMostDecodeRows);
+}
+
+// K is cut into as many parts as occupy the GPU with blocks of 128 rows by 64 columns, of which
+// each then sums a part. cuBLASLt's own choice for so few blocks is slower by a factor of 2 to 30.
+int32_t parts_of_k(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  constexpr int64_t kBlocks = 132, kBlockRows = 128, kBlockColumns = 64, kLeastColumns = 512;
+  constexpr int32_t kMostParts = 8;
+  if (desc.k_slots != 1 || shape.in != Format::bf16) return 1;
+  const int64_t blocks =
+      ceil_div(tuned_rows(desc, rows), kBlockRows) * ceil_div(shape.n, kBlockColumns);
+  int32_t parts = 1;
+  while (parts < kMostParts && 2 * parts * blocks <= kBlocks &&
+         shape.k % (2 * parts * kBlockColumns) == 0 && shape.k / (2 * parts) >= kLeastColumns) {
+    parts *= 2;
+  }
+  return parts;
+}
+
+// How an op is done: k_slots products into one matrix, or those of all parts of K, each into a
+// matrix of its own; y itself or the scratch.
 struct Steps {
   bool direct;      // the products write y
   bool bias;        // cuBLASLt adds the bias
   Format product;   // of the matrix that the products write
   int64_t columns;  // of the scratch matrix
   int64_t k;        // of one product
+  int32_t parts;
 
   int64_t scratch_bytes(int64_t rows) const {
-    return direct ? 0 : rows * columns * bytes_of(product);
+    return direct ? 0 : parts * rows * columns * bytes_of(product);
   }
 };
 
-Steps steps_of(const GemmDesc& desc, const GemmShape& shape) {
-  const bool one_product = desc.k_slots == 1;
+Steps steps_of(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  const int32_t parts = parts_of_k(desc, shape, rows);
+  const bool one_product = desc.k_slots == 1 && parts == 1;
   // cuBLASLt takes a bias of d's format only, and adds it to each product.
   const bool blas_bias = shape.bias && one_product && shape.in == shape.out;
-  const bool summable = one_product || shape.out == Format::f32;
+  const bool summable = one_product || (parts == 1 && shape.out == Format::f32);
   Steps steps;
   steps.direct = desc.epilogue == Epilogue::none && summable && (!shape.bias || blas_bias);
   steps.bias = steps.direct && blas_bias;
   steps.product = steps.direct ? shape.out : one_product ? shape.out : Format::f32;
   steps.columns = (shape.n + kScratchColumns - 1) / kScratchColumns * kScratchColumns;
-  steps.k = shape.k / desc.k_slots;
+  steps.k = shape.k / (desc.k_slots * parts);
+  steps.parts = parts;
   return steps;
 }
 
@@ -57,7 +85,7 @@ Scratch scratch_of(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
     const int64_t bytes = rows * shape.k * bytes_of(shape.in);
     scratch.normed = ceil_div(bytes, Scratch::kAlignment) * Scratch::kAlignment;
   }
-  scratch.sums = steps_of(desc, shape).scratch_bytes(rows);
+  scratch.sums = steps_of(desc, shape, rows).scratch_bytes(rows);
   return scratch;
 }
 
@@ -91,10 +119,6 @@ void add_residual(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
   });
 }
 
-int64_t tuned_rows(const GemmDesc& desc, int64_t rows) {
-  return desc.tuned_rows > 0 ? desc.tuned_rows : rows;
-}
-
 // The largest power of 2, up to what cuBLASLt can use, that divides all of `bytes`.
 int32_t alignment_of(std::initializer_list<uint64_t> bytes) {
   uint64_t all = kBlasAlignment;
@@ -109,23 +133,15 @@ uint64_t row_bytes(int64_t elements, Format format) {
 }
 
 BlasKey key_of(const GemmDesc& desc, const GemmShape& shape, int64_t rows, int32_t alignment) {
-  const Steps steps = steps_of(desc, shape);
+  const Steps steps = steps_of(desc, shape, rows);
   return {.rows = tuned_rows(desc, rows),
           .n = shape.n,
           .k = steps.k,
+          .parts = steps.parts,
           .in = shape.in,
           .out = steps.product,
           .bias = steps.bias,
           .alignment = alignment};
-}
-
-// The key of an op on whole operands, whose rows follow one another without a gap.
-BlasKey dense_key(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
-  const Steps steps = steps_of(desc, shape);
-  const int32_t alignment =
-      alignment_of({row_bytes(shape.k, shape.in), row_bytes(steps.k, shape.in),
-                    steps.direct ? row_bytes(shape.n, shape.out) : 0});
-  return key_of(desc, shape, rows, alignment);
 }
 
 // Where the products write.
@@ -138,7 +154,7 @@ struct Destination {
 void multiply(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
               const GemmOperands& operands, Destination d, const BlasQueue& queue,
               int32_t sm_count) {
-  const Steps steps = steps_of(desc, shape);
+  const Steps steps = steps_of(desc, shape, rows);
   const uint64_t x_step = row_bytes(steps.k, shape.in);
   const uint64_t w_step = row_bytes(shape.n * operands.w_stride, shape.in);
   const int32_t alignment = alignment_of(
@@ -174,7 +190,7 @@ void multiply(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
 // y = epilogue(x · Wᵀ + bias) by cuBLASLt.
 void product(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
              const GemmOperands& operands, void* sums, const BlasQueue& queue, int32_t sm_count) {
-  const Steps steps = steps_of(desc, shape);
+  const Steps steps = steps_of(desc, shape, rows);
   if (steps.direct) {
     multiply(desc, shape, rows, operands, {operands.y, operands.y_stride}, queue, sm_count);
     return;
@@ -185,6 +201,7 @@ void product(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
                .n = shape.n,
                .sums = sums,
                .sums_stride = steps.columns,
+               .parts = steps.parts,
                .f32_sums = steps.product == Format::f32,
                .bias = operands.bias,
                .f32_bias = shape.in == Format::f32,
@@ -214,10 +231,18 @@ Status can_gemm(const GemmDesc& desc, const GemmShape& shape) {
   return {};
 }
 
+BlasKey gemm_blas_key(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  const Steps steps = steps_of(desc, shape, rows);
+  const int32_t alignment =
+      alignment_of({row_bytes(shape.k, shape.in), row_bytes(steps.k, shape.in),
+                    steps.direct ? row_bytes(shape.n, shape.out) : 0});
+  return key_of(desc, shape, rows, alignment);
+}
+
 Status prepare_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
   TRY(can_gemm(desc, shape));
   if (rows == 0) return {};
-  return check_blas_rows(dense_key(desc, shape, rows), rows);
+  return check_blas_rows(gemm_blas_key(desc, shape, rows), rows);
 }
 
 int64_t gemm_scratch_bytes(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
@@ -250,9 +275,10 @@ bool gemm_follows(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
 
 Result<std::string> explain_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
   if (const auto stream = stream_gemm_config(desc, shape, rows)) return to_string(*stream);
-  const BlasConfig& config = *TRY(blas_config(dense_key(desc, shape, rows)));
-  const Steps steps = steps_of(desc, shape);
-  return fmt::format("cuBLASLt {}{}", to_string(config),
+  const BlasConfig& config = *TRY(blas_config(gemm_blas_key(desc, shape, rows)));
+  const Steps steps = steps_of(desc, shape, rows);
+  return fmt::format("cuBLASLt {}{}{}", to_string(config),
+                     steps.parts == 1 ? "" : fmt::format(", {} parts of K", steps.parts),
                      steps.direct ? "" : ", then an elementwise kernel");
 }
 

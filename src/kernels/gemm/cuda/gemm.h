@@ -29,6 +29,8 @@
 
 namespace braid::kernels::cuda {
 
+struct BlasKey;  // blas_config.h
+
 // What is known of an op before it has memory.
 struct GemmShape {
   int64_t n = 0;              // rows of W, of one of its k_slots blocks
@@ -77,6 +79,9 @@ bool gemm_follows(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
 // `sm_count`: SMs that the products may use; 0 is all of them. It changes no bit of y.
 void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const GemmOperands& operands,
           void* scratch, const BlasQueue& queue, int32_t sm_count = 0);
+
+// What cuBLASLt is asked for to do an op on whole operands, where it does it.
+BlasKey gemm_blas_key(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
 
 // The configuration as text, for the current device.
 Result<std::string> explain_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
