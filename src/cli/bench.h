@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json_fwd.h"
-#include "cli/session.h"
+#include "start/session.h"
 
 namespace braid::cli {
 
@@ -21,10 +21,10 @@ engine::Request benchmark_request(const engine::Engine& engine, const ParsedOpti
 bool extends_sampling(const ParsedOptions& options);
 
 // `usage` when --input-len and --output-len do not fit into the session's context.
-Status check_lengths(const ParsedOptions& options, const Session& session);
+Status check_lengths(const ParsedOptions& options, const start::Session& session);
 
 // What was measured on: model, dtype, load format and lengths.
-Result<Json> bench_setting(const ParsedOptions& options, Session& session);
+Result<Json> bench_setting(const ParsedOptions& options, start::Session& session);
 
 struct Spread {
   double min = 0;

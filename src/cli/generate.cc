@@ -4,8 +4,8 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/generation_options.h"
-#include "cli/session.h"
 #include "engine/chat.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -37,7 +37,7 @@ Result<Outcome> generate(const Context& context) {
         .with("logprobs", options.integer("logprobs"))
         .remedy("Add --json.");
   }
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   // A prompt may be a conversation that is written out; many models have no template, though.
   if (const auto format = engine::ChatFormat::load(session.folder()); format.ok()) {
     session.add_stop(format->end_token(session.tokenizer()));

@@ -1,6 +1,7 @@
 // A block has some ids of a row: it counts in shared memory how often each of them occurs among the
 // row's tokens. Counts are sums of integers, so that no order of the threads changes them.
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/sample/cuda/adjust_logits.h"
 
 namespace braid::kernels::cuda {
@@ -43,6 +44,7 @@ __device__ float penalized(float logit, Seen seen, const float* penalties) {
 __global__ void __launch_bounds__(kThreads)
     adjust(AdjustLogitsDesc desc, Rows rows, AdjustArgs args) {
   __shared__ Seen seen[kIds];
+  start_in_turn();
   const int64_t row = blockIdx.x;
   if (row >= rows.live()) return;
   const int64_t first = int64_t{blockIdx.y} * kIds;
@@ -72,11 +74,11 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void adjust_logits(const AdjustLogitsDesc& desc, const Rows& rows, const AdjustArgs& args,
-                   cudaStream_t stream) {
+                   const KernelStream& on) {
   if (rows.capacity == 0 || args.vocab_size == 0) return;
   const dim3 blocks(static_cast<unsigned>(rows.capacity),
                     static_cast<unsigned>(ceil_div(args.vocab_size, kIds)));
-  adjust<<<blocks, kThreads, 0, stream>>>(desc, rows, args);
+  launch_kernel(on, {blocks, kThreads}, adjust, desc, rows, args);
 }
 
 }  // namespace braid::kernels::cuda

@@ -1,5 +1,6 @@
 // One block a row.
 #include "kernels/cuda/exp.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/sample/cuda/most_likely.cuh"
 #include "kernels/sample/cuda/top_logprobs.h"
 
@@ -28,6 +29,7 @@ __device__ double log_sum(const Finite& row, float top, Shared& shared) {
 __global__ void __launch_bounds__(kThreads)
     list_most_likely(Rows rows, int vocab_size, TopLogprobsArgs args) {
   __shared__ Shared shared;
+  start_in_turn();
   const int64_t r = blockIdx.x;
   if (r >= rows.live()) return;
   const int i = static_cast<int>(threadIdx.x);
@@ -65,10 +67,10 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void top_logprobs(const Rows& rows, int64_t vocab_size, const TopLogprobsArgs& args,
-                  cudaStream_t stream) {
+                  const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(rows.capacity);
   if (blocks == 0) return;
-  list_most_likely<<<blocks, kThreads, 0, stream>>>(rows, static_cast<int>(vocab_size), args);
+  launch_kernel(on, {blocks, kThreads}, list_most_likely, rows, static_cast<int>(vocab_size), args);
 }
 
 }  // namespace braid::kernels::cuda

@@ -2,10 +2,9 @@
 // log probabilities differ by 1e-6 at most, because weights are summed in fixed point.
 #pragma once
 
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/sample/sample_desc.h"
-
-#include <cuda_runtime_api.h>
 
 namespace braid::kernels::cuda {
 
@@ -19,6 +18,6 @@ struct TopLogprobsArgs {
 
 // vocab_size: at most kMaxVocabSize (sample.h).
 void top_logprobs(const Rows& rows, int64_t vocab_size, const TopLogprobsArgs& args,
-                  cudaStream_t stream);
+                  const KernelStream& on);
 
 }  // namespace braid::kernels::cuda
