@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 
 namespace braid::cli {
 namespace {
@@ -57,8 +58,12 @@ Result<Outcome> bench_latency(const Context& context) {
   Latencies warm_up;
   TRY(run_batch(session.engine(), options, warm_up));
   Latencies latencies;
-  for (int64_t i = 0; i < options.integer("repeats"); ++i) {
+  const InterruptGuard interrupt;
+  const int64_t repeats = options.integer("repeats");
+  int64_t ran = 0;
+  while (ran < repeats && (ran == 0 || !interrupt.interrupted())) {
     TRY(run_batch(session.engine(), options, latencies));
+    context.streams.console.transient(fmt::format("batch {} of {}", ++ran, repeats));
   }
   const Spread prefill = spread_of(latencies.prefill);
   const bool decodes = !latencies.decode.empty();  // not with --output-len 1
@@ -68,7 +73,7 @@ Result<Outcome> bench_latency(const Context& context) {
     Json json = TRY(bench_setting(options, session));
     json.update(
         {{"batch_size", batch_size},
-         {"repeats", options.integer("repeats")},
+         {"repeats", ran},
          {"prefill_seconds", to_json(prefill)},
          {"decode_seconds_per_token", decodes ? to_json(decode) : Json()},
          {"prefill_tokens_per_second", batch * static_cast<double>(input_len) / prefill.median},
@@ -86,7 +91,9 @@ Result<Outcome> bench_latency(const Context& context) {
     }
   }
   TRY(session.finish());
-  return Outcome::success;
+  if (!interrupt.interrupted()) return Outcome::success;
+  context.streams.console.report(fmt::format("interrupted after {} of {} batches", ran, repeats));
+  return Outcome::interrupted;
 }
 
 }  // namespace braid::cli

@@ -359,7 +359,7 @@ class Bench {
     }
     TRY(line(fmt::format("\n{} {} rows, {} rounds", rows.to_string(),
                          rows.decode() ? "decode" : "prefill", setting_.rounds)));
-    return streams_.out.write(layer_table(timings));
+    return streams_.out.write(layer_table(timings, streams_.out.columns()));
   }
 
   // The input and the experts that comparisons are made with.

@@ -50,7 +50,8 @@ Result<Outcome> bench_techniques(const Context& context) {
   const TechniqueDevice device =
       TRY(technique_device(asked, emulates_link, asks ? TRY(count_gpus()) : 0));
   const bool layers = device.kind == ranks::DeviceKind::cuda || options.flag("layer");
-  TRY(layers ? layer_techniques(context, device) : engine_techniques(context, device));
+  if (!layers) return engine_techniques(context, device);
+  TRY(layer_techniques(context, device));
   return Outcome::success;
 }
 

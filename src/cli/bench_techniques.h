@@ -17,7 +17,8 @@ struct TechniqueDevice {
 // no link is emulated. `not_found` where there is none and one is asked for.
 Result<TechniqueDevice> technique_device(std::string_view asked, bool emulates_link, int32_t gpus);
 
-Status engine_techniques(const Context& context, const TechniqueDevice& device);
+// After Ctrl-C the table of what was measured by then.
+Result<Outcome> engine_techniques(const Context& context, const TechniqueDevice& device);
 Status layer_techniques(const Context& context, const TechniqueDevice& device);
 
 }  // namespace braid::cli

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 
 namespace braid::cli {
 namespace {
@@ -17,7 +18,9 @@ struct Throughput {
   double rate(int64_t count) const { return static_cast<double>(count) / seconds; }
 };
 
-Result<Throughput> measure(engine::Engine& engine, const ParsedOptions& options) {
+// Says ten times a second how far it is. Ctrl-C ends it early.
+Result<Throughput> measure(engine::Engine& engine, const ParsedOptions& options, Console& console,
+                           const InterruptGuard& interrupt) {
   const int64_t count = options.integer("num-prompts");
   const int64_t input_len = options.integer("input-len");
   std::vector<engine::Request> requests;
@@ -28,11 +31,19 @@ Result<Throughput> measure(engine::Engine& engine, const ParsedOptions& options)
   Throughput result;
   const auto start = Clock::now();
   for (engine::Request& request : requests) TRY(engine.submit(std::move(request)));
-  while (!engine.idle()) {
+  auto next_shown = start;
+  while (!engine.idle() && !interrupt.interrupted()) {
     for (const engine::TokenEvent& event : TRY(engine.step())) {
       ++result.output_tokens;
       if (event.finished) ++result.requests;
     }
+    const auto now = Clock::now();
+    if (now < next_shown) continue;
+    next_shown = now + std::chrono::milliseconds(100);
+    const double seconds = std::chrono::duration<double>(now - start).count();
+    console.transient(fmt::format("{} of {} requests, {} tokens, {:.0f} tokens/s", result.requests,
+                                  count, result.output_tokens,
+                                  static_cast<double>(result.output_tokens) / seconds));
   }
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   result.input_tokens = result.requests * input_len;
@@ -87,7 +98,10 @@ Result<Outcome> bench_throughput(const Context& context) {
                      .prefill_rows = input_len * num_prompts,
                      .extended_sampling = extends_sampling(options),
                      .run_ahead = true}));
-  const Throughput result = TRY(measure(session.engine(), options));
+  const InterruptGuard interrupt;
+  const Throughput result =
+      TRY(measure(session.engine(), options, context.streams.console, interrupt));
+  context.streams.console.transient("");
   if (options.flag("json")) {
     Json json = to_json(result);
     json.update(TRY(bench_setting(options, session)));
@@ -96,7 +110,11 @@ Result<Outcome> bench_throughput(const Context& context) {
     TRY(context.streams.out.line(box(result)));
   }
   TRY(session.finish());
-  return Outcome::success;
+  if (!interrupt.interrupted()) return Outcome::success;
+  context.streams.console.report(
+      fmt::format("interrupted: of the requests that had ended by then, {} of {}", result.requests,
+                  num_prompts));
+  return Outcome::interrupted;
 }
 
 }  // namespace braid::cli

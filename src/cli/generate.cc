@@ -31,6 +31,7 @@ Result<std::string> read_prompt(const Context& context) {
 }  // namespace
 
 Result<Outcome> generate(const Context& context) {
+  const auto start = Clock::now();
   const ParsedOptions& options = context.options;
   if (options.has("logprobs") && !options.flag("json")) {
     return Error(ErrorKind::usage, "log probabilities are printed as JSON only")
@@ -62,6 +63,7 @@ Result<Outcome> generate(const Context& context) {
        .prefill_rows = prompt_tokens,
        .extended_sampling = request.sampling.adjusts_logits() || request.logprobs >= 0,
        .run_ahead = true}));
+  context.streams.console.line(ready(session, Clock::now() - start));
 
   const InterruptGuard interrupt;
   const bool json = options.flag("json");

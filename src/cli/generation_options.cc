@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "base/json.h"
 
@@ -108,6 +109,17 @@ Result<engine::TextResult> stream_text(engine::Engine& engine, const text::Token
   TRY(written);
   if (!json) TRY(out.write("\n"));
   return result;
+}
+
+std::string ready(start::Session& session, std::chrono::duration<double> after) {
+  const auto folder = std::filesystem::absolute(session.folder()).lexically_normal();
+  const auto name = folder.has_filename() ? folder.filename() : folder.parent_path().filename();
+  engine::Engine& engine = session.engine();
+  const int32_t ranks = engine.ranks().size();
+  return fmt::format(
+      "{}: {}, {},{} ready after {}", name.string(), engine.config().family->class_name,
+      dtype_name(engine.worker().model().options().dtype),
+      ranks > 1 ? fmt::format(" {} ranks,", ranks) : "", format_seconds(after.count()));
 }
 
 std::string summary(const engine::TextResult& result) {

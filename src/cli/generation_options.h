@@ -6,6 +6,7 @@
 #include "cli/streams.h"
 #include "engine/text_generation.h"
 #include "model/config.h"
+#include "start/session.h"
 
 namespace braid::cli {
 
@@ -41,6 +42,9 @@ Result<int32_t> answer_tokens(const ParsedOptions& options, int64_t prompt_token
 Result<engine::TextResult> stream_text(engine::Engine& engine, const text::Tokenizer& tokenizer,
                                        const engine::TextRequest& request, bool json,
                                        const InterruptGuard& interrupt, Output& out);
+
+// "fairytale-moe: Glm4MoeForCausalLM, float32, 2 ranks, ready after 0.4 s"
+std::string ready(start::Session& session, std::chrono::duration<double> after);
 
 // "12 prompt tokens, 64 generated, prefill 310 tokens/s, decode 95.1 tokens/s, finished: length"
 std::string summary(const engine::TextResult& result);

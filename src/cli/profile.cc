@@ -204,7 +204,7 @@ Status print(const Context& context, const std::vector<PhaseReport>& phases, con
     return context.streams.out.json_line(json);
   }
   for (const PhaseReport& phase : phases) {
-    TRY(context.streams.out.write(to_table(phase)));
+    TRY(context.streams.out.write(to_table(phase, context.streams.out.columns())));
     TRY(context.streams.out.line(""));
   }
   TRY(context.streams.out.line(

@@ -75,7 +75,8 @@ PhaseReport make_report(const Profile& profile, std::string name, std::string wo
                         const std::vector<int64_t>& steps);
 
 // The table of a phase: microseconds of each module, by rank; at most 100 columns for 8 ranks.
-std::string to_table(const PhaseReport& report);
+// In so many columns of a terminal: of many ranks the first ones.
+std::string to_table(const PhaseReport& report, size_t width = 160);
 Json to_json(const PhaseReport& report);
 
 }  // namespace braid::cli

@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "cli/bench.h"
 #include "cli/bench_techniques.h"
+#include "cli/interrupt.h"
 #include "cli/technique_table.h"
 #include "lab/paired_engines.h"
 #include "start/rank_setting.h"
@@ -152,12 +153,12 @@ Status print(const Context& context, const Effort& effort, const LinkSpeed& link
       kTechniqueRanks, link.to_string(), kRequests, effort.input_len, effort.output_len,
       effort.rounds)));
   if (!device.note.empty()) TRY(out.line(device.note));
-  return out.write(technique_table(rows, left_out));
+  return out.write(technique_table(rows, left_out, out.columns()));
 }
 
 }  // namespace
 
-Status engine_techniques(const Context& context, const TechniqueDevice& device) {
+Result<Outcome> engine_techniques(const Context& context, const TechniqueDevice& device) {
   const ParsedOptions& options = context.options;
   Console& console = context.streams.console;
   const std::string overrides =
@@ -179,13 +180,20 @@ Status engine_techniques(const Context& context, const TechniqueDevice& device) 
     calibrating.done(techniques.link().to_string());
   }
   std::vector<TechniqueRow> rows;
+  const InterruptGuard interrupt;
   for (const TechniquePair& pair : list.pairs) {
-    Stage stage(pair.technique, console);
+    if (interrupt.interrupted()) break;
+    Stage stage(fmt::format("{} ({} of {})", pair.technique, rows.size() + 1, list.pairs.size()),
+                console);
     rows.push_back(TRY(techniques.run(pair)));
     stage.done(fmt::format("x{:.3f}", rows.back().ratio.median));
   }
   TRY(print(context, effort, techniques.link(), device, rows, list.left_out));
-  return check_exactness(rows);
+  TRY(check_exactness(rows));
+  if (!interrupt.interrupted()) return Outcome::success;
+  console.report(
+      fmt::format("interrupted after {} of {} techniques", rows.size(), list.pairs.size()));
+  return Outcome::interrupted;
 }
 
 }  // namespace braid::cli

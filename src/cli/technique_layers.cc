@@ -145,7 +145,7 @@ class Comparison {
         "with 95 % intervals",
         where(), setting_.rounds)));
     for (const std::string& note : setting_.notes) TRY(out.line(note));
-    return out.write(technique_table(rows, list_.left_out));
+    return out.write(technique_table(rows, list_.left_out, out.columns()));
   }
 
   const Setting& setting_;

@@ -24,7 +24,9 @@ struct TechniqueRow {
   bool exact() const { return pair.bitwise ? equal && error == 0 : error <= pair.bound; }
 };
 
-std::string technique_table(std::span<const TechniqueRow> rows, std::span<const LeftOut> left_out);
+// In so many columns of a terminal: see base/table.h.
+std::string technique_table(std::span<const TechniqueRow> rows, std::span<const LeftOut> left_out,
+                            size_t width = 160);
 // The values of "techniques" and "left_out".
 Json technique_json(std::span<const TechniqueRow> rows);
 Json technique_json(std::span<const LeftOut> left_out);
