@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
 #include "ops/moe.h"

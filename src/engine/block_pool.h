@@ -6,7 +6,7 @@
 #include <deque>
 #include <vector>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 namespace braid::engine {
 

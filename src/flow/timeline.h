@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/schedule.h"
 
 namespace braid::flow {

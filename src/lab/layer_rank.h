@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/inline_vector.h"
-#include "flow/audit_fill.h"
-#include "flow/check.h"
+#include "flow/audit/fill.h"
+#include "flow/check/check.h"
 #include "flow/trace.h"
 #include "model/decoder_model.h"
 #include "model/tensor_source.h"

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "ops/gemm.h"
 

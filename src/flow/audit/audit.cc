@@ -1,11 +1,11 @@
-#include "flow/audit.h"
+#include "flow/audit/audit.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "flow/audit_memory.h"
-#include "flow/audit_poison.h"
+#include "flow/audit/memory.h"
+#include "flow/audit/poison.h"
 
 namespace braid::flow {
 namespace {

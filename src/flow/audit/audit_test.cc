@@ -1,9 +1,9 @@
-#include "flow/audit.h"
+#include "flow/audit/audit.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "flow/audit_test_util.h"
+#include "flow/audit/test_util.h"
 #include "flow/random_program_test_util.h"
 
 namespace braid::flow {

@@ -1,9 +1,9 @@
-#include "flow/audit_fill.h"
+#include "flow/audit/fill.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "flow/audit_memory.h"
+#include "flow/audit/memory.h"
 
 namespace braid::flow {
 namespace {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "device/device.h"
-#include "flow/audit.h"
+#include "flow/audit/audit.h"
 
 namespace braid::flow {
 

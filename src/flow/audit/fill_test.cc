@@ -1,10 +1,10 @@
-#include "flow/audit_fill.h"
+#include "flow/audit/fill.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "flow/audit_memory.h"
-#include "flow/audit_test_util.h"
+#include "flow/audit/memory.h"
+#include "flow/audit/test_util.h"
 #include "flow/random_program_test_util.h"
 
 namespace braid::flow {

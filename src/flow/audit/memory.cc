@@ -1,4 +1,4 @@
-#include "flow/audit_memory.h"
+#include "flow/audit/memory.h"
 
 #include <fmt/format.h>
 

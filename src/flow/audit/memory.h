@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "flow/audit.h"
+#include "flow/audit/audit.h"
 
 namespace braid::flow {
 

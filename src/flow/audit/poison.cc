@@ -1,4 +1,4 @@
-#include "flow/audit_poison.h"
+#include "flow/audit/poison.h"
 
 #include <algorithm>
 #include <array>

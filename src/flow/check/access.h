@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "flow/check.h"
-#include "flow/check_segments.h"
+#include "flow/check/check.h"
+#include "flow/check/segments.h"
 
 namespace braid::flow::check {
 

@@ -1,9 +1,9 @@
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 #include <fmt/format.h>
 
-#include "flow/check_access.h"
-#include "flow/check_order.h"
+#include "flow/check/access.h"
+#include "flow/check/order.h"
 
 namespace braid::flow {
 namespace check {

@@ -1,4 +1,4 @@
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 #include <gtest/gtest.h>
 

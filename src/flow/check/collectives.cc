@@ -1,4 +1,4 @@
-#include "flow/check_collectives.h"
+#include "flow/check/collectives.h"
 
 #include <algorithm>
 #include <map>

@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 namespace braid::flow::check {
 

@@ -3,8 +3,8 @@
 
 #include <map>
 
-#include "flow/check.h"
-#include "flow/check_access.h"
+#include "flow/check/access.h"
+#include "flow/check/check.h"
 
 namespace braid::flow {
 namespace check {

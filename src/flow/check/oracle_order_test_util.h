@@ -5,7 +5,7 @@
 #include <bitset>
 #include <map>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 namespace braid::flow::testing {
 

@@ -3,8 +3,8 @@
 // checker.
 #pragma once
 
-#include "flow/oracle_order_test_util.h"
-#include "flow/oracle_touches_test_util.h"
+#include "flow/check/oracle_order_test_util.h"
+#include "flow/check/oracle_touches_test_util.h"
 
 namespace braid::flow::testing {
 

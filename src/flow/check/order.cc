@@ -1,11 +1,11 @@
-#include "flow/check_order.h"
+#include "flow/check/order.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "flow/check_access.h"
-#include "flow/check_collectives.h"
+#include "flow/check/access.h"
+#include "flow/check/collectives.h"
 
 namespace braid::flow::check {
 namespace {

@@ -1,7 +1,7 @@
 // Happens-before, derived from nothing but lane orders, waits, named launches and collectives.
 #pragma once
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 namespace braid::flow::check {
 

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "flow/bound_test_util.h"
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "flow/cpu_executor.h"
 #include "flow/test_kinds.h"

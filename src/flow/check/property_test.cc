@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "flow/check.h"
-#include "flow/oracle_test_util.h"
+#include "flow/check/check.h"
+#include "flow/check/oracle_test_util.h"
 #include "flow/random_program_test_util.h"
 
 namespace braid::flow::testing {

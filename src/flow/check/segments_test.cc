@@ -1,4 +1,4 @@
-#include "flow/check_segments.h"
+#include "flow/check/segments.h"
 
 #include <gtest/gtest.h>
 

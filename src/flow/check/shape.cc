@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "flow/check_access.h"
+#include "flow/check/access.h"
 
 namespace braid::flow::check {
 
