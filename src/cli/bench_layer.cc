@@ -77,15 +77,14 @@ class Bench {
   }
 
   model::ModelOptions model_options(Format dtype) const {
-    return {.part = setting_.part,
-            .dtype = dtype,
+    return {.dtype = dtype,
             .probes = {.hidden = keeps_output(), .force_routing = forces()},
             .choice = setting_.choice,
             .zipf_exponent = setting_.zipf_exponent};
   }
   bool keeps_output() const { return setting_.check || !setting_.dump.empty(); }
   bool forces() const {
-    return keeps_output() && setting_.part == model::Part::layer && setting_.config.is_moe(0);
+    return keeps_output() && setting_.part == lab::Part::layer && setting_.config.is_moe(0);
   }
 
   Status open() {
@@ -93,6 +92,7 @@ class Bench {
         setting_.config,
         {.layout = setting_.layout,
          .model = model_options(setting_.dtype),
+         .part = setting_.part,
          .steps = setting_.all_steps(),
          .device = setting_.cuda ? ranks::DeviceKind::cuda : ranks::DeviceKind::cpu,
          .backend = setting_.backend,
@@ -118,7 +118,7 @@ class Bench {
     const auto plain = [](LayerRank&, Program program) -> Result<Program> { return program; };
     TRY(add("serial", VariantRole::serial, rows, plain, variants));
     TRY(add("serial again", VariantRole::again, rows, plain, variants));
-    const flow::Program serial = TRY(world_->rank(0).model().build(rows.shape(0)));
+    const flow::Program serial = TRY(world_->rank(0).part().build(rows.shape(0)));
     if (!serial.scopes(flow::Role::shared_expert).empty()) {
       const auto two_lanes = [&](LayerRank& rank, Program program) -> Result<Program> {
         passes::Decisions why;
@@ -139,7 +139,7 @@ class Bench {
     const auto facts = steps::dispatch_facts(setting_.config, world_->rank(0).model().options(), 0);
     if (layers::check_dispatch(facts, layers::DispatchChoice::all_to_all).ok()) {
       const auto sent = [&](LayerRank& rank, const Program&) {
-        return rank.model().build(rows.shape(rank.group()), ops::DispatchKind::all_to_all);
+        return rank.part().build(rows.shape(rank.group()), ops::DispatchKind::all_to_all);
       };
       TRY(add("all-to-all", VariantRole::passes, rows, sent, variants));
     }
@@ -163,7 +163,7 @@ class Bench {
     using flow::Program;
     const auto alone = [&](LayerRank& rank, const Program& program) {
       return lab::collectives_alone(lab::with_method(program, method), rank.model().residents(),
-                                    rank.model().state().part_sums);
+                                    rank.part().sums());
     };
     if (num_groups() == 1) {
       TRY(add(fmt::format("sums alone, {}", name_of(method)), VariantRole::collectives, rows, alone,
@@ -178,7 +178,7 @@ class Bench {
     }
     std::vector<int32_t> numbers = setting_.chunks;
     numbers.push_back(passes::ChunkOptions::kAutomatic);
-    const bool layer = setting_.part == model::Part::layer;
+    const bool layer = setting_.part == lab::Part::layer;
     for (const int32_t number : numbers) {
       TRY(add_chunks(rows, method, number, false, variants));
       if (layer) TRY(add_chunks(rows, method, number, true, variants));
@@ -318,9 +318,9 @@ class Bench {
     }
     reference_backend_ = TRY(ranks::make_cpu_backend());
     reference_ = std::make_unique<LayerRank>(setting_.config, model_options(Format::f32), steps,
-                                             *reference_backend_);
+                                             *reference_backend_, setting_.part);
     for (const LayerRows& rows : steps) {
-      TRY(reference_->add("reference", rows, TRY(reference_->model().build(rows.shape()))));
+      TRY(reference_->add("reference", rows, TRY(reference_->part().build(rows.shape()))));
     }
     const model::RoundedSource rounded(source_);
     return reference_->allocate(setting_.dtype == Format::bf16

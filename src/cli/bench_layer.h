@@ -21,7 +21,7 @@ struct LayerSetting {
   layout::Layout layout;
   bool cuda = false;
   Format dtype = Format::f32;
-  model::Part part = model::Part::layer;
+  lab::Part part = lab::Part::layer;
   kernels::Choice choice = kernels::Choice::balanced;
   double zipf_exponent = 1.0;
   std::vector<lab::LayerRows> steps;

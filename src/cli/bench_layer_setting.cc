@@ -10,9 +10,9 @@
 namespace braid::cli {
 namespace {
 
-model::Part part_of(const std::string& name) {
-  if (name == "o_proj") return model::Part::o_proj;
-  return name == "down" ? model::Part::down : model::Part::layer;
+lab::Part part_of(const std::string& name) {
+  if (name == "o_proj") return lab::Part::o_proj;
+  return name == "down" ? lab::Part::down : lab::Part::layer;
 }
 
 // Groups of ranks have the more rows the earlier they come, down to a part of the first one's; in
@@ -102,18 +102,18 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
     setting.backend.fault = request.fault;
     setting.fault_rank = request.rank;
   }
-  if (setting.part == model::Part::down && setting.config.is_moe(0)) {
+  if (setting.part == lab::Part::down && setting.config.is_moe(0)) {
     return Error(ErrorKind::usage, "the first layer has experts, no dense MLP")
         .with("part", "down")
         .remedy("Give a dense model, or --part layer.");
   }
-  if (setting.layout.attention.sizes[0] > 1 && setting.part != model::Part::layer) {
+  if (setting.layout.attention.sizes[0] > 1 && setting.part != lab::Part::layer) {
     return Error(ErrorKind::usage, "only a whole layer has rows of several groups")
         .with("dp", setting.layout.attention.sizes[0])
         .with("part", options.text("part"))
         .remedy("Add --part layer, or leave --dp out.");
   }
-  if (!setting.dump.empty() && setting.part != model::Part::layer) {
+  if (!setting.dump.empty() && setting.part != lab::Part::layer) {
     return Error(ErrorKind::usage, "only a whole layer has rows to dump")
         .with("part", options.text("part"))
         .remedy("Add --part layer, or leave --dump out.");

@@ -196,26 +196,22 @@ TEST(DecoderModelTest, TiedEmbeddingsAreOneBuffer) {
             config.vocab_size * config.hidden_size * 4);
 }
 
-// Of the whole model, and of a layer alone.
 TEST(DecoderModelTest, RowsGoToTheirExpertsAsAskedFor) {
-  for (const Part part : {Part::model, Part::layer}) {
-    ModelOptions options = small_options();
-    options.part = part;
-    const DecoderModel config_of = golden_model("qwen3_moe", options);
-    options.layout =
-        layout::make_layout(layout_sizes(config_of.config()), {.tp = 1, .dp = 2}).value();
-    const DecoderModel model = golden_model("qwen3_moe", options);
-    const auto moves = [&](ops::DispatchKind kind) {
-      std::set<std::string_view> names;
-      for (const flow::Op& op : model.build(shape(0, 4), kind).value().ops) {
-        if (op.desc.kind().collective != nullptr) names.insert(op.desc.kind().name);
-      }
-      return names;
-    };
-    using Names = std::set<std::string_view>;
-    EXPECT_EQ(moves(ops::DispatchKind::gather), (Names{"all_gather_v", "reduce_scatter_v"}));
-    EXPECT_EQ(moves(ops::DispatchKind::all_to_all), (Names{"all_to_all_v", "return_rows"}));
-  }
+  ModelOptions options = small_options();
+  const DecoderModel config_of = golden_model("qwen3_moe", options);
+  options.layout =
+      layout::make_layout(layout_sizes(config_of.config()), {.tp = 1, .dp = 2}).value();
+  const DecoderModel model = golden_model("qwen3_moe", options);
+  const auto moves = [&](ops::DispatchKind kind) {
+    std::set<std::string_view> names;
+    for (const flow::Op& op : model.build(shape(0, 4), kind).value().ops) {
+      if (op.desc.kind().collective != nullptr) names.insert(op.desc.kind().name);
+    }
+    return names;
+  };
+  using Names = std::set<std::string_view>;
+  EXPECT_EQ(moves(ops::DispatchKind::gather), (Names{"all_gather_v", "reduce_scatter_v"}));
+  EXPECT_EQ(moves(ops::DispatchKind::all_to_all), (Names{"all_to_all_v", "return_rows"}));
 }
 
 TEST(DecoderModelTest, ProbesAddBuffersAndCopiesOnlyWhenAsked) {
