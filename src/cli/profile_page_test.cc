@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "cli/profile_test_util.h"
+#include "lab/profile_test_util.h"
 
 namespace braid::cli {
 namespace {
 
-using testing::HandMade;
+using lab::testing::HandMade;
 
 struct ProfilePageTest : ::testing::Test {
   HandMade made;

@@ -1,10 +1,6 @@
-// braid bench layer: one decoder layer, or one projection with its sum over the ranks, on made-up
-// weights: how long it takes with and without passes, and whether all of it agrees.
-#include "cli/bench_layer.h"
+#include "lab/layer_bench.h"
 
-#include "base/json.h"
 #include "base/output_file.h"
-#include "comm/control/processes.h"
 #include "lab/layer_variants.h"
 #include "lab/layer_world.h"
 #include "model/dummy_source.h"
@@ -15,12 +11,9 @@
 #include "passes/fuse_shared_expert.h"
 #include "steps/schedules.h"
 
-namespace braid::cli {
+namespace braid::lab {
 namespace {
 
-using lab::LayerRank;
-using lab::LayerRows;
-using lab::VariantRole;
 using ops::ReduceMethod;
 
 // The most rows for which the CPU computes the same in float32, so that --check ends soon.
@@ -32,20 +25,19 @@ constexpr double kResidualRounding = 0x1p-8;
 constexpr int64_t kReplays = 100;
 constexpr int64_t kDelayedRuns = 20;
 
-// The ranks of this process, with their backends: all of them on the CPU, one of them on CUDA.
 class Bench {
  public:
-  Bench(const LayerSetting& setting, comm::ControlPlane& control, Streams& streams)
-      : setting_(setting), control_(control), streams_(streams), source_(setting.seed) {}
+  Bench(const LayerSetting& setting, comm::ControlPlane& control, LayerReport& report)
+      : setting_(setting), control_(control), report_(report), source_(setting.seed) {}
 
   Status run() {
     TRY(open());
-    std::vector<std::vector<lab::TimedVariant>> of_steps;
+    std::vector<std::vector<TimedVariant>> of_steps;
     for (const LayerRows& step : setting_.all_steps()) of_steps.push_back(TRY(add_variants(step)));
     TRY(line(fmt::format("{} pairs of accesses proven ordered, {} meetings of ranks agreed",
                          world_->proven().pairs, world_->proven().collectives)));
     TRY(world_->allocate(source_));
-    std::vector<lab::Recorded> recorded;
+    std::vector<Recorded> recorded;
     if (setting_.check) {
       for (const auto& variants : of_steps) recorded.push_back(TRY(check_eagerly(variants)));
     }
@@ -72,9 +64,7 @@ class Bench {
     return options.layout.attention.coordinates(options.rank)[1] == 0;
   }
 
-  Status line(const std::string& text) {
-    return first() && !setting_.json ? streams_.out.line(text) : Status();
-  }
+  Status line(const std::string& text) { return first() ? report_.line(text) : Status(); }
 
   model::ModelOptions model_options(Format dtype) const {
     return {.dtype = dtype,
@@ -84,11 +74,11 @@ class Bench {
   }
   bool keeps_output() const { return setting_.check || !setting_.dump.empty(); }
   bool forces() const {
-    return keeps_output() && setting_.part == lab::Part::layer && setting_.config.is_moe(0);
+    return keeps_output() && setting_.part == Part::layer && setting_.config.is_moe(0);
   }
 
   Status open() {
-    world_ = TRY(lab::LayerWorld::open(
+    world_ = TRY(LayerWorld::open(
         setting_.config,
         {.layout = setting_.layout,
          .model = model_options(setting_.dtype),
@@ -107,14 +97,14 @@ class Bench {
 
   // Its index is the same on all ranks.
   Status add(const std::string& name, VariantRole role, const LayerRows& rows,
-             const lab::LayerWorld::Rewrite& rewrite, std::vector<lab::TimedVariant>& variants) {
+             const LayerWorld::Rewrite& rewrite, std::vector<TimedVariant>& variants) {
     variants.push_back({TRY(world_->add(name, rows, rewrite)), role});
     return {};
   }
 
-  Result<std::vector<lab::TimedVariant>> add_variants(const LayerRows& rows) {
+  Result<std::vector<TimedVariant>> add_variants(const LayerRows& rows) {
     using flow::Program;
-    std::vector<lab::TimedVariant> variants;
+    std::vector<TimedVariant> variants;
     const auto plain = [](LayerRank&, Program program) -> Result<Program> { return program; };
     TRY(add("serial", VariantRole::serial, rows, plain, variants));
     TRY(add("serial again", VariantRole::again, rows, plain, variants));
@@ -143,9 +133,9 @@ class Bench {
       };
       TRY(add("all-to-all", VariantRole::passes, rows, sent, variants));
     }
-    if (lab::num_collectives(serial) == 0) return variants;
+    if (num_collectives(serial) == 0) return variants;
     const auto without = [](LayerRank&, const Program& program) {
-      return lab::without_collectives(program);
+      return without_collectives(program);
     };
     // Without the gather of other groups' rows there is nothing to compute on.
     if (num_groups() == 1) TRY(add("compute alone", VariantRole::compute, rows, without, variants));
@@ -159,11 +149,11 @@ class Bench {
   }
 
   Status add_method(const LayerRows& rows, ReduceMethod method,
-                    std::vector<lab::TimedVariant>& variants) {
+                    std::vector<TimedVariant>& variants) {
     using flow::Program;
     const auto alone = [&](LayerRank& rank, const Program& program) {
-      return lab::collectives_alone(lab::with_method(program, method), rank.model().residents(),
-                                    rank.part().sums());
+      return collectives_alone(with_method(program, method), rank.model().residents(),
+                               rank.part().sums());
     };
     if (num_groups() == 1) {
       TRY(add(fmt::format("sums alone, {}", name_of(method)), VariantRole::collectives, rows, alone,
@@ -171,14 +161,14 @@ class Bench {
     }
     if (method != ReduceMethod::direct) {
       const auto whole = [&](LayerRank&, Program program) -> Result<Program> {
-        return lab::with_method(std::move(program), method);
+        return with_method(std::move(program), method);
       };
       TRY(add(fmt::format("one piece, {}", name_of(method)), VariantRole::passes, rows, whole,
               variants));
     }
     std::vector<int32_t> numbers = setting_.chunks;
     numbers.push_back(passes::ChunkOptions::kAutomatic);
-    const bool layer = setting_.part == lab::Part::layer;
+    const bool layer = setting_.part == Part::layer;
     for (const int32_t number : numbers) {
       TRY(add_chunks(rows, method, number, false, variants));
       if (layer) TRY(add_chunks(rows, method, number, true, variants));
@@ -187,7 +177,7 @@ class Bench {
   }
 
   Status add_chunks(const LayerRows& rows, ReduceMethod method, int32_t number, bool continued,
-                    std::vector<lab::TimedVariant>& variants) {
+                    std::vector<TimedVariant>& variants) {
     const passes::ChunkOptions chunk_options{
         .chunks = number, .spare_sms = spare_sms(method), .continued = continued};
     passes::PassOptions options;
@@ -195,7 +185,7 @@ class Bench {
     passes::Decisions why;
     const auto chunked = [&](LayerRank& rank, flow::Program program) -> Result<flow::Program> {
       const auto shape = rows.shape(rank.group());
-      return passes::chunk_collectives(lab::with_method(std::move(program), method), chunk_options,
+      return passes::chunk_collectives(with_method(std::move(program), method), chunk_options,
                                        steps::pass_context(rank.model(), shape, options, why));
     };
     const std::string chunks = number == passes::ChunkOptions::kAutomatic
@@ -205,90 +195,88 @@ class Bench {
         fmt::format("{}{}, {}", chunks, continued ? " continued" : "", name_of(method));
     TRY(add(name, VariantRole::passes, rows, chunked, variants));
     const LayerRank& rank = world_->rank(0);
-    const auto sums_of = [&](const lab::TimedVariant& variant) -> const flow::Program& {
+    const auto sums_of = [&](const TimedVariant& variant) -> const flow::Program& {
       return rank.variant(variant.index).schedule.program;
     };
-    const int64_t uncut = lab::num_collectives(sums_of(variants.front()));
+    const int64_t uncut = num_collectives(sums_of(variants.front()));
     const flow::Program& cut = sums_of(variants.back());
-    if (lab::num_collectives(cut) > uncut) {
-      variants.back().ceiling = lab::hidden_at_most(cut, uncut, continued);
+    if (num_collectives(cut) > uncut) {
+      variants.back().ceiling = hidden_at_most(cut, uncut, continued);
     }
     if (number != passes::ChunkOptions::kAutomatic) return {};
     return line(fmt::format("{}: {} ({})", name, why.front().choice, why.front().why()));
   }
 
-  const LayerRows& rows_of(const std::vector<lab::TimedVariant>& variants) const {
+  const LayerRows& rows_of(const std::vector<TimedVariant>& variants) const {
     return locals().front()->variant(variants.front().index).rows;
   }
   void set_rows(const LayerRows& rows) { world_->set_rows(rows); }
 
   // The variants that compute what serial does.
-  static std::vector<size_t> equals(const std::vector<lab::TimedVariant>& variants) {
+  static std::vector<size_t> equals(const std::vector<TimedVariant>& variants) {
     std::vector<size_t> indices;
-    for (const lab::TimedVariant& variant : variants) {
+    for (const TimedVariant& variant : variants) {
       const bool same = variant.role == VariantRole::serial || variant.role == VariantRole::passes;
       if (same) indices.push_back(variant.index);
     }
     return indices;
   }
 
-  Result<lab::Recorded> check_eagerly(const std::vector<lab::TimedVariant>& variants) {
+  Result<Recorded> check_eagerly(const std::vector<TimedVariant>& variants) {
     const LayerRows& rows = rows_of(variants);
     set_rows(rows);
     const bool routed = forces();
     const size_t serial = serial_of(rows);
     if (rows.rows <= kMostReferenceRows && routed) {
-      TRY(compare(serial, lab::ExpertPattern::one_empty, "one expert empty"));
-      TRY(compare(serial, lab::ExpertPattern::one_heavy, "one expert in every other row"));
+      TRY(compare(serial, ExpertPattern::one_empty, "one expert empty"));
+      TRY(compare(serial, ExpertPattern::one_heavy, "one expert in every other row"));
     }
     if (rows.rows <= kMostReferenceRows) {
-      for (const lab::TimedVariant& variant : variants) {
+      for (const TimedVariant& variant : variants) {
         if (variant.role != VariantRole::rounded) continue;
-        TRY(compare(variant.index, lab::ExpertPattern::balanced, "fused slot"));
+        TRY(compare(variant.index, ExpertPattern::balanced, "fused slot"));
       }
-      TRY(compare(serial, lab::ExpertPattern::balanced, routed ? "balanced" : "dense"));
+      TRY(compare(serial, ExpertPattern::balanced, routed ? "balanced" : "dense"));
     }
     const std::vector<size_t> same = equals(variants);
-    const int64_t runs = TRY(lab::check_variants(locals(), same, kDelayedRuns));
+    const int64_t runs = TRY(check_variants(locals(), same, kDelayedRuns));
     TRY(line(fmt::format("{} rows: {} runs of {} variants under random delays, bitwise equal",
                          rows.to_string(), runs, same.size())));
     TRY(audit(rows, same));
-    return lab::record_inputs(locals(), same.front(), kReplays);
+    return record_inputs(locals(), same.front(), kReplays);
   }
 
   // Whether ops touch only what they declare.
   Status audit(const LayerRows& rows, std::span<const size_t> variants) {
-    const std::string said = TRY(lab::audit_variants(locals(), variants, world_->audit_bytes()));
+    const std::string said = TRY(audit_variants(locals(), variants, world_->audit_bytes()));
     return line(fmt::format("{} rows: {}", rows.to_string(), said));
   }
 
-  Status check_captured(const std::vector<lab::TimedVariant>& variants,
-                        const lab::Recorded& recorded) {
-    const int64_t runs = TRY(lab::check_replays(locals(), equals(variants), recorded));
+  Status check_captured(const std::vector<TimedVariant>& variants, const Recorded& recorded) {
+    const int64_t runs = TRY(check_replays(locals(), equals(variants), recorded));
     return line(fmt::format("{} rows: {} replays on fresh inputs, bitwise equal to eager runs",
                             rows_of(variants).to_string(), runs));
   }
 
   // Each group's rows with a single rank on the CPU in float32.
-  Status compare(size_t variant, lab::ExpertPattern pattern, std::string_view what) {
+  Status compare(size_t variant, ExpertPattern pattern, std::string_view what) {
     const bool leader = std::any_of(locals().begin(), locals().end(),
                                     [this](const LayerRank* rank) { return leads(*rank); });
     if (leader && reference_ == nullptr) TRY(open_reference());
     for (LayerRank* rank : locals()) fill(*rank, pattern);
-    TRY(lab::run_poisoned(locals(), variant));
+    TRY(run_poisoned(locals(), variant));
     for (LayerRank* rank : locals()) {
       if (leads(*rank) && rank->count() > 0) TRY(compare(*rank, pattern, what));
     }
     return {};
   }
 
-  Status compare(const LayerRank& rank, lab::ExpertPattern pattern, std::string_view what) {
+  Status compare(const LayerRank& rank, ExpertPattern pattern, std::string_view what) {
     const LayerRows rows = rank.rows().of(rank.group());
     reference_->set_rows(rows);
     fill(*reference_, pattern, rank.group());
-    const lab::LayerError found =
-        TRY(lab::compare_with(rank, *reference_, reference_variant(rows)));
-    const lab::RelativeError& error = found.error;
+    const LayerError found = TRY(compare_with(rank, *reference_, reference_variant(rows)));
+    const RelativeError& error = found.error;
     const std::string of_group =
         num_groups() == 1 ? "" : fmt::format(" of {}", rank.rows().to_string());
     TRY(line(fmt::format("{}{} rows, {}: relative error {:.2e}, worst row {:.2e}, against float32",
@@ -338,28 +326,15 @@ class Bench {
   size_t serial_of(const LayerRows& rows) const { return find_rows(*locals().front(), rows); }
   size_t reference_variant(const LayerRows& rows) const { return find_rows(*reference_, rows); }
 
-  Status time(const std::vector<lab::TimedVariant>& variants) {
+  Status time(const std::vector<TimedVariant>& variants) {
     const LayerRows& rows = rows_of(variants);
-    const auto timings = TRY(lab::time_layer(locals(), variants, control_,
-                                             {.rounds = setting_.rounds, .seed = setting_.seed}));
-    if (!first()) return {};
-    if (setting_.json) {
-      return streams_.out.json_line(
-          {{"part", setting_.config.moe ? "moe" : "dense"},
-           {"rows", rows.rows},
-           {"groups", Json(std::vector<int32_t>(rows.groups.begin(), rows.groups.end()))},
-           {"context", rows.context},
-           {"ranks", setting_.layout.world},
-           {"rounds", setting_.rounds},
-           {"variants", layer_json(timings)}});
-    }
-    TRY(line(fmt::format("\n{} {} rows, {} rounds", rows.to_string(),
-                         rows.decode() ? "decode" : "prefill", setting_.rounds)));
-    return streams_.out.write(layer_table(timings));
+    const auto timings = TRY(time_layer(locals(), variants, control_,
+                                        {.rounds = setting_.rounds, .seed = setting_.seed}));
+    return first() ? report_.timed(rows, timings) : Status();
   }
 
   // The input and the experts that comparisons are made with.
-  void fill(LayerRank& rank, lab::ExpertPattern pattern = lab::ExpertPattern::balanced,
+  void fill(LayerRank& rank, ExpertPattern pattern = ExpertPattern::balanced,
             int32_t group = -1) const {
     rank.fill_input(1, group < 0 ? rank.group() : group);
     if (forces()) rank.force_experts(pattern);
@@ -368,7 +343,7 @@ class Bench {
   // Input, output and experts of one run, for a reference elsewhere.
   Status dump(size_t variant) {
     for (LayerRank* rank : locals()) fill(*rank);
-    TRY(lab::run_poisoned(locals(), variant));
+    TRY(run_poisoned(locals(), variant));
     if (!first()) return {};
     const LayerRank& rank = *locals().front();
     const std::vector<float> in = rank.input(), out = rank.output();
@@ -389,7 +364,7 @@ class Bench {
       LayerRank* const alone[] = {reference_.get()};
       reference_->set_rows(rank.rows().of(0));
       fill(*reference_);
-      TRY(lab::run_poisoned(alone, reference_variant(rank.rows().of(0))));
+      TRY(run_poisoned(alone, reference_variant(rank.rows().of(0))));
       reference = reference_->output();
       tensors.push_back({"cpu_out", model::StorageType::f32, {rows, width}, bytes_of(reference)});
     }
@@ -398,8 +373,8 @@ class Bench {
   }
 
   // One traced run of each variant, behind the timed ones; says how long lanes were busy at once.
-  Status trace(const std::vector<lab::TimedVariant>& variants) {
-    for (const lab::TimedVariant& variant : variants) {
+  Status trace(const std::vector<TimedVariant>& variants) {
+    for (const TimedVariant& variant : variants) {
       if (variant.role != VariantRole::passes) continue;
       const int64_t step = locals().front()->next_step();
       for (size_t i = 0; i < locals().size(); ++i)
@@ -424,13 +399,13 @@ class Bench {
     return write_file(setting_.trace, flow::to_perfetto(timelines), "the trace");
   }
 
-  lab::LayerRanks locals() const { return world_->locals(); }
+  LayerRanks locals() const { return world_->locals(); }
 
   const LayerSetting& setting_;
   comm::ControlPlane& control_;
-  Streams& streams_;
+  LayerReport& report_;
   model::DummySource source_;
-  std::unique_ptr<lab::LayerWorld> world_;
+  std::unique_ptr<LayerWorld> world_;
   std::vector<std::unique_ptr<flow::Trace>> traces_;  // of each rank of this process
   std::unique_ptr<ranks::Backend> reference_backend_;
   std::unique_ptr<LayerRank> reference_;  // where rows are few enough, on the first rank
@@ -438,22 +413,25 @@ class Bench {
 
 }  // namespace
 
-Result<Outcome> bench_layer(const Context& context) {
-  const LayerSetting setting = TRY(read_layer_setting(context));
-  const auto run = [&](comm::ControlPlane& control) -> Status {
-    Bench bench(setting, control, context.streams);
-    Status status = bench.run();
-    // Before destructors, which wait for GPUs that may wait for this rank.
-    if (!status.ok() && control.size() > 1) control.fail(status.error());
-    return status;
-  };
-  if (setting.cuda && setting.layout.world > 1) {
-    TRY(comm::run_processes(setting.layout.world, run));
-  } else {
-    comm::ControlPlane alone(-1, 0, 1);
-    TRY(run(alone));
-  }
-  return Outcome::success;
+std::vector<LayerRows> LayerSetting::all_steps() const {
+  std::vector<LayerRows> all = steps;
+  all.insert(all.end(), checked_steps.begin(), checked_steps.end());
+  return all;
 }
 
-}  // namespace braid::cli
+std::string_view name_of(ReduceMethod method) {
+  return method == ReduceMethod::copy_engine ? "copy engines" : "direct";
+}
+
+int32_t spare_sms(ReduceMethod method) { return method == ReduceMethod::copy_engine ? 4 : 0; }
+
+Status run_layer_bench(const LayerSetting& setting, comm::ControlPlane& control,
+                       LayerReport& report) {
+  Bench bench(setting, control, report);
+  Status status = bench.run();
+  // Before destructors, which wait for GPUs that may wait for this rank.
+  if (!status.ok() && control.size() > 1) control.fail(status.error());
+  return status;
+}
+
+}  // namespace braid::lab

@@ -1,4 +1,4 @@
-#include "cli/profile_report.h"
+#include "lab/profile_report.h"
 
 #include <algorithm>
 #include <limits>
@@ -9,7 +9,7 @@
 #include "ops/collectives.h"
 #include "ops/rank_rows.h"
 
-namespace braid::cli {
+namespace braid::lab {
 namespace {
 
 using flow::Lane;
@@ -187,4 +187,4 @@ PhaseReport make_report(const Profile& profile, std::string name, std::string wo
   return report;
 }
 
-}  // namespace braid::cli
+}  // namespace braid::lab

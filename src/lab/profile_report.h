@@ -6,11 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/json_fwd.h"
 #include "flow/timeline.h"
 #include "layout/layout.h"
 
-namespace braid::cli {
+namespace braid::lab {
 
 // The parts of a step that are told apart.
 enum class Module : uint8_t {
@@ -74,8 +73,4 @@ std::vector<flow::CommunicatorGroup> groups_of(const layout::Layout& layout);
 PhaseReport make_report(const Profile& profile, std::string name, std::string work,
                         const std::vector<int64_t>& steps);
 
-// The table of a phase: microseconds of each module, by rank; at most 100 columns for 8 ranks.
-std::string to_table(const PhaseReport& report);
-Json to_json(const PhaseReport& report);
-
-}  // namespace braid::cli
+}  // namespace braid::lab

@@ -1,13 +1,13 @@
-#include "cli/profile_report.h"
+#include "lab/profile_report.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 
 #include "base/json.h"
-#include "cli/profile_test_util.h"
+#include "lab/profile_test_util.h"
 
-namespace braid::cli {
+namespace braid::lab {
 namespace {
 
 using testing::HandMade;
@@ -123,4 +123,4 @@ TEST(ProfileReportTest, GroupsOfALayoutKeepTheirCommunicator) {
 }
 
 }  // namespace
-}  // namespace braid::cli
+}  // namespace braid::lab

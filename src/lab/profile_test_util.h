@@ -1,11 +1,11 @@
 // For tests: the profile of two ranks and two steps, made by hand.
 #pragma once
 
-#include "cli/profile_report.h"
 #include "flow/compile.h"
 #include "flow/test_kinds.h"
+#include "lab/profile_report.h"
 
-namespace braid::cli::testing {
+namespace braid::testing {
 
 struct HandMade {
   flow::Schedule schedule;
@@ -63,4 +63,4 @@ struct HandMade {
   PhaseReport report() const { return make_report(profile, "prefill", "16 tokens", {4, 5}); }
 };
 
-}  // namespace braid::cli::testing
+}  // namespace braid::testing

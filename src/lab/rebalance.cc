@@ -1,17 +1,12 @@
-#include "cli/rebalance.h"
-
-#include <fmt/format.h>
+#include "lab/rebalance.h"
 
 #include <numeric>
 
-#include "base/json.h"
-
-namespace braid::cli {
+namespace braid::lab {
 namespace {
 
 using experts::ExpertPlacement;
 using experts::Phase;
-using lab::HeatRecord;
 
 // [layers, experts], of the windows [first, last) and these phases.
 std::vector<double> heat_of(const HeatRecord& record, std::span<const Phase> phases, size_t first,
@@ -64,11 +59,16 @@ Result<Rebalance::HeldOut> hold_out(const HeatRecord& record, const ExpertPlacem
                             .rearranged = experts::evenness(rearranged.placement, later).overall};
 }
 
-std::string line(std::string_view what, const std::string& rows, const BeforeAfter& values) {
-  return fmt::format("{:<22} {:>9} {:>8.4f} {:>8.4f}\n", what, rows, values.before, values.after);
-}
-
 }  // namespace
+
+experts::MoveCost move_cost(const model::DecoderModel& model) {
+  const model::ModelConfig& config = model.config();
+  const int64_t width = model.shards().expert_width(config.moe->expert_width).padded;
+  const auto weights = static_cast<double>(3 * width * config.hidden_size);
+  return {.slot_bytes = weights * static_cast<double>(bytes_of(model.options().dtype)),
+          .link_rate = kAssumedLinkRate,
+          .seconds_per_row = 2 * weights / kAssumedFlopRate};
+}
 
 Result<Rebalance> rebalance(const HeatRecord& record, const ExpertPlacement& in_use,
                             int32_t redundant, experts::MoveCost cost) {
@@ -91,48 +91,4 @@ Result<Rebalance> rebalance(const HeatRecord& record, const ExpertPlacement& in_
   return result;
 }
 
-std::string rebalance_text(const Rebalance& result) {
-  const experts::PlacementSizes& sizes = result.plan.placement.sizes();
-  std::string text = fmt::format("placement of {} experts and {} redundant slots on {} ranks\n",
-                                 sizes.experts, sizes.redundant(), sizes.ranks);
-  text += fmt::format("{:<22} {:>9} {:>8} {:>8}\n", "balancedness", "rows", "in use", "planned");
-  for (const Phase phase : experts::kPhases) {
-    const size_t index = index_of(phase);
-    if (result.rows[index] == 0) continue;
-    text += line(name_of(phase), fmt::format("{}", result.rows[index]), result.phases[index]);
-  }
-  text += line("both", "", result.both);
-  if (result.held_out) {
-    text += line("held out, second half", "", result.held_out->with_replicas);
-    text += fmt::format("held out, experts rearranged without replicas: {:.4f}\n",
-                        result.held_out->rearranged);
-  }
-  text += fmt::format("{}; layers left as they are: {}\n",
-                      result.payback.to_string(result.plan.moved_slots), result.plan.kept_layers);
-  text += fmt::format("assumed: {:.0f} GB/s into a rank, {:.0f} TFLOP/s on its experts' rows",
-                      kAssumedLinkRate / 1e9, kAssumedFlopRate / 1e12);
-  return text;
-}
-
-Json rebalance_json(const Rebalance& result) {
-  const auto values = [](const BeforeAfter& of) {
-    return Json{{"before", of.before}, {"after", of.after}};
-  };
-  Json json = {{"redundant", result.plan.placement.sizes().redundant()},
-               {"moved_slots", result.plan.moved_slots},
-               {"kept_layers", result.plan.kept_layers},
-               {"both", values(result.both)},
-               {"bytes", result.payback.bytes},
-               {"move_seconds", result.payback.move_seconds},
-               {"saved_seconds_per_step", result.payback.saved_per_step}};
-  for (const Phase phase : experts::kPhases) {
-    json[std::string(name_of(phase))] = values(result.phases[index_of(phase)]);
-  }
-  if (result.held_out) {
-    json["held_out"] = values(result.held_out->with_replicas);
-    json["held_out"]["rearranged"] = result.held_out->rearranged;
-  }
-  return json;
-}
-
-}  // namespace braid::cli
+}  // namespace braid::lab

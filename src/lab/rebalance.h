@@ -2,13 +2,12 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
-#include "base/json_fwd.h"
 #include "experts/balance.h"
 #include "lab/heat_windows.h"
+#include "model/decoder_model.h"
 
-namespace braid::cli {
+namespace braid::lab {
 
 // Balancedness (mean over max of the ranks' rows) by the placement in use and by a planned one.
 struct BeforeAfter {
@@ -35,12 +34,12 @@ struct Rebalance {
 inline constexpr double kAssumedLinkRate = 390e9;   // bytes a second
 inline constexpr double kAssumedFlopRate = 600e12;  // of a grouped GEMM in prefill
 
+// What it costs to move the model's experts, and a row of them to compute; rows_per_step is open.
+experts::MoveCost move_cost(const model::DecoderModel& model);
+
 // Plans with so many redundant slots, from the placement in use. `usage` where there can't be
 // so many. cost.rows_per_step is filled in.
-Result<Rebalance> rebalance(const lab::HeatRecord& record, const experts::ExpertPlacement& in_use,
+Result<Rebalance> rebalance(const HeatRecord& record, const experts::ExpertPlacement& in_use,
                             int32_t redundant, experts::MoveCost cost);
 
-std::string rebalance_text(const Rebalance& result);
-Json rebalance_json(const Rebalance& result);
-
-}  // namespace braid::cli
+}  // namespace braid::lab

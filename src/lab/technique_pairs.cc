@@ -1,17 +1,16 @@
-#include "cli/technique_pairs.h"
+#include "lab/technique_pairs.h"
 
 #include "base/json.h"
-#include "cli/bench_layer.h"
-#include "cli/shapes.h"
+#include "lab/layer_bench.h"
+#include "lab/shapes.h"
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
 #include "passes/quantize_dispatch.h"
 
-namespace braid::cli {
+namespace braid::lab {
 namespace {
 
-using lab::PairSide;
 using layout::LayoutOptions;
 using ops::ReduceMethod;
 using steps::PassOptions;
@@ -140,19 +139,19 @@ class LayerList {
   }
 
   // As many rows on each group of ranks.
-  lab::LayerRows rows(int32_t count, bool decode, bool groups) const {
-    lab::LayerRows rows{.rows = count, .context = decode ? facts_.context : 0};
+  LayerRows rows(int32_t count, bool decode, bool groups) const {
+    LayerRows rows{.rows = count, .context = decode ? facts_.context : 0};
     for (int32_t group = 0; groups && two() && group < kTechniqueRanks; ++group) {
       rows.groups.push_back(count);
     }
     return rows;
   }
   // "GLM-4.5-Air, dp 2, 64 + 64 decode rows: "
-  std::string start(size_t shape, std::string_view layout, const lab::LayerRows& rows) const {
+  std::string start(size_t shape, std::string_view layout, const LayerRows& rows) const {
     return fmt::format("{}, {}, {} {} row{}: ", shapes_.names[shape], layout, rows.to_string(),
                        rows.decode() ? "decode" : "prefill", rows.rows == 1 ? "" : "s");
   }
-  void add(TechniquePair pair, size_t shape, std::string_view layout, const lab::LayerRows& rows) {
+  void add(TechniquePair pair, size_t shape, std::string_view layout, const LayerRows& rows) {
     pair.setting = start(shape, layout, rows) + pair.setting;
     list_.pairs.push_back({std::move(pair), shape, rows});
   }
@@ -183,7 +182,7 @@ class LayerList {
 
   void add_chunks() {
     if (!needs_two(kChunked)) return;
-    const lab::LayerRows all = rows(facts_.summed, false, false);
+    const LayerRows all = rows(facts_.summed, false, false);
     const auto one = [&](std::string setting, ReduceMethod method) {
       add(hiding(pair_of(kChunked, std::move(setting), plain(kTp), chunked(method))),
           shapes_.summed, "tp 2", all);
@@ -272,4 +271,4 @@ LayerTechniques layer_pairs(const LayerShapes& shapes, const LayerFacts& facts) 
   return LayerList(shapes, facts).take();
 }
 
-}  // namespace braid::cli
+}  // namespace braid::lab

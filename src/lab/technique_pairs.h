@@ -6,15 +6,15 @@
 
 #include "lab/layer_pairs.h"
 
-namespace braid::cli {
+namespace braid::lab {
 
 enum class Phase { prefill, decode };
 
 struct TechniquePair {
   std::string technique;
   std::string setting;  // what is compared
-  lab::PairSide before;
-  lab::PairSide after;
+  PairSide before;
+  PairSide after;
   Phase phase = Phase::prefill;
   bool hides = false;   // what it gains is communication that runs beside computation
   bool bitwise = true;  // both sides' results are to be the same bits; else within `bound`
@@ -62,7 +62,7 @@ struct LayerFacts {
 struct LayerTechnique {
   TechniquePair pair;
   size_t shape = 0;
-  lab::LayerRows rows;
+  LayerRows rows;
 };
 struct LayerTechniques {
   std::vector<LayerTechnique> pairs;
@@ -70,4 +70,4 @@ struct LayerTechniques {
 };
 LayerTechniques layer_pairs(const LayerShapes& shapes, const LayerFacts& facts);
 
-}  // namespace braid::cli
+}  // namespace braid::lab

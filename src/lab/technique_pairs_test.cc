@@ -1,22 +1,21 @@
 // The pairs of braid bench techniques: what they change, and what is left out where.
-#include "cli/technique_pairs.h"
+#include "lab/technique_pairs.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
-#include "cli/bench_techniques.h"
+#include "lab/technique_device.h"
 #include "model/testing.h"
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
 #include "passes/quantize_dispatch.h"
 
-namespace braid::cli {
+namespace braid::lab {
 namespace {
 
-using lab::PairSide;
 using ranks::DeviceKind;
 
 model::ModelConfig config_of(const char* golden) {
@@ -177,4 +176,4 @@ TEST(TechniqueDeviceTest, RefusesWhatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace braid::cli
+}  // namespace braid::lab
