@@ -1,3 +1,4 @@
+// What verify found out, line by line on the output.
 #pragma once
 
 #include <string>
@@ -10,7 +11,6 @@ namespace braid::cli {
 
 inline double total_us(const steps::CompiledStep& step) { return step.compile_us + step.check_us; }
 
-// What verify found out, line by line on the output.
 class VerifyReport {
  public:
   VerifyReport(const Context& context, int64_t num_layers)
