@@ -79,6 +79,7 @@ Result<lab::LayerSetting> read_layer_setting(const Context& context) {
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
   setting.backend.step_timeout = static_cast<double>(start::step_timeout_of(options).count());
+  setting.backend.overlap_kernels = options.text("pdl") != "off";
   setting.link = TRY(start::link_of(options));
   setting.profile = TRY(start::profile_of(
       options, setting.cuda ? cost::h100_profile() : cost::cpu_profile(), setting.link));

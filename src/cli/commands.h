@@ -21,6 +21,7 @@ Result<Outcome> eval_balance(const Context& context);
 Result<Outcome> bench_throughput(const Context& context);
 Result<Outcome> bench_latency(const Context& context);
 Result<Outcome> bench_layer(const Context& context);
+Result<Outcome> bench_kernel(const Context& context);
 Result<Outcome> bench_techniques(const Context& context);
 Result<Outcome> profile(const Context& context);
 Result<Outcome> verify(const Context& context);

@@ -27,6 +27,7 @@ constexpr std::array kCommands = {
     Command{"bench throughput", bench_throughput},
     Command{"bench latency", bench_latency},
     Command{"bench layer", bench_layer},
+    Command{"bench kernel", bench_kernel},
     Command{"bench techniques", bench_techniques},
     Command{"profile", profile},
     Command{"verify", verify},
