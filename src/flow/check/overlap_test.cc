@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "flow/overlap_test_util.h"
 #include "flow/random_program_test_util.h"
