@@ -6,7 +6,7 @@
 // await, that nothing but a kernel stands before it, and that what it reads before it awaits, when
 // any number of kernels in front may still run, are weights of its own rank, which no op writes
 // (check_shape).
-#include "flow/check_access.h"
+#include "flow/check/access.h"
 
 namespace braid::flow::check {
 namespace {
