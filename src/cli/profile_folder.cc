@@ -47,7 +47,7 @@ Status ProfileFolder::check(std::string_view name) const {
     return start.find(mark) != std::string::npos;
   });
   if (ours) return {};
-  return Error(ErrorKind::usage, "a file of this name is there that braid profile has not written")
+  return Error(ErrorKind::usage, "there is a file of this name that braid profile has not written")
       .with("file", path)
       .remedy("Give another folder with --output-dir, or move the file away.");
 }

@@ -41,7 +41,7 @@ class Engine {
   // Queues a request. Refuses an empty prompt, ids outside the vocabulary, a prompt that with
   // max_tokens exceeds the context, sampling parameters out of range.
   Result<RequestId> submit(Request request);
-  // Takes a request out; false when it is not here (any more).
+  // Takes a request out; false when it has ended or was never submitted.
   bool cancel(RequestId id);
 
   // The tokens of one more step. After a step that failed, all later ones return its error. With

@@ -11,8 +11,8 @@
 
 namespace braid::engine {
 
-// Cuts a growing text before the first stop text. What could be the beginning of one is held back
-// until it is certain that it is none.
+// Cuts a growing text before the first stop text. Text that may be the beginning of a stop text is
+// held back until it is known not to be one.
 class StopFilter {
  public:
   // No stop text may be empty.

@@ -1,5 +1,5 @@
 // Timeline: what one rank ran, as plain data, and what can be read off it: which lanes ran at once,
-// which communication was hidden behind computation, who waited for whom. All functions are pure.
+// which communication was hidden behind computation, which rank waited for which. Pure functions.
 //
 // Times are nanoseconds of Trace::now_ns(), the machine's monotonic clock, which threads and
 // processes of one machine share.

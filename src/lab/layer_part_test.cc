@@ -46,7 +46,7 @@ TEST(LayerPartTest, AProjectionIsOneGemmAndItsSum) {
     EXPECT_EQ(part.model().config().num_layers, 1);
     EXPECT_EQ(part.columns().first + part.columns().count, part.columns().total);
     EXPECT_NE(part.sums(), model::kAbsent);
-    EXPECT_EQ(part.out(), model::kAbsent);  // nobody asked for it
+    EXPECT_EQ(part.out(), model::kAbsent);  // it was not asked for
     const layers::RowCounts rows{.decode = 4, .prefill = 0};
     const flow::Program program = part.build({rows, rows}).value();
     ASSERT_EQ(program.ops.size(), 2u);

@@ -61,8 +61,8 @@ std::vector<float> to_floats(std::span<const std::byte> bytes, Format format);
 
 class LayerRank {
  public:
-  // Declares the part's memory; options.max_rows, num_blocks and max_blocks follow from the `steps`
-  // that may be run, be they of both phases.
+  // Declares the part's memory. options.max_rows, num_blocks and max_blocks follow from the `steps`
+  // that may be run, which may be of both phases.
   LayerRank(const model::ModelConfig& config, model::ModelOptions options,
             std::span<const LayerRows> steps, ranks::Backend& backend, Part part = Part::layer);
   ~LayerRank();

@@ -14,7 +14,7 @@ namespace braid::model {
 
 using flow::Value;
 
-// What is kept for somebody to look at after a step.
+// What a step keeps so that it can be looked at afterwards.
 struct Probes {
   bool all_logits = false;  // logits of every row, kept in a buffer
   bool hidden = false;   // residual stream after each layer, the last one normed; a part's output
@@ -23,7 +23,7 @@ struct Probes {
 };
 
 struct ModelOptions {
-  // Neither embedding nor head: for Programs that somebody else builds of the layers.
+  // No embedding and no head: for Programs that others build of the layers (lab/layer_part.h).
   bool layers_only = false;
   Format dtype = Format::f32;
   layers::RowCounts max_rows;  // the largest step

@@ -46,7 +46,7 @@ class Backend {
   virtual Result<std::string> capture(const flow::BoundSchedule& bound) = 0;
   virtual void release(const flow::BoundSchedule& bound) = 0;
   virtual void set_delays(flow::Delays delays) = 0;
-  // Ok, or the first error of this rank's collectives, where runs don't tell it themselves.
+  // Ok, or the first error of this rank's collectives that the runs have not returned.
   virtual Status collectives() const = 0;
   // Runs one op of a bound Schedule alone, behind all runs that have been waited for, to its end.
   virtual Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) = 0;
@@ -66,8 +66,8 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
 // `unsupported` where braid is built without CUDA.
 Status register_kernels(flow::LauncherTable& table, DeviceKind device);
 
-// GPUs of this host; 0 where braid is built without CUDA. Touches the driver: a process that asks
-// can't start ranks on GPUs any more.
+// GPUs of this host; 0 where braid is built without CUDA. Touches the driver: after that
+// the process can't start ranks on GPUs any more.
 int32_t gpu_count();
 
 // Free bytes of the memory of GPU `index`; `not_found`, or `unsupported` as above.

@@ -22,7 +22,7 @@ int64_t wanted_blocks(const EnginePlan& plan) {
          engine::blocks_for(plan.context_length, plan.model().page_size);
 }
 
-// As many as wanted, as far as they fit into `bytes`; at least one.
+// As many as are wanted and fit into `bytes`; at least one.
 int32_t blocks_within(int64_t bytes, int64_t block_bytes, const EnginePlan& plan) {
   const int64_t wanted = std::min<int64_t>(wanted_blocks(plan), INT32_MAX);
   return static_cast<int32_t>(std::clamp<int64_t>(bytes / block_bytes, 1, wanted));
@@ -42,7 +42,7 @@ std::string describe_cache(int32_t num_blocks, const EnginePlan& plan) {
   return text;
 }
 
-// What to change so that `plan` fits, knowing what there is beside the KV cache.
+// The option to change so that `plan` fits; `fixed` is everything but the KV cache.
 std::string remedy_for(const EnginePlan& plan, int64_t weights, int64_t fixed, int64_t block_bytes,
                        int64_t available) {
   if (fixed + block_bytes <= available) {

@@ -1,4 +1,4 @@
-// What the options and the environment say about ranks: what they run on, as what, and where.
+// What the options and the environment say about ranks: device, threads or processes, hosts.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
 // The control plane: how ranks agree and how they learn of each other's faults. It carries small
-// messages between a rank and whoever started it, never tensors.
+// messages between a rank and the process that started it, never tensors.
 #pragma once
 
 #include <atomic>

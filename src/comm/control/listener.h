@@ -35,7 +35,7 @@ class Listener {
   // Adds what to poll() for.
   void add_to(std::vector<pollfd>& waiting) const;
 
-  // Who has proven the secret since the last look. Its welcome is still to be sent.
+  // Newcomers that have proven the secret since the last look. Their welcome is still to be sent.
   struct Guest {
     Hello hello;
     std::string welcome;

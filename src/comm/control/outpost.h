@@ -1,4 +1,4 @@
-// The launcher of a node that has not rank 0: part of processes.h.
+// The launcher of a node without rank 0: part of processes.h.
 #pragma once
 
 #include <chrono>

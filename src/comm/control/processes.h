@@ -16,11 +16,11 @@ struct Node {
   int ranks = 1;         // here
   int world = 1;         // on all nodes
   std::string address;   // HOST:PORT at which the node of rank 0 listens; empty: there is one node
-  JobSecret secret;      // of several nodes: without it nobody is let in
+  JobSecret secret;      // of several nodes: without it no connection is accepted
   double connect = 300;  // seconds until all ranks must have come
   double patience = 0;   // seconds that a rank may keep the others waiting, or be stopped; 0: ever
   double grace = 3.0;    // seconds from a fault or a signal to the end of all processes
-  Console* console = nullptr;  // is told whom this waits for
+  Console* console = nullptr;  // is told which ranks this waits for
 };
 
 // How a node has ended that did what it was asked to.

@@ -28,7 +28,7 @@ struct CheckReport {
 // - places lie in the workspace, views lie in the Regions that they declare, no op writes a weight;
 // - ops follow their lane's op before them, while that still runs, only where both are kernels, the
 //   follower awaits the other's end, and there is neither a collective nor a wait for another lane;
-//   what it reads before that are weights, which nobody writes;
+//   what it reads before that are weights, which no op writes;
 // - Schedule.summary says what the ops read and write of carried buffers.
 Result<CheckReport> check_schedule(const Schedule& schedule);
 

@@ -12,7 +12,7 @@ namespace {
 
 // The holder of some rows and the last launch that may touch them for it.
 struct Held {
-  int32_t lease = -1;  // -1: nobody's yet
+  int32_t lease = -1;  // -1: no lease yet
   int64_t last_launch = -1;
 };
 

@@ -1,4 +1,4 @@
-// Planted overlaps that are none: the checker refuses each, and names the op.
+// Planted overlaps that are not allowed: the checker refuses each and names the op.
 #include <gtest/gtest.h>
 
 #include <random>
