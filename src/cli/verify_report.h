@@ -24,7 +24,7 @@ class VerifyReport {
 
   Status heading();
 
-  // Steps with different rows on groups of ranks, which meet if all is well.
+  // Adds steps with different rows on the groups of ranks.
   void unequal(const lab::RankSteps& steps) {
     schedules_ += std::ssize(steps);
     for (const auto& of_rank : steps) pairs_ += of_rank->report.pairs;

@@ -1,5 +1,5 @@
-// BlockPool: who holds which KV block. A block released after step n is handed out again only when
-// step n is known to be done, so that nothing still in flight can read or write it.
+// BlockPool: which sequence holds which KV block. A block released after step n is handed out again
+// only when step n is known to be done, so that nothing still in flight can read or write it.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Engine: requests in, tokens out. Continuous batching over the ranks of a layout, which all run
 // the same steps. Requests are dealt out to the groups of ranks along dp; each has a scheduler and
-// KV blocks of its own, and one without requests runs the others' collectives all the same.
+// KV blocks of its own. A group without requests still takes part in the others' collectives.
 #pragma once
 
 #include <optional>

@@ -92,8 +92,8 @@ struct Meeting {
 };
 
 // The n-th collectives of a communicator in a step are one, as every rank issues them in one order.
-// `groups` as in check_joint, of the timelines' ranks. What one of its members didn't run is left
-// out.
+// `groups` as in check_joint, of the timelines' ranks. A collective that a member didn't run is
+// left out.
 std::vector<Meeting> meetings(std::span<const Timeline> timelines,
                               std::span<const CommunicatorGroup> groups);
 

@@ -42,7 +42,7 @@ class Backend {
   // Says where the workspace lies: peers may write into it from then on. Every rank calls it once.
   virtual Status share_workspace(std::byte* arena, int64_t bytes) = 0;
   // Prepares runs of `bound` by replay, and says what a replay consists of; empty where the device
-  // has no such thing. Call release() before `bound` ends.
+  // captures nothing. Call release() before `bound` ends.
   virtual Result<std::string> capture(const flow::BoundSchedule& bound) = 0;
   virtual void release(const flow::BoundSchedule& bound) = 0;
   virtual void set_delays(flow::Delays delays) = 0;
@@ -62,7 +62,7 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
                                                    comm::ControlPlane& control,
                                                    const BackendOptions& options);
 
-// The kernels of a device but for collectives: enough to plan and prove steps without a rank.
+// The kernels of a device without its collectives: enough to plan and prove steps without a rank.
 // `unsupported` where braid is built without CUDA.
 Status register_kernels(flow::LauncherTable& table, DeviceKind device);
 

@@ -40,7 +40,7 @@ Result<std::unique_ptr<RankProcess>> RankProcess::create(const model::ModelConfi
 
 Status RankProcess::connect(std::vector<comm::Communicator*>& ends) {
   comm::GlooDevice device = TRY(comm::GlooDevice::open(control_));
-  for (const layout::Communicator& communicator : options_.model.layout.communicators) {
+  for (const layout::RankGroups& communicator : options_.model.layout.communicators) {
     for (const std::vector<int32_t>& members : communicator.groups) {
       if (std::find(members.begin(), members.end(), control_.rank()) == members.end()) continue;
       groups_.push_back(

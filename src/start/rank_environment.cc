@@ -1,4 +1,4 @@
-// Which ranks this process starts: --nnodes, or what a launcher has left in the environment.
+// Which ranks this process starts: from --nnodes, or from a launcher's environment variables.
 #include <charconv>
 
 #include "base/json.h"

@@ -2,9 +2,9 @@
 //
 // 1. The first node sends a challenge: random bytes, other ones for each connection.
 // 2. The newcomer answers with a hello: who it is, random bytes of its own, an HMAC of these and
-//    the challenge under the secret. An answer that was recorded fits no other challenge.
+//    the challenge under the secret. A recorded answer fits no other challenge.
 // 3. The first node sends a welcome: an HMAC of the same bytes under the secret, for another
-//    purpose. Who listens at the address without knowing the secret can't make it.
+//    purpose. A process that listens there without knowing the secret can't make it.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Where the ranks of a job of several nodes come: lets in who proves the job's secret, and drops
-// everybody else without the job being harmed.
+// Where the ranks of a job of several nodes connect. Connections that prove the job's secret are
+// accepted; all others are dropped without harm to the job.
 #pragma once
 
 #include <poll.h>

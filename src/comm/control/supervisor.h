@@ -85,7 +85,7 @@ class Supervisor {
   int signal_ = 0;            // that ends the job
   std::string fault_;
   std::optional<size_t> first_;  // the rank whose own error the fault is
-  // From the first consequence of a fault on: when it is declared though its cause is not known.
+  // Set by the first consequence of a fault: when the fault is declared even without its cause.
   std::optional<Clock::time_point> suspicion_;
   std::string suspected_;
   Clock::time_point deadline_;  // of the grace, after a fault or a signal

@@ -18,7 +18,7 @@ struct HostPort {
 };
 Result<HostPort> parse_host_port(std::string_view text);
 
-// A socket that listens at `address`; its port may be 0, for any. `exhausted` when it can't be had.
+// A socket that listens at `address`; port 0 means any free port. `exhausted` when that fails.
 Result<int> listen_at(const HostPort& address);
 // The port that a socket listens at.
 Result<int> port_of(int socket);
@@ -29,10 +29,10 @@ Result<int> connect_to(const HostPort& address, std::chrono::milliseconds timeou
 Result<int> try_to_connect(const HostPort& address, std::chrono::milliseconds timeout);
 // What connect_to() fails with.
 Error no_answer(const HostPort& address, std::chrono::milliseconds timeout);
-// The next connection to a listening socket; -1, with errno, when there is none to be had.
+// The next connection to a listening socket; -1, with errno, when there is none.
 int accept_from(int listener);
 
-// The IP of this end of a connection; kLoopback for sockets that are no TCP.
+// The IP of this end of a connection; kLoopback for sockets other than TCP.
 Result<std::string> local_address(int socket);
 
 }  // namespace braid::comm

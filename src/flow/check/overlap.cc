@@ -1,8 +1,8 @@
 // Whether kernels overlap only where they may (programmatic dependent launch).
 //
 // A kernel that follows may be launched while the one before it on its lane still runs. It awaits
-// that one's end, so that all other proofs, which take lanes for queues, hold as they are: whoever
-// waits for it has waited for its predecessors, too. What remains is proven here: that it does
+// that one's end, so that all other proofs, which take lanes for queues, hold as they are: to wait
+// for it is to wait for its predecessors, too. Proven here: that it does
 // await, that nothing but a kernel stands before it, and that what it reads before it awaits, when
 // any number of kernels in front may still run, are weights of its own rank, which no op writes
 // (check_shape).
