@@ -3,7 +3,7 @@
 
 #include "base/json_fwd.h"
 #include "cli/commands.h"
-#include "lab/layer_bench.h"
+#include "lab/layer_benchmark.h"
 
 namespace braid::cli {
 

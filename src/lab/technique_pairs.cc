@@ -1,7 +1,7 @@
 #include "lab/technique_pairs.h"
 
 #include "base/json.h"
-#include "lab/layer_bench.h"
+#include "lab/layer_benchmark.h"
 #include "lab/shapes.h"
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"

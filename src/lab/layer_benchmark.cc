@@ -1,4 +1,4 @@
-#include "lab/layer_bench.h"
+#include "lab/layer_benchmark.h"
 
 #include "base/output_file.h"
 #include "lab/layer_variants.h"
