@@ -26,17 +26,21 @@ TEST(LayoutTest, OneRankNeedsNoCommunicator) {
 }
 
 TEST(LayoutTest, BothMeshesHaveAllRanks) {
+  std::vector<int> legal;
   for (const ModelSizes& model : {kGlm, kSmall, kLatent, kDense}) {
+    legal.push_back(0);
     for (int32_t tp = 1; tp <= 16; ++tp) {
       for (int32_t ep = 1; ep <= 16; ++ep) {
         const auto layout = make_layout(model, {tp, ep});
         if (!layout.ok()) continue;
+        ++legal.back();
         EXPECT_EQ(layout->attention.sizes[0] * layout->attention.sizes[1], layout->world);
         EXPECT_EQ(layout->moe.sizes[0] * layout->moe.sizes[1], layout->world);
         EXPECT_EQ(layout->communicators.size(), tp > 1 ? 1u : 0u);
       }
     }
   }
+  EXPECT_EQ(legal, (std::vector<int>{-1, -1, -1, -1}));
 }
 
 TEST(LayoutTest, CoordinatesCountAlongTheSecondAxisFirst) {
