@@ -24,17 +24,22 @@ int64_t tuned_rows(const GemmDesc& desc, int64_t rows) {
 }
 
 // K is cut into as many parts as occupy the GPU with blocks of 128 rows by 64 columns, of which
-// each then sums a part. cuBLASLt's own choice for so few blocks is slower by a factor of 2 to 30.
+// each then sums a part; and few rows' K into parts of 8192 columns. cuBLASLt's own choice for so
+// few blocks, or for such a K, is slower by a factor of 2 to 30.
 int32_t parts_of_k(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
-  constexpr int64_t kBlocks = 132, kBlockRows = 128, kBlockColumns = 64, kLeastColumns = 512;
+  constexpr int64_t kBlocks = 132, kBlockRows = 128, kBlockColumns = 64;
+  constexpr int64_t kLeastColumns = 512, kMostColumns = 8192, kColumnStep = 32;
   constexpr int32_t kMostParts = 8;
   if (desc.k_slots != 1 || shape.in != Format::bf16) return 1;
-  const int64_t blocks =
-      ceil_div(tuned_rows(desc, rows), kBlockRows) * ceil_div(shape.n, kBlockColumns);
+  const int64_t row_blocks = ceil_div(tuned_rows(desc, rows), kBlockRows);
+  const int64_t blocks = row_blocks * ceil_div(shape.n, kBlockColumns);
   int32_t parts = 1;
-  while (parts < kMostParts && 2 * parts * blocks <= kBlocks &&
-         shape.k % (2 * parts * kBlockColumns) == 0 && shape.k / (2 * parts) >= kLeastColumns) {
-    parts *= 2;
+  for (; parts < kMostParts; parts *= 2) {
+    const bool idle = 2 * parts * blocks <= kBlocks;
+    const bool long_sums = row_blocks == 1 && shape.k / parts > kMostColumns;
+    const int64_t columns = shape.k / (2 * parts);
+    if (!idle && !long_sums) break;
+    if (columns < kLeastColumns || shape.k % (2 * parts * kColumnStep) != 0) break;
   }
   return parts;
 }

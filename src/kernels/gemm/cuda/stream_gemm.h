@@ -14,7 +14,8 @@ namespace braid::kernels::cuda {
 // Most tuned rows of an op that it takes.
 inline constexpr int64_t kMostStreamRows = 16;
 
-// How a product is done: a function of N, K, formats and epilogue.
+// How a product is done: a function of N, K, formats and epilogue; `norm`, which changes no bit, of
+// the tuned rows, too.
 struct StreamGemmConfig {
   int32_t chunks = 0;  // of 1024 columns of K
   int32_t stages = 0;  // of 16 KiB, in an SM's ring of weights
