@@ -108,16 +108,21 @@ void launch_grouped_gemm(const GroupedGemmDesc& desc, Args args, Workspace /*wor
                                .w_stride = stride(w),
                                .y = y.data,
                                .y_stride = stride(y)},
-                              queue.stream());
+                              kernel_stream(queue));
 }
 
 }  // namespace
 
 void register_products_cuda(flow::LauncherTable& table) {
-  table.add<GemmDesc>(flow::QueuedLauncher<GemmDesc, CudaQueue>{
-      .can_implement = can_gemm, .workspace_bytes = gemm_workspace, .launch = launch_gemm});
-  table.add<GroupedGemmDesc>(flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{
-      .can_implement = can_grouped_gemm, .launch = launch_grouped_gemm});
+  table.add<GemmDesc>(
+      flow::QueuedLauncher<GemmDesc, CudaQueue>{.can_implement = can_gemm,
+                                                .workspace_bytes = gemm_workspace,
+                                                .overlap = flow::can_be_followed<GemmDesc>,
+                                                .launch = launch_gemm});
+  table.add<GroupedGemmDesc>(
+      flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{.can_implement = can_grouped_gemm,
+                                                       .overlap = flow::awaits<GroupedGemmDesc>,
+                                                       .launch = launch_grouped_gemm});
 }
 
 }  // namespace braid::ops

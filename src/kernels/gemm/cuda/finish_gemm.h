@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/gemm/gemm_desc.h"
 
 namespace braid::kernels::cuda {
@@ -27,6 +28,6 @@ struct FinishGemm {
   bool f32_y = true;
 };
 
-void finish_gemm(const FinishGemm& finish, cudaStream_t stream);
+void finish_gemm(const FinishGemm& finish, const KernelStream& on);
 
 }  // namespace braid::kernels::cuda
