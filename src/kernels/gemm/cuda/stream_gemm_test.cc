@@ -339,8 +339,17 @@ TEST(StreamGemmConfigTest, LeavesNormsThatTakeLongerOrThatItWouldAddUpOtherwise)
     GemmShape shape{2048, k};
     shape.norm = true;
     EXPECT_FALSE(stream_gemm_config(kFew, shape, 8)->norm) << k;
-    EXPECT_FALSE(gemm_follows(kFew, shape, 8)) << k;
   }
+}
+
+TEST(GemmOverlapTest, FollowsWhereTheFirstKernelAwaitsTheOneBefore) {
+  GemmShape shape{2048, 2048};
+  EXPECT_TRUE(gemm_overlap(kFew, shape, 8).follows);
+  EXPECT_TRUE(gemm_overlap(kFew, shape, 8).reads_early);
+  EXPECT_FALSE(gemm_overlap({}, shape, 32).follows);
+  shape.norm = true;  // by a kernel of its own
+  EXPECT_TRUE(gemm_overlap({}, shape, 32).follows);
+  EXPECT_FALSE(gemm_overlap({}, shape, 32).reads_early);
 }
 
 TEST(StreamGemmConfigTest, OperandsAreAligned) {
