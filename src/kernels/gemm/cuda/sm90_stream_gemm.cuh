@@ -29,9 +29,9 @@ constexpr int kFinishWarp = kProductWarps + 1;
 constexpr int kStreamGemmThreads = (kProductWarps + 2) * kWarp;
 constexpr int kWarpColumns = kChunkColumns / kProductWarps;
 constexpr int kWarpSteps = kWarpColumns / kStepColumns;
-constexpr int kGroupTiles = 8;
+constexpr int kGroupTiles = 4;
 constexpr int kMostRows = 16;
-constexpr int kSharedRows = 4;  // up to which x is normalised through shared memory
+constexpr int kSharedRows = 2;  // up to which x is normalised through shared memory
 
 constexpr uint32_t kChunkBlocks = kChunkColumns / kBlockColumns;
 constexpr uint32_t kStageBytes = kChunkBlocks * kBlockBytes;
@@ -420,10 +420,12 @@ __device__ void multiply(const StreamGemmParams& p, const StreamGemmBlock& block
 
 // ---- The warp that finishes tiles ----
 
-template <typename T>
-__device__ float2 load_pair(const void* from, int64_t at) {
-  const T* pair = static_cast<const T*>(from) + at;
-  return make_float2(to_f32(pair[0]), to_f32(pair[1]));
+// Two neighbours in one access; `from` is aligned to both.
+__device__ inline float2 load_pair(const float* from) {
+  return *reinterpret_cast<const float2*>(from);
+}
+__device__ inline float2 load_pair(const __nv_bfloat16* from) {
+  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(from));
 }
 
 // Epilogue and rounding of columns `column`, column + 1 of the product, in a row of y.
@@ -447,9 +449,9 @@ __device__ void finish_pair(const StreamGemmParams& p, int row, int column, floa
 template <typename Y>
 __device__ float2 load_residual(const StreamGemmParams& p, int row, int column) {
   if (p.residual == nullptr || row >= p.rows) return make_float2(0, 0);
-  const int64_t start = row * p.residual_stride;
-  if (!p.swiglu) return load_pair<Y>(p.residual, start + column);
-  return make_float2(to_f32(static_cast<const Y*>(p.residual)[start + column / 2]), 0);
+  const Y* from = static_cast<const Y*>(p.residual) + row * p.residual_stride;
+  if (!p.swiglu) return load_pair(from + column);
+  return make_float2(to_f32(from[column / 2]), 0);
 }
 
 // What is added to a tile's product: this lane's part.
@@ -459,49 +461,74 @@ struct Addends {
   float2 residual[kHalves];
 };
 
+// The first of this lane's two columns.
+__device__ inline int tile_column(int tile) {
+  return tile * kBoxRows + static_cast<int>(threadIdx.x) % 4 * 2;
+}
+
 template <typename Y, int kHalves>
-__device__ Addends<kHalves> load_addends(const StreamGemmParams& p, int column) {
+__device__ Addends<kHalves> load_addends(const StreamGemmParams& p, int tile) {
   Addends<kHalves> addends;
   addends.bias = make_float2(0, 0);
-  if (p.bias != nullptr) addends.bias = load_pair<__nv_bfloat16>(p.bias, column);
+  if (p.bias != nullptr) {
+    addends.bias = load_pair(static_cast<const __nv_bfloat16*>(p.bias) + tile_column(tile));
+  }
 #pragma unroll
   for (int half = 0; half < kHalves; ++half) {
-    addends.residual[half] = load_residual<Y>(p, lane_row(half), column);
+    addends.residual[half] = load_residual<Y>(p, lane_row(half), tile_column(tile));
   }
   return addends;
 }
 
 template <typename Y, int kHalves>
-__device__ void finish_tiles(const StreamGemmParams& p, const StreamGemmBlock& block) {
-  const int lane_column = static_cast<int>(threadIdx.x) % 4 * 2;
-  RingPlace at;
-  Addends<kHalves> next = load_addends<Y, kHalves>(p, block.first_tile * kBoxRows + lane_column);
-  for (int tile = block.first_tile; tile < block.end_tile; ++tile) {
-    const int column = tile * kBoxRows + lane_column;
-    const Addends<kHalves> addends = next;
-    if (tile + 1 < block.end_tile) next = load_addends<Y, kHalves>(p, column + kBoxRows);
-    float2 sum[kHalves];
+__device__ void finish_tile(const StreamGemmParams& p, const StreamGemmBlock& block, RingPlace& at,
+                            int tile, const Addends<kHalves>& addends) {
+  float2 sum[kHalves];
 #pragma unroll
-    for (int half = 0; half < kHalves; ++half) sum[half] = make_float2(0, 0);
-    block.sums.await_filled(at);
+  for (int half = 0; half < kHalves; ++half) sum[half] = make_float2(0, 0);
+  block.sums.await_filled(at);
 #pragma unroll
-    for (int warp = 0; warp < kProductWarps; ++warp) {
-      const float* part = block.warp_sums(at, warp) + threadIdx.x % 4 * 2;
-#pragma unroll
-      for (int half = 0; half < kHalves; ++half) {
-        const float2 more = *reinterpret_cast<const float2*>(part + lane_row(half) * kBoxRows);
-        sum[half].x += more.x;
-        sum[half].y += more.y;
-      }
-    }
-    block.sums.release(at, sum[0].x, sum[kHalves - 1].y);
-    block.sums.advance(at);
+  for (int warp = 0; warp < kProductWarps; ++warp) {
+    const float* part = block.warp_sums(at, warp) + threadIdx.x % 4 * 2;
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
-      const int row = lane_row(half);
-      sum[half].x += addends.bias.x;
-      sum[half].y += addends.bias.y;
-      if (row < p.rows) finish_pair<Y>(p, row, column, sum[half], addends.residual[half]);
+      const float2 more = *reinterpret_cast<const float2*>(part + lane_row(half) * kBoxRows);
+      sum[half].x += more.x;
+      sum[half].y += more.y;
+    }
+  }
+  block.sums.release(at, sum[0].x, sum[kHalves - 1].y);
+  block.sums.advance(at);
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half) {
+    const int row = lane_row(half);
+    sum[half].x += addends.bias.x;
+    sum[half].y += addends.bias.y;
+    if (row < p.rows) finish_pair<Y>(p, row, tile_column(tile), sum[half], addends.residual[half]);
+  }
+}
+
+// Tiles come in groups, or in a burst when x arrives behind a full ring: what is added to a group
+// is loaded while the one before it is finished.
+template <typename Y, int kHalves>
+__device__ void finish_tiles(const StreamGemmParams& p, const StreamGemmBlock& block) {
+  Addends<kHalves> next[kGroupTiles];
+  const auto load_group = [&](int group) {
+#pragma unroll
+    for (int i = 0; i < kGroupTiles; ++i) {
+      if (group + i < block.end_tile) next[i] = load_addends<Y, kHalves>(p, group + i);
+    }
+  };
+  load_group(block.first_tile);
+  RingPlace at;
+  for (int group = block.first_tile; group < block.end_tile; group += kGroupTiles) {
+    Addends<kHalves> now[kGroupTiles];
+#pragma unroll
+    for (int i = 0; i < kGroupTiles; ++i) now[i] = next[i];
+    load_group(group + kGroupTiles);
+#pragma unroll
+    for (int i = 0; i < kGroupTiles; ++i) {
+      if (group + i < block.end_tile) finish_tile<Y>(p, block, at, group + i, now[i]);
     }
   }
 }

@@ -55,6 +55,7 @@ bool can_stream(const GemmShape& shape, const GemmOperands& operands) {
   return is_aligned(operands.x, operands.x_stride, shape.in, kAccessBytes) &&
          is_aligned(operands.w, operands.w_stride, shape.in, kAccessBytes) &&
          is_aligned(operands.norm_weight, 0, shape.in, kAccessBytes) &&
+         is_aligned(operands.bias, 0, shape.in, 2 * bytes_of(shape.in)) &&
          is_aligned(operands.y, operands.y_stride, shape.out, pair) &&
          is_aligned(operands.residual, operands.residual_stride, shape.out, pair);
 }

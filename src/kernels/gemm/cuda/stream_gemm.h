@@ -30,7 +30,7 @@ std::optional<StreamGemmConfig> stream_gemm_config(const GemmDesc& desc, const G
                                                    int64_t rows);
 
 // Whether the kernel can access these operands: rows of x and W on 16 bytes, pairs of elements of
-// y and of the residual on their size.
+// y, bias and residual on their size.
 bool can_stream(const GemmShape& shape, const GemmOperands& operands);
 
 // `sm_count`: SMs to use; 0 is all of them. It changes no bit of y. x is normalised only if the
