@@ -16,12 +16,21 @@ struct alignas(sizeof(T) * kColumns <= 16 ? sizeof(T) * kColumns : 16) Pack {
   T values[kColumns];
 };
 
+// `part_step`: elements from part to part.
 template <typename In, typename Bias>
-__device__ void load_sums(const In* sums, const Bias* bias, int64_t col, int64_t n,
-                          float (&out)[kColumns]) {
-  const Pack<In> pack = *reinterpret_cast<const Pack<In>*>(sums + col);
+__device__ void load_sums(const In* sums, int parts, int64_t part_step, const Bias* bias,
+                          int64_t col, int64_t n, float (&out)[kColumns]) {
+  const Pack<In> first = *reinterpret_cast<const Pack<In>*>(sums + col);
+#pragma unroll
+  for (int i = 0; i < kColumns; ++i) out[i] = to_f32(first.values[i]);
+#pragma unroll 4
+  for (int part = 1; part < parts; ++part) {
+    const Pack<In> pack = *reinterpret_cast<const Pack<In>*>(sums + part * part_step + col);
+#pragma unroll
+    for (int i = 0; i < kColumns; ++i) out[i] += to_f32(pack.values[i]);
+  }
+#pragma unroll
   for (int i = 0; i < kColumns; ++i) {
-    out[i] = to_f32(pack.values[i]);
     if (bias != nullptr && col + i < n) out[i] += to_f32(bias[col + i]);
   }
 }
@@ -55,8 +64,8 @@ __global__ void finish_kernel(FinishGemm finish, bool aligned) {
   const auto* bias = static_cast<const Bias*>(finish.bias);
   for (int64_t row = blockIdx.y; row < finish.rows; row += gridDim.y) {
     float values[kColumns];
-    load_sums(static_cast<const In*>(finish.sums) + row * finish.sums_stride, bias, col, finish.n,
-              values);
+    load_sums(static_cast<const In*>(finish.sums) + row * finish.sums_stride, finish.parts,
+              finish.rows * finish.sums_stride, bias, col, finish.n, values);
     Out* y = static_cast<Out*>(finish.y) + row * finish.y_stride;
     if (finish.epilogue == Epilogue::swiglu) {
       for (int i = 0; i < kColumns / 2; ++i) {

@@ -66,6 +66,19 @@ __global__ void __launch_bounds__(kGroupThreads) norm_groups(Norm<T> n) {
   scale_packs<kPacked>(x, n.w, n.y.row(row) + first, n.group, squares, n.eps, lane, kWarp);
 }
 
+// The sum over the threads of a block, the same bits in all of them: over neighbouring lanes first,
+// then over all of a warp's in a tree, then over the warps in order. The few-row GEMM normalises x
+// itself (kernels/gemm/cuda/sm90_stream_gemm.cuh) and adds in this order, too.
+__device__ float row_sum(float value, float* shared) {
+#pragma unroll
+  for (int step = 1; step < kWarp; step *= 2) value += __shfl_xor_sync(kAllLanes, value, step);
+  if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = value;
+  __syncthreads();
+  float sum = 0;
+  for (unsigned i = 0; i < blockDim.x / kWarp; ++i) sum += shared[i];
+  return sum;
+}
+
 template <bool kPacked, typename T>
 __global__ void __launch_bounds__(1024) norm_rows(Norm<T> n) {
   start_in_turn();
@@ -74,7 +87,7 @@ __global__ void __launch_bounds__(1024) norm_rows(Norm<T> n) {
   if (row >= n.rows.live()) return;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   const T* x = n.x.row(row);
-  const float squares = block_sum(sum_squares<kPacked>(x, n.group, thread, threads), shared);
+  const float squares = row_sum(sum_squares<kPacked>(x, n.group, thread, threads), shared);
   scale_packs<kPacked>(x, n.w, n.y.row(row), n.group, squares, n.eps, thread, threads);
 }
 
