@@ -62,16 +62,6 @@ int64_t gemm_workspace(const GemmDesc& desc, std::span<const Type> types) {
                                            types[GemmOperand::x].rows);
 }
 
-flow::KernelOverlap gemm_overlap(const GemmDesc& desc, std::span<const Type> types) {
-  const int64_t rows = types[GemmOperand::x].rows;
-  if (!kernels::cuda::gemm_follows(desc, gemm_shape(desc, types), rows)) {
-    return flow::kCanBeFollowed;
-  }
-  return {.can_be_followed = true,
-          .awaits_predecessor = true,
-          .early_operands = 1u << GemmOperand::weight | 1u << GemmOperand::norm_weight};
-}
-
 void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue& queue) {
   const Arg &x = args[GemmOperand::x], &w = args[GemmOperand::weight];
   const Arg &residual = args[GemmOperand::residual], &y = args[GemmOperand::y];
