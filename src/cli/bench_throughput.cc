@@ -1,5 +1,5 @@
 // braid bench throughput: many requests at once, all there from the start.
-#include <set>
+#include <algorithm>
 
 #include "base/json.h"
 #include "cli/bench.h"
@@ -9,48 +9,7 @@
 namespace braid::cli {
 namespace {
 
-struct Throughput {
-  int64_t requests = 0;
-  int64_t input_tokens = 0;
-  int64_t output_tokens = 0;
-  double seconds = 0;
-
-  double rate(int64_t count) const { return static_cast<double>(count) / seconds; }
-};
-
-// Says ten times a second how far it is. Ctrl-C ends it early.
-Result<Throughput> measure(engine::Engine& engine, const ParsedOptions& options, Console& console,
-                           const InterruptGuard& interrupt) {
-  const int64_t count = options.integer("num-prompts");
-  const int64_t input_len = options.integer("input-len");
-  std::vector<engine::Request> requests;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto seed = static_cast<uint64_t>(options.integer("seed") + i);
-    requests.push_back(benchmark_request(engine, options, seed));
-  }
-  Throughput result;
-  const auto start = Clock::now();
-  for (engine::Request& request : requests) TRY(engine.submit(std::move(request)));
-  auto next_shown = start;
-  while (!engine.idle() && !interrupt.interrupted()) {
-    for (const engine::TokenEvent& event : TRY(engine.step())) {
-      ++result.output_tokens;
-      if (event.finished) ++result.requests;
-    }
-    const auto now = Clock::now();
-    if (now < next_shown) continue;
-    next_shown = now + std::chrono::milliseconds(100);
-    const double seconds = std::chrono::duration<double>(now - start).count();
-    console.transient(fmt::format("{} of {} requests, {} tokens, {:.0f} tokens/s", result.requests,
-                                  count, result.output_tokens,
-                                  static_cast<double>(result.output_tokens) / seconds));
-  }
-  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  result.input_tokens = result.requests * input_len;
-  return result;
-}
-
-std::string box(const Throughput& result) {
+std::string box(const lab::Throughput& result) {
   constexpr int kColumns = 50;
   const int64_t total = result.input_tokens + result.output_tokens;
   std::string text = fmt::format("{:=^{}}\n", " Offline Throughput Benchmark Result ", kColumns);
@@ -72,7 +31,7 @@ std::string box(const Throughput& result) {
   return text + std::string(kColumns, '=');
 }
 
-Json to_json(const Throughput& result) {
+Json to_json(const lab::Throughput& result) {
   const int64_t total = result.input_tokens + result.output_tokens;
   return {{"successful_requests", result.requests},
           {"duration_seconds", result.seconds},
@@ -96,12 +55,22 @@ Result<Outcome> bench_throughput(const Context& context) {
   TRY(session.start({.context_length = input_len + options.integer("output-len"),
                      .max_running = std::min(options.integer("max-running-requests"), num_prompts),
                      .prefill_rows = input_len * num_prompts,
-                     .extended_sampling = extends_sampling(options),
+                     .extended_sampling = wishes_of(options).extends_sampling(),
                      .run_ahead = true}));
   const InterruptGuard interrupt;
-  const Throughput result =
-      TRY(measure(session.engine(), options, context.streams.console, interrupt));
-  context.streams.console.transient("");
+  Clock::time_point next_shown;
+  const auto goes_on = [&](const lab::Throughput& so_far) {
+    if (Clock::now() >= next_shown) {
+      next_shown = Clock::now() + std::chrono::milliseconds(100);
+      context.console.transient(fmt::format("{} of {} requests, {} tokens, {:.0f} tokens/s",
+                                            so_far.requests, num_prompts, so_far.output_tokens,
+                                            so_far.rate(so_far.output_tokens)));
+    }
+    return !interrupt.interrupted();
+  };
+  const lab::Throughput result =
+      TRY(lab::measure_throughput(session.engine(), request_sizes(options, num_prompts), goes_on));
+  context.console.transient("");
   if (options.flag("json")) {
     Json json = to_json(result);
     json.update(TRY(bench_setting(options, session)));
@@ -111,9 +80,8 @@ Result<Outcome> bench_throughput(const Context& context) {
   }
   TRY(session.finish());
   if (!interrupt.interrupted()) return Outcome::success;
-  context.streams.console.report(
-      fmt::format("interrupted: of the requests that had ended by then, {} of {}", result.requests,
-                  num_prompts));
+  context.console.report(
+      fmt::format("interrupted: {} of {} requests had ended", result.requests, num_prompts));
   return Outcome::interrupted;
 }
 

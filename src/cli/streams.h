@@ -14,8 +14,8 @@ namespace braid::cli {
 
 inline constexpr size_t kColumnsElsewhere = 100;
 
-// Results for the user, on stdout. A reader that goes away (braid … | head) ends the command
-// without a word.
+// Results for the user, on stdout. When the reader goes away
+// (braid … | head), the command ends silently.
 class Output {
  public:
   // `write` gives 0 or an errno. A terminal gets no control characters but newline and tab: they

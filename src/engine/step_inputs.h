@@ -25,8 +25,8 @@ std::vector<LogitRow> fill_words(const Plan& plan, const layers::StepShape& shap
 // Of the rows that a plan samples.
 layers::Sampling sampling_of(const Plan& plan);
 
-// How many of a step's rows there are up to the plan's last one: decode rows, and where there are
-// any in prefill, the decode bucket's padding and these.
+// The number of a step's rows up to the plan's last one: the decode rows, or with rows in prefill
+// the whole decode bucket and those.
 int32_t rows_to_last(const Plan& plan, const layers::RowCounts& rows);
 
 }  // namespace braid::engine

@@ -10,7 +10,7 @@ constexpr size_t kHeadWords = 3;  // the step's number in two words, and whether
 constexpr size_t kWordsOfAGroup = 6;
 
 Error no_step(size_t words) {
-  return Error(ErrorKind::fault, "the control plane brought a step that is none")
+  return Error(ErrorKind::fault, "the control plane brought bytes that are not a step")
       .with("words", words);
 }
 
