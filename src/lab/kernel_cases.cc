@@ -113,41 +113,6 @@ bool has_more_steps(const KernelSetting& setting) {
   return setting.choice("norm") == "on" || setting.choice("residual") == "on";
 }
 
-// An RMSNorm of x before the product, a residual added behind it, as one op or as ops of their own.
-Work build_normed_gemm(KernelLayer& layer, bool fused) {
-  const int64_t rows = layer.size("rows"), n = layer.size("n"), k = layer.size("k");
-  constexpr float kEps = 1e-6f;
-  const bool swiglu = layer.is("epilogue", "swiglu");
-  const int64_t cols = swiglu ? n / 2 : n;
-  const Value weight = layer.weight("weight", n, k);
-  Value x = layer.random("x", layer.dtype, rows, k), norm, residual;
-  if (!layer.is("with", "residual")) norm = layer.weight("norm", 1, k);
-  if (!layer.is("with", "norm")) residual = layer.random("residual", layer.dtype, rows, cols);
-  Value y;
-  if (fused) {
-    y = layer.b.step("y", layer.dtype, rows, cols);
-    layer.b.emit(kernels::GemmDesc{.epilogue = epilogue_of(layer),
-                                   .tuned_rows = static_cast<int32_t>(rows),
-                                   .norm_eps = kEps},
-                 {{ops::GemmOperand::x, x},
-                  {ops::GemmOperand::weight, weight},
-                  {ops::GemmOperand::norm_weight, norm},
-                  {ops::GemmOperand::residual, residual},
-                  {ops::GemmOperand::y, y}});
-  } else {
-    if (norm.present()) x = ops::rms_norm(layer.b, x, norm, kEps, "normed");
-    y = ops::gemm(layer.b, x, {.weight = weight, .bias = {}}, layer.dtype, "y", epilogue_of(layer));
-    if (residual.present()) y = ops::add(layer.b, y, residual, "sum");
-  }
-  layer.result("y", y);
-  const int64_t moved =
-      n * k + rows * (k + cols) + (norm.present() ? k : 0) + (residual.present() ? rows * cols : 0);
-  return {.flop = 2.0 * static_cast<double>(rows * n * k),
-          .bytes = bytes_of_values(layer, static_cast<double>(moved))};
-}
-Work build_fused_gemm(KernelLayer& layer) { return build_normed_gemm(layer, true); }
-Work build_gemm_apart(KernelLayer& layer) { return build_normed_gemm(layer, false); }
-
 // Which rows go to which expert.
 struct ExpertRows {
   std::vector<int32_t> offsets;  // [experts + 1]
@@ -318,19 +283,9 @@ std::span<const KernelCase> kernel_cases() {
                          {"norm", "off", kSwitch},
                          {"residual", "off", kSwitch},
                          {"out", "dtype", {"dtype", "f32"}}},
-<<<<<<< HEAD
-       .forms = {{"gemm", build_gemm}}},
-      {.name = "fused_gemm",
-       .help = "a dense product with the RMSNorm before it and the residual behind it",
-       .sizes = {{"rows", "8", {}}, {"n", "5120", {}}, {"k", "2048", {}}},
-       .configuration = {{"with", "both", {"both", "norm", "residual"}},
-                         {"epilogue", "none", kEpilogues}},
-       .forms = {{"fused_gemm", build_fused_gemm}, {"apart", build_gemm_apart}}},
-=======
        .forms = {{"gemm", build_gemm},
                  {"gemm as for 64 rows", build_gemm_for_some_rows, has_few_rows},
                  {"apart", build_gemm_apart, has_more_steps}}},
->>>>>>> k5
       {.name = "grouped_gemm",
        .help = "the experts' product: each expert's rows by its own W",
        .sizes = {{"rows", "8", {}},
