@@ -5,6 +5,7 @@
 #include "kernels/attention/cuda/mla.h"
 #include "kernels/fill/cuda/fill.h"
 #include "kernels/moe/cuda/exchange.h"
+#include "kernels/moe/cuda/experts_down.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/quantize/cuda/quantize.h"
@@ -12,6 +13,7 @@
 #include "kernels/rows/cuda/rows.h"
 #include "kernels/sample/cuda/sample.h"
 #include "ops/attention.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/register_products.h"
 #include "ops/fill.h"
 #include "ops/launch_args.h"
@@ -196,8 +198,24 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
     kernels::cuda::combine<T>(desc, out.rows, out.cols, weights.cols,
                               matrix<const T>(args[CombineOperand::grouped]),
                               matrix<const int32_t>(args[CombineOperand::places]),
-                              matrix<const float>(weights), matrix<T>(out), queue.stream());
+                              matrix<const float>(weights), matrix<T>(out),
+                              kernel_stream(queue));
   });
+}
+
+Status can_experts_down(const kernels::ExpertsDownDesc& desc, std::span<const Type> types) {
+  const Type& out = types[ExpertsDownOperand::out];
+  TRY(need_equal({types[ExpertsDownOperand::x], types[ExpertsDownOperand::weight], out}));
+  return kernels::cuda::can_experts_down(desc, {.n = out.cols,
+                                                .k = types[ExpertsDownOperand::x].cols,
+                                                .in = out.format,
+                                                .out = out.format});
+}
+
+void launch_experts_down(const kernels::ExpertsDownDesc& desc, Args args, Workspace workspace,
+                         CudaQueue& queue) {
+  kernels::cuda::experts_down(desc, experts_down_args<bf16>(args), workspace.data,
+                              kernel_stream(queue));
 }
 
 void register_moe(flow::LauncherTable& table) {
@@ -208,6 +226,10 @@ void register_moe(flow::LauncherTable& table) {
   table.add<Combine>(Launcher<Combine>{
       .can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
       .launch = launch_combine});
+  using Down = kernels::ExpertsDownDesc;
+  table.add<Down>(Launcher<Down>{.can_implement = can_experts_down,
+                                 .workspace_bytes = experts_down_workspace,
+                                 .launch = launch_experts_down});
 }
 
 Status can_order(const kernels::RankOrderDesc& desc, std::span<const Type> /*types*/) {

@@ -5,6 +5,7 @@
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/gemm.h"
 #include "kernels/gemm/cuda/grouped_gemm.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/gemm.h"
 #include "ops/launch_args.h"
 
@@ -104,7 +105,7 @@ void launch_grouped_gemm(const GroupedGemmDesc& desc, Args args, Workspace /*wor
                                .w_stride = stride(w),
                                .y = y.data,
                                .y_stride = stride(y)},
-                              queue.stream());
+                              kernel_stream(queue));
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/cuda/num_sms.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/gemm/cuda/sm90_grouped_gemm.h"
+#include "kernels/gemm/cuda/stream_grouped.h"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -16,10 +18,6 @@ constexpr int64_t kSomeRows = 48;
 
 // Columns of K in a box: 128 bytes, what the swizzle spans.
 constexpr uint32_t kBoxColumns = 64;
-
-bool aligned(const void* pointer, int64_t stride, int64_t element_bytes) {
-  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0 && stride * element_bytes % 16 == 0;
-}
 
 // All slots' weights as one tensor [num_slots · n, k].
 CUtensorMap weights_map(const GroupedGemmDesc& desc, const GroupedGemmShape& shape,
@@ -34,12 +32,40 @@ sm90::GroupedGemmKernel* kernel_of(const GroupedGemmTile& tile) {
   return sm90::grouped_gemm_128x256;
 }
 
-int32_t num_sms() {
-  int device = 0;
-  int count = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count;
+// Tokens of a step up to which weights are streamed; rows of all these have the same arithmetic.
+constexpr int64_t kStreamedTokens = 64;
+// And up to which they are where slots have few rows each.
+constexpr int64_t kMostStreamedTokens = 128;
+// Tokens up to which no slot has more rows than a list of 8 takes.
+constexpr int64_t kShortLists = 8;
+
+bool streams(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  const bool few =
+      desc.tokens <= kStreamedTokens ||
+      (desc.tokens <= kMostStreamedTokens && desc.tuned_rows <= kFewRows * desc.num_slots);
+  return desc.tokens > 0 && few && can_stream(desc.num_slots, shape.n, shape.k);
+}
+
+StreamConfig stream_config(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  return choose_stream(shape.k, desc.tokens <= kShortLists ? 8 : 16, false);
+}
+
+void stream(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
+            const GroupedGemmOperands& operands, const KernelStream& on, int32_t sm_count) {
+  stream_grouped(stream_config(desc, shape),
+                 {.data = operands.w,
+                  .stride = operands.w_stride,
+                  .num_slots = desc.num_slots,
+                  .n = shape.n,
+                  .k = shape.k},
+                 {.x = {operands.x, operands.x_stride},
+                  .source = operands.source,
+                  .offsets = operands.offsets,
+                  .y = operands.y,
+                  .y_stride = operands.y_stride,
+                  .swiglu = desc.epilogue == Epilogue::swiglu,
+                  .f32_y = shape.out == Format::f32},
+                 rows, on, sm_count);
 }
 
 }  // namespace
@@ -73,8 +99,13 @@ Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
 }
 
 void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
-                  const GroupedGemmOperands& operands, cudaStream_t stream, int32_t sm_count) {
+                  const GroupedGemmOperands& operands, const KernelStream& on, int32_t sm_count) {
   if (rows == 0 || desc.num_slots == 0 || shape.n == 0) return;
+  const bool x_aligned = is_streamable(operands.x, operands.x_stride, bytes_of(shape.in));
+  const bool y_aligned = is_streamable(operands.y, operands.y_stride, bytes_of(shape.out));
+  if (streams(desc, shape) && x_aligned && y_aligned) {
+    return stream(desc, shape, rows, operands, on, sm_count);
+  }
   const sm90::GroupedGemmParams params = {
       .x = operands.x,
       .x_stride = operands.x_stride,
@@ -87,15 +118,16 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
       .num_slots = desc.num_slots,
       .swiglu = desc.epilogue == Epilogue::swiglu,
       .f32_y = shape.out == Format::f32,
-      .x_aligned = aligned(operands.x, operands.x_stride, bytes_of(shape.in)),
-      .y_aligned = aligned(operands.y, operands.y_stride, bytes_of(shape.out))};
+      .x_aligned = x_aligned,
+      .y_aligned = y_aligned};
   const sm90::GroupedGemmLaunch launch = {
-      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = stream};
+      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = on.stream};
   const GroupedGemmTile tile = choose_tile(desc);
   kernel_of(tile)(weights_map(desc, shape, operands, tile), params, launch);
 }
 
-std::string explain_grouped_gemm(const GroupedGemmDesc& desc) {
+std::string explain_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  if (streams(desc, shape)) return explain(stream_config(desc, shape), shape.k);
   const GroupedGemmTile tile = choose_tile(desc);
   return fmt::format("sm90 grouped GEMM, tile {}x{}x{}, {} stages, {} blocks an SM", tile.rows,
                      tile.columns, kBoxColumns, tile.stages, tile.blocks_per_sm);

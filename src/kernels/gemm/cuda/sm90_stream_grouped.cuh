@@ -1,0 +1,513 @@
+// y = epilogue(x[source] · W[slot]ᵀ) for few rows a slot, at the speed at which weights are read;
+// or by row, the weighted sum of a row's products (sm90_stream_grouped.h).
+//
+// Rows of a slot are cut into lists of at most 8 or 16. A tile is a list by 8 rows of W; each block
+// has an equal stretch of all tiles, list by list, so that it keeps a list's rows of x in registers
+// while it passes over W. By row, a list is the places of one row of y, each of another slot, and a
+// tile has a product for each. A block's warps have three roles:
+//   fill      one thread copies boxes of W into a ring of stages
+//   multiply  eight warps share the columns of every box, and with them K
+//   merge     one warp adds the eight parts in their order and writes y
+// Which columns a warp has, and the order of all sums, follow from K alone: a row of y has the same
+// bits in whatever list it is, and by row.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/partial_tiles.cuh"
+#include "kernels/gemm/cuda/elements.cuh"
+#include "kernels/gemm/cuda/sm90_stream_grouped.h"
+
+namespace braid::kernels::cuda::sm90 {
+
+inline constexpr int kFillWarp = kSumWarps;
+inline constexpr int kMergeWarp = kSumWarps + 1;
+inline constexpr int kStreamThreads = 32 * (kSumWarps + 2);
+inline constexpr int kStepsOfBlock = kBlockColumns / kStepColumns;
+
+static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16, "as StreamLayout has it");
+
+// A list of a block: rows of one slot, or by row the present places of row `first_row` of y.
+struct alignas(16) StreamList {
+  int32_t slot;
+  int32_t first_row;
+  int32_t num_rows;
+};
+
+// By row: one row of a list.
+struct alignas(16) StreamMember {
+  int32_t x_row;
+  int32_t slot;
+  float weight;
+};
+static_assert(sizeof(StreamList) == StreamLayout::kListBytes &&
+              sizeof(StreamMember) == StreamLayout::kMemberBytes);
+
+template <int kRowsOfList, int kBoxesOfTile, int kBlocksOfWarp, bool kIsByRow>
+struct StreamForm {
+  static constexpr int kRows = kRowsOfList;
+  static constexpr int kBoxes = kBoxesOfTile;  // 0: x is streamed
+  static constexpr int kWarpBlocks = kBlocksOfWarp;
+  static constexpr bool kByRow = kIsByRow;
+  static constexpr int kHalves = kRows / 8;
+  // Tiles for which streamed rows of x are read once.
+  static constexpr int kGroup = kBoxes == 0 ? 8 : 1;
+  static constexpr int kKeptBlocks = std::max(kBoxes, 1) * kWarpBlocks;
+  using Parts = PartialTiles<kRows>;
+  static_assert(Parts::kValueBytes == kRows * StreamLayout::kPartBytes &&
+                Parts::kBarrierBytes == StreamLayout::kPartBarrierBytes);
+
+  static bool matches(const StreamGroupedForm& form) {
+    return form == StreamGroupedForm{kRows, kBoxes, kWarpBlocks, kByRow};
+  }
+};
+
+// The tiles of a block: `num_tiles` from column tile `first_column` of its first list on.
+struct StreamShare {
+  int32_t num_tiles;
+  int32_t first_column;
+  int32_t columns;  // column tiles of a list
+  const StreamList* lists;
+  const StreamMember* members;
+};
+
+// A tile of a block's.
+struct StreamPlace {
+  int32_t list;
+  int32_t column;
+
+  __device__ explicit StreamPlace(const StreamShare& share) : list(0), column(share.first_column) {}
+  __device__ void advance(const StreamShare& share) {
+    if (++column < share.columns) return;
+    column = 0;
+    ++list;
+  }
+};
+
+// Tiles that streamed rows of x are read for together: those of one list, up to kGroup.
+template <class F>
+__device__ int32_t group_size(const StreamShare& share, const StreamPlace& place, int32_t done) {
+  return min(F::kGroup, min(share.columns - place.column, share.num_tiles - done));
+}
+
+// This block's stretch of `all` tiles.
+struct Stretch {
+  int32_t first;
+  int32_t last;
+
+  __device__ explicit Stretch(int32_t all)
+      : first(static_cast<int32_t>(static_cast<int64_t>(all) * blockIdx.x / gridDim.x)),
+        last(static_cast<int32_t>(static_cast<int64_t>(all) * (blockIdx.x + 1) / gridDim.x)) {}
+};
+
+// All threads: makes the block's lists of the slots' rows. __syncthreads() follows.
+template <class F>
+__device__ StreamShare share_of_slots(const StreamGroupedParams& p, StreamList* lists,
+                                      int32_t* offsets, int32_t* scratch) {
+  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kStreamThreads) offsets[i] = p.offsets[i];
+  __syncthreads();
+  const auto lists_of = [&](int32_t slot) {
+    return (offsets[slot + 1] - offsets[slot] + F::kRows - 1) / F::kRows;
+  };
+  const int32_t per_thread = (p.num_slots + kStreamThreads - 1) / kStreamThreads;
+  const int32_t first_slot = min(static_cast<int32_t>(threadIdx.x) * per_thread, p.num_slots);
+  const int32_t last_slot = min(first_slot + per_thread, p.num_slots);
+  int32_t own = 0;
+  for (int32_t slot = first_slot; slot < last_slot; ++slot) own += lists_of(slot);
+  int32_t all = 0;
+  int32_t index = block_scan(own, scratch, all) - own;
+
+  const int32_t columns = p.n / kBoxRows;
+  const Stretch tiles(all * columns);
+  const int32_t first_list = tiles.first / columns;
+  const int32_t end_list = tiles.last > tiles.first ? (tiles.last - 1) / columns + 1 : first_list;
+  for (int32_t slot = first_slot; slot < last_slot; ++slot) {
+    for (int32_t row = offsets[slot]; row < offsets[slot + 1]; row += F::kRows, ++index) {
+      if (index < first_list || index >= end_list) continue;
+      lists[index - first_list] = {slot, row, min(F::kRows, offsets[slot + 1] - row)};
+    }
+  }
+  return {tiles.last - tiles.first, tiles.first % columns, columns, lists, nullptr};
+}
+
+// The slot whose rows `place` is among.
+__device__ inline int32_t slot_of_place(const int32_t* offsets, int32_t num_slots, int32_t place) {
+  int32_t slot = 0;
+  for (int32_t end = num_slots; end - slot > 1;) {
+    const int32_t middle = (slot + end) / 2;
+    (offsets[middle] <= place ? slot : end) = middle;
+  }
+  return slot;
+}
+
+// All threads: makes the block's lists of rows of y, one warp a list. __syncthreads() follows.
+template <class F>
+__device__ StreamShare share_of_rows(const StreamGroupedParams& p, StreamList* lists,
+                                     StreamMember* members, int32_t* offsets) {
+  const StreamedChoices& c = p.choices;
+  const int32_t columns = p.n / kBoxRows;
+  const Stretch tiles(c.num_rows * columns);
+  const int32_t first = tiles.first / columns;
+  const int32_t end = tiles.last > tiles.first ? (tiles.last - 1) / columns + 1 : first;
+  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kStreamThreads) offsets[i] = p.offsets[i];
+  __syncthreads();
+  const int32_t lane = threadIdx.x % 32;
+  for (int32_t row = first + static_cast<int32_t>(threadIdx.x) / 32; row < end;
+       row += kStreamThreads / 32) {
+    const int32_t place = lane < c.num_places ? c.places[row * c.places_stride + lane] : -1;
+    const uint32_t present = __ballot_sync(kAllLanes, place >= 0);
+    if (place >= 0) {
+      const int32_t index = __popc(present & ((1u << lane) - 1u));
+      StreamMember& member = members[(row - first) * F::kRows + index];
+      member.x_row = place;
+      member.slot = slot_of_place(offsets, p.num_slots, place);
+      member.weight = lane < c.top_k ? c.weights[row * c.weights_stride + lane] : 1.0f;
+    }
+    if (lane == 0) lists[row - first] = {-1, row, __popc(present)};
+  }
+  return {tiles.last - tiles.first, tiles.first % columns, columns, lists, members};
+}
+
+// One thread: boxes of W for all tiles, in the order in which they are multiplied.
+template <class F>
+__device__ void fill(const CUtensorMap& weights, const StreamGroupedParams& p,
+                     const StreamShare& share, const Ring& ring) {
+  const uint64_t policy = evict_first();
+  const uint32_t bytes = static_cast<uint32_t>(p.box_blocks) * kBlockBytes;
+  const int32_t blocks = p.k / kBlockColumns;
+  RingPlace at;
+  const auto copy = [&](int32_t slot, int32_t column, int32_t block) {
+    ring.await_free(at, bytes);
+    copy_box(ring.stage(at), weights, 0, slot * p.n + column * kBoxRows, block, ring.filled(at),
+             policy);
+    ring.advance(at);
+  };
+  StreamPlace place(share);
+  for (int32_t done = 0; done < share.num_tiles;) {
+    const StreamList list = share.lists[place.list];
+    const int32_t count = group_size<F>(share, place, done);
+    if constexpr (F::kByRow) {
+      for (int32_t i = 0; i < list.num_rows; ++i) {
+        const int32_t slot = share.members[place.list * F::kRows + i].slot;
+        for (int32_t block = 0; block < blocks; block += p.box_blocks) {
+          copy(slot, place.column, block);
+        }
+      }
+    } else {
+      for (int32_t block = 0; block < blocks; block += p.box_blocks) {
+        for (int32_t j = 0; j < count; ++j) copy(list.slot, place.column + j, block);
+      }
+    }
+    for (int32_t j = 0; j < count; ++j) place.advance(share);
+    done += count;
+  }
+}
+
+// The blocks of a box that a warp multiplies.
+struct WarpBlocks {
+  int32_t first;
+  int32_t count;
+
+  __device__ WarpBlocks(int32_t box_blocks, int32_t warp) {
+    const int32_t more = box_blocks % kSumWarps;  // warps that have one more than the others
+    count = box_blocks / kSumWarps + (warp < more ? 1 : 0);
+    first = box_blocks / kSumWarps * warp + min(warp, more);
+  }
+};
+
+// This lane's parts of rows g and g + 8 of a list, of the warp's blocks of some boxes.
+template <class F>
+struct KeptRows {
+  static constexpr int kSteps = F::kKeptBlocks * kStepsOfBlock;
+  uint4 low[kSteps];
+  uint4 high[F::kHalves == 2 ? kSteps : 1];
+
+  __device__ uint4 high_of(int step) const {
+    return F::kHalves == 2 ? high[F::kHalves == 2 ? step : 0] : make_uint4(0, 0, 0, 0);
+  }
+};
+
+// Row `row` of a list, of x; null behind its end.
+template <class F>
+__device__ const uint8_t* row_of(const StreamGroupedParams& p, const StreamShare& share,
+                                 int32_t list_index, int32_t row) {
+  const StreamList list = share.lists[list_index];
+  if (row >= list.num_rows) return nullptr;
+  int64_t index = list.first_row + row;
+  if constexpr (F::kByRow) {
+    index = share.members[list_index * F::kRows + row].x_row;
+  } else if (p.source != nullptr) {
+    index = p.source[index];
+  }
+  return static_cast<const uint8_t*>(p.x.data) + index * p.x.stride * 2;
+}
+
+// Reads kCount boxes' worth of blocks from box `box` on; zeros behind K and behind the list's end.
+template <class F, int kCount>
+__device__ void read_rows(const StreamGroupedParams& p, const WarpBlocks& own, int32_t box,
+                          const uint8_t* row, uint4* kept) {
+  const int32_t blocks = p.k / kBlockColumns;
+  const uint32_t lane_bytes = threadIdx.x % 4 * 16;
+#pragma unroll
+  for (int i = 0; i < kCount * F::kWarpBlocks; ++i) {
+    const int32_t in_box = i % F::kWarpBlocks;
+    const int32_t block = (box + i / F::kWarpBlocks) * p.box_blocks + own.first + in_box;
+    const bool present = row != nullptr && in_box < own.count && block < blocks;
+#pragma unroll
+    for (int step = 0; step < kStepsOfBlock; ++step) {
+      uint4 value = make_uint4(0, 0, 0, 0);
+      if (present) {
+        value = *reinterpret_cast<const uint4*>(row + block * (kBlockColumns * 2) +
+                                                step * (kStepColumns * 2) + lane_bytes);
+      }
+      kept[i * kStepsOfBlock + step] = value;
+    }
+  }
+}
+
+template <class F>
+__device__ void read_list(const StreamGroupedParams& p, const StreamShare& share,
+                          const WarpBlocks& own, int32_t list, int32_t box, KeptRows<F>& kept) {
+  constexpr int kCount = F::kBoxes == 0 ? 1 : F::kBoxes;
+  const auto g = static_cast<int32_t>(threadIdx.x % 32 / 4);
+  read_rows<F, kCount>(p, own, box, row_of<F>(p, share, list, g), kept.low);
+  if constexpr (F::kHalves == 2) {
+    read_rows<F, kCount>(p, own, box, row_of<F>(p, share, list, g + 8), kept.high);
+  }
+}
+
+// Adds the warp's blocks of the next stage, with rows of x from step `first` of the kept ones on.
+template <class F>
+__device__ __forceinline__ void add_box(const Ring& ring, RingPlace& at, const BoxReader& reader,
+                        const WarpBlocks& own, const KeptRows<F>& kept, int first,
+                        TileSums& sums) {
+  ring.await_filled(at);
+#pragma unroll
+  for (int block = 0; block < F::kWarpBlocks; ++block) {
+    if (block >= own.count) break;
+#pragma unroll
+    for (int i = 0; i < kStepsOfBlock; ++i) {
+      const int step = block * kStepsOfBlock + i;
+      sums.add(kept.low[first + step], kept.high_of(first + step),
+               reader.read(ring.stage(at), step));
+    }
+  }
+  ring.release(at, sums.even[0], sums.odd[0]);
+  ring.advance(at);
+}
+
+// A warp of the sums, where it keeps a list's rows of x.
+template <class F>
+__device__ void multiply_kept(const StreamGroupedParams& p, const StreamShare& share,
+                              const Ring& ring, typename F::Parts& parts, int32_t warp) {
+  const WarpBlocks own(p.box_blocks, warp);
+  const BoxReader reader(own.first * kStepsOfBlock);
+  KeptRows<F> kept;
+  RingPlace at;
+  StreamPlace place(share);
+  for (int32_t done = 0, list = -1; done < share.num_tiles; ++done, place.advance(share)) {
+    if (list != place.list) {
+      list = place.list;
+      read_list<F>(p, share, own, list, 0, kept);
+    }
+    const int32_t products = F::kByRow ? share.lists[list].num_rows : 1;
+    for (int32_t product = 0; product < products; ++product) {
+      TileSums sums;
+#pragma unroll
+      for (int box = 0; box < F::kBoxes; ++box) {
+        add_box<F>(ring, at, reader, own, kept, box * F::kWarpBlocks * kStepsOfBlock, sums);
+      }
+      if constexpr (F::kByRow) {
+        parts.put_row(warp, sums, product);
+      } else {
+        parts.put(warp, sums);
+      }
+    }
+  }
+}
+
+// The same where K is too long for that: rows are read box by box, each for a group of tiles.
+template <class F>
+__device__ void multiply_streamed(const StreamGroupedParams& p, const StreamShare& share,
+                                  const Ring& ring, typename F::Parts& parts, int32_t warp) {
+  const WarpBlocks own(p.box_blocks, warp);
+  const BoxReader reader(own.first * kStepsOfBlock);
+  const int32_t boxes = (p.k / kBlockColumns + p.box_blocks - 1) / p.box_blocks;
+  RingPlace at;
+  StreamPlace place(share);
+  for (int32_t done = 0; done < share.num_tiles;) {
+    const int32_t count = group_size<F>(share, place, done);
+    TileSums sums[F::kGroup];
+    for (int32_t box = 0; box < boxes; ++box) {
+      KeptRows<F> kept;
+      read_list<F>(p, share, own, place.list, box, kept);
+#pragma unroll
+      for (int j = 0; j < F::kGroup; ++j) {
+        if (j < count) add_box<F>(ring, at, reader, own, kept, 0, sums[j]);
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < F::kGroup; ++j) {
+      if (j < count) parts.put(warp, sums[j]);
+    }
+    for (int32_t j = 0; j < count; ++j) place.advance(share);
+    done += count;
+  }
+}
+
+template <typename Out>
+__device__ void store_sums(const StreamGroupedParams& p, int32_t row, int32_t column, float2 sums) {
+  Out* const y = static_cast<Out*>(p.y) + row * p.y_stride;
+  const int32_t t = static_cast<int32_t>(threadIdx.x % 4);
+  if (p.swiglu) {
+    y[column * (kBoxRows / 2) + t] = from_f32<Out>(silu(sums.x) * sums.y);
+  } else {
+    store_pair(y + column * kBoxRows + 2 * t, sums.x, sums.y);
+  }
+}
+
+// The merging warp.
+template <class F>
+__device__ void merge_tiles(const StreamGroupedParams& p, const StreamShare& share,
+                            typename F::Parts& parts) {
+  const auto g = static_cast<int32_t>(threadIdx.x % 32 / 4);
+  StreamPlace place(share);
+  for (int32_t done = 0; done < share.num_tiles; ++done, place.advance(share)) {
+    const StreamList list = share.lists[place.list];
+    float2 sums[F::kHalves];
+    parts.take(sums);
+#pragma unroll
+    for (int half = 0; half < F::kHalves; ++half) {
+      const int32_t row = g + half * 8;
+      if (row >= list.num_rows) continue;
+      if (p.f32_y) {
+        store_sums<float>(p, list.first_row + row, place.column, sums[half]);
+      } else {
+        store_sums<__nv_bfloat16>(p, list.first_row + row, place.column, sums[half]);
+      }
+    }
+  }
+}
+
+// Two elements of a row that may be absent.
+struct Addend {
+  bool present = false;
+  float2 value = {0, 0};
+
+  __device__ Addend(const StreamedRows& rows, int64_t row, int32_t column) {
+    present = rows.data != nullptr;
+    if (!present) return;
+    value = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(
+        static_cast<const __nv_bfloat16*>(rows.data) + row * rows.stride + column));
+  }
+  __device__ __nv_bfloat162 to(__nv_bfloat162 sum) const {
+    if (!present) return sum;
+    const float2 wide = __bfloat1622float2(sum);
+    return __floats2bfloat162_rn(wide.x + value.x, wide.y + value.y);
+  }
+};
+
+// The merging warp of a product by row: the same roundings as those of a product by slot, a
+// combination and additions.
+template <class F>
+__device__ void merge_rows(const StreamGroupedParams& p, const StreamShare& share,
+                           typename F::Parts& parts) {
+  const auto lane = static_cast<int32_t>(threadIdx.x % 32);
+  StreamPlace place(share);
+  for (int32_t done = 0; done < share.num_tiles; ++done, place.advance(share)) {
+    const StreamList list = share.lists[place.list];
+    const int32_t column = place.column * kBoxRows + lane % 4 * 2;
+    const Addend shared(p.choices.shared, list.first_row, column);
+    const Addend residual(p.choices.residual, list.first_row, column);
+    float2 sum = {0, 0};
+    for (int32_t i = 0; i < list.num_rows; ++i) {
+      const float weight = share.members[place.list * F::kRows + i].weight;
+      const float2 product = parts.take_row();
+      const float2 rounded =
+          __bfloat1622float2(__floats2bfloat162_rn(product.x, product.y));
+      sum.x = __fmaf_rn(weight, rounded.x, sum.x);
+      sum.y = __fmaf_rn(weight, rounded.y, sum.y);
+    }
+    const __nv_bfloat162 out = residual.to(shared.to(__floats2bfloat162_rn(sum.x, sum.y)));
+    if (lane >= 4) continue;
+    *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(p.y) +
+                                       list.first_row * p.y_stride + column) = out;
+  }
+}
+
+template <class F>
+__global__ void __launch_bounds__(kStreamThreads, 1)
+    stream_grouped_kernel(const __grid_constant__ CUtensorMap weights,
+                          const __grid_constant__ StreamGroupedParams p) {
+  extern __shared__ uint8_t memory[];
+  const uint32_t shared = (shared_address(memory) + 1023) & ~1023u;
+  uint8_t* const base = memory + (shared - shared_address(memory));
+  const StreamLayout at(p, F::kRows, F::kByRow);
+  const Ring ring(shared, shared + at.ring_barriers, static_cast<uint32_t>(p.num_stages),
+                  static_cast<uint32_t>(p.box_blocks) * kBlockBytes);
+  typename F::Parts parts(base + at.parts, shared + at.part_barriers);
+  const auto warp = __shfl_sync(kAllLanes, static_cast<int32_t>(threadIdx.x / 32), 0);
+
+  if (threadIdx.x == 0) {
+    prefetch_tensor_map(weights);
+    ring.init(kSumWarps);
+    parts.init();
+    publish_barriers();
+  }
+  await_predecessor();  // which weights are wanted is its output
+  release_successor();
+  auto* const lists = reinterpret_cast<StreamList*>(base + at.lists);
+  auto* const offsets = reinterpret_cast<int32_t*>(base + at.offsets);
+  StreamShare share;
+  if constexpr (F::kByRow) {
+    share = share_of_rows<F>(p, lists, reinterpret_cast<StreamMember*>(base + at.members), offsets);
+  } else {
+    share = share_of_slots<F>(p, lists, offsets, reinterpret_cast<int32_t*>(base + at.scratch));
+  }
+  __syncthreads();
+
+  if (warp < kSumWarps) {
+    if constexpr (F::kBoxes == 0) {
+      multiply_streamed<F>(p, share, ring, parts, warp);
+    } else {
+      multiply_kept<F>(p, share, ring, parts, warp);
+    }
+  } else if (warp == kMergeWarp) {
+    if constexpr (F::kByRow) {
+      merge_rows<F>(p, share, parts);
+    } else {
+      merge_tiles<F>(p, share, parts);
+    }
+  } else if (threadIdx.x % 32 == 0) {
+    fill<F>(weights, p, share, ring);
+  }
+}
+
+// With less there would be room for two blocks on an SM.
+inline constexpr size_t kLeastSharedBytes = 120 * 1024;
+
+template <class F>
+void launch_stream_grouped(const CUtensorMap& weights, const StreamGroupedParams& params,
+                           const StreamGroupedLaunch& launch) {
+  const StreamLayout layout(params, F::kRows, F::kByRow);
+  const size_t bytes = std::max(kLeastSharedBytes, size_t{layout.end} + 1024);
+  cudaFuncSetAttribute(stream_grouped_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                       static_cast<int>(bytes));
+  launch_kernel(launch.on,
+                {.grid = dim3(static_cast<unsigned>(launch.blocks)),
+                 .block = dim3(kStreamThreads),
+                 .shared_bytes = bytes},
+                stream_grouped_kernel<F>, weights, params);
+}
+
+// The kernel among `Forms` that is compiled for `form`; null where none is.
+template <class... Forms>
+StreamGroupedKernel find_stream_grouped(const StreamGroupedForm& form) {
+  StreamGroupedKernel found = nullptr;
+  ((Forms::matches(form) ? void(found = launch_stream_grouped<Forms>) : void()), ...);
+  return found;
+}
+
+}  // namespace braid::kernels::cuda::sm90
