@@ -32,18 +32,22 @@ sm90::GroupedGemmKernel* kernel_of(const GroupedGemmTile& tile) {
   return sm90::grouped_gemm_128x256;
 }
 
-// Tokens of a step up to which weights are streamed; rows of all these have the same arithmetic.
-constexpr int64_t kStreamedTokens = 64;
-// And up to which they are where slots have few rows each.
-constexpr int64_t kMostStreamedTokens = 128;
+// Rows of a step that are multiplied alike, so that a row's bits don't depend on how many there
+// are; kMostStreamed is where the time is no longer that of reading weights.
+constexpr int64_t kFewestTokens = 16;
+constexpr int64_t kFewTokens = 64;
+constexpr int64_t kMostStreamed = 128;
 // Tokens up to which no slot has more rows than a list of 8 takes.
 constexpr int64_t kShortLists = 8;
 
+// Whether weights are streamed: always for the fewest tokens, otherwise where the most of those that
+// are multiplied alike still have few rows a slot, whose weights lists then read once.
 bool streams(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
-  const bool few =
-      desc.tokens <= kStreamedTokens ||
-      (desc.tokens <= kMostStreamedTokens && desc.tuned_rows <= kFewRows * desc.num_slots);
-  return desc.tokens > 0 && few && can_stream(desc.num_slots, shape.n, shape.k);
+  if (desc.tokens <= 0 || desc.tokens > kMostStreamed) return false;
+  if (!can_stream(desc.num_slots, shape.n, shape.k)) return false;
+  if (desc.tokens <= kFewestTokens) return true;
+  const int64_t most = desc.tokens <= kFewTokens ? kFewTokens : kMostStreamed;
+  return desc.tuned_rows * most <= kFewRows * desc.num_slots * desc.tokens;
 }
 
 StreamConfig stream_config(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {

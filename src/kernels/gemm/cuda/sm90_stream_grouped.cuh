@@ -5,7 +5,7 @@
 // has an equal stretch of all tiles, list by list, so that it keeps a list's rows of x in registers
 // while it passes over W. By row, a list is the places of one row of y, each of another slot, and a
 // tile has a product for each. A block's warps have three roles:
-//   fill      one thread copies boxes of W into a ring of stages
+//   fill      three threads in turn copy boxes of W into a ring of stages
 //   multiply  eight warps share the columns of every box, and with them K
 //   merge     one warp adds the eight parts in their order and writes y
 // Which columns a warp has, and the order of all sums, follow from K alone: a row of y has the same
@@ -22,9 +22,9 @@
 
 namespace braid::kernels::cuda::sm90 {
 
-inline constexpr int kFillWarp = kSumWarps;
-inline constexpr int kMergeWarp = kSumWarps + 1;
-inline constexpr int kStreamThreads = 32 * (kSumWarps + 2);
+inline constexpr int kFillWarps = 3;  // one thread of each: a copy takes longer to issue than to come
+inline constexpr int kMergeWarp = kSumWarps + kFillWarps;
+inline constexpr int kStreamThreads = 32 * (kMergeWarp + 1);
 inline constexpr int kStepsOfBlock = kBlockColumns / kStepColumns;
 
 static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16, "as StreamLayout has it");
@@ -64,33 +64,27 @@ struct StreamForm {
   }
 };
 
-// The tiles of a block: `num_tiles` from column tile `first_column` of its first list on.
+// The tiles of a block: `num_tiles` from column tile `first_column` of list `first_list` on.
 struct StreamShare {
   int32_t num_tiles;
+  int32_t first_list;
   int32_t first_column;
   int32_t columns;  // column tiles of a list
   const StreamList* lists;
   const StreamMember* members;
-};
 
-// A tile of a block's.
-struct StreamPlace {
-  int32_t list;
-  int32_t column;
-
-  __device__ explicit StreamPlace(const StreamShare& share) : list(0), column(share.first_column) {}
-  __device__ void advance(const StreamShare& share) {
-    if (++column < share.columns) return;
-    column = 0;
-    ++list;
+  // body(list, its index, column, end): the column tiles that the block has of each list.
+  template <typename Body>
+  __device__ void for_each_list(Body body) const {
+    int32_t column = first_column;
+    for (int32_t index = first_list, left = num_tiles; left > 0; ++index) {
+      const int32_t end = min(columns, column + left);
+      body(lists[index], index, column, end);
+      left -= end - column;
+      column = 0;
+    }
   }
 };
-
-// Tiles that streamed rows of x are read for together: those of one list, up to kGroup.
-template <class F>
-__device__ int32_t group_size(const StreamShare& share, const StreamPlace& place, int32_t done) {
-  return min(F::kGroup, min(share.columns - place.column, share.num_tiles - done));
-}
 
 // This block's stretch of `all` tiles.
 struct Stretch {
@@ -129,7 +123,7 @@ __device__ StreamShare share_of_slots(const StreamGroupedParams& p, StreamList* 
       lists[index - first_list] = {slot, row, min(F::kRows, offsets[slot + 1] - row)};
     }
   }
-  return {tiles.last - tiles.first, tiles.first % columns, columns, lists, nullptr};
+  return {tiles.last - tiles.first, 0, tiles.first % columns, columns, lists, nullptr};
 }
 
 // The slot whose rows `place` is among.
@@ -142,67 +136,87 @@ __device__ inline int32_t slot_of_place(const int32_t* offsets, int32_t num_slot
   return slot;
 }
 
-// All threads: makes the block's lists of rows of y, one warp a list. __syncthreads() follows.
+// Tiles before the first one whose work begins at `work` or behind it; a tile's work is its
+// products, or one where it has none.
+__device__ inline int32_t tiles_before(const StreamList* lists, int32_t num_rows, int32_t columns,
+                                       int64_t work) {
+  int32_t tiles = 0;
+  for (int32_t row = 0; row < num_rows && work > 0; ++row) {
+    const int32_t products = max(lists[row].num_rows, 1);
+    const int64_t whole = static_cast<int64_t>(products) * columns;
+    tiles += work >= whole ? columns : static_cast<int32_t>((work + products - 1) / products);
+    work -= whole;
+  }
+  return tiles;
+}
+
+// All threads: makes the lists of all rows of y, one warp a list, and gives the block an equal part
+// of their products. __syncthreads() follows.
 template <class F>
 __device__ StreamShare share_of_rows(const StreamGroupedParams& p, StreamList* lists,
                                      StreamMember* members, int32_t* offsets) {
   const StreamedChoices& c = p.choices;
-  const int32_t columns = p.n / kBoxRows;
-  const Stretch tiles(c.num_rows * columns);
-  const int32_t first = tiles.first / columns;
-  const int32_t end = tiles.last > tiles.first ? (tiles.last - 1) / columns + 1 : first;
   for (int32_t i = threadIdx.x; i <= p.num_slots; i += kStreamThreads) offsets[i] = p.offsets[i];
   __syncthreads();
   const int32_t lane = threadIdx.x % 32;
-  for (int32_t row = first + static_cast<int32_t>(threadIdx.x) / 32; row < end;
-       row += kStreamThreads / 32) {
+  for (int32_t row = threadIdx.x / 32; row < c.num_rows; row += kStreamThreads / 32) {
     const int32_t place = lane < c.num_places ? c.places[row * c.places_stride + lane] : -1;
     const uint32_t present = __ballot_sync(kAllLanes, place >= 0);
     if (place >= 0) {
-      const int32_t index = __popc(present & ((1u << lane) - 1u));
-      StreamMember& member = members[(row - first) * F::kRows + index];
+      StreamMember& member = members[row * F::kRows + __popc(present & ((1u << lane) - 1u))];
       member.x_row = place;
       member.slot = slot_of_place(offsets, p.num_slots, place);
       member.weight = lane < c.top_k ? c.weights[row * c.weights_stride + lane] : 1.0f;
     }
-    if (lane == 0) lists[row - first] = {-1, row, __popc(present)};
+    if (lane == 0) lists[row] = {-1, row, __popc(present)};
   }
-  return {tiles.last - tiles.first, tiles.first % columns, columns, lists, members};
+  __syncthreads();
+  const int32_t columns = p.n / kBoxRows;
+  int64_t work = 0;
+  for (int32_t row = 0; row < c.num_rows; ++row) work += max(lists[row].num_rows, 1);
+  work *= columns;
+  const int32_t first = tiles_before(lists, c.num_rows, columns, work * blockIdx.x / gridDim.x);
+  const int32_t last =
+      tiles_before(lists, c.num_rows, columns, work * (blockIdx.x + 1) / gridDim.x);
+  return {last - first, first / columns, first % columns, columns, lists, members};
 }
 
-// One thread: boxes of W for all tiles, in the order in which they are multiplied.
+// One thread of the `turn`-th filling warp: its boxes of W, of all tiles in the order in which they
+// are multiplied.
 template <class F>
 __device__ void fill(const CUtensorMap& weights, const StreamGroupedParams& p,
-                     const StreamShare& share, const Ring& ring) {
+                     const StreamShare& share, const Ring& ring, int32_t turn) {
   const uint64_t policy = evict_first();
   const uint32_t bytes = static_cast<uint32_t>(p.box_blocks) * kBlockBytes;
   const int32_t blocks = p.k / kBlockColumns;
   RingPlace at;
-  const auto copy = [&](int32_t slot, int32_t column, int32_t block) {
-    ring.await_free(at, bytes);
-    copy_box(ring.stage(at), weights, 0, slot * p.n + column * kBoxRows, block, ring.filled(at),
-             policy);
+  const auto copy = [&](int32_t row, int32_t block) {
+    if (turn == 0) {
+      ring.await_free(at, bytes);
+      copy_box(ring.stage(at), weights, 0, row, block, ring.filled(at), policy);
+      turn = kFillWarps;
+    }
+    --turn;
     ring.advance(at);
   };
-  StreamPlace place(share);
-  for (int32_t done = 0; done < share.num_tiles;) {
-    const StreamList list = share.lists[place.list];
-    const int32_t count = group_size<F>(share, place, done);
-    if constexpr (F::kByRow) {
-      for (int32_t i = 0; i < list.num_rows; ++i) {
-        const int32_t slot = share.members[place.list * F::kRows + i].slot;
+  share.for_each_list([&](const StreamList list, int32_t index, int32_t column, int32_t end) {
+    for (; column < end; column += F::kGroup) {
+      const int32_t in_slot = column * kBoxRows;
+      if constexpr (F::kByRow) {
+        const StreamMember* const members = share.members + index * F::kRows;
+        for (int32_t i = 0; i < list.num_rows; ++i) {
+          const int32_t row = members[i].slot * p.n + in_slot;
+          for (int32_t block = 0; block < blocks; block += p.box_blocks) copy(row, block);
+        }
+      } else {
+        const int32_t row = list.slot * p.n + in_slot;
+        const int32_t count = min(F::kGroup, end - column);
         for (int32_t block = 0; block < blocks; block += p.box_blocks) {
-          copy(slot, place.column, block);
+          for (int32_t j = 0; j < count; ++j) copy(row + j * kBoxRows, block);
         }
       }
-    } else {
-      for (int32_t block = 0; block < blocks; block += p.box_blocks) {
-        for (int32_t j = 0; j < count; ++j) copy(list.slot, place.column + j, block);
-      }
     }
-    for (int32_t j = 0; j < count; ++j) place.advance(share);
-    done += count;
-  }
+  });
 }
 
 // The blocks of a box that a warp multiplies.
@@ -304,28 +318,26 @@ __device__ void multiply_kept(const StreamGroupedParams& p, const StreamShare& s
                               const Ring& ring, typename F::Parts& parts, int32_t warp) {
   const WarpBlocks own(p.box_blocks, warp);
   const BoxReader reader(own.first * kStepsOfBlock);
-  KeptRows<F> kept;
   RingPlace at;
-  StreamPlace place(share);
-  for (int32_t done = 0, list = -1; done < share.num_tiles; ++done, place.advance(share)) {
-    if (list != place.list) {
-      list = place.list;
-      read_list<F>(p, share, own, list, 0, kept);
-    }
-    const int32_t products = F::kByRow ? share.lists[list].num_rows : 1;
-    for (int32_t product = 0; product < products; ++product) {
-      TileSums sums;
+  share.for_each_list([&](const StreamList list, int32_t index, int32_t column, int32_t end) {
+    KeptRows<F> kept;
+    read_list<F>(p, share, own, index, 0, kept);
+    const int32_t products = F::kByRow ? list.num_rows : 1;
+    for (; column < end; ++column) {
+      for (int32_t product = 0; product < products; ++product) {
+        TileSums sums;
 #pragma unroll
-      for (int box = 0; box < F::kBoxes; ++box) {
-        add_box<F>(ring, at, reader, own, kept, box * F::kWarpBlocks * kStepsOfBlock, sums);
-      }
-      if constexpr (F::kByRow) {
-        parts.put_row(warp, sums, product);
-      } else {
-        parts.put(warp, sums);
+        for (int box = 0; box < F::kBoxes; ++box) {
+          add_box<F>(ring, at, reader, own, kept, box * F::kWarpBlocks * kStepsOfBlock, sums);
+        }
+        if constexpr (F::kByRow) {
+          parts.put_row(warp, sums, product);
+        } else {
+          parts.put(warp, sums);
+        }
       }
     }
-  }
+  });
 }
 
 // The same where K is too long for that: rows are read box by box, each for a group of tiles.
@@ -336,59 +348,69 @@ __device__ void multiply_streamed(const StreamGroupedParams& p, const StreamShar
   const BoxReader reader(own.first * kStepsOfBlock);
   const int32_t boxes = (p.k / kBlockColumns + p.box_blocks - 1) / p.box_blocks;
   RingPlace at;
-  StreamPlace place(share);
-  for (int32_t done = 0; done < share.num_tiles;) {
-    const int32_t count = group_size<F>(share, place, done);
-    TileSums sums[F::kGroup];
-    for (int32_t box = 0; box < boxes; ++box) {
-      KeptRows<F> kept;
-      read_list<F>(p, share, own, place.list, box, kept);
+  share.for_each_list([&](const StreamList, int32_t index, int32_t column, int32_t end) {
+    for (; column < end; column += F::kGroup) {
+      const int32_t count = min(F::kGroup, end - column);
+      TileSums sums[F::kGroup];
+      for (int32_t box = 0; box < boxes; ++box) {
+        KeptRows<F> kept;
+        read_list<F>(p, share, own, index, box, kept);
+#pragma unroll
+        for (int j = 0; j < F::kGroup; ++j) {
+          if (j < count) add_box<F>(ring, at, reader, own, kept, 0, sums[j]);
+        }
+      }
 #pragma unroll
       for (int j = 0; j < F::kGroup; ++j) {
-        if (j < count) add_box<F>(ring, at, reader, own, kept, 0, sums[j]);
+        if (j < count) parts.put(warp, sums[j]);
       }
     }
-#pragma unroll
-    for (int j = 0; j < F::kGroup; ++j) {
-      if (j < count) parts.put(warp, sums[j]);
-    }
-    for (int32_t j = 0; j < count; ++j) place.advance(share);
-    done += count;
-  }
+  });
 }
 
-template <typename Out>
-__device__ void store_sums(const StreamGroupedParams& p, int32_t row, int32_t column, float2 sums) {
-  Out* const y = static_cast<Out*>(p.y) + row * p.y_stride;
-  const int32_t t = static_cast<int32_t>(threadIdx.x % 4);
-  if (p.swiglu) {
-    y[column * (kBoxRows / 2) + t] = from_f32<Out>(silu(sums.x) * sums.y);
-  } else {
-    store_pair(y + column * kBoxRows + 2 * t, sums.x, sums.y);
-  }
-}
-
-// The merging warp.
-template <class F>
-__device__ void merge_tiles(const StreamGroupedParams& p, const StreamShare& share,
-                            typename F::Parts& parts) {
+// The merging warp. `y` is where this lane's columns of the list's row g are in the tile.
+template <class F, bool kSwiglu, typename Out>
+__device__ void merge_list(const StreamGroupedParams& p, typename F::Parts& parts, int32_t num_rows,
+                           int32_t num_tiles, Out* y) {
+  constexpr int kTileColumns = kSwiglu ? kBoxRows / 2 : kBoxRows;
   const auto g = static_cast<int32_t>(threadIdx.x % 32 / 4);
-  StreamPlace place(share);
-  for (int32_t done = 0; done < share.num_tiles; ++done, place.advance(share)) {
-    const StreamList list = share.lists[place.list];
+  const int64_t half_stride = 8 * p.y_stride;
+  for (int32_t i = 0; i < num_tiles; ++i, y += kTileColumns) {
     float2 sums[F::kHalves];
     parts.take(sums);
 #pragma unroll
     for (int half = 0; half < F::kHalves; ++half) {
-      const int32_t row = g + half * 8;
-      if (row >= list.num_rows) continue;
-      if (p.f32_y) {
-        store_sums<float>(p, list.first_row + row, place.column, sums[half]);
+      if (g + half * 8 >= num_rows) break;
+      Out* const to = y + half * half_stride;
+      if constexpr (kSwiglu) {
+        *to = from_f32<Out>(silu(sums[half].x) * sums[half].y);
       } else {
-        store_sums<__nv_bfloat16>(p, list.first_row + row, place.column, sums[half]);
+        store_pair(to, sums[half].x, sums[half].y);
       }
     }
   }
+}
+
+template <class F>
+__device__ void merge_lists(const StreamGroupedParams& p, const StreamShare& share,
+                            typename F::Parts& parts) {
+  const auto lane = static_cast<int32_t>(threadIdx.x % 32);
+  share.for_each_list([&](const StreamList list, int32_t, int32_t column, int32_t end) {
+    const auto merge = [&]<bool kSwiglu, typename Out>(Out) {
+      const int32_t first = kSwiglu ? column * (kBoxRows / 2) + lane % 4
+                                    : column * kBoxRows + lane % 4 * 2;
+      Out* const y =
+          static_cast<Out*>(p.y) + (list.first_row + lane / 4) * p.y_stride + first;
+      merge_list<F, kSwiglu>(p, parts, list.num_rows, end - column, y);
+    };
+    if (p.swiglu) {
+      p.f32_y ? merge.template operator()<true>(float{})
+              : merge.template operator()<true>(__nv_bfloat16{});
+    } else {
+      p.f32_y ? merge.template operator()<false>(float{})
+              : merge.template operator()<false>(__nv_bfloat16{});
+    }
+  });
 }
 
 // Two elements of a row that may be absent.
@@ -415,26 +437,26 @@ template <class F>
 __device__ void merge_rows(const StreamGroupedParams& p, const StreamShare& share,
                            typename F::Parts& parts) {
   const auto lane = static_cast<int32_t>(threadIdx.x % 32);
-  StreamPlace place(share);
-  for (int32_t done = 0; done < share.num_tiles; ++done, place.advance(share)) {
-    const StreamList list = share.lists[place.list];
-    const int32_t column = place.column * kBoxRows + lane % 4 * 2;
-    const Addend shared(p.choices.shared, list.first_row, column);
-    const Addend residual(p.choices.residual, list.first_row, column);
-    float2 sum = {0, 0};
-    for (int32_t i = 0; i < list.num_rows; ++i) {
-      const float weight = share.members[place.list * F::kRows + i].weight;
-      const float2 product = parts.take_row();
-      const float2 rounded =
-          __bfloat1622float2(__floats2bfloat162_rn(product.x, product.y));
-      sum.x = __fmaf_rn(weight, rounded.x, sum.x);
-      sum.y = __fmaf_rn(weight, rounded.y, sum.y);
+  share.for_each_list([&](const StreamList list, int32_t index, int32_t column, int32_t end) {
+    const StreamMember* const members = share.members + index * F::kRows;
+    const int64_t row = list.first_row;
+    for (int32_t at = column * kBoxRows + lane % 4 * 2; at < end * kBoxRows; at += kBoxRows) {
+      const Addend shared(p.choices.shared, row, at);
+      const Addend residual(p.choices.residual, row, at);
+      float2 sum = {0, 0};
+      for (int32_t i = 0; i < list.num_rows; ++i) {
+        const float weight = members[i].weight;
+        const float2 product = parts.take_row();
+        const float2 rounded = __bfloat1622float2(__floats2bfloat162_rn(product.x, product.y));
+        sum.x = __fmaf_rn(weight, rounded.x, sum.x);
+        sum.y = __fmaf_rn(weight, rounded.y, sum.y);
+      }
+      const __nv_bfloat162 out = residual.to(shared.to(__floats2bfloat162_rn(sum.x, sum.y)));
+      if (lane >= 4) continue;
+      __nv_bfloat16* const y = static_cast<__nv_bfloat16*>(p.y) + row * p.y_stride + at;
+      *reinterpret_cast<__nv_bfloat162*>(y) = out;
     }
-    const __nv_bfloat162 out = residual.to(shared.to(__floats2bfloat162_rn(sum.x, sum.y)));
-    if (lane >= 4) continue;
-    *reinterpret_cast<__nv_bfloat162*>(static_cast<__nv_bfloat16*>(p.y) +
-                                       list.first_row * p.y_stride + column) = out;
-  }
+  });
 }
 
 template <class F>
@@ -478,10 +500,10 @@ __global__ void __launch_bounds__(kStreamThreads, 1)
     if constexpr (F::kByRow) {
       merge_rows<F>(p, share, parts);
     } else {
-      merge_tiles<F>(p, share, parts);
+      merge_lists<F>(p, share, parts);
     }
   } else if (threadIdx.x % 32 == 0) {
-    fill<F>(weights, p, share, ring);
+    fill<F>(weights, p, share, ring, warp - kSumWarps);
   }
 }
 

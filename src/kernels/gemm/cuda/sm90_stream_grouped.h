@@ -47,7 +47,7 @@ struct StreamGroupedParams {
 
   int32_t box_blocks = 0;  // of 64 columns, that a stage holds
   int32_t num_stages = 0;
-  int32_t max_lists = 0;  // that a block can have
+  int32_t max_lists = 0;  // that a block makes
 };
 
 struct StreamGroupedLaunch {

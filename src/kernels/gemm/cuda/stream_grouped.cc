@@ -34,11 +34,11 @@ sm90::StreamGroupedKernel kernel_of(const StreamGroupedForm& form) {
   return kernel;
 }
 
-// Lists that one of `blocks` blocks can have of its stretch of the tiles.
+// Lists that a block makes: by row all, else those that its stretch of the tiles can have.
 int64_t most_lists(const StreamGroupedForm& form, const sm90::StreamGroupedParams& params,
                    int64_t rows, int64_t blocks) {
-  const int64_t all = form.by_row ? params.choices.num_rows
-                                  : std::min(rows, rows / form.rows + params.num_slots);
+  if (form.by_row) return params.choices.num_rows;
+  const int64_t all = std::min(rows, rows / form.rows + params.num_slots);
   return ceil_div(all, blocks) + 2;
 }
 
