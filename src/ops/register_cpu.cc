@@ -214,11 +214,11 @@ void register_moe(flow::LauncherTable& table) {
       {.can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
        .launch = launch_combine});
   using Down = kernels::ExpertsDownDesc;
-  table.add<Down>({.can_implement = of_one_format<Down, ExpertsDownOperand::x,
-                                                  ExpertsDownOperand::weight,
-                                                  ExpertsDownOperand::out>,
-                   .workspace_bytes = experts_down_workspace,
-                   .launch = launch_experts_down});
+  table.add<Down>(
+      {.can_implement = of_one_format<Down, ExpertsDownOperand::x, ExpertsDownOperand::weight,
+                                      ExpertsDownOperand::out>,
+       .workspace_bytes = experts_down_workspace,
+       .launch = launch_experts_down});
 }
 
 void launch_rank_order(const kernels::RankOrderDesc& desc, Args args, Workspace /*workspace*/) {

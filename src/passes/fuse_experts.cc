@@ -45,11 +45,10 @@ int32_t product_of(const Program& program, const flow::Uses& uses, int32_t combi
   const Op& product = op_at(program, down);
   const Value y = product.operands[GroupedGemmOperand::y];
   const Format format = program.info(y).format;
-  const bool plain =
-      product.desc.as<GroupedGemmDesc>().epilogue == kernels::Epilogue::none &&
-      !product.operands[GroupedGemmOperand::source].present() &&
-      program.info(product.operands[GroupedGemmOperand::x]).format == format &&
-      program.info(op.operands[CombineOperand::out]).format == format;
+  const bool plain = product.desc.as<GroupedGemmDesc>().epilogue == kernels::Epilogue::none &&
+                     !product.operands[GroupedGemmOperand::source].present() &&
+                     program.info(product.operands[GroupedGemmOperand::x]).format == format &&
+                     program.info(op.operands[CombineOperand::out]).format == format;
   const bool alone = uses.only_reader(down, y) == combine &&
                      flow::same_memory(program, y, grouped) && product.lane == op.lane;
   return plain && alone ? down : -1;
@@ -97,11 +96,10 @@ Op fused(const Program& program, const Chain& chain) {
   const Op& down = op_at(program, chain.down);
   const Op& combine = op_at(program, chain.ops[1]);
   const auto product = down.desc.as<GroupedGemmDesc>();
-  const flow::AnyDesc desc(
-      ExpertsDownDesc{.num_slots = product.num_slots,
-                      .num_shared = combine.desc.as<CombineDesc>().num_shared,
-                      .tuned_rows = product.tuned_rows,
-                      .tokens = product.tokens});
+  const flow::AnyDesc desc(ExpertsDownDesc{.num_slots = product.num_slots,
+                                           .num_shared = combine.desc.as<CombineDesc>().num_shared,
+                                           .tuned_rows = product.tuned_rows,
+                                           .tokens = product.tokens});
   const flow::NamedValue operands[] = {
       {ExpertsDownOperand::x, down.operands[GroupedGemmOperand::x]},
       {ExpertsDownOperand::offsets, down.operands[GroupedGemmOperand::offsets]},
@@ -117,8 +115,7 @@ Op fused(const Program& program, const Chain& chain) {
           .lane = combine.lane};
 }
 
-double us_of(const Program& program, const std::vector<int32_t>& ops,
-             const cost::CostModel& cost) {
+double us_of(const Program& program, const std::vector<int32_t>& ops, const cost::CostModel& cost) {
   double us = 0;
   for (const int32_t op : ops) us += cost.us_of(program, op_at(program, op));
   return us;
@@ -130,8 +127,8 @@ Result<Program> fuse_experts(Program program, const FuseExpertsOptions& options,
                              const PassContext& context) {
   const auto decide = [&](std::string choice, std::string reason, int rewrites = 0,
                           std::vector<cost::Alternative> alternatives = {}) {
-    context.decisions.push_back({"fuse_experts", std::move(choice), std::move(reason), rewrites,
-                                 std::move(alternatives)});
+    context.decisions.push_back(
+        {"fuse_experts", std::move(choice), std::move(reason), rewrites, std::move(alternatives)});
   };
   if (options.mode == Switch::off) {
     decide("off", "switched off");

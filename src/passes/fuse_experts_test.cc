@@ -22,7 +22,7 @@ constexpr int64_t kRows = 6, kHidden = 32, kWidth = 16;
 constexpr int32_t kExperts = 8, kTopK = 2;
 
 struct Made {
-  bool shared = true;  // a layer with a shared expert
+  bool shared = true;           // a layer with a shared expert
   bool another_reader = false;  // of the experts' sum
 };
 
@@ -42,9 +42,7 @@ class Layer {
   }
 
   Program finished() { return std::move(b_).finish().value(); }
-  PassContext context() {
-    return {.options = options_, .residents = residents_, .decisions = why};
-  }
+  PassContext context() { return {.options = options_, .residents = residents_, .decisions = why}; }
 
   Decisions why;
 

@@ -1,4 +1,4 @@
-// Tiles whose sum over K is shared by eight warps, each of which has the same columns of every
+// Products whose sum over K is shared by eight warps, each of which has the same columns of every
 // box: a ninth warp adds their parts in the order of the warps, so that the sum is always the same.
 #pragma once
 
@@ -8,12 +8,14 @@ namespace braid::kernels::cuda::sm90 {
 
 inline constexpr int kSumWarps = 8;
 
-// A few buffers in shared memory through which parts [kRows, 8] f32 of the eight warps pass.
-template <int kRows>
+// A few buffers in shared memory through which parts f32 [kTiles, kRows, 8] of the eight warps
+// pass.
+template <int kRows, int kTiles>
 class PartialTiles {
  public:
-  static constexpr int kBuffers = 4;
-  static constexpr int kPartElements = kRows * kBoxRows;
+  static constexpr int kBuffers = kTiles == 1 ? 4 : 3;
+  static constexpr int kTileElements = kRows * kBoxRows;
+  static constexpr int kPartElements = kTiles * kTileElements;
   static constexpr int kValueBytes = kBuffers * kSumWarps * kPartElements * 4;
   static constexpr int kBarrierBytes = kBuffers * 16;
   static constexpr int kHalves = kRows / 8;
@@ -30,40 +32,43 @@ class PartialTiles {
     }
   }
 
-  // A warp of the sums hands over its part of the next tile.
-  __device__ void put(int warp, const TileSums& sums) {
+  // A warp of the sums hands over its part of the next tiles.
+  __device__ void put(int warp, const TileSums (&sums)[kTiles]) {
     float* const part = await_free(warp);
     const uint32_t lane = threadIdx.x % 32;
     const uint32_t at = lane / 4 * kBoxRows + lane % 4 * 2;
 #pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      *reinterpret_cast<float2*>(part + half * 8 * kBoxRows + at) =
-          make_float2(sums.at(2 * half), sums.at(2 * half + 1));
+    for (int i = 0; i < kTiles * kHalves; ++i) {
+      const TileSums& tile = sums[i / kHalves];
+      const int half = i % kHalves;
+      *reinterpret_cast<float2*>(part + i * 8 * kBoxRows + at) =
+          make_float2(tile.at(2 * half), tile.at(2 * half + 1));
     }
     hand_over();
   }
-  // The same where only row `row` of the tile is wanted.
-  __device__ void put_row(int warp, const TileSums& sums, int row) {
+  // The same where only row `row` of the tiles is wanted.
+  __device__ void put_row(int warp, const TileSums (&sums)[kTiles], int row) {
     float* const part = await_free(warp);
     const int lane = static_cast<int>(threadIdx.x % 32);
     if (lane / 4 == row % 8) {
-      const bool high = row >= 8;
-      *reinterpret_cast<float2*>(part + lane % 4 * 2) =
-          high ? make_float2(sums.at(2), sums.at(3)) : make_float2(sums.at(0), sums.at(1));
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+        const TileSums& sum = sums[tile];
+        *reinterpret_cast<float2*>(part + tile * kTileElements + lane % 4 * 2) =
+            row >= 8 ? make_float2(sum.at(2), sum.at(3)) : make_float2(sum.at(0), sum.at(1));
+      }
     }
     hand_over();
   }
 
-  // The merging warp's sums of the next tile: columns 2 t and 2 t + 1 of rows g and g + 8.
-  __device__ void take(float2 (&sums)[kHalves]) {
+  // The merging warp's sums of the next tiles: columns 2 t and 2 t + 1 of rows g and g + 8.
+  __device__ void take(float2 (&sums)[kTiles * kHalves]) {
     const uint32_t lane = threadIdx.x % 32;
-    add_parts(lane / 4 * kBoxRows + lane % 4 * 2, sums);
+    add_parts<8 * kBoxRows>(lane / 4 * kBoxRows + lane % 4 * 2, sums);
   }
   // Of what put_row() brought, in every four lanes.
-  __device__ float2 take_row() {
-    float2 sums[1];
-    add_parts(threadIdx.x % 4 * 2, sums);
-    return sums[0];
+  __device__ void take_row(float2 (&sums)[kTiles]) {
+    add_parts<kTileElements>(threadIdx.x % 4 * 2, sums);
   }
 
  private:
@@ -88,28 +93,26 @@ class PartialTiles {
     advance();
   }
 
-  template <int kCount>
+  template <int kDistance, int kCount>
   __device__ void add_parts(uint32_t at, float2 (&sums)[kCount]) {
     barrier_wait(whole(at_.slot), at_.parity);
     __syncwarp();
     const float* const parts = buffer() + at;
 #pragma unroll
-    for (int half = 0; half < kCount; ++half) {
-      sums[half] = make_float2(0, 0);
+    for (int i = 0; i < kCount; ++i) {
+      sums[i] = make_float2(0, 0);
 #pragma unroll
       for (int warp = 0; warp < kSumWarps; ++warp) {
-        const float2 part = *reinterpret_cast<const float2*>(parts + warp * kPartElements +
-                                                             half * 8 * kBoxRows);
-        sums[half].x += part.x;
-        sums[half].y += part.y;
+        const float2 part =
+            *reinterpret_cast<const float2*>(parts + warp * kPartElements + i * kDistance);
+        sums[i].x += part.x;
+        sums[i].y += part.y;
       }
     }
     // As Ring::release(): the address is known once all parts are read.
     bool never = false;
 #pragma unroll
-    for (int half = 0; half < kCount; ++half) {
-      never |= __float_as_uint(sums[half].x) == kNeverASum;
-    }
+    for (int i = 0; i < kCount; ++i) never |= __float_as_uint(sums[i].x) == kNeverASum;
     __syncwarp();
     if (threadIdx.x % 32 == 0) barrier_arrive(free(at_.slot) + (never ? 8u : 0u));
     advance();

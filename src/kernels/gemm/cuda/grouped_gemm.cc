@@ -40,8 +40,8 @@ constexpr int64_t kMostStreamed = 128;
 // Tokens up to which no slot has more rows than a list of 8 takes.
 constexpr int64_t kShortLists = 8;
 
-// Whether weights are streamed: always for the fewest tokens, otherwise where the most of those that
-// are multiplied alike still have few rows a slot, whose weights lists then read once.
+// Whether weights are streamed: always for the fewest tokens, otherwise where the most of those
+// that are multiplied alike still have few rows a slot, whose weights lists then read once.
 bool streams(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
   if (desc.tokens <= 0 || desc.tokens > kMostStreamed) return false;
   if (!can_stream(desc.num_slots, shape.n, shape.k)) return false;
@@ -110,20 +110,19 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
   if (streams(desc, shape) && x_aligned && y_aligned) {
     return stream(desc, shape, rows, operands, on, sm_count);
   }
-  const sm90::GroupedGemmParams params = {
-      .x = operands.x,
-      .x_stride = operands.x_stride,
-      .source = operands.source,
-      .offsets = operands.offsets,
-      .y = operands.y,
-      .y_stride = operands.y_stride,
-      .n = static_cast<int32_t>(shape.n),
-      .k = static_cast<int32_t>(shape.k),
-      .num_slots = desc.num_slots,
-      .swiglu = desc.epilogue == Epilogue::swiglu,
-      .f32_y = shape.out == Format::f32,
-      .x_aligned = x_aligned,
-      .y_aligned = y_aligned};
+  const sm90::GroupedGemmParams params = {.x = operands.x,
+                                          .x_stride = operands.x_stride,
+                                          .source = operands.source,
+                                          .offsets = operands.offsets,
+                                          .y = operands.y,
+                                          .y_stride = operands.y_stride,
+                                          .n = static_cast<int32_t>(shape.n),
+                                          .k = static_cast<int32_t>(shape.k),
+                                          .num_slots = desc.num_slots,
+                                          .swiglu = desc.epilogue == Epilogue::swiglu,
+                                          .f32_y = shape.out == Format::f32,
+                                          .x_aligned = x_aligned,
+                                          .y_aligned = y_aligned};
   const sm90::GroupedGemmLaunch launch = {
       .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = on.stream};
   const GroupedGemmTile tile = choose_tile(desc);

@@ -1,10 +1,10 @@
 // y = epilogue(x[source] · W[slot]ᵀ) for few rows a slot, at the speed at which weights are read;
 // or by row, the weighted sum of a row's products (sm90_stream_grouped.h).
 //
-// Rows of a slot are cut into lists of at most 8 or 16. A tile is a list by 8 rows of W; each block
-// has an equal stretch of all tiles, list by list, so that it keeps a list's rows of x in registers
-// while it passes over W. By row, a list is the places of one row of y, each of another slot, and a
-// tile has a product for each. A block's warps have three roles:
+// Rows of a slot are cut into lists of at most 8 or 16. A tile is a list by 8 rows of W, or 16
+// where K is short; each block has an equal stretch of all tiles, list by list, so that it keeps a
+// list's rows of x in registers while it passes over W. By row, a list is the places of one row of
+// y, each of another slot, and a tile has a product for each. A block's warps have three roles:
 //   fill      three threads in turn copy boxes of W into a ring of stages
 //   multiply  eight warps share the columns of every box, and with them K
 //   merge     one warp adds the eight parts in their order and writes y
@@ -22,12 +22,13 @@
 
 namespace braid::kernels::cuda::sm90 {
 
-inline constexpr int kFillWarps = 3;  // one thread of each: a copy takes longer to issue than to come
+inline constexpr int kFillWarps =
+    3;  // one thread of each: a copy takes longer to issue than to come
 inline constexpr int kMergeWarp = kSumWarps + kFillWarps;
-inline constexpr int kStreamThreads = 32 * (kMergeWarp + 1);
+inline constexpr int kGroupedThreads = 32 * (kMergeWarp + 1);
 inline constexpr int kStepsOfBlock = kBlockColumns / kStepColumns;
 
-static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16, "as StreamLayout has it");
+static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16, "as StreamGroupedLayout has it");
 
 // A list of a block: rows of one slot, or by row the present places of row `first_row` of y.
 struct alignas(16) StreamList {
@@ -42,26 +43,25 @@ struct alignas(16) StreamMember {
   int32_t slot;
   float weight;
 };
-static_assert(sizeof(StreamList) == StreamLayout::kListBytes &&
-              sizeof(StreamMember) == StreamLayout::kMemberBytes);
+static_assert(sizeof(StreamList) == StreamGroupedLayout::kListBytes &&
+              sizeof(StreamMember) == StreamGroupedLayout::kMemberBytes);
 
-template <int kRowsOfList, int kBoxesOfTile, int kBlocksOfWarp, bool kIsByRow>
+template <int kRowsOfList, int kTilesOfBox, int kBoxesOfTile, int kBlocksOfWarp, bool kIsByRow>
 struct StreamForm {
+  static constexpr StreamGroupedForm form() {
+    return {kRowsOfList, kTilesOfBox, kBoxesOfTile, kBlocksOfWarp, kIsByRow};
+  }
   static constexpr int kRows = kRowsOfList;
-  static constexpr int kBoxes = kBoxesOfTile;  // 0: x is streamed
+  static constexpr int kTiles = kTilesOfBox;
+  static constexpr int kColumns = kTiles * kBoxRows;  // of y, or of the sums that SwiGLU takes
+  static constexpr int kBoxes = kBoxesOfTile;         // 0: x is streamed
   static constexpr int kWarpBlocks = kBlocksOfWarp;
   static constexpr bool kByRow = kIsByRow;
   static constexpr int kHalves = kRows / 8;
   // Tiles for which streamed rows of x are read once.
   static constexpr int kGroup = kBoxes == 0 ? 8 : 1;
   static constexpr int kKeptBlocks = std::max(kBoxes, 1) * kWarpBlocks;
-  using Parts = PartialTiles<kRows>;
-  static_assert(Parts::kValueBytes == kRows * StreamLayout::kPartBytes &&
-                Parts::kBarrierBytes == StreamLayout::kPartBarrierBytes);
-
-  static bool matches(const StreamGroupedForm& form) {
-    return form == StreamGroupedForm{kRows, kBoxes, kWarpBlocks, kByRow};
-  }
+  using Parts = PartialTiles<kRows, kTiles>;
 };
 
 // The tiles of a block: `num_tiles` from column tile `first_column` of list `first_list` on.
@@ -100,12 +100,12 @@ struct Stretch {
 template <class F>
 __device__ StreamShare share_of_slots(const StreamGroupedParams& p, StreamList* lists,
                                       int32_t* offsets, int32_t* scratch) {
-  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kStreamThreads) offsets[i] = p.offsets[i];
+  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kGroupedThreads) offsets[i] = p.offsets[i];
   __syncthreads();
   const auto lists_of = [&](int32_t slot) {
     return (offsets[slot + 1] - offsets[slot] + F::kRows - 1) / F::kRows;
   };
-  const int32_t per_thread = (p.num_slots + kStreamThreads - 1) / kStreamThreads;
+  const int32_t per_thread = (p.num_slots + kGroupedThreads - 1) / kGroupedThreads;
   const int32_t first_slot = min(static_cast<int32_t>(threadIdx.x) * per_thread, p.num_slots);
   const int32_t last_slot = min(first_slot + per_thread, p.num_slots);
   int32_t own = 0;
@@ -113,7 +113,7 @@ __device__ StreamShare share_of_slots(const StreamGroupedParams& p, StreamList* 
   int32_t all = 0;
   int32_t index = block_scan(own, scratch, all) - own;
 
-  const int32_t columns = p.n / kBoxRows;
+  const int32_t columns = p.n / F::kColumns;
   const Stretch tiles(all * columns);
   const int32_t first_list = tiles.first / columns;
   const int32_t end_list = tiles.last > tiles.first ? (tiles.last - 1) / columns + 1 : first_list;
@@ -156,10 +156,10 @@ template <class F>
 __device__ StreamShare share_of_rows(const StreamGroupedParams& p, StreamList* lists,
                                      StreamMember* members, int32_t* offsets) {
   const StreamedChoices& c = p.choices;
-  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kStreamThreads) offsets[i] = p.offsets[i];
+  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kGroupedThreads) offsets[i] = p.offsets[i];
   __syncthreads();
   const int32_t lane = threadIdx.x % 32;
-  for (int32_t row = threadIdx.x / 32; row < c.num_rows; row += kStreamThreads / 32) {
+  for (int32_t row = threadIdx.x / 32; row < c.num_rows; row += kGroupedThreads / 32) {
     const int32_t place = lane < c.num_places ? c.places[row * c.places_stride + lane] : -1;
     const uint32_t present = __ballot_sync(kAllLanes, place >= 0);
     if (place >= 0) {
@@ -171,7 +171,7 @@ __device__ StreamShare share_of_rows(const StreamGroupedParams& p, StreamList* l
     if (lane == 0) lists[row] = {-1, row, __popc(present)};
   }
   __syncthreads();
-  const int32_t columns = p.n / kBoxRows;
+  const int32_t columns = p.n / F::kColumns;
   int64_t work = 0;
   for (int32_t row = 0; row < c.num_rows; ++row) work += max(lists[row].num_rows, 1);
   work *= columns;
@@ -187,7 +187,7 @@ template <class F>
 __device__ void fill(const CUtensorMap& weights, const StreamGroupedParams& p,
                      const StreamShare& share, const Ring& ring, int32_t turn) {
   const uint64_t policy = evict_first();
-  const uint32_t bytes = static_cast<uint32_t>(p.box_blocks) * kBlockBytes;
+  const uint32_t bytes = static_cast<uint32_t>(p.box_blocks) * F::kTiles * kBlockBytes;
   const int32_t blocks = p.k / kBlockColumns;
   RingPlace at;
   const auto copy = [&](int32_t row, int32_t block) {
@@ -201,7 +201,7 @@ __device__ void fill(const CUtensorMap& weights, const StreamGroupedParams& p,
   };
   share.for_each_list([&](const StreamList list, int32_t index, int32_t column, int32_t end) {
     for (; column < end; column += F::kGroup) {
-      const int32_t in_slot = column * kBoxRows;
+      const int32_t in_slot = column * F::kColumns;
       if constexpr (F::kByRow) {
         const StreamMember* const members = share.members + index * F::kRows;
         for (int32_t i = 0; i < list.num_rows; ++i) {
@@ -212,7 +212,7 @@ __device__ void fill(const CUtensorMap& weights, const StreamGroupedParams& p,
         const int32_t row = list.slot * p.n + in_slot;
         const int32_t count = min(F::kGroup, end - column);
         for (int32_t block = 0; block < blocks; block += p.box_blocks) {
-          for (int32_t j = 0; j < count; ++j) copy(row + j * kBoxRows, block);
+          for (int32_t j = 0; j < count; ++j) copy(row + j * F::kColumns, block);
         }
       }
     }
@@ -292,23 +292,49 @@ __device__ void read_list(const StreamGroupedParams& p, const StreamShare& share
   }
 }
 
-// Adds the warp's blocks of the next stage, with rows of x from step `first` of the kept ones on.
+// This lane's part of a warp's blocks in a box. Where a warp has fewer blocks than others, it reads
+// one of its own again, which then meets zeros of x: without a branch all reads go out at once.
 template <class F>
-__device__ __forceinline__ void add_box(const Ring& ring, RingPlace& at, const BoxReader& reader,
-                        const WarpBlocks& own, const KeptRows<F>& kept, int first,
-                        TileSums& sums) {
-  ring.await_filled(at);
+class OwnSteps {
+ public:
+  __device__ explicit OwnSteps(const WarpBlocks& own) {
 #pragma unroll
-  for (int block = 0; block < F::kWarpBlocks; ++block) {
-    if (block >= own.count) break;
-#pragma unroll
-    for (int i = 0; i < kStepsOfBlock; ++i) {
-      const int step = block * kStepsOfBlock + i;
-      sums.add(kept.low[first + step], kept.high_of(first + step),
-               reader.read(ring.stage(at), step));
+    for (int block = 0; block < F::kWarpBlocks; ++block) {
+      const int32_t present = block < own.count ? own.first + block : own.count > 0 ? own.first : 0;
+      readers_[block] = BoxReader(present * F::kTiles * kStepsOfBlock);
     }
   }
-  ring.release(at, sums.even[0], sums.odd[0]);
+  __device__ uint4 read(uint32_t stage, int tile, int block, int step) const {
+    return readers_[block].read(stage + tile * kBlockBytes, step);
+  }
+
+ private:
+  BoxReader readers_[F::kWarpBlocks];
+};
+
+// Adds the warp's blocks of the next stage, with rows of x from step `first` of the kept ones on.
+template <class F>
+__device__ __forceinline__ void add_box(const Ring& ring, RingPlace& at, const OwnSteps<F>& own,
+                                        const KeptRows<F>& kept, int first,
+                                        TileSums (&sums)[F::kTiles]) {
+  ring.await_filled(at);
+  constexpr int kSteps = F::kWarpBlocks * kStepsOfBlock;
+  uint4 weights[F::kTiles][kSteps];
+#pragma unroll
+  for (int i = 0; i < F::kTiles * kSteps; ++i) {
+    const int tile = i % F::kTiles, step = i / F::kTiles;
+    weights[tile][step] =
+        own.read(ring.stage(at), tile, step / kStepsOfBlock, step % kStepsOfBlock);
+  }
+#pragma unroll
+  for (int i = 0; i < F::kTiles * kSteps; ++i) {
+    const int tile = i % F::kTiles, step = i / F::kTiles;
+    sums[tile].add(kept.low[first + step], kept.high_of(first + step), weights[tile][step]);
+  }
+  const float odd = F::kTiles == 1 ? sums[0].odd[0] : sums[0].odd[0] + sums[F::kTiles - 1].odd[0];
+  const float even =
+      F::kTiles == 1 ? sums[0].even[0] : sums[0].even[0] + sums[F::kTiles - 1].even[0];
+  ring.release(at, even, odd);
   ring.advance(at);
 }
 
@@ -317,7 +343,7 @@ template <class F>
 __device__ void multiply_kept(const StreamGroupedParams& p, const StreamShare& share,
                               const Ring& ring, typename F::Parts& parts, int32_t warp) {
   const WarpBlocks own(p.box_blocks, warp);
-  const BoxReader reader(own.first * kStepsOfBlock);
+  const OwnSteps<F> steps(own);
   RingPlace at;
   share.for_each_list([&](const StreamList list, int32_t index, int32_t column, int32_t end) {
     KeptRows<F> kept;
@@ -325,10 +351,10 @@ __device__ void multiply_kept(const StreamGroupedParams& p, const StreamShare& s
     const int32_t products = F::kByRow ? list.num_rows : 1;
     for (; column < end; ++column) {
       for (int32_t product = 0; product < products; ++product) {
-        TileSums sums;
+        TileSums sums[F::kTiles];
 #pragma unroll
         for (int box = 0; box < F::kBoxes; ++box) {
-          add_box<F>(ring, at, reader, own, kept, box * F::kWarpBlocks * kStepsOfBlock, sums);
+          add_box<F>(ring, at, steps, kept, box * F::kWarpBlocks * kStepsOfBlock, sums);
         }
         if constexpr (F::kByRow) {
           parts.put_row(warp, sums, product);
@@ -345,19 +371,19 @@ template <class F>
 __device__ void multiply_streamed(const StreamGroupedParams& p, const StreamShare& share,
                                   const Ring& ring, typename F::Parts& parts, int32_t warp) {
   const WarpBlocks own(p.box_blocks, warp);
-  const BoxReader reader(own.first * kStepsOfBlock);
+  const OwnSteps<F> steps(own);
   const int32_t boxes = (p.k / kBlockColumns + p.box_blocks - 1) / p.box_blocks;
   RingPlace at;
   share.for_each_list([&](const StreamList, int32_t index, int32_t column, int32_t end) {
     for (; column < end; column += F::kGroup) {
       const int32_t count = min(F::kGroup, end - column);
-      TileSums sums[F::kGroup];
+      TileSums sums[F::kGroup][F::kTiles];
       for (int32_t box = 0; box < boxes; ++box) {
         KeptRows<F> kept;
         read_list<F>(p, share, own, index, box, kept);
 #pragma unroll
         for (int j = 0; j < F::kGroup; ++j) {
-          if (j < count) add_box<F>(ring, at, reader, own, kept, 0, sums[j]);
+          if (j < count) add_box<F>(ring, at, steps, kept, 0, sums[j]);
         }
       }
 #pragma unroll
@@ -372,20 +398,21 @@ __device__ void multiply_streamed(const StreamGroupedParams& p, const StreamShar
 template <class F, bool kSwiglu, typename Out>
 __device__ void merge_list(const StreamGroupedParams& p, typename F::Parts& parts, int32_t num_rows,
                            int32_t num_tiles, Out* y) {
-  constexpr int kTileColumns = kSwiglu ? kBoxRows / 2 : kBoxRows;
+  constexpr int kBoxColumns = kSwiglu ? kBoxRows / 2 : kBoxRows;
   const auto g = static_cast<int32_t>(threadIdx.x % 32 / 4);
   const int64_t half_stride = 8 * p.y_stride;
-  for (int32_t i = 0; i < num_tiles; ++i, y += kTileColumns) {
-    float2 sums[F::kHalves];
+  for (int32_t i = 0; i < num_tiles; ++i, y += F::kTiles * kBoxColumns) {
+    float2 sums[F::kTiles * F::kHalves];
     parts.take(sums);
 #pragma unroll
-    for (int half = 0; half < F::kHalves; ++half) {
-      if (g + half * 8 >= num_rows) break;
-      Out* const to = y + half * half_stride;
+    for (int j = 0; j < F::kTiles * F::kHalves; ++j) {
+      const int half = j % F::kHalves;
+      if (g + half * 8 >= num_rows) continue;
+      Out* const to = y + j / F::kHalves * kBoxColumns + half * half_stride;
       if constexpr (kSwiglu) {
-        *to = from_f32<Out>(silu(sums[half].x) * sums[half].y);
+        *to = from_f32<Out>(silu(sums[j].x) * sums[j].y);
       } else {
-        store_pair(to, sums[half].x, sums[half].y);
+        store_pair(to, sums[j].x, sums[j].y);
       }
     }
   }
@@ -397,10 +424,9 @@ __device__ void merge_lists(const StreamGroupedParams& p, const StreamShare& sha
   const auto lane = static_cast<int32_t>(threadIdx.x % 32);
   share.for_each_list([&](const StreamList list, int32_t, int32_t column, int32_t end) {
     const auto merge = [&]<bool kSwiglu, typename Out>(Out) {
-      const int32_t first = kSwiglu ? column * (kBoxRows / 2) + lane % 4
-                                    : column * kBoxRows + lane % 4 * 2;
-      Out* const y =
-          static_cast<Out*>(p.y) + (list.first_row + lane / 4) * p.y_stride + first;
+      const int32_t first =
+          kSwiglu ? column * (F::kColumns / 2) + lane % 4 : column * F::kColumns + lane % 4 * 2;
+      Out* const y = static_cast<Out*>(p.y) + (list.first_row + lane / 4) * p.y_stride + first;
       merge_list<F, kSwiglu>(p, parts, list.num_rows, end - column, y);
     };
     if (p.swiglu) {
@@ -440,35 +466,50 @@ __device__ void merge_rows(const StreamGroupedParams& p, const StreamShare& shar
   share.for_each_list([&](const StreamList list, int32_t index, int32_t column, int32_t end) {
     const StreamMember* const members = share.members + index * F::kRows;
     const int64_t row = list.first_row;
-    for (int32_t at = column * kBoxRows + lane % 4 * 2; at < end * kBoxRows; at += kBoxRows) {
-      const Addend shared(p.choices.shared, row, at);
-      const Addend residual(p.choices.residual, row, at);
-      float2 sum = {0, 0};
+    for (; column < end; ++column) {
+      const int32_t at = column * F::kColumns + lane % 4 * 2;
+      float2 sums[F::kTiles] = {};
       for (int32_t i = 0; i < list.num_rows; ++i) {
         const float weight = members[i].weight;
-        const float2 product = parts.take_row();
-        const float2 rounded = __bfloat1622float2(__floats2bfloat162_rn(product.x, product.y));
-        sum.x = __fmaf_rn(weight, rounded.x, sum.x);
-        sum.y = __fmaf_rn(weight, rounded.y, sum.y);
+        float2 products[F::kTiles];
+        parts.take_row(products);
+#pragma unroll
+        for (int tile = 0; tile < F::kTiles; ++tile) {
+          const float2 rounded =
+              __bfloat1622float2(__floats2bfloat162_rn(products[tile].x, products[tile].y));
+          sums[tile].x = __fmaf_rn(weight, rounded.x, sums[tile].x);
+          sums[tile].y = __fmaf_rn(weight, rounded.y, sums[tile].y);
+        }
       }
-      const __nv_bfloat162 out = residual.to(shared.to(__floats2bfloat162_rn(sum.x, sum.y)));
       if (lane >= 4) continue;
-      __nv_bfloat16* const y = static_cast<__nv_bfloat16*>(p.y) + row * p.y_stride + at;
-      *reinterpret_cast<__nv_bfloat162*>(y) = out;
+#pragma unroll
+      for (int tile = 0; tile < F::kTiles; ++tile) {
+        const int32_t first = at + tile * kBoxRows;
+        __nv_bfloat162 out = __floats2bfloat162_rn(sums[tile].x, sums[tile].y);
+        out = Addend(p.choices.shared, row, first).to(out);
+        out = Addend(p.choices.residual, row, first).to(out);
+        __nv_bfloat16* const y = static_cast<__nv_bfloat16*>(p.y) + row * p.y_stride + first;
+        *reinterpret_cast<__nv_bfloat162*>(y) = out;
+      }
     }
   });
 }
 
 template <class F>
-__global__ void __launch_bounds__(kStreamThreads, 1)
+constexpr bool kFitsLayout = F::Parts::kValueBytes == StreamGroupedLayout::part_bytes(F::form()) &&
+                             F::Parts::kBarrierBytes <= StreamGroupedLayout::kPartBarrierBytes;
+
+template <class F>
+__global__ void __launch_bounds__(kGroupedThreads, 1)
     stream_grouped_kernel(const __grid_constant__ CUtensorMap weights,
                           const __grid_constant__ StreamGroupedParams p) {
+  static_assert(kFitsLayout<F>);
   extern __shared__ uint8_t memory[];
   const uint32_t shared = (shared_address(memory) + 1023) & ~1023u;
   uint8_t* const base = memory + (shared - shared_address(memory));
-  const StreamLayout at(p, F::kRows, F::kByRow);
+  const StreamGroupedLayout at(p, F::form());
   const Ring ring(shared, shared + at.ring_barriers, static_cast<uint32_t>(p.num_stages),
-                  static_cast<uint32_t>(p.box_blocks) * kBlockBytes);
+                  static_cast<uint32_t>(p.box_blocks) * F::kTiles * kBlockBytes);
   typename F::Parts parts(base + at.parts, shared + at.part_barriers);
   const auto warp = __shfl_sync(kAllLanes, static_cast<int32_t>(threadIdx.x / 32), 0);
 
@@ -508,18 +549,18 @@ __global__ void __launch_bounds__(kStreamThreads, 1)
 }
 
 // With less there would be room for two blocks on an SM.
-inline constexpr size_t kLeastSharedBytes = 120 * 1024;
+inline constexpr size_t kLeastGroupedBytes = 120 * 1024;
 
 template <class F>
 void launch_stream_grouped(const CUtensorMap& weights, const StreamGroupedParams& params,
                            const StreamGroupedLaunch& launch) {
-  const StreamLayout layout(params, F::kRows, F::kByRow);
-  const size_t bytes = std::max(kLeastSharedBytes, size_t{layout.end} + 1024);
+  const StreamGroupedLayout layout(params, F::form());
+  const size_t bytes = std::max(kLeastGroupedBytes, size_t{layout.end} + 1024);
   cudaFuncSetAttribute(stream_grouped_kernel<F>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(bytes));
   launch_kernel(launch.on,
                 {.grid = dim3(static_cast<unsigned>(launch.blocks)),
-                 .block = dim3(kStreamThreads),
+                 .block = dim3(kGroupedThreads),
                  .shared_bytes = bytes},
                 stream_grouped_kernel<F>, weights, params);
 }
@@ -528,7 +569,7 @@ void launch_stream_grouped(const CUtensorMap& weights, const StreamGroupedParams
 template <class... Forms>
 StreamGroupedKernel find_stream_grouped(const StreamGroupedForm& form) {
   StreamGroupedKernel found = nullptr;
-  ((Forms::matches(form) ? void(found = launch_stream_grouped<Forms>) : void()), ...);
+  ((Forms::form() == form ? void(found = launch_stream_grouped<Forms>) : void()), ...);
   return found;
 }
 

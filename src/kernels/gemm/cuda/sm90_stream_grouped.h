@@ -39,10 +39,10 @@ struct StreamGroupedParams {
   void* y = nullptr;
   int64_t y_stride = 0;
   int32_t num_slots = 0;
-  int32_t n = 0;  // a multiple of 8
+  int32_t n = 0;  // a multiple of 16
   int32_t k = 0;  // a multiple of 64
   bool swiglu = false;
-  bool f32_y = false;      // else bf16
+  bool f32_y = false;       // else bf16
   StreamedChoices choices;  // of a product by row, which has neither source nor swiglu nor f32_y
 
   int32_t box_blocks = 0;  // of 64 columns, that a stage holds
@@ -58,7 +58,8 @@ struct StreamGroupedLaunch {
 // How a kernel is compiled. `boxes` of a tile of which each warp takes up to `warp_blocks` blocks
 // of columns; 0: any number, and rows of x are read anew for every few tiles instead of kept.
 struct StreamGroupedForm {
-  int32_t rows = 0;  // of x that a list has at most: 8 or 16
+  int32_t rows = 0;   // of x that a list has at most: 8 or 16
+  int32_t tiles = 0;  // of 8 rows of W, that a box holds side by side: 1 or 2
   int32_t boxes = 0;
   int32_t warp_blocks = 0;
   bool by_row = false;
@@ -68,28 +69,32 @@ struct StreamGroupedForm {
 
 // Where everything lies in shared memory behind the stages, in bytes from the first of them, whose
 // address is a multiple of 1024.
-struct StreamLayout {
+struct StreamGroupedLayout {
   static constexpr uint32_t kListBytes = 16;
   static constexpr uint32_t kMemberBytes = 16;
 
   uint32_t parts = 0, ring_barriers = 0, part_barriers = 0, lists = 0, members = 0, offsets = 0;
   uint32_t scratch = 0, end = 0;
 
-  constexpr StreamLayout(const StreamGroupedParams& p, int32_t list_rows, bool by_row) {
-    const auto rows = static_cast<uint32_t>(list_rows);
+  constexpr StreamGroupedLayout(const StreamGroupedParams& p, const StreamGroupedForm& form) {
+    const auto rows = static_cast<uint32_t>(form.rows);
+    const auto tiles = static_cast<uint32_t>(form.tiles);
     const auto stages = static_cast<uint32_t>(p.num_stages);
     const auto max_lists = static_cast<uint32_t>(p.max_lists);
-    parts = stages * static_cast<uint32_t>(p.box_blocks) * 1024;
-    ring_barriers = parts + kPartBytes * rows;
+    parts = stages * static_cast<uint32_t>(p.box_blocks) * tiles * 1024;
+    ring_barriers = parts + part_bytes(form);
     part_barriers = ring_barriers + stages * 16;
     lists = part_barriers + kPartBarrierBytes;
     members = lists + max_lists * kListBytes;
-    offsets = members + (by_row ? max_lists * rows * kMemberBytes : 0);
+    offsets = members + (form.by_row ? max_lists * rows * kMemberBytes : 0);
     scratch = offsets + (static_cast<uint32_t>(p.num_slots) + 1) * 4;
     end = scratch + 32 * 4;
   }
 
-  static constexpr uint32_t kPartBytes = 4 * 8 * 8 * 4;  // buffers, warps, columns, f32: a row's
+  // Of a few buffers of eight warps' tiles [rows, 8] f32 (PartialTiles).
+  static constexpr uint32_t part_bytes(const StreamGroupedForm& form) {
+    return (form.tiles == 1 ? 4u : 6u) * 8 * static_cast<uint32_t>(form.rows) * 8 * 4;
+  }
   static constexpr uint32_t kPartBarrierBytes = 4 * 16;
 };
 

@@ -45,7 +45,7 @@ int64_t most_lists(const StreamGroupedForm& form, const sm90::StreamGroupedParam
 }  // namespace
 
 bool can_stream(int32_t num_slots, int64_t n, int64_t k) {
-  return num_slots <= kMaxSlots && n % 8 == 0 && k > 0 && k % kBlockColumns == 0 &&
+  return num_slots <= kMaxSlots && n % 16 == 0 && k > 0 && k % kBlockColumns == 0 &&
          num_slots * n <= std::numeric_limits<int32_t>::max();
 }
 
@@ -61,10 +61,11 @@ bool is_streamable(const void* rows, int64_t stride, int64_t element_bytes) {
 StreamConfig choose_stream(int64_t k, int32_t rows_of_list, bool by_row) {
   const int64_t blocks = k / kBlockColumns;
   // Boxes of 8 to 24 KB where K allows it, and as even as they can be.
-  const auto config = [&](int64_t boxes, int32_t kept, int32_t warp_blocks) {
-    return StreamConfig{.form = {rows_of_list, kept, warp_blocks, by_row},
+  const auto config = [&](int64_t boxes, int32_t kept, int32_t warp_blocks, int32_t tiles = 1) {
+    return StreamConfig{.form = {rows_of_list, tiles, kept, warp_blocks, by_row},
                         .box_blocks = static_cast<int32_t>(ceil_div(blocks, boxes))};
   };
+  if (blocks <= 12) return config(1, 1, 2, 2);
   if (blocks <= 16) return config(1, 1, 2);
   if (blocks <= 24) return config(1, 1, 3);
   if (blocks <= 32) return config(2, 2, 2);
@@ -82,21 +83,22 @@ void stream_grouped(const StreamConfig& config, const StreamedWeights& weights,
   params.k = static_cast<int32_t>(weights.k);
   params.box_blocks = config.box_blocks;
   params.max_lists = static_cast<int32_t>(most_lists(config.form, params, rows, blocks));
-  const int64_t stage_bytes = config.box_blocks * kBlockBytes;
-  const sm90::StreamLayout fixed(params, config.form.rows, config.form.by_row);
+  const int64_t stage_bytes = config.form.tiles * config.box_blocks * kBlockBytes;
+  const sm90::StreamGroupedLayout fixed(params, config.form);
   const int64_t room = kSharedBytes - 1024 - int64_t{fixed.end};
   params.num_stages = static_cast<int32_t>(
       std::min({kMaxStages, kRingBytes / stage_bytes, room / (stage_bytes + 16)}));
   BRAID_CHECK(params.num_stages > 0, "{} lists of {} slots leave no room for a stage",
               params.max_lists, params.num_slots);
   const CUtensorMap map = weight_boxes(weights.data, weights.num_slots * weights.n, weights.k,
-                                       weights.stride, config.box_blocks);
+                                       weights.stride, config.box_blocks, 8 * config.form.tiles);
   kernel_of(config.form)(map, params, {.blocks = static_cast<int32_t>(blocks), .on = on});
 }
 
 std::string explain(const StreamConfig& config, int64_t k) {
-  return fmt::format("sm90 streaming grouped GEMM, lists of {} rows, {} boxes of {} columns a tile",
-                     config.form.rows, ceil_div(k / kBlockColumns, config.box_blocks),
+  return fmt::format("sm90 streaming grouped GEMM, tile {}x{}, {} boxes of {} columns",
+                     config.form.rows, 8 * config.form.tiles,
+                     ceil_div(k / kBlockColumns, config.box_blocks),
                      config.box_blocks * kBlockColumns);
 }
 

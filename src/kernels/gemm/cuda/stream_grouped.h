@@ -24,7 +24,7 @@ struct StreamConfig {
   int32_t box_blocks = 0;  // of 64 columns
 };
 
-// Whether there is a kernel for weights of these sizes: n is a multiple of 8, k one of 64.
+// Whether there is a kernel for weights of these sizes: n is a multiple of 16, k one of 64.
 bool can_stream(int32_t num_slots, int64_t n, int64_t k);
 // The same by row, where all of k must fit into registers, and at most 16 places make a row.
 bool can_stream_by_row(int32_t num_slots, int64_t n, int64_t k, int64_t num_places);
@@ -40,7 +40,7 @@ void stream_grouped(const StreamConfig& config, const StreamedWeights& weights,
                     sm90::StreamGroupedParams params, int64_t rows, const KernelStream& on,
                     int32_t sm_count = 0);
 
-// "sm90 streaming grouped GEMM, lists of 8 rows, 2 boxes of 1024 columns a tile"
+// "sm90 streaming grouped GEMM, tile 8x8, 2 boxes of 1024 columns"
 std::string explain(const StreamConfig& config, int64_t k);
 
 }  // namespace braid::kernels::cuda

@@ -107,7 +107,7 @@ template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<cons
                       Matrix<const int32_t>, Matrix<const float>, Matrix<float>,
                       const KernelStream&, const Addends<float>&);
 template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const bf16>,
-                      Matrix<const int32_t>, Matrix<const float>, Matrix<bf16>,
-                      const KernelStream&, const Addends<bf16>&);
+                      Matrix<const int32_t>, Matrix<const float>, Matrix<bf16>, const KernelStream&,
+                      const Addends<bf16>&);
 
 }  // namespace braid::kernels::cuda
