@@ -107,8 +107,9 @@ class Bench {
 
   // Its index is the same on all ranks.
   Status add(const std::string& name, VariantRole role, const LayerRows& rows,
-             const lab::LayerWorld::Rewrite& rewrite, std::vector<lab::TimedVariant>& variants) {
-    variants.push_back({TRY(world_->add(name, rows, rewrite)), role});
+             const lab::LayerWorld::Rewrite& rewrite, std::vector<lab::TimedVariant>& variants,
+             bool overlap_kernels = true) {
+    variants.push_back({TRY(world_->add(name, rows, rewrite, overlap_kernels)), role});
     return {};
   }
 
@@ -118,6 +119,9 @@ class Bench {
     const auto plain = [](LayerRank&, Program program) -> Result<Program> { return program; };
     TRY(add("serial", VariantRole::serial, rows, plain, variants));
     TRY(add("serial again", VariantRole::again, rows, plain, variants));
+    if (setting_.cuda && setting_.backend.overlap_kernels) {
+      TRY(add("plain launches", VariantRole::passes, rows, plain, variants, false));
+    }
     const flow::Program serial = TRY(world_->rank(0).model().build(rows.shape(0)));
     if (!serial.scopes(flow::Role::shared_expert).empty()) {
       const auto two_lanes = [&](LayerRank& rank, Program program) -> Result<Program> {

@@ -213,6 +213,7 @@ Result<CheckReport> check_schedule(const Schedule& schedule) {
   const check::Order order = TRY(check::Order::derive({&rank, 1}, {}));
   check::Hazards hazards(schedule, order);
   TRY(hazards.run());
+  TRY(check::check_overlaps(schedule));
   TRY(check::check_summary(schedule));
   return CheckReport{static_cast<int64_t>(schedule.program.ops.size()), hazards.pairs(),
                      order.meetings()};

@@ -68,6 +68,9 @@ std::string op_text(const Program& program, int32_t op);
 // every index in range, views in Regions in buffers in places in the workspace, no weight written.
 Status check_shape(const Schedule& schedule);
 
+// Whether ops follow others, and read weights early, only where they may.
+Status check_overlaps(const Schedule& schedule);
+
 // Whether Schedule.summary covers exactly what the ops read and write of carried buffers.
 Status check_summary(const Schedule& schedule);
 

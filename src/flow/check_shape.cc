@@ -176,6 +176,7 @@ Status check_shape(const Schedule& schedule) {
   const size_t ops = schedule.program.ops.size();
   if (schedule.waits.size() != ops) return malformed("waits of ops");
   if (schedule.scratch.size() != ops) return malformed("scratch of ops");
+  if (schedule.successions.size() != ops) return malformed("successions of ops");
   TRY(check_buffers(schedule));
   TRY(check_values(schedule.program));
   for (size_t op = 0; op < ops; ++op) TRY(check_op(schedule, static_cast<int32_t>(op)));

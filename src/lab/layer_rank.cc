@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/float16.h"
-#include "engine/engine_options.h"
+#include "engine/block_pool.h"
 #include "flow/compile.h"
 #include "kernels/hash.h"
 #include "layers/step_inputs.h"
@@ -110,11 +110,14 @@ LayerRank::~LayerRank() {
   for (const auto& variant : variants_) backend_.release(variant->bound);
 }
 
-Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Program program) {
+Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Program program,
+                              bool overlap_kernels) {
   auto variant = std::make_unique<LayerVariant>();
   variant->name = std::move(name);
   variant->rows = rows;
-  variant->schedule = TRY(flow::compile(std::move(program), backend_.table().scratch()));
+  const flow::LauncherTable& table = backend_.table();
+  variant->schedule = TRY(flow::compile(std::move(program), table.scratch(),
+                                        overlap_kernels ? table.overlaps() : nullptr));
   variant->report = TRY(flow::check_schedule(variant->schedule));
   variants_.push_back(std::move(variant));
   return variants_.size() - 1;

@@ -70,8 +70,10 @@ class LayerRank {
   const model::DecoderModel& model() const { return model_; }
   ranks::Backend& backend() { return backend_; }
 
-  // Compiles and checks `program` for steps of `rows`; before allocate(). Its index.
-  Result<size_t> add(std::string name, const LayerRows& rows, flow::Program program);
+  // Compiles and checks `program` for steps of `rows`; before allocate(). Its index. Kernels that
+  // are neighbours on a lane overlap only if they may.
+  Result<size_t> add(std::string name, const LayerRows& rows, flow::Program program,
+                     bool overlap_kernels = true);
   // Allocates and fills everything: weights from `source`, random inputs, and binds the variants.
   Status allocate(const model::TensorSource& source);
   // Makes replays of all variants; every rank at the same point.

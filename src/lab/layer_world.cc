@@ -41,11 +41,12 @@ Status LayerWorld::connect(comm::ControlPlane& control) {
 }
 
 Result<size_t> LayerWorld::add(const std::string& name, const LayerRows& rows,
-                               const Rewrite& rewrite) {
+                               const Rewrite& rewrite, bool overlap_kernels) {
   size_t index = 0;
   for (const auto& rank : ranks_) {
     flow::Program program = TRY(rank->model().build(rows.shape(rank->group())));
-    index = TRY(rank->add(name, rows, TRY(rewrite(*rank, std::move(program)))));
+    program = TRY(rewrite(*rank, std::move(program)));
+    index = TRY(rank->add(name, rows, std::move(program), overlap_kernels));
   }
   TRY(check_jointly(index));
   return index;

@@ -32,7 +32,8 @@ class LayerWorld {
   using Rewrite = std::function<Result<flow::Program>(LayerRank& rank, flow::Program program)>;
   // Compiles a variant on every rank, and proves it, that of each rank and all together. Its index,
   // which is the same on all of them. Before allocate().
-  Result<size_t> add(const std::string& name, const LayerRows& rows, const Rewrite& rewrite);
+  Result<size_t> add(const std::string& name, const LayerRows& rows, const Rewrite& rewrite,
+                     bool overlap_kernels = true);
 
   // Of the ranks of this process.
   Status allocate(const model::TensorSource& source);

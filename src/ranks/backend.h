@@ -19,10 +19,11 @@ namespace braid::ranks {
 enum class DeviceKind { cpu, cuda };
 
 struct BackendOptions {
-  int32_t rank = 0;          // for the names of threads
-  double step_timeout = 30;  // seconds
-  int32_t nccl_blocks = 0;   // SMs that a collective of NCCL may take; 0: its own choice
-  flow::Fault fault;         // asked for by tests
+  int32_t rank = 0;             // for the names of threads
+  double step_timeout = 30;     // seconds
+  int32_t nccl_blocks = 0;      // SMs that a collective of NCCL may take; 0: its own choice
+  flow::Fault fault;            // asked for by tests
+  bool overlap_kernels = true;  // neighbours on a lane, by programmatic dependent launch
 };
 
 class Backend {

@@ -10,7 +10,8 @@ Result<std::unique_ptr<Backend>> make_backend(const WorkerOptions& options,
   const BackendOptions backend{
       .rank = options.model.rank,
       .step_timeout = std::chrono::duration<double>(options.step_timeout).count(),
-      .fault = options.fault};
+      .fault = options.fault,
+      .overlap_kernels = options.overlap_kernels};
   if (options.device == DeviceKind::cpu) return make_cpu_backend(communicators, backend);
   return make_cuda_backend(options.model.layout, control, backend);
 }

@@ -243,6 +243,16 @@ TEST(RegisterCudaTest, EveryKindEqualsTheCpu) {
   }
 }
 
+TEST(RegisterCudaTest, EveryKernelAwaitsALateProducer) {
+  if (device::CudaDevice::count() == 0) GTEST_SKIP() << "no GPU";
+  flow::LauncherTable table;
+  register_cuda(table);
+  const auto gpu = *device::CudaDevice::open(0);
+  const auto queue = *device::CudaQueue::create(false);
+  AllKinds program;
+  EXPECT_GE(program.expect_late_producers_awaited(*gpu, table, *queue), 20);
+}
+
 // The table's refusal of an op on operands of these types; "" where it takes them.
 template <typename Desc>
 std::string refusal(const Desc& desc, const std::vector<NamedType>& types) {

@@ -37,6 +37,7 @@ class CudaBackend final : public Backend {
     std::vector<ops::CudaCommunicator*> ends;
     for (const auto& communicator : backend->communicators_) ends.push_back(communicator.get());
     ops::register_collectives_cuda(backend->table_, ends);
+    if (!options.overlap_kernels) backend->table_.forbid_overlap();
     return std::unique_ptr<Backend>(std::move(backend));
   }
 

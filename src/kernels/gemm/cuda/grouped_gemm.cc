@@ -124,7 +124,7 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
                                           .x_aligned = x_aligned,
                                           .y_aligned = y_aligned};
   const sm90::GroupedGemmLaunch launch = {
-      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = on.stream};
+      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .on = on};
   const GroupedGemmTile tile = choose_tile(desc);
   kernel_of(tile)(weights_map(desc, shape, operands, tile), params, launch);
 }

@@ -37,8 +37,7 @@ __device__ void add_rounded(Pack<T>& sums, Matrix<const T> addend, int64_t row, 
 // A block has some columns of one row.
 template <bool kPacked, typename T>
 __global__ void __launch_bounds__(kThreads) combine_rows(Sum<T> s) {
-  await_predecessor();
-  release_successor();
+  start_in_turn();
   const int64_t row = blockIdx.x;
   const int64_t i = (static_cast<int64_t>(blockIdx.y) * kThreads + threadIdx.x) * kPack;
   if (i >= s.cols) return;
