@@ -210,10 +210,20 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
 Status can_experts_down(const kernels::ExpertsDownDesc& desc, std::span<const Type> types) {
   const Type& out = types[ExpertsDownOperand::out];
   TRY(need_equal({types[ExpertsDownOperand::x], types[ExpertsDownOperand::weight], out}));
-  return kernels::cuda::can_experts_down(desc, {.n = out.cols,
-                                                .k = types[ExpertsDownOperand::x].cols,
-                                                .in = out.format,
-                                                .out = out.format});
+  return kernels::cuda::can_experts_down(
+      desc,
+      {.n = out.cols, .k = types[ExpertsDownOperand::x].cols, .in = out.format, .out = out.format});
+}
+
+// What it reads early is made by the router and the permutation, and weights.
+flow::KernelOverlap experts_down_overlap(const kernels::ExpertsDownDesc& /*desc*/,
+                                         std::span<const Type> /*types*/) {
+  flow::KernelOverlap overlap = flow::kAwaits;
+  for (const size_t operand : {ExpertsDownOperand::weight, ExpertsDownOperand::offsets,
+                               ExpertsDownOperand::places, ExpertsDownOperand::weights}) {
+    overlap.early_operands |= 1u << operand;
+  }
+  return overlap;
 }
 
 void launch_experts_down(const kernels::ExpertsDownDesc& desc, Args args, Workspace workspace,
@@ -236,7 +246,7 @@ void register_moe(flow::LauncherTable& table) {
   using Down = kernels::ExpertsDownDesc;
   table.add<Down>(Launcher<Down>{.can_implement = can_experts_down,
                                  .workspace_bytes = experts_down_workspace,
-                                 .overlap = flow::awaits<Down>,
+                                 .overlap = experts_down_overlap,
                                  .launch = launch_experts_down});
 }
 

@@ -107,7 +107,8 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
   if (rows == 0 || desc.num_slots == 0 || shape.n == 0) return;
   const bool x_aligned = is_streamable(operands.x, operands.x_stride, bytes_of(shape.in));
   const bool y_aligned = is_streamable(operands.y, operands.y_stride, bytes_of(shape.out));
-  if (streams(desc, shape) && x_aligned && y_aligned) {
+  const bool as_streamed = streams(desc, shape);
+  if (as_streamed && x_aligned && y_aligned) {
     return stream(desc, shape, rows, operands, on, sm_count);
   }
   const sm90::GroupedGemmParams params = {.x = operands.x,
@@ -123,10 +124,16 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
                                           .f32_y = shape.out == Format::f32,
                                           .x_aligned = x_aligned,
                                           .y_aligned = y_aligned};
-  const sm90::GroupedGemmLaunch launch = {
-      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .on = on};
+  const sm90::GroupedGemmLaunch launch = {.rows = rows,
+                                          .sms = sm_count > 0 ? sm_count : num_sms(),
+                                          // Launched plainly, it keeps releases_late()'s promise.
+                                          .on = as_streamed ? KernelStream(on.stream) : on};
   const GroupedGemmTile tile = choose_tile(desc);
   kernel_of(tile)(weights_map(desc, shape, operands, tile), params, launch);
+}
+
+bool releases_late(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  return streams(desc, shape);
 }
 
 std::string explain_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {

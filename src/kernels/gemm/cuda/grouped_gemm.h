@@ -53,6 +53,9 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
                   const GroupedGemmOperands& operands, const KernelStream& on,
                   int32_t sm_count = 0);
 
+// Whether the kernel behind its own starts only when all kernels before its own have ended.
+bool releases_late(const GroupedGemmDesc& desc, const GroupedGemmShape& shape);
+
 // "sm90 grouped GEMM, tile 128x256x64, 4 stages, 1 blocks an SM"
 std::string explain_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape);
 

@@ -5,7 +5,7 @@
 // where K is short; each block has an equal stretch of all tiles, list by list, so that it keeps a
 // list's rows of x in registers while it passes over W. By row, a list is the places of one row of
 // y, each of another slot, and a tile has a product for each. A block's warps have three roles:
-//   fill      three threads in turn copy boxes of W into a ring of stages
+//   fill      one thread copies boxes of W into a ring of stages
 //   multiply  eight warps share the columns of every box, and with them K
 //   merge     one warp adds the eight parts in their order and writes y
 // Which columns a warp has, and the order of all sums, follow from K alone: a row of y has the same
@@ -18,33 +18,17 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/partial_tiles.cuh"
 #include "kernels/gemm/cuda/elements.cuh"
-#include "kernels/gemm/cuda/sm90_stream_grouped.h"
+#include "kernels/gemm/cuda/sm90_stream_share.cuh"
 
 namespace braid::kernels::cuda::sm90 {
 
-inline constexpr int kFillWarps =
-    3;  // one thread of each: a copy takes longer to issue than to come
-inline constexpr int kMergeWarp = kSumWarps + kFillWarps;
-inline constexpr int kGroupedThreads = 32 * (kMergeWarp + 1);
+inline constexpr int kFillWarp = kSumWarps;
+inline constexpr int kGroupedWarps = kSumWarps + 2;
 inline constexpr int kStepsOfBlock = kBlockColumns / kStepColumns;
 
-static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16, "as StreamGroupedLayout has it");
-
-// A list of a block: rows of one slot, or by row the present places of row `first_row` of y.
-struct alignas(16) StreamList {
-  int32_t slot;
-  int32_t first_row;
-  int32_t num_rows;
-};
-
-// By row: one row of a list.
-struct alignas(16) StreamMember {
-  int32_t x_row;
-  int32_t slot;
-  float weight;
-};
-static_assert(sizeof(StreamList) == StreamGroupedLayout::kListBytes &&
-              sizeof(StreamMember) == StreamGroupedLayout::kMemberBytes);
+static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16 &&
+                  kGroupedWarps == StreamGroupedLayout::kWarps,
+              "as StreamGroupedLayout has it");
 
 template <int kRowsOfList, int kTilesOfBox, int kBoxesOfTile, int kBlocksOfWarp, bool kIsByRow>
 struct StreamForm {
@@ -64,139 +48,17 @@ struct StreamForm {
   using Parts = PartialTiles<kRows, kTiles>;
 };
 
-// The tiles of a block: `num_tiles` from column tile `first_column` of list `first_list` on.
-struct StreamShare {
-  int32_t num_tiles;
-  int32_t first_list;
-  int32_t first_column;
-  int32_t columns;  // column tiles of a list
-  const StreamList* lists;
-  const StreamMember* members;
-
-  // body(list, its index, column, end): the column tiles that the block has of each list.
-  template <typename Body>
-  __device__ void for_each_list(Body body) const {
-    int32_t column = first_column;
-    for (int32_t index = first_list, left = num_tiles; left > 0; ++index) {
-      const int32_t end = min(columns, column + left);
-      body(lists[index], index, column, end);
-      left -= end - column;
-      column = 0;
-    }
-  }
-};
-
-// This block's stretch of `all` tiles.
-struct Stretch {
-  int32_t first;
-  int32_t last;
-
-  __device__ explicit Stretch(int32_t all)
-      : first(static_cast<int32_t>(static_cast<int64_t>(all) * blockIdx.x / gridDim.x)),
-        last(static_cast<int32_t>(static_cast<int64_t>(all) * (blockIdx.x + 1) / gridDim.x)) {}
-};
-
-// All threads: makes the block's lists of the slots' rows. __syncthreads() follows.
-template <class F>
-__device__ StreamShare share_of_slots(const StreamGroupedParams& p, StreamList* lists,
-                                      int32_t* offsets, int32_t* scratch) {
-  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kGroupedThreads) offsets[i] = p.offsets[i];
-  __syncthreads();
-  const auto lists_of = [&](int32_t slot) {
-    return (offsets[slot + 1] - offsets[slot] + F::kRows - 1) / F::kRows;
-  };
-  const int32_t per_thread = (p.num_slots + kGroupedThreads - 1) / kGroupedThreads;
-  const int32_t first_slot = min(static_cast<int32_t>(threadIdx.x) * per_thread, p.num_slots);
-  const int32_t last_slot = min(first_slot + per_thread, p.num_slots);
-  int32_t own = 0;
-  for (int32_t slot = first_slot; slot < last_slot; ++slot) own += lists_of(slot);
-  int32_t all = 0;
-  int32_t index = block_scan(own, scratch, all) - own;
-
-  const int32_t columns = p.n / F::kColumns;
-  const Stretch tiles(all * columns);
-  const int32_t first_list = tiles.first / columns;
-  const int32_t end_list = tiles.last > tiles.first ? (tiles.last - 1) / columns + 1 : first_list;
-  for (int32_t slot = first_slot; slot < last_slot; ++slot) {
-    for (int32_t row = offsets[slot]; row < offsets[slot + 1]; row += F::kRows, ++index) {
-      if (index < first_list || index >= end_list) continue;
-      lists[index - first_list] = {slot, row, min(F::kRows, offsets[slot + 1] - row)};
-    }
-  }
-  return {tiles.last - tiles.first, 0, tiles.first % columns, columns, lists, nullptr};
-}
-
-// The slot whose rows `place` is among.
-__device__ inline int32_t slot_of_place(const int32_t* offsets, int32_t num_slots, int32_t place) {
-  int32_t slot = 0;
-  for (int32_t end = num_slots; end - slot > 1;) {
-    const int32_t middle = (slot + end) / 2;
-    (offsets[middle] <= place ? slot : end) = middle;
-  }
-  return slot;
-}
-
-// Tiles before the first one whose work begins at `work` or behind it; a tile's work is its
-// products, or one where it has none.
-__device__ inline int32_t tiles_before(const StreamList* lists, int32_t num_rows, int32_t columns,
-                                       int64_t work) {
-  int32_t tiles = 0;
-  for (int32_t row = 0; row < num_rows && work > 0; ++row) {
-    const int32_t products = max(lists[row].num_rows, 1);
-    const int64_t whole = static_cast<int64_t>(products) * columns;
-    tiles += work >= whole ? columns : static_cast<int32_t>((work + products - 1) / products);
-    work -= whole;
-  }
-  return tiles;
-}
-
-// All threads: makes the lists of all rows of y, one warp a list, and gives the block an equal part
-// of their products. __syncthreads() follows.
-template <class F>
-__device__ StreamShare share_of_rows(const StreamGroupedParams& p, StreamList* lists,
-                                     StreamMember* members, int32_t* offsets) {
-  const StreamedChoices& c = p.choices;
-  for (int32_t i = threadIdx.x; i <= p.num_slots; i += kGroupedThreads) offsets[i] = p.offsets[i];
-  __syncthreads();
-  const int32_t lane = threadIdx.x % 32;
-  for (int32_t row = threadIdx.x / 32; row < c.num_rows; row += kGroupedThreads / 32) {
-    const int32_t place = lane < c.num_places ? c.places[row * c.places_stride + lane] : -1;
-    const uint32_t present = __ballot_sync(kAllLanes, place >= 0);
-    if (place >= 0) {
-      StreamMember& member = members[row * F::kRows + __popc(present & ((1u << lane) - 1u))];
-      member.x_row = place;
-      member.slot = slot_of_place(offsets, p.num_slots, place);
-      member.weight = lane < c.top_k ? c.weights[row * c.weights_stride + lane] : 1.0f;
-    }
-    if (lane == 0) lists[row] = {-1, row, __popc(present)};
-  }
-  __syncthreads();
-  const int32_t columns = p.n / F::kColumns;
-  int64_t work = 0;
-  for (int32_t row = 0; row < c.num_rows; ++row) work += max(lists[row].num_rows, 1);
-  work *= columns;
-  const int32_t first = tiles_before(lists, c.num_rows, columns, work * blockIdx.x / gridDim.x);
-  const int32_t last =
-      tiles_before(lists, c.num_rows, columns, work * (blockIdx.x + 1) / gridDim.x);
-  return {last - first, first / columns, first % columns, columns, lists, members};
-}
-
-// One thread of the `turn`-th filling warp: its boxes of W, of all tiles in the order in which they
-// are multiplied.
+// One thread: boxes of W for all tiles, in the order in which they are multiplied.
 template <class F>
 __device__ void fill(const CUtensorMap& weights, const StreamGroupedParams& p,
-                     const StreamShare& share, const Ring& ring, int32_t turn) {
+                     const StreamShare& share, const Ring& ring) {
   const uint64_t policy = evict_first();
   const uint32_t bytes = static_cast<uint32_t>(p.box_blocks) * F::kTiles * kBlockBytes;
   const int32_t blocks = p.k / kBlockColumns;
   RingPlace at;
   const auto copy = [&](int32_t row, int32_t block) {
-    if (turn == 0) {
-      ring.await_free(at, bytes);
-      copy_box(ring.stage(at), weights, 0, row, block, ring.filled(at), policy);
-      turn = kFillWarps;
-    }
-    --turn;
+    ring.await_free(at, bytes);
+    copy_box(ring.stage(at), weights, 0, row, block, ring.filled(at), policy);
     ring.advance(at);
   };
   share.for_each_list([&](const StreamList list, int32_t index, int32_t column, int32_t end) {
@@ -500,7 +362,7 @@ constexpr bool kFitsLayout = F::Parts::kValueBytes == StreamGroupedLayout::part_
                              F::Parts::kBarrierBytes <= StreamGroupedLayout::kPartBarrierBytes;
 
 template <class F>
-__global__ void __launch_bounds__(kGroupedThreads, 1)
+__global__ void __launch_bounds__(kGroupedWarps* kWarp, 1)
     stream_grouped_kernel(const __grid_constant__ CUtensorMap weights,
                           const __grid_constant__ StreamGroupedParams p) {
   static_assert(kFitsLayout<F>);
@@ -519,32 +381,42 @@ __global__ void __launch_bounds__(kGroupedThreads, 1)
     parts.init();
     publish_barriers();
   }
-  await_predecessor();  // which weights are wanted is its output
-  release_successor();
-  auto* const lists = reinterpret_cast<StreamList*>(base + at.lists);
-  auto* const offsets = reinterpret_cast<int32_t*>(base + at.offsets);
+  __syncthreads();
+  // Which weights are wanted may be the predecessor's output. It is only once that has ended that
+  // the successor may start: what it reads early then comes from kernels that have ended, too.
+  if (!p.early) {
+    await_predecessor();
+    release_successor();
+  }
+  auto* const lists = reinterpret_cast<StreamList*>(base + at.lists) + warp * p.max_lists;
   StreamShare share;
   if constexpr (F::kByRow) {
-    share = share_of_rows<F>(p, lists, reinterpret_cast<StreamMember*>(base + at.members), offsets);
+    auto* const members =
+        reinterpret_cast<StreamMember*>(base + at.members) + warp * p.max_lists * F::kRows;
+    share = share_of_rows<F::kRows, F::kColumns>(p, lists, members);
   } else {
-    share = share_of_slots<F>(p, lists, offsets, reinterpret_cast<int32_t*>(base + at.scratch));
+    share = share_of_slots<F::kRows, F::kColumns>(p, lists);
   }
-  __syncthreads();
 
+  if (warp == kFillWarp) {
+    if (threadIdx.x % kWarp == 0) fill<F>(weights, p, share, ring);
+    if (p.early) await_predecessor();
+    return;
+  }
+  if (p.early) {
+    await_predecessor();
+    release_successor();
+  }
   if (warp < kSumWarps) {
     if constexpr (F::kBoxes == 0) {
       multiply_streamed<F>(p, share, ring, parts, warp);
     } else {
       multiply_kept<F>(p, share, ring, parts, warp);
     }
-  } else if (warp == kMergeWarp) {
-    if constexpr (F::kByRow) {
-      merge_rows<F>(p, share, parts);
-    } else {
-      merge_lists<F>(p, share, parts);
-    }
-  } else if (threadIdx.x % 32 == 0) {
-    fill<F>(weights, p, share, ring, warp - kSumWarps);
+  } else if constexpr (F::kByRow) {
+    merge_rows<F>(p, share, parts);
+  } else {
+    merge_lists<F>(p, share, parts);
   }
 }
 
@@ -560,7 +432,7 @@ void launch_stream_grouped(const CUtensorMap& weights, const StreamGroupedParams
                        static_cast<int>(bytes));
   launch_kernel(launch.on,
                 {.grid = dim3(static_cast<unsigned>(launch.blocks)),
-                 .block = dim3(kGroupedThreads),
+                 .block = dim3(kGroupedWarps * kWarp),
                  .shared_bytes = bytes},
                 stream_grouped_kernel<F>, weights, params);
 }

@@ -45,6 +45,9 @@ struct StreamGroupedParams {
   bool f32_y = false;       // else bf16
   StreamedChoices choices;  // of a product by row, which has neither source nor swiglu nor f32_y
 
+  // Weights, offsets, source and choices are there before the kernel in front ends.
+  bool early = false;
+
   int32_t box_blocks = 0;  // of 64 columns, that a stage holds
   int32_t num_stages = 0;
   int32_t max_lists = 0;  // that a block makes
@@ -73,8 +76,11 @@ struct StreamGroupedLayout {
   static constexpr uint32_t kListBytes = 16;
   static constexpr uint32_t kMemberBytes = 16;
 
-  uint32_t parts = 0, ring_barriers = 0, part_barriers = 0, lists = 0, members = 0, offsets = 0;
-  uint32_t scratch = 0, end = 0;
+  static constexpr uint32_t kWarps = 10;  // each of which has lists of its own
+  // By row a warp holds the offsets of all slots in registers.
+  static constexpr int32_t kMostSlotsByRow = 512;
+
+  uint32_t parts = 0, ring_barriers = 0, part_barriers = 0, lists = 0, members = 0, end = 0;
 
   constexpr StreamGroupedLayout(const StreamGroupedParams& p, const StreamGroupedForm& form) {
     const auto rows = static_cast<uint32_t>(form.rows);
@@ -85,10 +91,8 @@ struct StreamGroupedLayout {
     ring_barriers = parts + part_bytes(form);
     part_barriers = ring_barriers + stages * 16;
     lists = part_barriers + kPartBarrierBytes;
-    members = lists + max_lists * kListBytes;
-    offsets = members + (form.by_row ? max_lists * rows * kMemberBytes : 0);
-    scratch = offsets + (static_cast<uint32_t>(p.num_slots) + 1) * 4;
-    end = scratch + 32 * 4;
+    members = lists + kWarps * max_lists * kListBytes;
+    end = members + (form.by_row ? kWarps * max_lists * rows * kMemberBytes : 0);
   }
 
   // Of a few buffers of eight warps' tiles [rows, 8] f32 (PartialTiles).

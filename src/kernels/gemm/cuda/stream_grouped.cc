@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/status.h"
+#include "kernels/cuda/matrix.h"
 #include "kernels/cuda/num_sms.h"
 #include "kernels/cuda/tensor_map.h"
 
@@ -16,14 +17,12 @@ using sm90::StreamGroupedForm;
 
 constexpr int64_t kBlockColumns = 64;
 constexpr int64_t kBlockBytes = 8 * kBlockColumns * 2;  // of 8 rows
-constexpr int32_t kMaxSlots = 1024;                     // a table of them stands in shared memory
+constexpr int32_t kMaxSlots = 1024;
 constexpr int64_t kMaxPlaces = 16;
 constexpr int64_t kMaxKeptBlocks = 64;
 constexpr int64_t kRingBytes = 192 * 1024;
 constexpr int64_t kMaxStages = 32;
 constexpr int64_t kSharedBytes = 227 * 1024;  // that a block can have
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 sm90::StreamGroupedKernel kernel_of(const StreamGroupedForm& form) {
   const auto kernel = form.by_row      ? sm90::stream_by_row(form)
@@ -51,7 +50,7 @@ bool can_stream(int32_t num_slots, int64_t n, int64_t k) {
 
 bool can_stream_by_row(int32_t num_slots, int64_t n, int64_t k, int64_t num_places) {
   return can_stream(num_slots, n, k) && k / kBlockColumns <= kMaxKeptBlocks &&
-         num_places <= kMaxPlaces;
+         num_places <= kMaxPlaces && num_slots <= sm90::StreamGroupedLayout::kMostSlotsByRow;
 }
 
 bool is_streamable(const void* rows, int64_t stride, int64_t element_bytes) {
@@ -81,6 +80,7 @@ void stream_grouped(const StreamConfig& config, const StreamedWeights& weights,
   params.num_slots = weights.num_slots;
   params.n = static_cast<int32_t>(weights.n);
   params.k = static_cast<int32_t>(weights.k);
+  params.early = on.follows && on.constant_weights;
   params.box_blocks = config.box_blocks;
   params.max_lists = static_cast<int32_t>(most_lists(config.form, params, rows, blocks));
   const int64_t stage_bytes = config.form.tiles * config.box_blocks * kBlockBytes;

@@ -35,7 +35,10 @@ bool is_streamable(const void* rows, int64_t stride, int64_t element_bytes);
 StreamConfig choose_stream(int64_t k, int32_t rows_of_list, bool by_row);
 
 // What is launched: params without the fields that follow from the weights and the config.
-// `rows`: at least as many as are grouped. `sm_count`: SMs that the launch may use; 0: all.
+// `rows`: at least as many as are grouped. `sm_count`: SMs that the launch may use; 0: all. Where
+// on.constant_weights is set, so are the offsets, and source and choices, as far as they are there:
+// the ring is filled before the kernel in front has ended. That kernel's successor starts when all
+// kernels before this one have ended.
 void stream_grouped(const StreamConfig& config, const StreamedWeights& weights,
                     sm90::StreamGroupedParams params, int64_t rows, const KernelStream& on,
                     int32_t sm_count = 0);
