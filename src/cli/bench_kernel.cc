@@ -3,9 +3,9 @@
 
 #include "base/json.h"
 #include "cli/commands.h"
-#include "cli/rank_setting.h"
-#include "cli/session.h"
 #include "lab/kernel_timing.h"
+#include "start/asked_options.h"
+#include "start/rank_setting.h"
 
 namespace braid::cli {
 namespace {
@@ -91,7 +91,7 @@ Json to_json(const std::string& kernel, const lab::KernelReport& report,
 
 Result<std::unique_ptr<ranks::Backend>> backend_of(const ParsedOptions& options,
                                                    comm::ControlPlane& alone) {
-  if (device_of(options) == ranks::DeviceKind::cpu) return ranks::make_cpu_backend();
+  if (start::device_of(options) == ranks::DeviceKind::cpu) return ranks::make_cpu_backend();
   return ranks::make_cuda_backend({}, alone, {.overlap_kernels = options.text("pdl") != "off"});
 }
 
@@ -108,10 +108,10 @@ Result<Outcome> bench_kernel(const Context& context) {
         .remedy("Name one of those that braid bench kernel --list tells.");
   }
   const lab::KernelCase& kernel = *TRY(lab::find_kernel_case(options.text("kernel")));
-  const bool cuda = device_of(options) == ranks::DeviceKind::cuda;
-  const cost::DeviceProfile profile =
-      TRY(profile_of(options, cuda ? cost::h100_profile() : cost::cpu_profile(), std::nullopt));
-  lab::KernelBenchOptions how{.dtype = TRY(dtype_of(options)),
+  const bool cuda = start::device_of(options) == ranks::DeviceKind::cuda;
+  const cost::DeviceProfile profile = TRY(
+      start::profile_of(options, cuda ? cost::h100_profile() : cost::cpu_profile(), std::nullopt));
+  lab::KernelBenchOptions how{.dtype = TRY(start::dtype_of(options)),
                               .rounds = options.integer("rounds"),
                               .seed = static_cast<uint64_t>(options.integer("seed"))};
   if (!cuda) how.cold_bytes = kCpuColdBytes;

@@ -10,7 +10,7 @@ struct Context : start::Invocation {
   Streams& streams;
 };
 
-// How a command ended that did what it could.
+// How a command ended when there was no error.
 enum class Outcome { success, interrupted };
 
 Result<Outcome> generate(const Context& context);

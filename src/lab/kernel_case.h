@@ -15,7 +15,7 @@
 
 namespace braid::lab {
 
-// What a case is told: a size, or one of some words.
+// A parameter of a case: a size, or one of several names.
 struct KernelParameter {
   std::string_view name;
   std::string_view standard;

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <random>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "lab/layer_check.h"
 

@@ -13,6 +13,7 @@ namespace braid::lab {
 struct LayerWorldOptions {
   layout::Layout layout;
   model::ModelOptions model;     // but for layout and rank
+  Part part = Part::layer;       // of the first layer
   std::vector<LayerRows> steps;  // that may be run
   ranks::DeviceKind device = ranks::DeviceKind::cpu;
   ranks::BackendOptions backend;  // its fault holds on rank `fault_rank` alone

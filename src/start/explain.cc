@@ -60,7 +60,7 @@ std::vector<std::string> describe_placement(const experts::ExpertPlacement& plac
       sizes.slots, sizes.experts,
       options.has("expert-placement")
           ? options.text("expert-placement") + " says"
-          : "asked for: replicas of the first experts, for nothing is known of their heat")};
+          : "asked for: replicas of the first experts, because their heat is not known")};
   constexpr int32_t kMostRanks = 8;
   for (int32_t rank = 0; rank < std::min(sizes.ranks, kMostRanks); ++rank) {
     lines.push_back(fmt::format("  first layer with experts, {} of {}: {}", rank, sizes.ranks,

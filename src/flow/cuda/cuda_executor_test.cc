@@ -4,8 +4,8 @@
 
 #include "device/cuda/cuda_device.h"
 #include "device/cuda/spin.h"
-#include "flow/audit_fill.h"
-#include "flow/audit_memory.h"
+#include "flow/audit/fill.h"
+#include "flow/audit/memory.h"
 #include "flow/bound_test_util.h"
 #include "flow/cuda/mix_table_test_util.h"
 #include "flow/random_program_test_util.h"
