@@ -164,8 +164,8 @@ std::shared_ptr<const ExpertRows> rows_of_experts(const KernelLayer& layer) {
   return out;
 }
 
-// The rows of every expert · its W [n, k]ᵀ.
-Work build_grouped_gemm(KernelLayer& layer) {
+// The rows of every expert · its W [n, k]ᵀ. `tokens`: as many as the op is told of.
+Work write_grouped_gemm(KernelLayer& layer, int64_t tokens) {
   const int64_t rows = layer.size("rows"), experts = layer.size("experts");
   const int64_t n = layer.size("n"), k = layer.size("k");
   const auto lists = rows_of_experts(layer);
@@ -179,7 +179,8 @@ Work build_grouped_gemm(KernelLayer& layer) {
   const ops::Grouped in{.rows = layer.random("x", layer.dtype, rows, k),
                         .source = source,
                         .offsets = offsets,
-                        .count = layer.b.rows(offsets, experts, 1)};
+                        .count = layer.b.rows(offsets, experts, 1),
+                        .tokens = tokens};
   const ops::Grouped out = ops::grouped_gemm(layer.b, in, layer.weight("weights", experts * n, k),
                                              grouped_rows, "y", epilogue_of(layer));
   layer.result("y", out.rows);
@@ -189,6 +190,14 @@ Work build_grouped_gemm(KernelLayer& layer) {
   return {.flop = 2.0 * static_cast<double>(grouped_rows * n * k),
           .bytes = bytes_of_values(layer, weights + activations)};
 }
+
+// As a step of so many rows has it: few rows' weights are streamed.
+Work build_grouped_gemm(KernelLayer& layer) {
+  return write_grouped_gemm(layer, layer.size("rows"));
+}
+
+// By tiles of 64 rows and more, as where the rows of a step are not known.
+Work build_tiled_gemm(KernelLayer& layer) { return write_grouped_gemm(layer, 0); }
 
 // One query row of each sequence, which has `context` tokens in the cache.
 Work build_attention(KernelLayer& layer) {
@@ -295,7 +304,7 @@ std::span<const KernelCase> kernel_cases() {
                  {"k", "2048", {}}},
        .configuration = {{"epilogue", "none", kEpilogues},
                          {"routing", "balanced", {"balanced", "random", "half"}}},
-       .forms = {{"grouped_gemm", build_grouped_gemm}}},
+       .forms = {{"grouped_gemm", build_grouped_gemm}, {"tiled", build_tiled_gemm}}},
       {.name = "attention",
        .help = "attention of one row of each sequence over its paged cache",
        .sizes = {{"rows", "8", {}},
