@@ -36,10 +36,10 @@ class Ring {
       : stages_(stages), barriers_(barriers), num_stages_(num_stages), stage_bytes_(stage_bytes) {}
 
   // By one thread, once; publish_barriers() and __syncthreads() follow. `consumers`: how many warps
-  // release a stage.
-  __device__ void init(uint32_t consumers) const {
+  // release a stage; `fillers`: how many threads fill it.
+  __device__ void init(uint32_t consumers, uint32_t fillers = 1) const {
     for (uint32_t slot = 0; slot < num_stages_; ++slot) {
-      barrier_init(filled({slot, 0}), 1);
+      barrier_init(filled({slot, 0}), fillers);
       barrier_init(free({slot, 0}), consumers);
     }
   }
@@ -50,6 +50,8 @@ class Ring {
     barrier_wait(free(at), at.parity ^ 1u);
     barrier_arrive_expect(filled(at), bytes);
   }
+  // The same for threads that copy by copy_16, and then call barrier_arrive_after_copies(filled()).
+  __device__ void await_free(RingPlace at) const { barrier_wait(free(at), at.parity ^ 1u); }
   __device__ uint32_t stage(RingPlace at) const { return stages_ + at.slot * stage_bytes_; }
   __device__ uint32_t filled(RingPlace at) const { return barriers_ + at.slot * kBarrierBytes; }
 
