@@ -47,7 +47,7 @@ struct Sums {
   float values[kRows][kColumns];
 
   // Adds the stretch of positions behind this one.
-  __device__ void append(const Sums& next) {
+  __device__ __forceinline__ void append(const Sums& next) {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       const MergeFactors factors = merge(weighing[r], next.weighing[r]);
@@ -71,46 +71,61 @@ class TreeSums {
   };
   __device__ explicit TreeSums(Far& far) : far_(far.levels) {}
 
-  __device__ void add(Node node) {
-    const int index = count_++;
-#pragma unroll
-    for (int level = 0; level < kNear; ++level) {
-      if ((index >> level & 1) == 0) {
-        near_[level] = node;
-        return;
-      }
-      near_[level].append(node);
-      node = near_[level];
-    }
-    int level = kNear;
-    for (; (index >> level & 1) != 0; ++level) {
-      far_[level - kNear].append(node);
-      node = far_[level - kNear];
-    }
-    far_[level - kNear] = node;
+  __device__ __forceinline__ void add(const Node& node) {
+    put<0>(node, count_);
+    ++count_;
   }
 
   // The sums of all leaves, at least one.
-  __device__ Node total() {
+  __device__ __forceinline__ Node total() {
     Node node;
     bool any = false;
-    const auto prepend = [&](Node& before) {
-      if (any) before.append(node);
-      node = before;
-      any = true;
-    };
-#pragma unroll
-    for (int level = 0; level < kNear; ++level) {
-      if ((count_ >> level & 1) != 0) prepend(near_[level]);
-    }
-    for (int level = kNear; count_ >> level != 0; ++level) {
-      if ((count_ >> level & 1) != 0) prepend(far_[level - kNear]);
-    }
+    collect<0>(node, any);
     return node;
   }
 
  private:
   static constexpr int kNear = 4;
+
+  // Levels are template arguments, not the indices of loops: otherwise the compiler finds one store
+  // for all of them, and they end up in memory.
+  template <int kLevel>
+  __device__ __forceinline__ void put(Node node, int index) {
+    if constexpr (kLevel < kNear) {
+      if ((index >> kLevel & 1) == 0) {
+        near_[kLevel] = node;
+      } else {
+        Node both = near_[kLevel];
+        both.append(node);
+        put<kLevel + 1>(both, index);
+      }
+    } else {
+      int level = kLevel;
+      for (; (index >> level & 1) != 0; ++level) {
+        Node both = far_[level - kNear];
+        both.append(node);
+        node = both;
+      }
+      far_[level - kNear] = node;
+    }
+  }
+
+  template <int kLevel>
+  __device__ __forceinline__ void collect(Node& behind, bool& any) {
+    if constexpr (kLevel < kNear) {
+      if ((count_ >> kLevel & 1) != 0) prepend(near_[kLevel], behind, any);
+      collect<kLevel + 1>(behind, any);
+    } else {
+      for (int level = kNear; count_ >> level != 0; ++level) {
+        if ((count_ >> level & 1) != 0) prepend(far_[level - kNear], behind, any);
+      }
+    }
+  }
+  __device__ __forceinline__ static void prepend(Node before, Node& behind, bool& any) {
+    if (any) before.append(behind);
+    behind = before;
+    any = true;
+  }
 
   int count_ = 0;
   Node near_[kNear];

@@ -211,6 +211,13 @@ __device__ void zero_padding(const Step& step, int32_t columns) {
   }
 }
 
+__device__ uint32_t two_of(bf16 low, bf16 high) {
+  return low.bits | static_cast<uint32_t>(high.bits) << 16;
+}
+__device__ uint32_t two_of(const Pack<bf16>& pack, int index) {
+  return two_of(pack.values[index], pack.values[index + 1]);
+}
+
 // --- Queries, and the newest key and value ------------------------------------------------------
 
 // The heads of a unit that are to be prepared, as half or quarter warps take them: a pack a lane.
@@ -295,10 +302,11 @@ class Preparation {
     const int partner = first ? index + half() : second ? index - half() : index;
     const int lane = static_cast<int>(threadIdx.x) % kWarp - index + partner;
     Pack<bf16> other, out = pack;
-    const auto* words = reinterpret_cast<const uint32_t*>(pack.values);
 #pragma unroll
-    for (int i = 0; i < kPack / 2; ++i) {
-      reinterpret_cast<uint32_t*>(other.values)[i] = __shfl_sync(kAllLanes, words[i], lane);
+    for (int i = 0; i < kPack; i += 2) {
+      const uint32_t word = __shfl_sync(kAllLanes, two_of(pack, i), lane);
+      other.values[i] = {static_cast<uint16_t>(word)};
+      other.values[i + 1] = {static_cast<uint16_t>(word >> 16)};
     }
     if (!first && !second) return out;
 #pragma unroll
@@ -314,7 +322,8 @@ class Preparation {
   __device__ void store(uint32_t shared, int item, int count, const Pack<bf16>& pack,
                         int32_t slot) const {
     if (item >= count) return;
-    const uint4 words = *reinterpret_cast<const uint4*>(&pack);
+    const uint4 words =
+        make_uint4(two_of(pack, 0), two_of(pack, 2), two_of(pack, 4), two_of(pack, 6));
     const uint32_t column = static_cast<uint32_t>(pack_index()) * 16;
     if (item < step_.group) {
       store_16(shared + L::kQueries + static_cast<uint32_t>(item) * L::kQueryStride + column,
@@ -460,7 +469,7 @@ class Unit {
       const bf16 second = narrow<bf16>(power_of_two(__fmaf_rn(b, step_.scale, -peak)));
       sums[row] += widen(first) + widen(second);
       const uint32_t to = shared_ + L::kWeights + (lane() / 4 + row * 8) * L::kWeightStride;
-      store_4(to + position * 2, first.bits | static_cast<uint32_t>(second.bits) << 16);
+      store_4(to + position * 2, two_of(first, second));
     });
     share_rows(L::kSums, sums, [](float a, float b) { return a + b; });
     await_compute_warps();
@@ -574,10 +583,6 @@ __device__ float2 load_part_8(const float* from) {
   return v;
 }
 
-__device__ uint32_t two_of(float a, float b) {
-  return narrow<bf16>(a).bits | static_cast<uint32_t>(narrow<bf16>(b).bits) << 16;
-}
-
 // A part in scratch memory: values f32 [group, head_dim], then peak and sum [group, 2].
 constexpr int64_t part_floats(int64_t group, int64_t head_dim) {
   return ceil_div(group * (head_dim + 2), 4) * 4;
@@ -590,7 +595,8 @@ __device__ void write_result(const Step& step, const U& unit, const typename U::
   unit.for_each_pair([&](int row, int head, int column, int index) {
     const float scale = __frcp_rn(sums.weighing[row].sum);
     *reinterpret_cast<uint32_t*>(out + head * kHeadDim + column) =
-        two_of(sums.values[row][index] * scale, sums.values[row][index + 1] * scale);
+        two_of(narrow<bf16>(sums.values[row][index] * scale),
+               narrow<bf16>(sums.values[row][index + 1] * scale));
   });
 }
 
@@ -623,52 +629,57 @@ __device__ bool is_last_part(const Step& step, const DecodeShare& share, int32_t
   return *flag != 0;
 }
 
-// Merges the parts of a row, `stride` floats apart. Threads take four columns of a head each, of
-// kItems heads at a time so that more loads are under way.
+// Merges the parts of a row, `stride` floats apart. Threads take four columns of some heads each,
+// of kItems heads at a time so that more loads are under way.
 template <int kHeadDim>
 __device__ void merge_parts(const Step& step, const float* parts, int64_t stride, int num_parts,
                             bf16* out) {
   constexpr int kAtOnce = 8;  // parts
   constexpr int kItems = 2;
   constexpr int kItemsOfHead = kHeadDim / 4;
-  using Node = Sums<1, 4>;
+  using Node = Sums<kItems, 4>;
   const int num_items = step.group * kItemsOfHead;
-  for (int base = 0; base < num_items; base += kItems * kComputeThreads) {
-    typename TreeSums<Node>::Far far[kItems];
-    TreeSums<Node> trees[kItems] = {TreeSums<Node>(far[0]), TreeSums<Node>(far[1])};
+  for (int base = static_cast<int>(threadIdx.x); base < num_items;
+       base += kItems * kComputeThreads) {
+    typename TreeSums<Node>::Far far;
+    TreeSums<Node> tree(far);
     for (int first = 0; first < num_parts; first += kAtOnce) {
-      float4 values[kItems][kAtOnce];
-      float2 weighing[kItems][kAtOnce];
+      float4 values[kAtOnce][kItems];
+      float2 weighing[kAtOnce][kItems];
 #pragma unroll
-      for (int i = 0; i < kItems; ++i) {
-        const int item = min(base + i * kComputeThreads + static_cast<int>(threadIdx.x),
-                             num_items - 1);
+      for (int p = 0; p < kAtOnce; ++p) {
+        const float* part = parts + min(first + p, num_parts - 1) * stride;
 #pragma unroll
-        for (int p = 0; p < kAtOnce; ++p) {
-          const float* part = parts + min(first + p, num_parts - 1) * stride;
-          values[i][p] = load_part_16(part + item * 4);
-          weighing[i][p] = load_part_8(part + step.group * kHeadDim + item / kItemsOfHead * 2);
+        for (int i = 0; i < kItems; ++i) {
+          const int item = min(base + i * kComputeThreads, num_items - 1);
+          values[p][i] = load_part_16(part + item * 4);
+          weighing[p][i] = load_part_8(part + step.group * kHeadDim + item / kItemsOfHead * 2);
         }
       }
 #pragma unroll
       for (int p = 0; p < kAtOnce; ++p) {
-        if (first + p >= num_parts) break;
+        Node node;
 #pragma unroll
         for (int i = 0; i < kItems; ++i) {
-          const float4 v = values[i][p];
-          trees[i].add({{{weighing[i][p].x, weighing[i][p].y}}, {{v.x, v.y, v.z, v.w}}});
+          const float4 v = values[p][i];
+          node.weighing[i] = {weighing[p][i].x, weighing[p][i].y};
+          node.values[i][0] = v.x;
+          node.values[i][1] = v.y;
+          node.values[i][2] = v.z;
+          node.values[i][3] = v.w;
         }
+        if (first + p < num_parts) tree.add(node);
       }
     }
+    const Node all = tree.total();
 #pragma unroll
     for (int i = 0; i < kItems; ++i) {
-      const int item = base + i * kComputeThreads + static_cast<int>(threadIdx.x);
-      const Node all = trees[i].total();
-      const float scale = __frcp_rn(all.weighing[0].sum);
-      const float* v = all.values[0];
+      const int item = base + i * kComputeThreads;
       if (item >= num_items) continue;
+      const float scale = __frcp_rn(all.weighing[i].sum);
+      const auto result = [&](int c) { return narrow<bf16>(all.values[i][c] * scale); };
       *reinterpret_cast<uint2*>(out + item * 4) =
-          make_uint2(two_of(v[0] * scale, v[1] * scale), two_of(v[2] * scale, v[3] * scale));
+          make_uint2(two_of(result(0), result(1)), two_of(result(2), result(3)));
     }
   }
 }
