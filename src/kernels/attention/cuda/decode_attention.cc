@@ -28,8 +28,8 @@ void decode_in_steps(const DecodeAttentionDesc& desc, const DecodeAttentionArgs&
   const Matrix<bf16> qkv{reinterpret_cast<bf16*>(args.scratch), cols};
   const Matrix<const bf16> q{qkv.data, cols};
   const int64_t row_bytes = cols * static_cast<int64_t>(sizeof(bf16));
-  copy_rows(rows, row_bytes, args.qkv.data,
-            args.qkv.stride * static_cast<int64_t>(sizeof(bf16)), qkv.data, row_bytes, stream);
+  copy_rows(rows, row_bytes, reinterpret_cast<const std::byte*>(args.qkv.data),
+            args.qkv.stride * static_cast<int64_t>(sizeof(bf16)), args.scratch, row_bytes, stream);
   const auto norm = [&](const bf16* weights, int64_t first, int64_t count) {
     if (weights == nullptr) return;
     const RmsNormDesc norm_desc{desc.eps, a.head_dim};
