@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "kernels/attention/cuda/attention.h"
+#include "kernels/attention/cuda/attention_plan.h"
 #include "kernels/attention/cuda/sm90_decode_attention.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/rotary/cuda/rotary.h"
@@ -40,8 +41,10 @@ void decode_in_steps(const DecodeAttentionDesc& desc, const DecodeAttentionArgs&
   norm(args.k_norm, q_cols, kv_cols);
   rotary<bf16>(desc.rotary, rows, q_cols + kv_cols, args.rotary_table, qkv, stream);
   kv_write<bf16>(rows, 2 * kv_cols, {qkv.data + q_cols, cols}, args.kv_slots, args.cache, stream);
-  attention(a, args.rows, q, {args.cache.data, args.cache.stride}, args.out,
-            args.scratch + rows * row_bytes, stream);
+  const AttentionPlan plan(plan_desc_of(a), rows, args.rows.num_sequences,
+                           reinterpret_cast<int32_t*>(args.scratch + rows * row_bytes));
+  plan_attention(plan, args.rows, stream);
+  attention(a, args.rows, q, {args.cache.data, args.cache.stride}, args.out, plan, stream);
 }
 
 }  // namespace
@@ -57,7 +60,8 @@ int64_t decode_attention_scratch_bytes(const DecodeAttentionDesc& desc, int64_t 
                                        int64_t num_sequences) {
   if (can_fuse_decode(desc)) return sm90_decode_scratch_bytes(desc, rows);
   return rows * qkv_columns(desc.attention) * static_cast<int64_t>(sizeof(bf16)) +
-         attention_scratch_bytes(desc.attention, rows, num_sequences);
+         AttentionPlan(plan_desc_of(desc.attention), rows, num_sequences).words *
+             static_cast<int64_t>(sizeof(int32_t));
 }
 
 void decode_attention(const DecodeAttentionDesc& desc, const DecodeAttentionArgs& args,

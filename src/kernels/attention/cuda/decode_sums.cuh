@@ -67,7 +67,7 @@ class TreeSums {
   // Levels from kNear on, which are touched once in 2^kNear leaves. They are found by an index and
   // so lie in memory; being no members, they leave the others in registers.
   struct Far {
-    Node levels[12];
+    Node levels[14];
   };
   __device__ explicit TreeSums(Far& far) : far_(far.levels) {}
 
@@ -85,7 +85,7 @@ class TreeSums {
   }
 
  private:
-  static constexpr int kNear = 4;
+  static constexpr int kNear = 2;
 
   // Levels are template arguments, not the indices of loops: otherwise the compiler finds one store
   // for all of them, and they end up in memory.

@@ -140,36 +140,40 @@ struct LeafSlots {
 };
 
 // Copies one half of a leaf's keys or values, from the column of the cache that `from` points to;
-// zeros where there is no cached position.
+// zeros where there is no cached position. Lane i has the slots of positions i and i + 32.
 template <int kHeadDim>
-__device__ void fill_stage(const Step& step, const Ring& ring, RingPlace& at, const bf16* from,
+__device__ void fill_stage(const Step& step, uint32_t to, const bf16* from,
                            const int32_t (&slots)[kHalf / kWarp]) {
   using L = Layout<kHeadDim>;
-  constexpr int kRows = kWarp / L::kPacks;  // that the warp copies at a time
+  constexpr uint32_t kRows = kWarp / L::kPacks;  // that the warp copies at a time
   const uint32_t lane = threadIdx.x % kWarp, pack = lane % L::kPacks, row = lane / L::kPacks;
-  ring.await_free(at);
-  const uint32_t to = ring.stage(at);
 #pragma unroll
-  for (int first = 0; first < kHalf; first += kRows) {
-    const int32_t slot = __shfl_sync(kAllLanes, slots[first / kWarp], first % kWarp + row);
-    const bf16* source = from + max(slot, 0) * step.cache.stride + pack * kPack;
-    copy_16(to + L::place(first + row, pack), source, slot < 0 ? 0 : 16);
+  for (uint32_t i = 0; i < kHalf / kWarp; ++i) {
+#pragma unroll 8
+    for (uint32_t first = 0; first < kWarp; first += kRows) {
+      const int32_t slot = __shfl_sync(kAllLanes, slots[i], first + row);
+      const bf16* source = from + max(slot, 0) * step.cache.stride + pack * kPack;
+      copy_16(to + L::place(i * kWarp + first + row, pack), source, slot < 0 ? 0 : 16);
+    }
   }
-  barrier_arrive_after_copies(ring.filled(at));
-  ring.advance(at);
 }
 
 template <int kHeadDim>
 __device__ void fill_leaf(const Step& step, const Ring& ring, RingPlace& at, int32_t head,
                           int32_t positions, const LeafSlots& leaf) {
-  const bf16* keys = step.cache.data + head * kHeadDim;
-  const bf16* values = keys + step.num_kv_heads * kHeadDim;
-  const int32_t low[2] = {leaf.slots[0], leaf.slots[1]};
-  const int32_t high[2] = {leaf.slots[2], leaf.slots[3]};
-  fill_stage<kHeadDim>(step, ring, at, keys, low);
-  if (positions > kHalf) fill_stage<kHeadDim>(step, ring, at, keys, high);
-  fill_stage<kHeadDim>(step, ring, at, values, low);
-  if (positions > kHalf) fill_stage<kHeadDim>(step, ring, at, values, high);
+  const int32_t halves = positions > kHalf ? 2 : 1;
+  const bf16* from = step.cache.data + head * kHeadDim;
+#pragma unroll 1  // a long body would not stay in the instruction cache
+  for (int32_t stage = 0; stage < 2 * halves; ++stage) {
+    const bool values = stage >= halves, high = halves > 1 && stage % 2 == 1;
+    const int32_t slots[] = {high ? leaf.slots[2] : leaf.slots[0],
+                             high ? leaf.slots[3] : leaf.slots[1]};
+    ring.await_free(at);
+    fill_stage<kHeadDim>(step, ring.stage(at),
+                         from + (values ? step.num_kv_heads * kHeadDim : 0), slots);
+    barrier_arrive_after_copies(ring.filled(at));
+    ring.advance(at);
+  }
 }
 
 template <int kHeadDim>
@@ -211,13 +215,6 @@ __device__ void zero_padding(const Step& step, int32_t columns) {
   }
 }
 
-__device__ uint32_t two_of(bf16 low, bf16 high) {
-  return low.bits | static_cast<uint32_t>(high.bits) << 16;
-}
-__device__ uint32_t two_of(const Pack<bf16>& pack, int index) {
-  return two_of(pack.values[index], pack.values[index + 1]);
-}
-
 // --- Queries, and the newest key and value ------------------------------------------------------
 
 // The heads of a unit that are to be prepared, as half or quarter warps take them: a pack a lane.
@@ -231,7 +228,7 @@ class Preparation {
   // into shared memory, and these also into the cache.
   __device__ void run(uint32_t shared, bool has_newest) const {
     const int count = step_.group + (has_newest ? 2 : 0);
-    Pack<bf16> packs[kRounds];
+    uint4 packs[kRounds];
 #pragma unroll
     for (int i = 0; i < kRounds; ++i) packs[i] = load(item(i), count);
     const Angles angles = load_angles();
@@ -241,7 +238,7 @@ class Preparation {
     for (int i = 0; i < kRounds; ++i) {
       const bool is_key = item(i) == step_.group, is_value = item(i) == step_.group + 1;
       const bool normed = (is_key ? step_.k_norm : step_.q_norm) != nullptr;
-      Pack<bf16> pack = packs[i];
+      Pack<bf16> pack = pack_of(packs[i]);
       const float squares = head_sum(add_squares(0, pack));
       if (normed && !is_value) {
         pack = scale_pack(pack, is_key ? k_weights : q_weights,
@@ -258,8 +255,12 @@ class Preparation {
   static constexpr int kRounds = (kHeadRows + 2 + kAtOnce - 1) / kAtOnce;
 
   struct Angles {
-    Pack<float> cosines;
-    Pack<float> sines;
+    float4 cosines[2];
+    float4 sines[2];
+    __device__ static float at(const float4 (&all)[2], int i) {
+      const float4& four = all[i / 4];
+      return i % 4 == 0 ? four.x : i % 4 == 1 ? four.y : i % 4 == 2 ? four.z : four.w;
+    }
   };
 
   __device__ static int pack_index() { return static_cast<int>(threadIdx.x) % L::kPacks; }
@@ -267,24 +268,33 @@ class Preparation {
     return round * kAtOnce + static_cast<int>(threadIdx.x) / L::kPacks;
   }
 
-  __device__ Pack<bf16> load(int item, int count) const {
-    if (item >= count) return {};
+  __device__ uint4 load(int item, int count) const {
+    if (item >= count) return make_uint4(0, 0, 0, 0);
     const int32_t heads = step_.group * step_.num_kv_heads;
     const int32_t column = item < step_.group    ? head_ * step_.group + item
                            : item == step_.group ? heads + head_
                                                  : heads + step_.num_kv_heads + head_;
-    return load_pack<true>(step_.qkv.row(row_) + column * kHeadDim + pack_index() * kPack, kPack);
+    const bf16* from = step_.qkv.row(row_) + column * kHeadDim + pack_index() * kPack;
+    return *reinterpret_cast<const uint4*>(from);
   }
-  __device__ Pack<bf16> load_weights(const bf16* weights) const {
-    if (weights == nullptr) return {};
-    return load_pack<true>(weights + pack_index() * kPack, kPack);
+  __device__ static Pack<bf16> load_weights(const bf16* weights) {
+    uint4 words = make_uint4(0, 0, 0, 0);
+    if (weights != nullptr) {
+      words = *reinterpret_cast<const uint4*>(weights + pack_index() * kPack);
+    }
+    return pack_of(words);
   }
   // Packs [0, half) of a head are turned with packs [half, 2 half), by the same angles.
   __device__ int half() const { return step_.rotary_dims / 2 / kPack; }
   __device__ Angles load_angles() const {
-    if (pack_index() >= 2 * half()) return {};
-    const float* cosines = step_.rotary_table.row(row_) + pack_index() % half() * kPack;
-    return {load_pack<true>(cosines, kPack), load_pack<true>(cosines + half() * kPack, kPack)};
+    Angles angles = {};
+    if (pack_index() < 2 * half()) {
+      const float* from = step_.rotary_table.row(row_) + pack_index() % half() * kPack;
+      const auto* cosines = reinterpret_cast<const float4*>(from);
+      const auto* sines = reinterpret_cast<const float4*>(from + half() * kPack);
+      angles = {{cosines[0], cosines[1]}, {sines[0], sines[1]}};
+    }
+    return angles;
   }
 
   // The sum over a head's lanes, in the order in which a whole warp sums (device.cuh).
@@ -301,20 +311,18 @@ class Preparation {
     const bool first = index < half(), second = !first && index < 2 * half();
     const int partner = first ? index + half() : second ? index - half() : index;
     const int lane = static_cast<int>(threadIdx.x) % kWarp - index + partner;
-    Pack<bf16> other, out = pack;
-#pragma unroll
-    for (int i = 0; i < kPack; i += 2) {
-      const uint32_t word = __shfl_sync(kAllLanes, two_of(pack, i), lane);
-      other.values[i] = {static_cast<uint16_t>(word)};
-      other.values[i + 1] = {static_cast<uint16_t>(word >> 16)};
-    }
-    if (!first && !second) return out;
+    const uint4 own = words_of(pack);
+    const Pack<bf16> other = pack_of(make_uint4(
+        __shfl_sync(kAllLanes, own.x, lane), __shfl_sync(kAllLanes, own.y, lane),
+        __shfl_sync(kAllLanes, own.z, lane), __shfl_sync(kAllLanes, own.w, lane)));
+    Pack<bf16> out;
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      bf16 a = first ? pack.values[i] : other.values[i];
-      bf16 b = first ? other.values[i] : pack.values[i];
-      turn(a, b, angles.cosines.values[i], angles.sines.values[i]);
-      out.values[i] = first ? a : b;
+      bf16 a = {first ? pack.values[i].bits : other.values[i].bits};
+      bf16 b = {first ? other.values[i].bits : pack.values[i].bits};
+      turn(a, b, Angles::at(angles.cosines, i), Angles::at(angles.sines, i));
+      const uint16_t turned = first ? a.bits : b.bits;
+      out.values[i] = {first || second ? turned : pack.values[i].bits};
     }
     return out;
   }
@@ -322,8 +330,7 @@ class Preparation {
   __device__ void store(uint32_t shared, int item, int count, const Pack<bf16>& pack,
                         int32_t slot) const {
     if (item >= count) return;
-    const uint4 words =
-        make_uint4(two_of(pack, 0), two_of(pack, 2), two_of(pack, 4), two_of(pack, 6));
+    const uint4 words = words_of(pack);
     const uint32_t column = static_cast<uint32_t>(pack_index()) * 16;
     if (item < step_.group) {
       store_16(shared + L::kQueries + static_cast<uint32_t>(item) * L::kQueryStride + column,
@@ -334,7 +341,7 @@ class Preparation {
     store_16(shared + L::kNewest + static_cast<uint32_t>(is_value) * L::kRowBytes + column, words);
     if (slot < 0) return;
     bf16* to = step_.cache.row(slot) + (is_value * step_.num_kv_heads + head_) * kHeadDim;
-    store_pack<true>(to + pack_index() * kPack, kPack, pack);
+    *reinterpret_cast<uint4*>(to + pack_index() * kPack) = words;
   }
 
   const Step& step_;
@@ -465,11 +472,11 @@ class Unit {
     float sums[kRows] = {};
     for_each_score(scores, [&](int row, uint32_t position, float& a, float& b) {
       const float peak = node.weighing[row].peak;
-      const bf16 first = narrow<bf16>(power_of_two(__fmaf_rn(a, step_.scale, -peak)));
-      const bf16 second = narrow<bf16>(power_of_two(__fmaf_rn(b, step_.scale, -peak)));
-      sums[row] += widen(first) + widen(second);
+      const uint32_t two = narrow_two(power_of_two(__fmaf_rn(a, step_.scale, -peak)),
+                                      power_of_two(__fmaf_rn(b, step_.scale, -peak)));
+      sums[row] += __uint_as_float(two << 16) + __uint_as_float(two & 0xffff0000u);
       const uint32_t to = shared_ + L::kWeights + (lane() / 4 + row * 8) * L::kWeightStride;
-      store_4(to + position * 2, two_of(first, second));
+      store_4(to + position * 2, two);
     });
     share_rows(L::kSums, sums, [](float a, float b) { return a + b; });
     await_compute_warps();
@@ -595,8 +602,7 @@ __device__ void write_result(const Step& step, const U& unit, const typename U::
   unit.for_each_pair([&](int row, int head, int column, int index) {
     const float scale = __frcp_rn(sums.weighing[row].sum);
     *reinterpret_cast<uint32_t*>(out + head * kHeadDim + column) =
-        two_of(narrow<bf16>(sums.values[row][index] * scale),
-               narrow<bf16>(sums.values[row][index + 1] * scale));
+        narrow_two(sums.values[row][index] * scale, sums.values[row][index + 1] * scale);
   });
 }
 
@@ -639,37 +645,37 @@ __device__ void merge_parts(const Step& step, const float* parts, int64_t stride
   constexpr int kItemsOfHead = kHeadDim / 4;
   using Node = Sums<kItems, 4>;
   const int num_items = step.group * kItemsOfHead;
+#pragma unroll 1
   for (int base = static_cast<int>(threadIdx.x); base < num_items;
        base += kItems * kComputeThreads) {
     typename TreeSums<Node>::Far far;
-    TreeSums<Node> tree(far);
+    TreeSums<Node> tree(far);  // whose leaves are kAtOnce parts
+#pragma unroll 1
     for (int first = 0; first < num_parts; first += kAtOnce) {
-      float4 values[kAtOnce][kItems];
-      float2 weighing[kAtOnce][kItems];
+      Node nodes[kAtOnce];
 #pragma unroll
       for (int p = 0; p < kAtOnce; ++p) {
         const float* part = parts + min(first + p, num_parts - 1) * stride;
 #pragma unroll
         for (int i = 0; i < kItems; ++i) {
           const int item = min(base + i * kComputeThreads, num_items - 1);
-          values[p][i] = load_part_16(part + item * 4);
-          weighing[p][i] = load_part_8(part + step.group * kHeadDim + item / kItemsOfHead * 2);
+          const float4 v = load_part_16(part + item * 4);
+          const float2 w = load_part_8(part + step.group * kHeadDim + item / kItemsOfHead * 2);
+          nodes[p].weighing[i] = {w.x, w.y};
+          nodes[p].values[i][0] = v.x;
+          nodes[p].values[i][1] = v.y;
+          nodes[p].values[i][2] = v.z;
+          nodes[p].values[i][3] = v.w;
         }
       }
 #pragma unroll
-      for (int p = 0; p < kAtOnce; ++p) {
-        Node node;
+      for (int width = 1; width < kAtOnce; width *= 2) {
 #pragma unroll
-        for (int i = 0; i < kItems; ++i) {
-          const float4 v = values[p][i];
-          node.weighing[i] = {weighing[p][i].x, weighing[p][i].y};
-          node.values[i][0] = v.x;
-          node.values[i][1] = v.y;
-          node.values[i][2] = v.z;
-          node.values[i][3] = v.w;
+        for (int p = 0; p < kAtOnce; p += 2 * width) {
+          if (first + p + width < num_parts) nodes[p].append(nodes[p + width]);
         }
-        if (first + p < num_parts) tree.add(node);
       }
+      tree.add(nodes[0]);
     }
     const Node all = tree.total();
 #pragma unroll
@@ -677,9 +683,9 @@ __device__ void merge_parts(const Step& step, const float* parts, int64_t stride
       const int item = base + i * kComputeThreads;
       if (item >= num_items) continue;
       const float scale = __frcp_rn(all.weighing[i].sum);
-      const auto result = [&](int c) { return narrow<bf16>(all.values[i][c] * scale); };
-      *reinterpret_cast<uint2*>(out + item * 4) =
-          make_uint2(two_of(result(0), result(1)), two_of(result(2), result(3)));
+      const float* v = all.values[i];
+      *reinterpret_cast<uint2*>(out + item * 4) = make_uint2(
+          narrow_two(v[0] * scale, v[1] * scale), narrow_two(v[2] * scale, v[3] * scale));
     }
   }
 }
@@ -699,6 +705,7 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
     typename TreeSums<typename U::Node>::Far far;
     TreeSums<typename U::Node> tree(far);
     const int32_t leaves = walk.leaves();
+#pragma unroll 1
     for (int32_t i = 0; i < leaves; ++i) tree.add(unit.leaf(at, share.first_leaf + i));
     const typename U::Node sums = tree.total();
 

@@ -1,0 +1,30 @@
+#include "kernels/attention/cuda/zero_padding.h"
+
+#include <algorithm>
+
+#include "kernels/cuda/device.cuh"
+
+namespace braid::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int64_t kMaxBlocks = 128;
+
+__global__ void __launch_bounds__(kThreads)
+    zero_rows(int64_t rows, const int32_t* sequences, int64_t cols, Matrix<bf16> out) {
+  for (int64_t t = blockIdx.x; t < rows; t += gridDim.x) {
+    if (sequences[t] >= 0) continue;
+    for (int64_t i = threadIdx.x * kPack; i < cols; i += kThreads * kPack) {
+      store_pack<true>(out.row(t) + i, cols - i, Pack<bf16>{});
+    }
+  }
+}
+
+}  // namespace
+
+void zero_padding(const PagedRows& rows, int64_t cols, Matrix<bf16> out, cudaStream_t stream) {
+  const auto blocks = static_cast<unsigned>(std::min(rows.rows, kMaxBlocks));
+  zero_rows<<<blocks, kThreads, 0, stream>>>(rows.rows, rows.sequences, cols, out);
+}
+
+}  // namespace braid::kernels::cuda
