@@ -169,6 +169,7 @@ void launch_decode_attention(const DecodeAttentionDesc& desc, Args args, Workspa
          .q_norm = pointer<const T>(args[Operand::q_norm]),
          .k_norm = pointer<const T>(args[Operand::k_norm]),
          .rotary_table = matrix<const float>(args[Operand::rotary_table]),
+         .plan = pointer<int32_t>(args[Operand::plan]),
          .cache = matrix<T>(args[Operand::cache]),
          .out = matrix<T>(args[Operand::out])},
         workspace.data);

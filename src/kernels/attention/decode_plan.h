@@ -43,7 +43,7 @@ struct DecodePlanLayout {
         words(arrivals + rows * num_kv_heads) {}
 
   int64_t capacity;  // shares
-  int64_t arrivals;  // [rows, num_kv_heads] parts of a row that are ready; 0 between two layers
+  int64_t arrivals;  // [rows, num_kv_heads] parts of a row that the layers so far have made
   int64_t words;
 };
 

@@ -42,6 +42,15 @@ int32_t choose_size(const DecodePlanDesc& desc, const PagedRows& rows, int64_t c
   return best;
 }
 
+void count_parts(const PagedRows& rows, int64_t num_kv_heads, int32_t* plan) {
+  int32_t* arrivals = plan + DecodePlanLayout(rows.rows, num_kv_heads).arrivals;
+  const int32_t share_leaves = plan[1];
+  for (int64_t row = 0; row < rows.rows; ++row) {
+    const int32_t parts = (leaves_of(length_of(rows, row)) + share_leaves - 1) / share_leaves;
+    for (int64_t head = 0; head < num_kv_heads; ++head) *arrivals++ += parts;
+  }
+}
+
 }  // namespace
 
 void plan_decode(const DecodePlanDesc& desc, const PagedRows& rows, int32_t* plan) {
@@ -84,6 +93,7 @@ void decode_attention(const DecodeAttentionDesc& desc, const DecodeAttentionArgs
   norm(args.k_norm, q_cols, kv_cols);
   rotary<T>(desc.rotary, rows, q_cols + kv_cols, args.rotary_table, qkv);
   kv_write<T>(rows, 2 * kv_cols, {qkv.data + q_cols, cols}, args.kv_slots, args.cache);
+  count_parts(args.rows, a.num_kv_heads, args.plan);
   attention<T>(a, args.rows, {qkv.data, cols}, {args.cache.data, args.cache.stride}, args.out,
                scratch + copy_bytes(desc, rows, sizeof(T)));
 }

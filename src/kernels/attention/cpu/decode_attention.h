@@ -18,6 +18,7 @@ struct DecodeAttentionArgs {
   const T* q_norm = nullptr;          // [head_dim], or none
   const T* k_norm = nullptr;          // [head_dim], or none
   Matrix<const float> rotary_table;   // [rows, rotary dims]
+  int32_t* plan = nullptr;            // plan_decode()'s
   Matrix<T> cache;                    // [·, K | V]
   Matrix<T> out;                      // [rows, heads · head_dim]
 };
@@ -25,7 +26,8 @@ struct DecodeAttentionArgs {
 int64_t decode_attention_scratch_bytes(const DecodeAttentionDesc& desc, int64_t rows,
                                        int64_t element_bytes, int64_t max_positions);
 
-// It needs no plan: sums run over positions in order, as in attention().
+// Sums run over positions in order, as in attention(), whatever the plan says; parts of rows are
+// counted in it as if they had been made.
 template <typename T>
 void decode_attention(const DecodeAttentionDesc& desc, const DecodeAttentionArgs<T>& args,
                       std::byte* scratch);

@@ -36,6 +36,7 @@ DecodeAttentionDesc desc_of(const Heads& heads) {
 struct Results {
   Grid<bf16> out;
   Grid<bf16> cache;
+  std::vector<int32_t> arrivals;  // as the plan counts them
 };
 
 // A step's inputs. The cache has random rows before each row's own position.
@@ -83,20 +84,27 @@ struct Step {
   int64_t max_positions() const { return cache.table.cols() * desc.attention.page_size; }
 
   Results on_cpu() const {
-    Results results{Grid<bf16>(rows.size(), q_cols()), cache.cache};
+    Results results{Grid<bf16>(rows.size(), q_cols()), cache.cache, {}};
+    const DecodePlanLayout layout(rows.size(), desc.attention.num_kv_heads);
+    std::vector<int32_t> plan(static_cast<size_t>(layout.words));
+    const PagedRows paged{rows.size(), rows.sequences.data(), rows.positions.data(),
+                          cache.table.input()};
+    cpu::plan_decode({desc.attention.num_kv_heads}, paged, plan.data());
     std::vector<std::byte> scratch(static_cast<size_t>(cpu::decode_attention_scratch_bytes(
         desc, rows.size(), sizeof(bf16), max_positions())));
     cpu::decode_attention<bf16>(
         desc,
-        {.rows = {rows.size(), rows.sequences.data(), rows.positions.data(), cache.table.input()},
+        {.rows = paged,
          .kv_slots = slots.data(),
          .qkv = qkv.input(),
          .q_norm = normed ? q_norm.input().data : nullptr,
          .k_norm = normed ? k_norm.input().data : nullptr,
          .rotary_table = rotary_table.input(),
+         .plan = plan.data(),
          .cache = results.cache.matrix(),
          .out = results.out.matrix()},
         scratch.data());
+    results.arrivals.assign(plan.begin() + layout.arrivals, plan.end());
     return results;
   }
 
@@ -160,8 +168,11 @@ struct DeviceStep {
                         .scratch = scratch.data()},
                        nullptr);
     }
+    const std::vector<int32_t> words = plan.fetch();
+    arrivals.assign(words.end() - count * plan_desc.num_kv_heads, words.end());
     return out.fetch();
   }
+  mutable std::vector<int32_t> arrivals;  // of the last run
 };
 
 // Whether all bytes are the same, of NaN as well.
@@ -182,6 +193,9 @@ void check(Random& random, const Heads& heads, const std::vector<Stretch>& stret
   Grid<bf16> got = device.run();
   expect_near(got, want.out, step.rows.size(), 4e-3);
   expect_same_bytes(device.cache.fetch(), step.cache_in_steps());
+  if (can_fuse_decode(step.desc)) {
+    EXPECT_EQ(device.arrivals, want.arrivals);
+  }
   for (int64_t r = 0; r < step.rows.size(); ++r) {
     if (step.rows.sequences[static_cast<size_t>(r)] >= 0) continue;
     for (int64_t c = 0; c < step.q_cols(); ++c) {

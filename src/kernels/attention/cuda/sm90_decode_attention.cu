@@ -119,58 +119,70 @@ struct Walk {
 
 // --- The warp that fills the ring ---------------------------------------------------------------
 
-// Where the positions of a leaf are in the cache: lane i knows those of i, i + 32, i + 64, i + 96.
-// −1: behind the last cached one.
-struct LeafSlots {
-  int32_t slots[kLeafPositions / kWarp];
+// Where the positions of a leaf are in the cache, in packs from its start: lane i knows those of
+// positions i, i + 32, i + 64, i + 96.
+struct LeafPlaces {
+  static constexpr uint32_t kNone = ~0u;  // behind the last cached position
+  uint32_t packs[kLeafPositions / kWarp];
 
-  __device__ LeafSlots(const Step& step, const DecodeShare& share, int32_t leaf) {
+  __device__ LeafPlaces(const Step& step, const DecodeShare& share, int32_t leaf) {
     const int32_t* pages = step.rows.block_table.row(share.sequence);
+    const auto size = static_cast<uint32_t>(step.page_size);
 #pragma unroll
     for (int i = 0; i < kLeafPositions / kWarp; ++i) {
-      const auto position = static_cast<uint32_t>(leaf * kLeafPositions + i * kWarp) +
-                            threadIdx.x % kWarp;
-      slots[i] = -1;
+      const auto position =
+          static_cast<uint32_t>(leaf * kLeafPositions + i * kWarp) + threadIdx.x % kWarp;
+      packs[i] = kNone;
       if (static_cast<int32_t>(position) < share.length - 1) {
-        const auto size = static_cast<uint32_t>(step.page_size);
-        slots[i] = pages[position / size] * step.page_size + static_cast<int32_t>(position % size);
+        const auto page = static_cast<uint32_t>(pages[position / size]);
+        packs[i] = (page * size + position % size) * static_cast<uint32_t>(step.cache.stride / kPack);
       }
     }
   }
 };
 
 // Copies one half of a leaf's keys or values, from the column of the cache that `from` points to;
-// zeros where there is no cached position. Lane i has the slots of positions i and i + 32.
+// zeros where there is no cached position. Lane i has the places of positions i and i + 32.
 template <int kHeadDim>
-__device__ void fill_stage(const Step& step, uint32_t to, const bf16* from,
-                           const int32_t (&slots)[kHalf / kWarp]) {
+__device__ void fill_stage(uint32_t to, const bf16* from,
+                           const uint32_t (&places)[kHalf / kWarp]) {
   using L = Layout<kHeadDim>;
   constexpr uint32_t kRows = kWarp / L::kPacks;  // that the warp copies at a time
+  constexpr uint32_t kAtOnce = 8;                // addresses that are found before they are used
   const uint32_t lane = threadIdx.x % kWarp, pack = lane % L::kPacks, row = lane / L::kPacks;
+  const auto* source = reinterpret_cast<const uint4*>(from) + pack;
 #pragma unroll
   for (uint32_t i = 0; i < kHalf / kWarp; ++i) {
-#pragma unroll 8
-    for (uint32_t first = 0; first < kWarp; first += kRows) {
-      const int32_t slot = __shfl_sync(kAllLanes, slots[i], first + row);
-      const bf16* source = from + max(slot, 0) * step.cache.stride + pack * kPack;
-      copy_16(to + L::place(i * kWarp + first + row, pack), source, slot < 0 ? 0 : 16);
+#pragma unroll 1
+    for (uint32_t first = 0; first < kWarp; first += kAtOnce * kRows) {
+      uint32_t place[kAtOnce];
+#pragma unroll
+      for (uint32_t j = 0; j < kAtOnce; ++j) {
+        place[j] = __shfl_sync(kAllLanes, places[i], first + j * kRows + row);
+      }
+#pragma unroll
+      for (uint32_t j = 0; j < kAtOnce; ++j) {
+        const bool cached = place[j] != LeafPlaces::kNone;
+        copy_16(to + L::place(i * kWarp + first + j * kRows + row, pack),
+                source + (cached ? place[j] : 0), cached ? 16 : 0);
+      }
     }
   }
 }
 
 template <int kHeadDim>
 __device__ void fill_leaf(const Step& step, const Ring& ring, RingPlace& at, int32_t head,
-                          int32_t positions, const LeafSlots& leaf) {
+                          int32_t positions, const LeafPlaces& leaf) {
   const int32_t halves = positions > kHalf ? 2 : 1;
   const bf16* from = step.cache.data + head * kHeadDim;
 #pragma unroll 1  // a long body would not stay in the instruction cache
   for (int32_t stage = 0; stage < 2 * halves; ++stage) {
     const bool values = stage >= halves, high = halves > 1 && stage % 2 == 1;
-    const int32_t slots[] = {high ? leaf.slots[2] : leaf.slots[0],
-                             high ? leaf.slots[3] : leaf.slots[1]};
+    const uint32_t places[] = {high ? leaf.packs[2] : leaf.packs[0],
+                               high ? leaf.packs[3] : leaf.packs[1]};
     ring.await_free(at);
-    fill_stage<kHeadDim>(step, ring.stage(at),
-                         from + (values ? step.num_kv_heads * kHeadDim : 0), slots);
+    fill_stage<kHeadDim>(ring.stage(at), from + (values ? step.num_kv_heads * kHeadDim : 0),
+                         places);
     barrier_arrive_after_copies(ring.filled(at));
     ring.advance(at);
   }
@@ -183,9 +195,9 @@ __device__ void fill_ring(const Step& step, const Ring& ring) {
   if (!walk.more()) return;
   int32_t leaf = walk.share.first_leaf;
   int32_t last = leaf + walk.leaves() - 1;
-  LeafSlots slots(step, walk.share, leaf);
+  LeafPlaces places(step, walk.share, leaf);
   while (true) {
-    const LeafSlots mine = slots;
+    const LeafPlaces mine = places;
     const int32_t head = walk.head(step);
     const int32_t positions = walk.share.length - leaf * kLeafPositions;
     // Find the next leaf's positions before the copies of this one, which may wait for room.
@@ -198,7 +210,7 @@ __device__ void fill_ring(const Step& step, const Ring& ring) {
     } else {
       ++leaf;
     }
-    if (walk.more()) slots = LeafSlots(step, walk.share, leaf);
+    if (walk.more()) places = LeafPlaces(step, walk.share, leaf);
     fill_leaf<kHeadDim>(step, ring, at, head, positions, mine);
     if (!walk.more()) return;
   }
@@ -218,7 +230,7 @@ __device__ void zero_padding(const Step& step, int32_t columns) {
 // --- Queries, and the newest key and value ------------------------------------------------------
 
 // The heads of a unit that are to be prepared, as half or quarter warps take them: a pack a lane.
-template <int kHeadDim>
+template <int kHeadDim, int kMaxGroup>
 class Preparation {
  public:
   __device__ Preparation(const Step& step, int32_t row, int32_t head)
@@ -236,6 +248,7 @@ class Preparation {
     const int32_t slot = has_newest ? step_.kv_slots[row_] : -1;
 #pragma unroll
     for (int i = 0; i < kRounds; ++i) {
+      if (i * kAtOnce >= count) return;
       const bool is_key = item(i) == step_.group, is_value = item(i) == step_.group + 1;
       const bool normed = (is_key ? step_.k_norm : step_.q_norm) != nullptr;
       Pack<bf16> pack = pack_of(packs[i]);
@@ -252,7 +265,7 @@ class Preparation {
  private:
   using L = Layout<kHeadDim>;
   static constexpr int kAtOnce = kComputeThreads / L::kPacks;
-  static constexpr int kRounds = (kHeadRows + 2 + kAtOnce - 1) / kAtOnce;
+  static constexpr int kRounds = (kMaxGroup + 2 + kAtOnce - 1) / kAtOnce;
 
   struct Angles {
     float4 cosines[2];
@@ -439,10 +452,12 @@ class Unit {
     // Matrices: packs 2 i and 2 i + 1 of 8 keys, then of the next 8.
     const uint32_t row = warp() * kWarpPositions + lane() / 16 * 8 + lane() % 8;
     const uint32_t pack = lane() / 8 % 2;
+    const auto load = [&](int i) { return load_matrices(stage + L::place(row, 2 * i + pack)); };
+    uint4 next = load(0);
 #pragma unroll
     for (int i = 0; i < kSteps; ++i) {
-      const uint4 keys = load_matrices(stage + L::place(row, 2 * i + pack));
-      const uint4& q = queries_[i];
+      const uint4 keys = next, q = queries_[i];
+      if (i + 1 < kSteps) next = load(i + 1);  // under way while these are multiplied
       multiply_16x8x16(scores[0], q.x, high(q.y), q.z, high(q.w), keys.x, keys.y);
       multiply_16x8x16(scores[1], q.x, high(q.y), q.z, high(q.w), keys.z, keys.w);
     }
@@ -496,13 +511,30 @@ class Unit {
     const uint32_t in_sixteen = lane() % 16;
     const uint32_t weights = shared_ + L::kWeights + in_sixteen * L::kWeightStride +
                              lane() / 16 * 16 + half * (kHalf * 2);
-#pragma unroll
-    for (int i = 0; i < kHalf / 16; ++i) {
-      const uint4 w = load_matrices(weights + i * 32);
+    struct Operands {
+      uint4 weights;
+      uint4 values[kTiles / 2];  // of two tiles each
+    };
+    const auto load = [&](int i) {
+      Operands operands;
+      operands.weights = load_matrices(weights + i * 32);
 #pragma unroll
       for (int pair = 0; pair < kTiles / 2; ++pair) {
         const uint32_t pack = warp() * kWarpPacks + pair * 2 + lane() / 16;
-        const uint4 v = load_matrices_transposed(stage + L::place(i * 16 + in_sixteen, pack));
+        operands.values[pair] =
+            load_matrices_transposed(stage + L::place(i * 16 + in_sixteen, pack));
+      }
+      return operands;
+    };
+    Operands next = load(0);
+#pragma unroll
+    for (int i = 0; i < kHalf / 16; ++i) {
+      const Operands operands = next;
+      if (i + 1 < kHalf / 16) next = load(i + 1);
+      const uint4& w = operands.weights;
+#pragma unroll
+      for (int pair = 0; pair < kTiles / 2; ++pair) {
+        const uint4& v = operands.values[pair];
         multiply_16x8x16(sums[2 * pair], w.x, high(w.y), w.z, high(w.w), v.x, v.y);
         multiply_16x8x16(sums[2 * pair + 1], w.x, high(w.y), w.z, high(w.w), v.z, v.w);
       }
@@ -619,17 +651,18 @@ __device__ void write_part(const Step& step, const U& unit, const typename U::No
   });
 }
 
-// Tells that a part of a row is in scratch memory; true in the block that brings the last one.
-__device__ bool is_last_part(const Step& step, const DecodeShare& share, int32_t head,
-                             int32_t num_parts, int* flag) {
-  __threadfence();
+// Counts a part of a row, which is in scratch memory; true in the block that brings a layer's last
+// one. The barrier and the addition, which releases and acquires, order all threads' stores of a
+// part before all loads of the block that merges.
+__device__ bool is_last_part(int32_t* arrivals, int32_t num_parts, int* flag) {
   await_compute_warps();
   if (threadIdx.x == 0) {
-    int32_t* arrivals = step.arrivals + int64_t{share.row} * step.num_kv_heads + head;
-    const bool last = atomicAdd(arrivals, 1) == num_parts - 1;
-    if (last) *arrivals = 0;
-    *flag = last ? 1 : 0;
-    __threadfence();
+    int32_t before = 0;
+    asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], 1;"
+                 : "=r"(before)
+                 : "l"(arrivals)
+                 : "memory");
+    *flag = (before + 1) % num_parts == 0 ? 1 : 0;
   }
   await_compute_warps();
   return *flag != 0;
@@ -699,7 +732,7 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
   for (Walk walk(step); walk.more(); walk.advance(step)) {
     const DecodeShare& share = walk.share;
     const int32_t head = walk.head(step);
-    Preparation<kHeadDim>(step, share.row, head).run(shared, walk.has_newest());
+    Preparation<kHeadDim, kRows * 8>(step, share.row, head).run(shared, walk.has_newest());
     await_compute_warps();
     U unit(step, shared, ring, share);
     typename TreeSums<typename U::Node>::Far far;
@@ -712,12 +745,14 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
     bf16* out = step.out.row(share.row) + int64_t{head} * step.group * kHeadDim;
     const int32_t num_parts =
         (leaves_of(share.length) + walk.share_leaves - 1) / walk.share_leaves;
+    int32_t* arrivals = step.arrivals + int64_t{share.row} * step.num_kv_heads + head;
     if (num_parts == 1) {
       write_result<kHeadDim>(step, unit, sums, out);
+      if (threadIdx.x == 0) atomicAdd(arrivals, 1);
     } else {
       const int64_t floats = part_floats(step.group, kHeadDim);
       write_part<kHeadDim>(step, unit, sums, step.parts + walk.unit * floats);
-      if (is_last_part(step, share, head, num_parts, flag)) {
+      if (is_last_part(arrivals, num_parts, flag)) {
         // The row's shares follow one another, and units of one head are num_kv_heads apart.
         const int64_t first_unit =
             walk.unit - int64_t{share.first_leaf / walk.share_leaves} * step.num_kv_heads;
