@@ -13,15 +13,16 @@ bool can_attend(const AttentionDesc& desc) {
 
 void attention(const AttentionDesc& desc, const PagedRows& rows, Matrix<const bf16> q,
                Matrix<const bf16> cache, Matrix<bf16> out, const AttentionPlan& plan,
-               cudaStream_t stream) {
+               const KernelStream& on) {
   const int64_t cols = int64_t{desc.num_heads} * desc.head_dim;
   BRAID_CHECK(can_attend(desc), "heads {}/{} of {}", desc.num_heads, desc.num_kv_heads,
               desc.head_dim);
   BRAID_CHECK(is_packed(cols, q) && is_packed(cols, cache) && is_packed(cols, out), "alignment");
   BRAID_CHECK(out.stride == cols, "stride {} cols {}", out.stride, cols);
   if (rows.rows == 0) return;
-  zero_padding(rows, cols, out, stream);
-  flashinfer_attention(desc, rows, q, cache, out, plan, stream);
+  zero_padding(rows, cols, out, on);
+  // FlashInfer awaits no predecessor: it is launched plainly.
+  flashinfer_attention(desc, rows, q, cache, out, plan, on.stream);
 }
 
 }  // namespace braid::kernels::cuda

@@ -5,6 +5,7 @@
 
 #include "kernels/attention/attention_plan.h"
 #include "kernels/attention/paged_rows.h"
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 
 namespace braid::kernels::cuda {
@@ -12,7 +13,7 @@ namespace braid::kernels::cuda {
 // source [rows, cols], slots [rows], cache [·, cols]. T: float, bf16.
 template <typename T>
 void kv_write(int64_t rows, int64_t cols, Matrix<const T> source, const int32_t* slots,
-              Matrix<T> cache, cudaStream_t stream);
+              Matrix<T> cache, const KernelStream& on);
 
 // Whether there is a kernel for these sizes.
 bool can_attend(const AttentionDesc& desc);
@@ -32,6 +33,6 @@ inline AttentionPlanDesc plan_desc_of(const AttentionDesc& desc) {
 // last page, where none is read.
 void attention(const AttentionDesc& desc, const PagedRows& rows, Matrix<const bf16> q,
                Matrix<const bf16> cache, Matrix<bf16> out, const AttentionPlan& plan,
-               cudaStream_t stream);
+               const KernelStream& on);
 
 }  // namespace braid::kernels::cuda

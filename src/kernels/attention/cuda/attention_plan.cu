@@ -96,8 +96,7 @@ __device__ void place_large(const AttentionPlan& plan) {
 
 // One block.
 __global__ void __launch_bounds__(kThreads) plan_step(AttentionPlan plan, PagedRows rows) {
-  release_successor();
-  await_predecessor();
+  start_in_turn();
   const int64_t tiles = max(plan.small.num_tiles, plan.large.num_tiles);
   for (int64_t i = threadIdx.x; i < tiles; i += kThreads) plan.zeros[i] = 0;
   if (threadIdx.x == 0) {

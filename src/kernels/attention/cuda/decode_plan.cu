@@ -32,8 +32,7 @@ __global__ void __launch_bounds__(kThreads)
     plan_shares(PagedRows rows, int num_kv_heads, DecodePlanLayout layout, int32_t* plan) {
   __shared__ int64_t costs[kShareSizes];
   __shared__ int32_t sums[kWarp];
-  release_successor();
-  await_predecessor();
+  start_in_turn();
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   if (warp < kShareSizes) {
     const int64_t cost = cost_of(rows, warp, num_kv_heads, layout.capacity);

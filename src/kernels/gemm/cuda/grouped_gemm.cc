@@ -73,7 +73,7 @@ Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
 }
 
 void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
-                  const GroupedGemmOperands& operands, cudaStream_t stream, int32_t sm_count) {
+                  const GroupedGemmOperands& operands, const KernelStream& on, int32_t sm_count) {
   if (rows == 0 || desc.num_slots == 0 || shape.n == 0) return;
   const sm90::GroupedGemmParams params = {
       .x = operands.x,
@@ -90,7 +90,7 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
       .x_aligned = aligned(operands.x, operands.x_stride, bytes_of(shape.in)),
       .y_aligned = aligned(operands.y, operands.y_stride, bytes_of(shape.out))};
   const sm90::GroupedGemmLaunch launch = {
-      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = stream};
+      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .on = on};
   const GroupedGemmTile tile = choose_tile(desc);
   kernel_of(tile)(weights_map(desc, shape, operands, tile), params, launch);
 }
