@@ -61,13 +61,13 @@ struct Sums {
 
 // Sums of leaves that come one after another, merged as a tree: two leaves, two pairs, and so on.
 // Level n holds the sums of 2^n leaves that wait for the 2^n behind them.
-template <typename Node>
+template <typename Node, int kNear>
 class TreeSums {
  public:
   // Levels from kNear on, which are touched once in 2^kNear leaves. They are found by an index and
   // so lie in memory; being no members, they leave the others in registers.
   struct Far {
-    Node levels[14];
+    Node levels[16 - kNear];
   };
   __device__ explicit TreeSums(Far& far) : far_(far.levels) {}
 
@@ -76,17 +76,13 @@ class TreeSums {
     ++count_;
   }
 
-  // The sums of all leaves, at least one.
-  __device__ __forceinline__ Node total() {
-    Node node;
-    bool any = false;
-    collect<0>(node, any);
+  // The sums of all leaves, of which `node` is the last.
+  __device__ __forceinline__ Node finish(Node node) {
+    collect<0>(node);
     return node;
   }
 
  private:
-  static constexpr int kNear = 2;
-
   // Levels are template arguments, not the indices of loops: otherwise the compiler finds one store
   // for all of them, and they end up in memory.
   template <int kLevel>
@@ -95,36 +91,30 @@ class TreeSums {
       if ((index >> kLevel & 1) == 0) {
         near_[kLevel] = node;
       } else {
-        Node both = near_[kLevel];
-        both.append(node);
-        put<kLevel + 1>(both, index);
+        put<kLevel + 1>(merged(near_[kLevel], node), index);
       }
     } else {
       int level = kLevel;
-      for (; (index >> level & 1) != 0; ++level) {
-        Node both = far_[level - kNear];
-        both.append(node);
-        node = both;
-      }
+      for (; (index >> level & 1) != 0; ++level) node = merged(far_[level - kNear], node);
       far_[level - kNear] = node;
     }
   }
 
   template <int kLevel>
-  __device__ __forceinline__ void collect(Node& behind, bool& any) {
+  __device__ __forceinline__ void collect(Node& node) {
     if constexpr (kLevel < kNear) {
-      if ((count_ >> kLevel & 1) != 0) prepend(near_[kLevel], behind, any);
-      collect<kLevel + 1>(behind, any);
+      if ((count_ >> kLevel & 1) != 0) node = merged(near_[kLevel], node);
+      collect<kLevel + 1>(node);
     } else {
       for (int level = kNear; count_ >> level != 0; ++level) {
-        if ((count_ >> level & 1) != 0) prepend(far_[level - kNear], behind, any);
+        if ((count_ >> level & 1) != 0) node = merged(far_[level - kNear], node);
       }
     }
   }
-  __device__ __forceinline__ static void prepend(Node before, Node& behind, bool& any) {
-    if (any) before.append(behind);
-    behind = before;
-    any = true;
+
+  __device__ __forceinline__ static Node merged(Node first, const Node& second) {
+    first.append(second);
+    return first;
   }
 
   int count_ = 0;

@@ -1,7 +1,7 @@
 // Norms, rotary embedding, KV write and attention of a decode step in one kernel.
 //
-// Blocks take units: a share of the plan (decode_plan.h) for one KV head, dealt in turn. One warp
-// fills a ring with cached keys and values, far ahead of the others; four warps compute. For a leaf
+// Blocks take units: a share of the plan (decode_plan.h) for one KV head, dealt in turn. Two warps
+// fill a ring with cached keys and values, far ahead of the others; four warps compute. For a leaf
 // of 128 positions each of them makes the scores of 16 positions of each half for all query heads
 // of the group, which are the rows of a tensor core's 16 by 8 product; then, with the weights of
 // all positions in shared memory, a quarter of the columns of the result. Where a row has several
@@ -26,7 +26,8 @@ using namespace sm90;
 
 constexpr int kComputeWarps = 4;
 constexpr int kComputeThreads = kComputeWarps * kWarp;
-constexpr int kThreads = kComputeThreads + kWarp;
+constexpr int kFillWarps = 2;
+constexpr int kThreads = kComputeThreads + kFillWarps * kWarp;
 constexpr int kBlocksPerSm = 2;
 constexpr int kHeadRows = 16;  // query heads of a group, as rows of a product
 
@@ -117,56 +118,84 @@ struct Walk {
   }
 };
 
-// --- The warp that fills the ring ---------------------------------------------------------------
+// --- The warps that fill the ring ---------------------------------------------------------------
 
-// Where the positions of a leaf are in the cache, in packs from its start: lane i knows those of
-// positions i, i + 32, i + 64, i + 96.
+// Each fills a half of every stage: 32 positions, of which lane i finds the i-th in the cache.
+static_assert(kFillWarps * kWarp == kHalf);
+
+__device__ uint32_t fill_warp() { return threadIdx.x / kWarp - kComputeWarps; }
+
+// Where this warp's positions of a leaf's halves are in the cache, in packs from its start.
 struct LeafPlaces {
   static constexpr uint32_t kNone = ~0u;  // behind the last cached position
-  uint32_t packs[kLeafPositions / kWarp];
+  uint32_t packs[kHalves];
 
   __device__ LeafPlaces(const Step& step, const DecodeShare& share, int32_t leaf) {
     const int32_t* pages = step.rows.block_table.row(share.sequence);
     const auto size = static_cast<uint32_t>(step.page_size);
+    const uint32_t first = fill_warp() * kWarp + threadIdx.x % kWarp;
 #pragma unroll
-    for (int i = 0; i < kLeafPositions / kWarp; ++i) {
-      const auto position =
-          static_cast<uint32_t>(leaf * kLeafPositions + i * kWarp) + threadIdx.x % kWarp;
-      packs[i] = kNone;
+    for (int half = 0; half < kHalves; ++half) {
+      const uint32_t position = static_cast<uint32_t>(leaf * kLeafPositions + half * kHalf) + first;
+      packs[half] = kNone;
       if (static_cast<int32_t>(position) < share.length - 1) {
         const auto page = static_cast<uint32_t>(pages[position / size]);
-        packs[i] = (page * size + position % size) * static_cast<uint32_t>(step.cache.stride / kPack);
+        packs[half] =
+            (page * size + position % size) * static_cast<uint32_t>(step.cache.stride / kPack);
       }
     }
   }
 };
 
-// Copies one half of a leaf's keys or values, from the column of the cache that `from` points to;
-// zeros where there is no cached position. Lane i has the places of positions i and i + 32.
+// In one instruction: addresses are most of what filling costs.
+__device__ const void* packs_behind(const bf16* from, uint32_t packs) {
+  uint64_t address;
+  asm("mad.wide.u32 %0, %1, 16, %2;"
+      : "=l"(address)
+      : "r"(packs), "l"(reinterpret_cast<uint64_t>(from)));
+  return reinterpret_cast<const void*>(address);
+}
+
+// Copies this warp's half of a stage, from the column of the cache that `from` points to; zeros
+// where there is no cached position.
 template <int kHeadDim>
-__device__ void fill_stage(uint32_t to, const bf16* from,
-                           const uint32_t (&places)[kHalf / kWarp]) {
+__device__ void fill_stage(uint32_t stage, const bf16* from, uint32_t my_place) {
   using L = Layout<kHeadDim>;
   constexpr uint32_t kRows = kWarp / L::kPacks;  // that the warp copies at a time
   constexpr uint32_t kAtOnce = 8;                // addresses that are found before they are used
   const uint32_t lane = threadIdx.x % kWarp, pack = lane % L::kPacks, row = lane / L::kPacks;
-  const auto* source = reinterpret_cast<const uint4*>(from) + pack;
+  constexpr uint32_t kStep = kRows * L::kRowBytes;
+  // Places repeat every 8 rows.
+  constexpr uint32_t kDistinct = 8 / kRows;
+  uint32_t to[kDistinct];
 #pragma unroll
-  for (uint32_t i = 0; i < kHalf / kWarp; ++i) {
+  for (uint32_t j = 0; j < kDistinct; ++j) {
+    to[j] = stage + fill_warp() * kWarp * L::kRowBytes + L::place(j * kRows + row, pack) - j * kStep;
+  }
+  const bf16* source = from + pack * kPack;
+  const bool all = __all_sync(kAllLanes, my_place != LeafPlaces::kNone);
 #pragma unroll 1
-    for (uint32_t first = 0; first < kWarp; first += kAtOnce * kRows) {
-      uint32_t place[kAtOnce];
+  for (uint32_t first = 0; first < kWarp; first += kAtOnce * kRows) {
+    uint32_t place[kAtOnce];
+#pragma unroll
+    for (uint32_t j = 0; j < kAtOnce; ++j) {
+      place[j] = __shfl_sync(kAllLanes, my_place, first + j * kRows + row);
+    }
+    if (all) {
 #pragma unroll
       for (uint32_t j = 0; j < kAtOnce; ++j) {
-        place[j] = __shfl_sync(kAllLanes, places[i], first + j * kRows + row);
+        copy_16(to[j % kDistinct] + j * kStep, packs_behind(source, place[j]), 16);
       }
+    } else {
 #pragma unroll
       for (uint32_t j = 0; j < kAtOnce; ++j) {
         const bool cached = place[j] != LeafPlaces::kNone;
-        copy_16(to + L::place(i * kWarp + first + j * kRows + row, pack),
-                source + (cached ? place[j] : 0), cached ? 16 : 0);
+        copy_16(to[j % kDistinct] + j * kStep, packs_behind(source, cached ? place[j] : 0),
+                cached ? 16 : 0);
       }
     }
+#pragma unroll
+    for (uint32_t j = 0; j < kDistinct; ++j) to[j] += kAtOnce * kStep;
   }
 }
 
@@ -178,11 +207,9 @@ __device__ void fill_leaf(const Step& step, const Ring& ring, RingPlace& at, int
 #pragma unroll 1  // a long body would not stay in the instruction cache
   for (int32_t stage = 0; stage < 2 * halves; ++stage) {
     const bool values = stage >= halves, high = halves > 1 && stage % 2 == 1;
-    const uint32_t places[] = {high ? leaf.packs[2] : leaf.packs[0],
-                               high ? leaf.packs[3] : leaf.packs[1]};
     ring.await_free(at);
     fill_stage<kHeadDim>(ring.stage(at), from + (values ? step.num_kv_heads * kHeadDim : 0),
-                         places);
+                         high ? leaf.packs[1] : leaf.packs[0]);
     barrier_arrive_after_copies(ring.filled(at));
     ring.advance(at);
   }
@@ -218,6 +245,7 @@ __device__ void fill_ring(const Step& step, const Ring& ring) {
 
 // Blocks take the rows in turn.
 __device__ void zero_padding(const Step& step, int32_t columns) {
+  if (fill_warp() > 0) return;
   for (int64_t row = blockIdx.x; row < step.rows.rows; row += gridDim.x) {
     if (step.rows.sequences[row] >= 0) continue;
     for (int32_t i = static_cast<int32_t>(threadIdx.x % kWarp) * kPack; i < columns;
@@ -244,7 +272,7 @@ class Preparation {
 #pragma unroll
     for (int i = 0; i < kRounds; ++i) packs[i] = load(item(i), count);
     const Angles angles = load_angles();
-    const Pack<bf16> q_weights = load_weights(step_.q_norm), k_weights = load_weights(step_.k_norm);
+    const uint4 q_weights = load_weights(step_.q_norm), k_weights = load_weights(step_.k_norm);
     const int32_t slot = has_newest ? step_.kv_slots[row_] : -1;
 #pragma unroll
     for (int i = 0; i < kRounds; ++i) {
@@ -254,7 +282,7 @@ class Preparation {
       Pack<bf16> pack = pack_of(packs[i]);
       const float squares = head_sum(add_squares(0, pack));
       if (normed && !is_value) {
-        pack = scale_pack(pack, is_key ? k_weights : q_weights,
+        pack = scale_pack(pack, pack_of(either(is_key, k_weights, q_weights)),
                           norm_scale(squares, kHeadDim, step_.eps));
       }
       const Pack<bf16> turned = turn_pack(pack, angles);
@@ -290,12 +318,13 @@ class Preparation {
     const bf16* from = step_.qkv.row(row_) + column * kHeadDim + pack_index() * kPack;
     return *reinterpret_cast<const uint4*>(from);
   }
-  __device__ static Pack<bf16> load_weights(const bf16* weights) {
-    uint4 words = make_uint4(0, 0, 0, 0);
-    if (weights != nullptr) {
-      words = *reinterpret_cast<const uint4*>(weights + pack_index() * kPack);
-    }
-    return pack_of(words);
+  __device__ static uint4 load_weights(const bf16* weights) {
+    if (weights == nullptr) return make_uint4(0, 0, 0, 0);
+    return *reinterpret_cast<const uint4*>(weights + pack_index() * kPack);
+  }
+  // Word by word, so that both stay in registers.
+  __device__ static uint4 either(bool first, uint4 a, uint4 b) {
+    return make_uint4(first ? a.x : b.x, first ? a.y : b.y, first ? a.z : b.z, first ? a.w : b.w);
   }
   // Packs [0, half) of a head are turned with packs [half, 2 half), by the same angles.
   __device__ int half() const { return step_.rotary_dims / 2 / kPack; }
@@ -375,12 +404,7 @@ class Unit {
   using Node = Sums<kRows, kTiles * 2>;
 
   __device__ Unit(const Step& step, uint32_t shared, const Ring& ring, const DecodeShare& share)
-      : step_(step), shared_(shared), ring_(ring), length_(share.length) {
-    const uint32_t row = lane() % 8 + lane() / 8 % 2 * 8, pack = lane() / 16;
-    const uint32_t from = shared + L::kQueries + row * L::kQueryStride + pack * 16;
-#pragma unroll
-    for (int i = 0; i < kSteps; ++i) queries_[i] = load_matrices(from + i * 32);
-  }
+      : step_(step), shared_(shared), ring_(ring), length_(share.length) {}
 
   // The sums of a leaf, whose stages come next in the ring.
   __device__ Node leaf(RingPlace& at, int32_t index) {
@@ -449,14 +473,24 @@ class Unit {
     if (has_newest(half) && static_cast<uint32_t>(newest_ % kHalf / kWarpPositions) == warp()) {
       put_newest(stage, half, 0, 0, L::kPacks);
     }
-    // Matrices: packs 2 i and 2 i + 1 of 8 keys, then of the next 8.
+    // Matrices of keys: packs 2 i and 2 i + 1 of 8 of them, then of the next 8. Of queries: 8 rows,
+    // the other 8, of pack 2 i, then of pack 2 i + 1.
     const uint32_t row = warp() * kWarpPositions + lane() / 16 * 8 + lane() % 8;
     const uint32_t pack = lane() / 8 % 2;
-    const auto load = [&](int i) { return load_matrices(stage + L::place(row, 2 * i + pack)); };
-    uint4 next = load(0);
+    const uint32_t queries =
+        shared_ + L::kQueries + lane() % 16 * L::kQueryStride + lane() / 16 * 16;
+    struct Operands {
+      uint4 queries;
+      uint4 keys;
+    };
+    const auto load = [&](int i) {
+      return Operands{load_matrices(queries + i * 32),
+                      load_matrices(stage + L::place(row, 2 * i + pack))};
+    };
+    Operands next = load(0);
 #pragma unroll
     for (int i = 0; i < kSteps; ++i) {
-      const uint4 keys = next, q = queries_[i];
+      const auto [q, keys] = next;
       if (i + 1 < kSteps) next = load(i + 1);  // under way while these are multiplied
       multiply_16x8x16(scores[0], q.x, high(q.y), q.z, high(q.w), keys.x, keys.y);
       multiply_16x8x16(scores[1], q.x, high(q.y), q.z, high(q.w), keys.z, keys.w);
@@ -602,7 +636,6 @@ class Unit {
   int32_t length_;
   int32_t positions_ = 0;  // of the leaf
   int32_t newest_ = 0;     // the row's own position, from the leaf's first
-  uint4 queries_[kSteps];
 };
 
 // --- Results ------------------------------------------------------------------------------------
@@ -674,15 +707,17 @@ template <int kHeadDim>
 __device__ void merge_parts(const Step& step, const float* parts, int64_t stride, int num_parts,
                             bf16* out) {
   constexpr int kAtOnce = 8;  // parts
-  constexpr int kItems = 2;
+  constexpr int kItems = 1;
   constexpr int kItemsOfHead = kHeadDim / 4;
   using Node = Sums<kItems, 4>;
   const int num_items = step.group * kItemsOfHead;
 #pragma unroll 1
   for (int base = static_cast<int>(threadIdx.x); base < num_items;
        base += kItems * kComputeThreads) {
-    typename TreeSums<Node>::Far far;
-    TreeSums<Node> tree(far);  // whose leaves are kAtOnce parts
+    using Tree = TreeSums<Node, 2>;  // whose leaves are kAtOnce parts
+    typename Tree::Far far;
+    Tree tree(far);
+    Node all;
 #pragma unroll 1
     for (int first = 0; first < num_parts; first += kAtOnce) {
       Node nodes[kAtOnce];
@@ -708,9 +743,12 @@ __device__ void merge_parts(const Step& step, const float* parts, int64_t stride
           if (first + p + width < num_parts) nodes[p].append(nodes[p + width]);
         }
       }
-      tree.add(nodes[0]);
+      if (first + kAtOnce < num_parts) {
+        tree.add(nodes[0]);
+      } else {
+        all = tree.finish(nodes[0]);
+      }
     }
-    const Node all = tree.total();
 #pragma unroll
     for (int i = 0; i < kItems; ++i) {
       const int item = base + i * kComputeThreads;
@@ -735,12 +773,18 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
     Preparation<kHeadDim, kRows * 8>(step, share.row, head).run(shared, walk.has_newest());
     await_compute_warps();
     U unit(step, shared, ring, share);
-    typename TreeSums<typename U::Node>::Far far;
-    TreeSums<typename U::Node> tree(far);
-    const int32_t leaves = walk.leaves();
+    using Tree = TreeSums<typename U::Node, kRows == 1 ? 3 : 2>;
+    typename Tree::Far far;
+    Tree tree(far);
+    const int32_t last_leaf = share.first_leaf + walk.leaves() - 1;
+    typename U::Node sums;
 #pragma unroll 1
-    for (int32_t i = 0; i < leaves; ++i) tree.add(unit.leaf(at, share.first_leaf + i));
-    const typename U::Node sums = tree.total();
+    for (int32_t i = share.first_leaf;; ++i) {
+      sums = unit.leaf(at, i);
+      if (i == last_leaf) break;
+      tree.add(sums);
+    }
+    sums = tree.finish(sums);
 
     bf16* out = step.out.row(share.row) + int64_t{head} * step.group * kHeadDim;
     const int32_t num_parts =
@@ -772,7 +816,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm) decode(const __grid_co
   release_successor();
   const Ring ring(shared, shared + L::kBarriers, L::kStages, L::kStageBytes);
   if (threadIdx.x == 0) {
-    ring.init(kComputeWarps, kWarp);
+    ring.init(kComputeWarps, kFillWarps * kWarp);
     publish_barriers();
   }
   // Rows of heads that there are not must be numbers.
@@ -792,7 +836,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm) decode(const __grid_co
 template <int kHeadDim, int kRows>
 void launch(const Step& step, const KernelStream& stream) {
   using L = Layout<kHeadDim>;
-  static_assert(kBlocksPerSm * (L::kBytes + 1024) <= 228 * 1024);
+  static_assert(kHeadDim % 64 == 0 && kBlocksPerSm * (L::kBytes + 1024) <= 228 * 1024);
   const auto kernel = decode<kHeadDim, kRows>;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int{L::kBytes});
   launch_kernel(stream,
