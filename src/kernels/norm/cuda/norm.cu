@@ -3,6 +3,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/norm/cuda/norm.h"
+#include "kernels/norm/cuda/norm_math.cuh"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -26,12 +27,7 @@ template <bool kPacked, typename T>
 __device__ float sum_squares(const T* x, int count, int thread, int threads) {
   float sum = 0;
   for (int i = thread * kPack; i < count; i += threads * kPack) {
-    const Pack<T> pack = load_pack<kPacked>(x + i, count - i);
-#pragma unroll
-    for (int j = 0; j < kPack; ++j) {
-      const float value = widen(pack.values[j]);
-      sum = __fmaf_rn(value, value, sum);
-    }
+    sum = add_squares(sum, load_pack<kPacked>(x + i, count - i));
   }
   return sum;
 }
@@ -40,16 +36,11 @@ __device__ float sum_squares(const T* x, int count, int thread, int threads) {
 template <bool kPacked, typename T>
 __device__ void scale_packs(const T* x, const T* w, T* y, int count, float squares, float eps,
                             int thread, int threads) {
-  const float scale = __fdiv_rn(1.0f, __fsqrt_rn(squares / static_cast<float>(count) + eps));
+  const float scale = norm_scale(squares, count, eps);
   for (int i = thread * kPack; i < count; i += threads * kPack) {
     const Pack<T> from = load_pack<kPacked>(x + i, count - i);
     const Pack<T> weights = load_pack<kPacked>(w + i, count - i);
-    Pack<T> to;
-#pragma unroll
-    for (int j = 0; j < kPack; ++j) {
-      to.values[j] = narrow<T>(widen(weights.values[j]) * (widen(from.values[j]) * scale));
-    }
-    store_pack<kPacked>(y + i, count - i, to);
+    store_pack<kPacked>(y + i, count - i, scale_pack(from, weights, scale));
   }
 }
 
