@@ -5,8 +5,10 @@
 namespace braid::flow {
 namespace {
 
+// On lanes of collectives and of copies there is more than kernels: what is awaited, marks.
 bool may_overlap(const Program& program, const Op& op) {
-  return op.lane != Lane::copy && !program.collective_of(op).has_value();
+  const bool of_kernels = op.lane == Lane::compute || op.lane == Lane::aux;
+  return of_kernels && !program.collective_of(op).has_value();
 }
 
 // Nothing that a run does can change what the op reads early.

@@ -46,7 +46,7 @@ struct Schedule;
 
 // Derives schedule.successions from its lanes and waits. An op follows where its kernels await the
 // op before it on its lane and that one can be followed, unless it is the lane's first, waits for
-// another lane, or one of the two is a collective or on lane copy.
+// another lane, one of the two is a collective, or the lane is comm or copy.
 void derive_successions(Schedule& schedule, const KernelOverlaps& overlaps);
 
 }  // namespace braid::flow

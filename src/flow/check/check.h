@@ -26,9 +26,9 @@ struct CheckReport {
 // - from its first write to its last use a row's memory belongs to its step buffer alone, and
 //   every row of a step buffer is written before it is read;
 // - places lie in the workspace, views lie in the Regions that they declare, no op writes a weight;
-// - ops follow their lane's op before them, while that still runs, only where both are kernels, the
-//   follower awaits the other's end, and there is neither a collective nor a wait for another lane;
-//   what it reads before that are weights, which no op writes;
+// - ops follow the op before them on their lane, while that still runs, only where both are kernels,
+//   the follower awaits the other's end, and there is no wait for another lane; never on lanes of
+//   collectives and copies; what it reads before that end are weights, which nobody writes;
 // - Schedule.summary says what the ops read and write of carried buffers.
 Result<CheckReport> check_schedule(const Schedule& schedule);
 

@@ -56,9 +56,12 @@ class Overlaps {
       return behind("an op that waits for another lane follows one of its own")
           .with("waits for", op_text(program_, *waits.begin()));
     }
-    if (op_at(program_, op).lane == Lane::copy) return behind("a copy follows another op");
     if (is_collective(op)) return behind("a collective follows another op");
     if (is_collective(before)) return behind("an op follows a collective");
+    const Lane lane = op_at(program_, op).lane;
+    if (lane == Lane::comm || lane == Lane::copy) {
+      return behind("an op follows another one on a lane of collectives or copies");
+    }
     return {};
   }
 

@@ -99,6 +99,7 @@ TEST(CheckOverlapTest, NothingOverlapsCollectivesOrCopies) {
   draft.op(Lane::comm, {.inout = {x}});
   draft.meet(0, 1, {.inout = {x}});
   draft.op(Lane::comm, {.inout = {x}});
+  draft.op(Lane::comm, {.inout = {x}});
   draft.op(Lane::copy, {.inout = {y}});
   draft.op(Lane::copy, {.inout = {y}});
   const auto planted = [&](size_t op) {
@@ -109,7 +110,8 @@ TEST(CheckOverlapTest, NothingOverlapsCollectivesOrCopies) {
   };
   expect_parts(planted(1), {"a collective follows another op", "op = op 1"});
   expect_parts(planted(2), {"an op follows a collective", "op = op 2"});
-  expect_parts(planted(4), {"a copy follows another op", "op = op 4"});
+  expect_parts(planted(3), {"on a lane of collectives or copies", "op = op 3", "lane = comm"});
+  expect_parts(planted(5), {"on a lane of collectives or copies", "op = op 5", "lane = copy"});
 }
 
 TEST(CheckOverlapTest, EarlyReadsAreOfWeights) {

@@ -80,6 +80,15 @@ void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue
                       desc.spare_sms == 0 ? 0 : queue.num_sms() - desc.spare_sms);
 }
 
+flow::KernelOverlap gemm_overlap(const GemmDesc& desc, std::span<const Type> types) {
+  const auto overlap =
+      kernels::cuda::gemm_overlap(desc, gemm_shape(desc, types), types[GemmOperand::x].rows);
+  constexpr uint32_t kWeights = 1u << GemmOperand::weight | 1u << GemmOperand::norm_weight;
+  return {.can_be_followed = true,
+          .awaits_predecessor = overlap.follows,
+          .early_operands = overlap.reads_early ? kWeights : 0};
+}
+
 // `operands` are Types, or the Args of a launch.
 template <typename Operand>
 GroupedGemmShape grouped_gemm_shape(const GroupedGemmDesc& desc,
@@ -114,11 +123,10 @@ void launch_grouped_gemm(const GroupedGemmDesc& desc, Args args, Workspace /*wor
 }  // namespace
 
 void register_products_cuda(flow::LauncherTable& table) {
-  table.add<GemmDesc>(
-      flow::QueuedLauncher<GemmDesc, CudaQueue>{.can_implement = can_gemm,
-                                                .workspace_bytes = gemm_workspace,
-                                                .overlap = flow::can_be_followed<GemmDesc>,
-                                                .launch = launch_gemm});
+  table.add<GemmDesc>(flow::QueuedLauncher<GemmDesc, CudaQueue>{.can_implement = can_gemm,
+                                                                .workspace_bytes = gemm_workspace,
+                                                                .overlap = gemm_overlap,
+                                                                .launch = launch_gemm});
   table.add<GroupedGemmDesc>(
       flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{.can_implement = can_grouped_gemm,
                                                        .overlap = flow::awaits<GroupedGemmDesc>,

@@ -37,10 +37,11 @@ class DeviceProgram {
     return out;
   }
 
-  // Expects every op whose kernels say that they await the one before them to do so, each behind a
-  // late producer of all that it touches. How many these are.
-  int expect_late_producers_awaited(device::Device& device, const flow::LauncherTable& table,
-                                    device::CudaQueue& queue) {
+  // Which of the ops whose kernels say that they await the one before them do so, each behind a
+  // late producer of all that it touches.
+  LateProducers::Found run_behind_late_producers(device::Device& device,
+                                                 const flow::LauncherTable& table,
+                                                 device::CudaQueue& queue) {
     const Loaded loaded = load(device, table);
     std::vector<std::span<std::byte>> pieces;
     for (const device::Memory& piece : loaded.memory) {

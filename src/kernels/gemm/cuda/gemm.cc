@@ -24,17 +24,22 @@ int64_t tuned_rows(const GemmDesc& desc, int64_t rows) {
 }
 
 // K is cut into as many parts as occupy the GPU with blocks of 128 rows by 64 columns, of which
-// each then sums a part. cuBLASLt's own choice for so few blocks is slower by a factor of 2 to 30.
+// each then sums a part; and few rows' K into parts of 8192 columns. cuBLASLt's own choice for so
+// few blocks, or for such a K, is slower by a factor of 2 to 30.
 int32_t parts_of_k(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
-  constexpr int64_t kBlocks = 132, kBlockRows = 128, kBlockColumns = 64, kLeastColumns = 512;
+  constexpr int64_t kBlocks = 132, kBlockRows = 128, kBlockColumns = 64;
+  constexpr int64_t kLeastColumns = 512, kMostColumns = 8192, kColumnStep = 32;
   constexpr int32_t kMostParts = 8;
   if (desc.k_slots != 1 || shape.in != Format::bf16) return 1;
-  const int64_t blocks =
-      ceil_div(tuned_rows(desc, rows), kBlockRows) * ceil_div(shape.n, kBlockColumns);
+  const int64_t row_blocks = ceil_div(tuned_rows(desc, rows), kBlockRows);
+  const int64_t blocks = row_blocks * ceil_div(shape.n, kBlockColumns);
   int32_t parts = 1;
-  while (parts < kMostParts && 2 * parts * blocks <= kBlocks &&
-         shape.k % (2 * parts * kBlockColumns) == 0 && shape.k / (2 * parts) >= kLeastColumns) {
-    parts *= 2;
+  for (; parts < kMostParts; parts *= 2) {
+    const bool idle = 2 * parts * blocks <= kBlocks;
+    const bool long_sums = row_blocks == 1 && shape.k / parts > kMostColumns;
+    const int64_t columns = shape.k / (2 * parts);
+    if (!idle && !long_sums) break;
+    if (columns < kLeastColumns || shape.k % (2 * parts * kColumnStep) != 0) break;
   }
   return parts;
 }
@@ -96,26 +101,28 @@ void with_type(Format format, Body&& body) {
   body(bf16{});
 }
 
+// For a kernel behind another one of the same op.
+KernelStream behind(const KernelStream& on) { return {on.stream, true, on.constant_weights}; }
+
 // x normalised into `to`, which becomes the op's x.
 void normalize(const GemmDesc& desc, const GemmShape& shape, int64_t rows, GemmOperands& operands,
-               void* to, cudaStream_t stream) {
+               void* to, const KernelStream& on) {
   with_type(shape.in, [&]<typename T>(T) {
     rms_norm<T>({.eps = desc.norm_eps}, {.capacity = rows}, shape.k,
                 {static_cast<const T*>(operands.x), operands.x_stride},
-                static_cast<const T*>(operands.norm_weight), {static_cast<T*>(to), shape.k},
-                stream);
+                static_cast<const T*>(operands.norm_weight), {static_cast<T*>(to), shape.k}, on);
   });
   operands.x = to;
   operands.x_stride = shape.k;
 }
 
 void add_residual(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
-                  const GemmOperands& operands, cudaStream_t stream) {
+                  const GemmOperands& operands, const KernelStream& on) {
   const int64_t cols = desc.epilogue == Epilogue::swiglu ? shape.n / 2 : shape.n;
   with_type(shape.out, [&]<typename T>(T) {
     add<T>({.capacity = rows}, cols, {static_cast<const T*>(operands.y), operands.y_stride},
            {static_cast<const T*>(operands.residual), operands.residual_stride},
-           {static_cast<T*>(operands.y), operands.y_stride}, stream);
+           {static_cast<T*>(operands.y), operands.y_stride}, on);
   });
 }
 
@@ -208,7 +215,7 @@ void product(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
                .y = operands.y,
                .y_stride = operands.y_stride,
                .f32_y = shape.out == Format::f32},
-              queue.stream.stream);
+              behind(queue.stream));
 }
 
 }  // namespace
@@ -255,22 +262,21 @@ void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const Gemm
   GemmOperands operands = given;
   std::optional<StreamGemmConfig> stream = stream_gemm_config(desc, shape, rows);
   if (stream.has_value() && !can_stream(shape, operands)) stream.reset();
-  const bool normed = stream.has_value() && stream->norm;
-  if (shape.norm && !normed) {
-    normalize(desc, shape, rows, operands, scratch, queue.stream.stream);
-  }
+  const bool norm_apart = shape.norm && !(stream.has_value() && stream->norm);
+  if (norm_apart) normalize(desc, shape, rows, operands, scratch, queue.stream);
   if (stream.has_value()) {
-    stream_gemm(desc, shape, *stream, rows, operands, queue.stream, sm_count);
+    stream_gemm(desc, shape, *stream, rows, operands,
+                norm_apart ? behind(queue.stream) : queue.stream, sm_count);
     return;
   }
   void* sums = static_cast<std::byte*>(scratch) + scratch_of(desc, shape, rows).normed;
   product(desc, shape, rows, operands, sums, queue, sm_count);
-  if (shape.residual) add_residual(desc, shape, rows, operands, queue.stream.stream);
+  if (shape.residual) add_residual(desc, shape, rows, operands, behind(queue.stream));
 }
 
-bool gemm_follows(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
-  const std::optional<StreamGemmConfig> stream = stream_gemm_config(desc, shape, rows);
-  return stream.has_value() && stream->norm == shape.norm;
+GemmOverlap gemm_overlap(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  const bool streams = stream_gemm_config(desc, shape, rows).has_value();
+  return {.follows = streams || shape.norm, .reads_early = streams};
 }
 
 Result<std::string> explain_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {

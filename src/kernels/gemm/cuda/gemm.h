@@ -73,8 +73,13 @@ Status prepare_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
 // Bytes of scratch memory, aligned to 256, that gemm() needs for `rows` rows.
 int64_t gemm_scratch_bytes(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
 
-// Whether gemm() is one kernel that awaits the one before it itself (kernels/cuda/launch.cuh).
-bool gemm_follows(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
+// What gemm()'s kernels keep of kernels/cuda/launch.cuh's rules: `follows` where the first of them
+// awaits the kernel before it, `reads_early` where W is read before that, if it is constant.
+struct GemmOverlap {
+  bool follows = false;
+  bool reads_early = false;
+};
+GemmOverlap gemm_overlap(const GemmDesc& desc, const GemmShape& shape, int64_t rows);
 
 // `sm_count`: SMs that the products may use; 0 is all of them. It changes no bit of y.
 void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const GemmOperands& operands,

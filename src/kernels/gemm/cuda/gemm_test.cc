@@ -328,9 +328,12 @@ TEST(GemmPartsOfKTest, FollowFromTheProductAlone) {
     EXPECT_EQ(parts(14336, 4096, rows), 0);
     EXPECT_EQ(parts(5120, 2048, rows), 0);
     EXPECT_EQ(parts(100, 4100, rows), 0);
+    EXPECT_EQ(parts(5120, 16384, rows), 2);
+    EXPECT_EQ(parts(8192, 29568, rows), 4);
   }
   EXPECT_EQ(parts(2048, 4096, 256), 2);
   EXPECT_EQ(parts(2048, 4096, 2048), 0);
+  EXPECT_EQ(parts(8192, 29568, 512), 0);
 }
 
 TEST(GemmScratchTest, IsNeededForWhatCublasCantDo) {

@@ -26,11 +26,12 @@ namespace braid::kernels::cuda::sm90 {
 constexpr int kProductWarps = 8;
 constexpr int kFillWarp = kProductWarps;
 constexpr int kFinishWarp = kProductWarps + 1;
-constexpr int kStreamThreads = (kProductWarps + 2) * kWarp;
+constexpr int kStreamGemmThreads = (kProductWarps + 2) * kWarp;
 constexpr int kWarpColumns = kChunkColumns / kProductWarps;
 constexpr int kWarpSteps = kWarpColumns / kStepColumns;
 constexpr int kGroupTiles = 4;
 constexpr int kMostRows = 16;
+constexpr int kSharedRows = 2;  // up to which x is normalised through shared memory
 
 constexpr uint32_t kChunkBlocks = kChunkColumns / kBlockColumns;
 constexpr uint32_t kStageBytes = kChunkBlocks * kBlockBytes;
@@ -41,35 +42,37 @@ constexpr uint32_t kSumsStages = 4;
 constexpr uint32_t kLeastSharedBytes = 120 * 1024;
 
 // Where what lies in shared memory, in bytes from its start.
-struct StreamLayout {
+struct StreamGemmLayout {
   uint32_t sums;         // behind the stages
   uint32_t norm_weight;  // f32 [chunks · kChunkColumns]
   uint32_t squares;      // f32 [chunks · kProductWarps, kMostRows], of each warp's columns
+  uint32_t shared_x;     // bf16 [kSharedRows, chunks · kChunkColumns]
   uint32_t barriers;
   uint32_t bytes;
 
-  __host__ __device__ explicit StreamLayout(const StreamGemmParams& p) {
+  __host__ __device__ explicit StreamGemmLayout(const StreamGemmParams& p) {
     const auto stages = static_cast<uint32_t>(p.stages);
     const uint32_t normed = p.norm_weight == nullptr ? 0 : static_cast<uint32_t>(p.chunks);
     sums = stages * kStageBytes;
     norm_weight = sums + kSumsStages * kSumsBytes;
     squares = norm_weight + normed * kChunkColumns * 4;
-    barriers = squares + normed * kProductWarps * kMostRows * 4;
+    shared_x = squares + normed * kProductWarps * kMostRows * 4;
+    barriers = shared_x + normed * kSharedRows * kChunkColumns * 2;
     bytes = barriers + (stages + kSumsStages) * Ring::kBarrierBytes;
     if (bytes < kLeastSharedBytes) bytes = kLeastSharedBytes;
   }
 };
 
 // A block's shared memory and its part of the tiles.
-struct StreamBlock {
+struct StreamGemmBlock {
   uint8_t* memory;
-  StreamLayout layout;
+  StreamGemmLayout layout;
   Ring weights;
   Ring sums;
   int first_tile;
   int end_tile;
 
-  __device__ StreamBlock(const StreamGemmParams& p, uint8_t* shared)
+  __device__ StreamGemmBlock(const StreamGemmParams& p, uint8_t* shared)
       : memory(shared),
         layout(p),
         weights(shared_address(shared), shared_address(shared) + layout.barriers,
@@ -84,6 +87,9 @@ struct StreamBlock {
   __device__ float* norm_weight() const {
     return reinterpret_cast<float*>(memory + layout.norm_weight);
   }
+  __device__ __nv_bfloat16* shared_x() const {
+    return reinterpret_cast<__nv_bfloat16*>(memory + layout.shared_x);
+  }
   __device__ float* squares() const { return reinterpret_cast<float*>(memory + layout.squares); }
   __device__ float* warp_sums(RingPlace at, int warp) const {
     return reinterpret_cast<float*>(memory + layout.sums + at.slot * kSumsBytes) +
@@ -95,7 +101,7 @@ struct StreamBlock {
 
 // Chunks of tiles in the order in which the other warps take them.
 template <int kChunks>
-__device__ void fill_ring(const StreamGemmParams& p, const StreamBlock& block,
+__device__ void fill_ring(const StreamGemmParams& p, const StreamGemmBlock& block,
                           const CUtensorMap& map) {
   constexpr int kTiles = kChunks > 0 ? 1 : kGroupTiles;
   const uint64_t policy = evict_first();
@@ -152,7 +158,7 @@ __device__ XChunk<kHalves> load_x(const StreamGemmParams& p, int warp, int chunk
 __device__ inline float low_half(uint32_t pair) { return __uint_as_float(pair << 16); }
 __device__ inline float high_half(uint32_t pair) { return __uint_as_float(pair & 0xffff0000u); }
 
-// Σ x² over a lane's 8 columns, then over the 4 lanes of a row.
+// Σ x² over a lane's 8 columns.
 __device__ inline float sum_of_squares(uint4 x) {
   const uint32_t pairs[] = {x.x, x.y, x.z, x.w};
   float sum = 0;
@@ -161,37 +167,32 @@ __device__ inline float sum_of_squares(uint4 x) {
     sum = __fmaf_rn(low_half(pairs[i]), low_half(pairs[i]), sum);
     sum = __fmaf_rn(high_half(pairs[i]), high_half(pairs[i]), sum);
   }
-  sum += __shfl_xor_sync(kAllLanes, sum, 1);
-  sum += __shfl_xor_sync(kAllLanes, sum, 2);
   return sum;
 }
 
-// Σ x² over the warp's columns of a chunk, for all rows, to block.squares().
-template <int kHalves>
-__device__ void note_squares(const StreamBlock& block, const XChunk<kHalves>& x, int warp,
-                             int chunk) {
-  static_assert(kWarpSteps == 4);
+// Over `kLanes` neighbouring lanes.
+template <int kLanes>
+__device__ float sum_of_lanes(float value) {
 #pragma unroll
-  for (int half = 0; half < kHalves; ++half) {
-    const float first = sum_of_squares(x.rows[half][0]) + sum_of_squares(x.rows[half][1]);
-    const float second = sum_of_squares(x.rows[half][2]) + sum_of_squares(x.rows[half][3]);
-    if (threadIdx.x % 4 == 0) {
-      block.squares()[(chunk * kProductWarps + warp) * kMostRows + lane_row(half)] = first + second;
-    }
-  }
+  for (int step = 1; step < kLanes; step *= 2) value += __shfl_xor_sync(kAllLanes, value, step);
+  return value;
 }
 
-// What RMSNorm multiplies this lane's row by. norm.cu's row_sum() adds up 256 columns in a tree, of
-// which these are the last additions, and then such sums in order.
-__device__ inline float norm_scale(const StreamGemmParams& p, const StreamBlock& block, int half) {
-  const float* squares = block.squares() + lane_row(half);
+// Where Σ x² over the warp's columns of a chunk stands, for a row.
+__device__ inline float& squares_of(const StreamGemmBlock& block, int warp, int chunk, int row) {
+  return block.squares()[(chunk * kProductWarps + warp) * kMostRows + row];
+}
+
+// What RMSNorm multiplies a row by. norm.cu's row_sum() adds up 256 columns in a tree, of which
+// these are the last additions, and then such sums in order.
+template <int kChunks>
+__device__ float norm_scale(const StreamGemmParams& p, const StreamGemmBlock& block, int row) {
   float sum = 0;
-#pragma unroll 4
-  for (int chunk = 0; chunk < p.chunks; ++chunk) {
+#pragma unroll
+  for (int chunk = 0; chunk < kChunks; ++chunk) {
 #pragma unroll
     for (int warp = 0; warp < kProductWarps; warp += 2) {
-      const float* pair = squares + (chunk * kProductWarps + warp) * kMostRows;
-      sum += pair[0] + pair[kMostRows];
+      sum += squares_of(block, warp, chunk, row) + squares_of(block, warp + 1, chunk, row);
     }
   }
   return __fdiv_rn(1.0f, __fsqrt_rn(sum / static_cast<float>(p.k) + p.norm_eps));
@@ -204,27 +205,18 @@ __device__ inline uint32_t normalize_pair(uint32_t x, float low_weight, float hi
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 
-template <int kHalves>
-__device__ void normalize(XChunk<kHalves>& x, const StreamBlock& block,
-                          const float (&scales)[kHalves], int warp, int chunk) {
-#pragma unroll
-  for (int step = 0; step < kWarpSteps; ++step) {
-    const auto* weights =
-        reinterpret_cast<const float4*>(block.norm_weight() + lane_column(warp, chunk, step));
-    const float4 first = weights[0], second = weights[1];
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      uint4& pack = x.rows[half][step];
-      pack = make_uint4(normalize_pair(pack.x, first.x, first.y, scales[half]),
-                        normalize_pair(pack.y, first.z, first.w, scales[half]),
-                        normalize_pair(pack.z, second.x, second.y, scales[half]),
-                        normalize_pair(pack.w, second.z, second.w, scales[half]));
-    }
-  }
+// 8 elements from `column` on.
+__device__ inline uint4 normalize(uint4 x, const StreamGemmBlock& block, int column, float scale) {
+  const auto* weights = reinterpret_cast<const float4*>(block.norm_weight() + column);
+  const float4 first = weights[0], second = weights[1];
+  return make_uint4(normalize_pair(x.x, first.x, first.y, scale),
+                    normalize_pair(x.y, first.z, first.w, scale),
+                    normalize_pair(x.z, second.x, second.y, scale),
+                    normalize_pair(x.w, second.z, second.w, scale));
 }
 
 // The norm's weight to shared memory, zeros behind it.
-__device__ inline void load_norm_weight(const StreamGemmParams& p, const StreamBlock& block) {
+__device__ inline void load_norm_weight(const StreamGemmParams& p, const StreamGemmBlock& block) {
   const auto* from = static_cast<const __nv_bfloat16*>(p.norm_weight);
   for (int column = static_cast<int>(threadIdx.x) * 8; column < p.chunks * kChunkColumns;
        column += kProductWarps * kWarp * 8) {
@@ -243,7 +235,7 @@ __device__ inline void product_warps_meet() {
 
 // Adds a chunk of a tile to its sums, and gives its stage back.
 template <int kHalves>
-__device__ void add_chunk(const StreamBlock& block, RingPlace& at, const BoxReader& box,
+__device__ void add_chunk(const StreamGemmBlock& block, RingPlace& at, const BoxReader& box,
                           const XChunk<kHalves>& x, TileSums& sums) {
   block.weights.await_filled(at);
 #pragma unroll
@@ -257,7 +249,8 @@ __device__ void add_chunk(const StreamBlock& block, RingPlace& at, const BoxRead
 
 // Hands a tile's sums of this warp to the one that finishes it.
 template <int kHalves>
-__device__ void hand_sums(const StreamBlock& block, RingPlace& at, int warp, const TileSums& sums) {
+__device__ void hand_sums(const StreamGemmBlock& block, RingPlace& at, int warp,
+                          const TileSums& sums) {
   block.sums.await_free(at);
   float* to = block.warp_sums(at, warp) + threadIdx.x % 4 * 2;
 #pragma unroll
@@ -269,19 +262,104 @@ __device__ void hand_sums(const StreamBlock& block, RingPlace& at, int warp, con
   block.sums.advance(at);
 }
 
+// Loads and normalises x of at most kSharedRows rows. As x is dealt to lanes, most of them would
+// have nothing but zeros: here each takes 8 columns of a row at a time, and puts them to shared
+// memory.
+template <int kChunks>
+__device__ void normalize_together(const StreamGemmParams& p, const StreamGemmBlock& block,
+                                   int warp, XChunk<1> (&x)[kChunks]) {
+  constexpr int kPackLanes = kWarpColumns / 8;  // that have a chunk's columns of the warp
+  constexpr int kChunksAtATime = kWarp / kPackLanes;
+  constexpr int kPasses = (kChunks + kChunksAtATime - 1) / kChunksAtATime;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const auto chunk_of = [&](int pass) { return pass * kChunksAtATime + lane / kPackLanes; };
+  const auto column_of = [&](int pass) {
+    return chunk_of(pass) * kChunkColumns + warp * kWarpColumns + lane % kPackLanes * 8;
+  };
+  uint4 packs[kSharedRows][kPasses];
+#pragma unroll
+  for (int row = 0; row < kSharedRows; ++row) {
+    const auto* from = static_cast<const __nv_bfloat16*>(p.x) + row * p.x_stride;
+#pragma unroll
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const int column = column_of(pass);
+      packs[row][pass] = row < p.rows && column < p.k
+                             ? *reinterpret_cast<const uint4*>(from + column)
+                             : make_uint4(0, 0, 0, 0);
+    }
+  }
+#pragma unroll
+  for (int row = 0; row < kSharedRows; ++row) {
+    if (row >= p.rows) break;
+#pragma unroll
+    for (int pass = 0; pass < kPasses; ++pass) {
+      const float sum = sum_of_lanes<kPackLanes>(sum_of_squares(packs[row][pass]));
+      const int chunk = chunk_of(pass);
+      if (lane % kPackLanes == 0 && chunk < kChunks) squares_of(block, warp, chunk, row) = sum;
+    }
+  }
+  product_warps_meet();
+  const auto shared = [&](int row, int column) {
+    return reinterpret_cast<uint4*>(block.shared_x() + row * kChunks * kChunkColumns + column);
+  };
+#pragma unroll
+  for (int row = 0; row < kSharedRows; ++row) {
+    if (row >= p.rows) break;
+    const float scale = norm_scale<kChunks>(p, block, row);
+#pragma unroll
+    for (int pass = 0; pass < kPasses; ++pass) {
+      if (chunk_of(pass) >= kChunks) continue;
+      const int column = column_of(pass);
+      *shared(row, column) = normalize(packs[row][pass], block, column, scale);
+    }
+  }
+  __syncwarp();
+#pragma unroll
+  for (int chunk = 0; chunk < kChunks; ++chunk) {
+#pragma unroll
+    for (int step = 0; step < kWarpSteps; ++step) {
+      x[chunk].rows[0][step] = lane_row(0) < p.rows
+                                   ? *shared(lane_row(0), lane_column(warp, chunk, step))
+                                   : make_uint4(0, 0, 0, 0);
+    }
+  }
+}
+
+// The scale of this lane's row, whose x is in registers as it is multiplied.
+template <int kChunks>
+__device__ float scale_of_lanes(const StreamGemmParams& p, const StreamGemmBlock& block, int warp,
+                                const XChunk<1> (&x)[kChunks]) {
+  static_assert(kWarpSteps == 4);
+#pragma unroll
+  for (int chunk = 0; chunk < kChunks; ++chunk) {
+    float sums[kWarpSteps];
+#pragma unroll
+    for (int step = 0; step < kWarpSteps; ++step) {
+      sums[step] = sum_of_lanes<4>(sum_of_squares(x[chunk].rows[0][step]));
+    }
+    if (threadIdx.x % 4 == 0) {
+      squares_of(block, warp, chunk, lane_row(0)) = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+  }
+  product_warps_meet();
+  return norm_scale<kChunks>(p, block, lane_row(0));
+}
+
 template <int kChunks, int kHalves>
-__device__ void multiply_resident(const StreamGemmParams& p, const StreamBlock& block, int warp) {
+__device__ void multiply_resident(const StreamGemmParams& p, const StreamGemmBlock& block,
+                                  int warp) {
   XChunk<kHalves> x[kChunks];
+  const bool normed = p.norm_weight != nullptr, together = normed && p.rows <= kSharedRows;
+  float scale = 0;
+  if constexpr (kHalves == 1) {
+    if (together) normalize_together<kChunks>(p, block, warp, x);
+  }
+  if (!together) {
 #pragma unroll
-  for (int chunk = 0; chunk < kChunks; ++chunk) x[chunk] = load_x<kHalves>(p, warp, chunk);
-  const bool normed = p.norm_weight != nullptr;
-  float scales[kHalves];
-  if (normed) {
-#pragma unroll
-    for (int chunk = 0; chunk < kChunks; ++chunk) note_squares(block, x[chunk], warp, chunk);
-    product_warps_meet();
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half) scales[half] = norm_scale(p, block, half);
+    for (int chunk = 0; chunk < kChunks; ++chunk) x[chunk] = load_x<kHalves>(p, warp, chunk);
+    if constexpr (kHalves == 1) {
+      if (normed) scale = scale_of_lanes<kChunks>(p, block, warp, x);
+    }
   }
   const BoxReader box(warp * kWarpSteps);
   RingPlace weights_at, sums_at;
@@ -289,47 +367,33 @@ __device__ void multiply_resident(const StreamGemmParams& p, const StreamBlock& 
     TileSums sums;
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
-      // Not all of x at once: the first stage is free the sooner.
-      if (normed && tile == block.first_tile) normalize(x[chunk], block, scales, warp, chunk);
+      if constexpr (kHalves == 1) {
+        // Not all of x at once: the first stage is free the sooner.
+        if (normed && !together && tile == block.first_tile) {
+#pragma unroll
+          for (int step = 0; step < kWarpSteps; ++step) {
+            uint4& pack = x[chunk].rows[0][step];
+            pack = normalize(pack, block, lane_column(warp, chunk, step), scale);
+          }
+        }
+      }
       add_chunk(block, weights_at, box, x[chunk], sums);
     }
     hand_sums<kHalves>(block, sums_at, warp, sums);
   }
 }
 
-// The scales of this lane's rows, from a pass over x.
 template <int kHalves>
-__device__ void norm_scales(const StreamGemmParams& p, const StreamBlock& block, int warp,
-                            float (&scales)[kHalves]) {
-  constexpr int kAtATime = 4 / kHalves;  // chunks whose loads are on their way together
-  for (int first = 0; first < p.chunks; first += kAtATime) {
-    XChunk<kHalves> x[kAtATime];
-#pragma unroll
-    for (int i = 0; i < kAtATime; ++i) x[i] = load_x<kHalves>(p, warp, first + i);
-#pragma unroll
-    for (int i = 0; i < kAtATime; ++i) {
-      if (first + i < p.chunks) note_squares(block, x[i], warp, first + i);
-    }
-  }
-  product_warps_meet();
-#pragma unroll
-  for (int half = 0; half < kHalves; ++half) scales[half] = norm_scale(p, block, half);
-}
-
-template <int kHalves>
-__device__ void multiply_in_groups(const StreamGemmParams& p, const StreamBlock& block, int warp) {
-  const bool normed = p.norm_weight != nullptr;
-  float scales[kHalves];
-  if (normed) norm_scales(p, block, warp, scales);
+__device__ void multiply_in_groups(const StreamGemmParams& p, const StreamGemmBlock& block,
+                                   int warp) {
   const BoxReader box(warp * kWarpSteps);
   RingPlace weights_at, sums_at;
   XChunk<kHalves> next = load_x<kHalves>(p, warp, 0);
   for (int group = block.first_tile; group < block.end_tile; group += kGroupTiles) {
     TileSums sums[kGroupTiles];
     for (int chunk = 0; chunk < p.chunks; ++chunk) {
-      XChunk<kHalves> x = next;
+      const XChunk<kHalves> x = next;
       next = load_x<kHalves>(p, warp, chunk + 1 < p.chunks ? chunk + 1 : 0);
-      if (normed) normalize(x, block, scales, warp, chunk);
 #pragma unroll
       for (int i = 0; i < kGroupTiles; ++i) {
         if (group + i < block.end_tile) add_chunk(block, weights_at, box, x, sums[i]);
@@ -343,7 +407,7 @@ __device__ void multiply_in_groups(const StreamGemmParams& p, const StreamBlock&
 }
 
 template <int kChunks, int kHalves>
-__device__ void multiply(const StreamGemmParams& p, const StreamBlock& block, int warp) {
+__device__ void multiply(const StreamGemmParams& p, const StreamGemmBlock& block, int warp) {
   if (!p.constant_weights) await_predecessor();
   if (p.norm_weight != nullptr) load_norm_weight(p, block);
   await_predecessor();
@@ -356,10 +420,12 @@ __device__ void multiply(const StreamGemmParams& p, const StreamBlock& block, in
 
 // ---- The warp that finishes tiles ----
 
-template <typename T>
-__device__ float2 load_pair(const void* from, int64_t at) {
-  const T* pair = static_cast<const T*>(from) + at;
-  return make_float2(to_f32(pair[0]), to_f32(pair[1]));
+// Two neighbours in one access; `from` is aligned to both.
+__device__ inline float2 load_pair(const float* from) {
+  return *reinterpret_cast<const float2*>(from);
+}
+__device__ inline float2 load_pair(const __nv_bfloat16* from) {
+  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(from));
 }
 
 // Epilogue and rounding of columns `column`, column + 1 of the product, in a row of y.
@@ -383,9 +449,9 @@ __device__ void finish_pair(const StreamGemmParams& p, int row, int column, floa
 template <typename Y>
 __device__ float2 load_residual(const StreamGemmParams& p, int row, int column) {
   if (p.residual == nullptr || row >= p.rows) return make_float2(0, 0);
-  const int64_t start = row * p.residual_stride;
-  if (!p.swiglu) return load_pair<Y>(p.residual, start + column);
-  return make_float2(to_f32(static_cast<const Y*>(p.residual)[start + column / 2]), 0);
+  const Y* from = static_cast<const Y*>(p.residual) + row * p.residual_stride;
+  if (!p.swiglu) return load_pair(from + column);
+  return make_float2(to_f32(from[column / 2]), 0);
 }
 
 // What is added to a tile's product: this lane's part.
@@ -395,49 +461,74 @@ struct Addends {
   float2 residual[kHalves];
 };
 
+// The first of this lane's two columns.
+__device__ inline int tile_column(int tile) {
+  return tile * kBoxRows + static_cast<int>(threadIdx.x) % 4 * 2;
+}
+
 template <typename Y, int kHalves>
-__device__ Addends<kHalves> load_addends(const StreamGemmParams& p, int column) {
+__device__ Addends<kHalves> load_addends(const StreamGemmParams& p, int tile) {
   Addends<kHalves> addends;
   addends.bias = make_float2(0, 0);
-  if (p.bias != nullptr) addends.bias = load_pair<__nv_bfloat16>(p.bias, column);
+  if (p.bias != nullptr) {
+    addends.bias = load_pair(static_cast<const __nv_bfloat16*>(p.bias) + tile_column(tile));
+  }
 #pragma unroll
   for (int half = 0; half < kHalves; ++half) {
-    addends.residual[half] = load_residual<Y>(p, lane_row(half), column);
+    addends.residual[half] = load_residual<Y>(p, lane_row(half), tile_column(tile));
   }
   return addends;
 }
 
 template <typename Y, int kHalves>
-__device__ void finish_tiles(const StreamGemmParams& p, const StreamBlock& block) {
-  const int lane_column = static_cast<int>(threadIdx.x) % 4 * 2;
-  RingPlace at;
-  Addends<kHalves> next = load_addends<Y, kHalves>(p, block.first_tile * kBoxRows + lane_column);
-  for (int tile = block.first_tile; tile < block.end_tile; ++tile) {
-    const int column = tile * kBoxRows + lane_column;
-    const Addends<kHalves> addends = next;
-    if (tile + 1 < block.end_tile) next = load_addends<Y, kHalves>(p, column + kBoxRows);
-    float2 sum[kHalves];
+__device__ void finish_tile(const StreamGemmParams& p, const StreamGemmBlock& block, RingPlace& at,
+                            int tile, const Addends<kHalves>& addends) {
+  float2 sum[kHalves];
 #pragma unroll
-    for (int half = 0; half < kHalves; ++half) sum[half] = make_float2(0, 0);
-    block.sums.await_filled(at);
+  for (int half = 0; half < kHalves; ++half) sum[half] = make_float2(0, 0);
+  block.sums.await_filled(at);
 #pragma unroll
-    for (int warp = 0; warp < kProductWarps; ++warp) {
-      const float* part = block.warp_sums(at, warp) + threadIdx.x % 4 * 2;
-#pragma unroll
-      for (int half = 0; half < kHalves; ++half) {
-        const float2 more = *reinterpret_cast<const float2*>(part + lane_row(half) * kBoxRows);
-        sum[half].x += more.x;
-        sum[half].y += more.y;
-      }
-    }
-    block.sums.release(at, sum[0].x, sum[kHalves - 1].y);
-    block.sums.advance(at);
+  for (int warp = 0; warp < kProductWarps; ++warp) {
+    const float* part = block.warp_sums(at, warp) + threadIdx.x % 4 * 2;
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
-      const int row = lane_row(half);
-      sum[half].x += addends.bias.x;
-      sum[half].y += addends.bias.y;
-      if (row < p.rows) finish_pair<Y>(p, row, column, sum[half], addends.residual[half]);
+      const float2 more = *reinterpret_cast<const float2*>(part + lane_row(half) * kBoxRows);
+      sum[half].x += more.x;
+      sum[half].y += more.y;
+    }
+  }
+  block.sums.release(at, sum[0].x, sum[kHalves - 1].y);
+  block.sums.advance(at);
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half) {
+    const int row = lane_row(half);
+    sum[half].x += addends.bias.x;
+    sum[half].y += addends.bias.y;
+    if (row < p.rows) finish_pair<Y>(p, row, tile_column(tile), sum[half], addends.residual[half]);
+  }
+}
+
+// Tiles come in groups, or in a burst when x arrives behind a full ring: what is added to a group
+// is loaded while the one before it is finished.
+template <typename Y, int kHalves>
+__device__ void finish_tiles(const StreamGemmParams& p, const StreamGemmBlock& block) {
+  Addends<kHalves> next[kGroupTiles];
+  const auto load_group = [&](int group) {
+#pragma unroll
+    for (int i = 0; i < kGroupTiles; ++i) {
+      if (group + i < block.end_tile) next[i] = load_addends<Y, kHalves>(p, group + i);
+    }
+  };
+  load_group(block.first_tile);
+  RingPlace at;
+  for (int group = block.first_tile; group < block.end_tile; group += kGroupTiles) {
+    Addends<kHalves> now[kGroupTiles];
+#pragma unroll
+    for (int i = 0; i < kGroupTiles; ++i) now[i] = next[i];
+    load_group(group + kGroupTiles);
+#pragma unroll
+    for (int i = 0; i < kGroupTiles; ++i) {
+      if (group + i < block.end_tile) finish_tile<Y>(p, block, at, group + i, now[i]);
     }
   }
 }
@@ -445,11 +536,11 @@ __device__ void finish_tiles(const StreamGemmParams& p, const StreamBlock& block
 // ---- The kernel ----
 
 template <int kChunks, int kHalves>
-__global__ void __launch_bounds__(kStreamThreads, 1)
+__global__ void __launch_bounds__(kStreamGemmThreads, 1)
     stream_gemm_kernel(const __grid_constant__ CUtensorMap map,
                        const __grid_constant__ StreamGemmParams p) {
   extern __shared__ __align__(1024) uint8_t memory[];
-  const StreamBlock block(p, memory);
+  const StreamGemmBlock block(p, memory);
   const auto warp = __shfl_sync(kAllLanes, static_cast<int32_t>(threadIdx.x / kWarp), 0);
   if (threadIdx.x == kFillWarp * kWarp) {
     prefetch_tensor_map(map);
@@ -480,12 +571,12 @@ template <int kChunks, int kHalves>
 void launch_stream_gemm(const CUtensorMap& weights, const StreamGemmParams& params,
                         const KernelStream& on, int blocks) {
   const auto kernel = stream_gemm_kernel<kChunks, kHalves>;
-  const uint32_t bytes = StreamLayout(params).bytes;
+  const uint32_t bytes = StreamGemmLayout(params).bytes;
   cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(bytes));
   launch_kernel(on,
                 {.grid = dim3(static_cast<unsigned>(blocks)),
-                 .block = dim3(kStreamThreads),
+                 .block = dim3(kStreamGemmThreads),
                  .shared_bytes = bytes},
                 kernel, weights, params);
 }

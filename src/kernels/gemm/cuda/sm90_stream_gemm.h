@@ -14,9 +14,11 @@ namespace braid::kernels::cuda::sm90 {
 inline constexpr int kChunkColumns = 1024;
 // Chunks of x [8, ·] that fit a thread's registers; of x [16, ·] half as many do.
 inline constexpr int kMostResidentChunks = 4;
-// Chunks up to which the kernel normalises x itself: beyond, and up to one chunk, rms_norm() adds
-// squares in an order that isn't the kernel's.
-inline constexpr int kMostNormChunks = 8;
+// Rows and chunks that stream_gemm_8 normalises itself. With one chunk rms_norm() adds squares in
+// another order than the kernel does; more rows and chunks take longer than rms_norm().
+inline constexpr int kMostNormRows = 8;
+inline constexpr int kLeastNormChunks = 2;
+inline constexpr int kMostNormChunks = kMostResidentChunks;
 
 // What the kernel is given beside the weights' boxes (kernels/cuda/tensor_map.h) of 8 rows by one
 // chunk. Strides are in elements.
@@ -28,7 +30,7 @@ struct StreamGemmParams {
   int32_t chunks = 0;
   int32_t tiles = 0;                  // of 8 rows of weights
   const void* bias = nullptr;         // bf16 [n], or null
-  const void* norm_weight = nullptr;  // bf16 [k], or null
+  const void* norm_weight = nullptr;  // bf16 [k], or null: x is taken as it is
   float norm_eps = 0;
   const void* residual = nullptr;  // of y's format, or null
   int64_t residual_stride = 0;

@@ -37,15 +37,16 @@ int32_t num_sms() {
 
 std::optional<StreamGemmConfig> stream_gemm_config(const GemmDesc& desc, const GemmShape& shape,
                                                    int64_t rows) {
-  const int64_t tuned_rows = desc.tuned_rows > 0 ? desc.tuned_rows : rows;
-  if (std::max(tuned_rows, rows) > kMostStreamRows) return std::nullopt;
+  const int64_t most_rows = std::max<int64_t>(desc.tuned_rows, rows);
+  if (most_rows > kMostStreamRows) return std::nullopt;
   if (shape.in != Format::bf16 || desc.k_slots != 1) return std::nullopt;
   if (shape.n == 0 || shape.n % kTileRows != 0) return std::nullopt;
   if (shape.k == 0 || shape.k % kBlockColumns != 0) return std::nullopt;
   StreamGemmConfig config;
   config.chunks = static_cast<int32_t>(ceil_div(shape.k, sm90::kChunkColumns));
   config.stages = shape.n * shape.k * bytes_of(shape.in) <= kSmallWeights ? kShortRing : kLongRing;
-  config.norm = shape.norm && config.chunks > 1 && config.chunks <= sm90::kMostNormChunks;
+  config.norm = shape.norm && most_rows <= sm90::kMostNormRows &&
+                config.chunks >= sm90::kLeastNormChunks && config.chunks <= sm90::kMostNormChunks;
   return config;
 }
 
@@ -54,6 +55,7 @@ bool can_stream(const GemmShape& shape, const GemmOperands& operands) {
   return is_aligned(operands.x, operands.x_stride, shape.in, kAccessBytes) &&
          is_aligned(operands.w, operands.w_stride, shape.in, kAccessBytes) &&
          is_aligned(operands.norm_weight, 0, shape.in, kAccessBytes) &&
+         is_aligned(operands.bias, 0, shape.in, 2 * bytes_of(shape.in)) &&
          is_aligned(operands.y, operands.y_stride, shape.out, pair) &&
          is_aligned(operands.residual, operands.residual_stride, shape.out, pair);
 }

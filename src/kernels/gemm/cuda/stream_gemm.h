@@ -14,7 +14,8 @@ namespace braid::kernels::cuda {
 // Most tuned rows of an op that it takes.
 inline constexpr int64_t kMostStreamRows = 16;
 
-// How a product is done: a function of N, K, formats and epilogue.
+// How a product is done: a function of N, K, formats and epilogue; `norm`, which changes no bit, of
+// the tuned rows, too.
 struct StreamGemmConfig {
   int32_t chunks = 0;  // of 1024 columns of K
   int32_t stages = 0;  // of 16 KiB, in an SM's ring of weights
@@ -29,7 +30,7 @@ std::optional<StreamGemmConfig> stream_gemm_config(const GemmDesc& desc, const G
                                                    int64_t rows);
 
 // Whether the kernel can access these operands: rows of x and W on 16 bytes, pairs of elements of
-// y and of the residual on their size.
+// y, bias and residual on their size.
 bool can_stream(const GemmShape& shape, const GemmOperands& operands);
 
 // `sm_count`: SMs to use; 0 is all of them. It changes no bit of y. x is normalised only if the

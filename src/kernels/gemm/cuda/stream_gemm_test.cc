@@ -17,6 +17,7 @@ using gemm_test::Random;
 using gemm_test::synchronize;
 
 constexpr int64_t kMostRows = kMostStreamRows;
+constexpr int64_t kMostNormRows = 8;  // that the kernel normalises itself
 constexpr float kEps = 1e-5f;
 
 template <typename T>
@@ -35,18 +36,19 @@ struct Case {
   bool residual = false;
 
   int64_t y_cols() const { return epilogue == Epilogue::swiglu ? n / 2 : n; }
+  int64_t rows() const { return norm ? kMostNormRows : kMostRows; }
 };
 
-// 16 rows of operands on both sides.
+// Operands on both sides.
 template <typename Y>
 struct Problem {
   Problem(Random& random, const Case& from)
       : c(from),
-        x(random, kMostRows, c.k),
+        x(random, c.rows(), c.k),
         w(random, c.n, c.k),
         bias(random, 1, c.n),
         norm_weight(random, 1, c.k),
-        residual(random, kMostRows, c.y_cols(), 8),
+        residual(random, c.rows(), c.y_cols(), 8),
         x_gpu(x),
         w_gpu(w),
         bias_gpu(bias),
@@ -62,7 +64,7 @@ struct Problem {
             .residual = c.residual};
   }
   GemmDesc desc() const {
-    return {.epilogue = c.epilogue, .tuned_rows = kMostRows, .norm_eps = kEps};
+    return {.epilogue = c.epilogue, .tuned_rows = static_cast<int32_t>(c.rows()), .norm_eps = kEps};
   }
   GemmOperands operands(int64_t first, const DeviceGrid<Y>& y) const {
     return {.x = x_gpu.data(first),
@@ -79,9 +81,15 @@ struct Problem {
   // Rows [first, first + count) of y, with columns of poison behind them.
   Grid<Y> run(int64_t first, int64_t count, int32_t sm_count = 0) const {
     const DeviceGrid<Y> y(count, c.y_cols() + 8);
-    const std::optional<StreamGemmConfig> config = stream_gemm_config(desc(), shape(), count);
-    stream_gemm(desc(), shape(), *config, count, operands(first, y), cudaStream_t{}, sm_count);
+    launch(count, operands(first, y), cudaStream_t{}, sm_count);
     return fetch(y, count);
+  }
+  void launch(int64_t count, const GemmOperands& operands, const KernelStream& on,
+              int32_t sm_count = 0) const {
+    const std::optional<StreamGemmConfig> config = stream_gemm_config(desc(), shape(), count);
+    ASSERT_TRUE(config.has_value());
+    ASSERT_EQ(config->norm, c.norm);
+    stream_gemm(desc(), shape(), *config, count, operands, on, sm_count);
   }
   Grid<Y> fetch(const DeviceGrid<Y>& y, int64_t count) const {
     Grid<Y> grid(count, c.y_cols(), 8);
@@ -122,7 +130,8 @@ void check(const Case& c) {
   SCOPED_TRACE(name(c));
   Random random(7);
   const Problem<Y> problem(random, c);
-  const Grid<Y> whole = problem.run(0, kMostRows);
+  const int64_t rows = c.rows();
+  const Grid<Y> whole = problem.run(0, rows);
   if (!c.norm && !c.residual) {
     for (const int64_t row : {int64_t{0}, int64_t{11}}) {
       const Grid<float> want = problem.on_the_cpu(row);
@@ -134,10 +143,10 @@ void check(const Case& c) {
       ASSERT_LE(std::sqrt(error), kBound<Y> / 2 * std::sqrt(norm)) << "row " << row;
     }
   }
-  for (int64_t count = 1; count <= kMostRows; ++count) {
+  for (int64_t count = 1; count <= rows; ++count) {
     expect_same(problem.run(0, count), whole, 0, "fewer rows");
-    expect_same(problem.run(kMostRows - count, 1), whole, kMostRows - count, "a row alone");
-    expect_same(problem.run(0, kMostRows), whole, 0, "again");
+    expect_same(problem.run(rows - count, 1), whole, rows - count, "a row alone");
+    expect_same(problem.run(0, rows), whole, 0, "again");
   }
 }
 
@@ -165,37 +174,35 @@ TEST(CudaStreamGemmTest, Epilogues) {
         check<bf16>({.n = 2816, .k = k, .epilogue = epilogue, .bias = bias});
         check<float>({.n = 2816, .k = k, .epilogue = epilogue, .bias = bias});
       }
-      check<bf16>({.n = 1408, .k = k, .epilogue = epilogue, .norm = k > 1024, .residual = true});
+      check<bf16>({.n = 1408, .k = k, .epilogue = epilogue, .norm = k == 2048, .residual = true});
     }
   }
 }
 
 // x normalised inside, against rms_norm() and the product of what it gives.
-void check_norm(int64_t k) {
-  SCOPED_TRACE(k);
+void check_norm(int64_t k, int64_t rows) {
+  SCOPED_TRACE(testing::Message() << "k " << k << " rows " << rows);
+  constexpr int64_t kColumns = 320;
   Random random(8);
-  const Problem<bf16> problem(random, {.n = 320, .k = k, .norm = true});
-  const std::optional<StreamGemmConfig> config =
-      stream_gemm_config(problem.desc(), problem.shape(), kMostRows);
-  ASSERT_TRUE(config->norm);
-  const Grid<bf16> got = problem.run(0, kMostRows);
-  const DeviceGrid<bf16> normed(kMostRows, k), y(kMostRows, 320 + 8);
-  rms_norm<bf16>({.eps = kEps}, {.capacity = kMostRows}, k,
+  const Problem<bf16> problem(random, {.n = kColumns, .k = k, .norm = true});
+  Problem<bf16> apart(random, {.n = kColumns, .k = k});
+  const Grid<bf16> got = problem.run(0, rows);
+  const DeviceGrid<bf16> normed(rows, k), y(rows, kColumns + 8);
+  rms_norm<bf16>({.eps = kEps}, {.capacity = rows}, k,
                  {problem.x_gpu.data(), problem.x_gpu.stride()}, problem.norm_gpu.data(),
                  {normed.data(), normed.stride()}, cudaStream_t{});
   GemmOperands operands = problem.operands(0, y);
   operands.x = normed.data();
   operands.norm_weight = nullptr;
-  GemmShape shape = problem.shape();
-  shape.norm = false;
-  stream_gemm(problem.desc(), shape, *stream_gemm_config(problem.desc(), shape, kMostRows),
-              kMostRows, operands, cudaStream_t{}, 0);
-  expect_same(got, problem.fetch(y, kMostRows), 0, "norm apart");
+  apart.launch(rows, operands, cudaStream_t{});
+  expect_same(got, problem.fetch(y, rows), 0, "norm apart");
 }
 
 TEST(CudaStreamGemmTest, NormalisesAsRmsNormDoes) {
   BRAID_GPU_TEST();
-  for (const int64_t k : {1088, 1536, 2048, 2880, 4096, 5120, 7168, 8192}) check_norm(k);
+  for (const int64_t k : {1088, 1536, 2048, 2880, 4096}) {
+    for (const int64_t rows : {1, 2, 3, 5, 8}) check_norm(k, rows);
+  }
 }
 
 TEST(CudaStreamGemmTest, AddsAResidualAsAddDoes) {
@@ -209,9 +216,7 @@ TEST(CudaStreamGemmTest, AddsAResidualAsAddDoes) {
     const DeviceGrid<bf16> y(kMostRows, cols + 8);
     GemmOperands operands = problem.operands(0, y);
     operands.residual = nullptr;
-    stream_gemm(problem.desc(), problem.shape(),
-                *stream_gemm_config(problem.desc(), problem.shape(), kMostRows), kMostRows,
-                operands, cudaStream_t{}, 0);
+    problem.launch(kMostRows, operands, cudaStream_t{});
     add<bf16>({.capacity = kMostRows}, cols, {y.data(), y.stride()},
               {problem.residual_gpu.data(), problem.residual_gpu.stride()}, {y.data(), y.stride()},
               cudaStream_t{});
@@ -220,14 +225,13 @@ TEST(CudaStreamGemmTest, AddsAResidualAsAddDoes) {
 }
 
 // x, the residual and, unless they are constant, the weights come late.
-void check_late_producer(bool constant_weights) {
-  SCOPED_TRACE(constant_weights);
+void check_late_producer(const Case& c, bool constant_weights) {
+  SCOPED_TRACE(testing::Message() << name(c) << ", constant weights " << constant_weights);
   Random random(10);
-  const Case c{.n = 2048, .k = 4096, .norm = true, .residual = true};
   const Problem<bf16> problem(random, c);
   cudaStream_t stream = nullptr;
   need(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-  for (const int64_t rows : {int64_t{1}, int64_t{8}, kMostRows}) {
+  for (const int64_t rows : {int64_t{1}, int64_t{5}, c.rows()}) {
     const Grid<bf16> want = problem.run(0, rows);
     for (int repeat = 0; repeat < 5; ++repeat) {
       const DeviceGrid<bf16> late_x(rows, problem.x_gpu.stride()), y(rows, c.n + 8);
@@ -242,9 +246,7 @@ void check_late_producer(bool constant_weights) {
         copy_rows_late(problem.w_gpu, late_w, c.n, stream);
       }
       copy_rows_late(problem.x_gpu, late_x, rows, stream);
-      stream_gemm(problem.desc(), problem.shape(),
-                  *stream_gemm_config(problem.desc(), problem.shape(), rows), rows, operands,
-                  {stream, true, constant_weights}, 0);
+      problem.launch(rows, operands, {stream, true, constant_weights});
       expect_same(problem.fetch(y, rows), want, 0, "late");
     }
   }
@@ -253,8 +255,10 @@ void check_late_producer(bool constant_weights) {
 
 TEST(CudaStreamGemmTest, AwaitsTheKernelBefore) {
   BRAID_GPU_TEST();
-  check_late_producer(true);
-  check_late_producer(false);
+  for (const bool constant_weights : {true, false}) {
+    check_late_producer({.n = 2048, .k = 4096, .norm = true, .residual = true}, constant_weights);
+    check_late_producer({.n = 2048, .k = 4096, .residual = true}, constant_weights);
+  }
 }
 
 // Each product's x is the y of the one before, which still runs when the product starts.
@@ -266,14 +270,12 @@ TEST(CudaStreamGemmTest, AChainThatOverlapsGivesTheBitsOfOneThatDoesNot) {
   cudaStream_t stream = nullptr;
   need(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   const auto run = [&](bool follows) {
-    const DeviceGrid<bf16> even(kMostRows, 2048 + 8), odd(kMostRows, 2048 + 8);
+    const DeviceGrid<bf16> even(8, 2048 + 8), odd(8, 2048 + 8);
     for (int i = 0; i < kLength; ++i) {
       GemmOperands operands = problem.operands(0, i % 2 == 0 ? even : odd);
       if (i > 0) operands.x = i % 2 == 0 ? odd.data() : even.data();
       if (i > 0) operands.x_stride = even.stride();
-      stream_gemm(problem.desc(), problem.shape(),
-                  *stream_gemm_config(problem.desc(), problem.shape(), 8), 8, operands,
-                  {stream, follows && i > 0, true}, 0);
+      problem.launch(8, operands, {stream, follows && i > 0, true});
     }
     synchronize();
     return problem.fetch(odd, 8);
@@ -309,8 +311,11 @@ TEST(StreamGemmConfigTest, IsAFunctionOfTheProduct) {
   EXPECT_EQ(text({2048, 1088}, 3), "stream 8x1024, 2 chunks, 6 stages of 16 KiB");
   GemmShape normed{5120, 2048};
   normed.norm = true;
-  EXPECT_EQ(text(normed, 1), "stream 8x1024, 2 chunks, 6 stages of 16 KiB, norm");
-  for (const int64_t rows : {2, 5, 8, 9, 16}) EXPECT_EQ(text(normed, rows), text(normed, 1));
+  EXPECT_EQ(text(normed, 8), "stream 8x1024, 2 chunks, 6 stages of 16 KiB, norm");
+  EXPECT_EQ(text(normed, 9), "stream 8x1024, 2 chunks, 6 stages of 16 KiB");
+  for (const int64_t rows : {1, 2, 5, 9, 16}) {
+    EXPECT_EQ(text({5120, 2048}, rows), text({5120, 2048}, 8));
+  }
 }
 
 TEST(StreamGemmConfigTest, LeavesTheRestToCublas) {
@@ -329,13 +334,22 @@ TEST(StreamGemmConfigTest, LeavesTheRestToCublas) {
   EXPECT_TRUE(taken(kFew, {2048, 2048, Format::bf16, Format::f32}, 8));
 }
 
-TEST(StreamGemmConfigTest, LeavesNormsThatItWouldAddUpOtherwise) {
-  for (const int64_t k : {1024, 8256, 12288}) {
+TEST(StreamGemmConfigTest, LeavesNormsThatTakeLongerOrThatItWouldAddUpOtherwise) {
+  for (const int64_t k : {1024, 4160, 12288}) {
     GemmShape shape{2048, k};
     shape.norm = true;
     EXPECT_FALSE(stream_gemm_config(kFew, shape, 8)->norm) << k;
-    EXPECT_FALSE(gemm_follows(kFew, shape, 8)) << k;
   }
+}
+
+TEST(GemmOverlapTest, FollowsWhereTheFirstKernelAwaitsTheOneBefore) {
+  GemmShape shape{2048, 2048};
+  EXPECT_TRUE(gemm_overlap(kFew, shape, 8).follows);
+  EXPECT_TRUE(gemm_overlap(kFew, shape, 8).reads_early);
+  EXPECT_FALSE(gemm_overlap({}, shape, 32).follows);
+  shape.norm = true;  // by a kernel of its own
+  EXPECT_TRUE(gemm_overlap({}, shape, 32).follows);
+  EXPECT_FALSE(gemm_overlap({}, shape, 32).reads_early);
 }
 
 TEST(StreamGemmConfigTest, OperandsAreAligned) {
@@ -357,6 +371,7 @@ TEST(StreamGemmConfigTest, OperandsAreAligned) {
   EXPECT_FALSE(without([](GemmOperands& o) { o.x_stride = 2052; }));
   EXPECT_FALSE(without([](GemmOperands& o) { o.w = memory + 2; }));
   EXPECT_FALSE(without([](GemmOperands& o) { o.y_stride = 2049; }));
+  EXPECT_FALSE(without([](GemmOperands& o) { o.bias = memory + 2; }));
   EXPECT_FALSE(without([](GemmOperands& o) { o.residual = memory + 2; }));
   EXPECT_FALSE(without([](GemmOperands& o) { o.norm_weight = memory + 2; }));
 }
