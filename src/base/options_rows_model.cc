@@ -151,6 +151,13 @@ std::vector<OptionSpec> engine_options() {
        .standard = "256",
        .minimum = 0,
        .maximum = kMillion},
+      {.name = "fuse-experts",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "combine the experts' results and add the residual where their product is made",
+       .commands = kAll,
+       .standard = "auto",
+       .choices = {"auto", "on", "off"}},
   };
 }
 

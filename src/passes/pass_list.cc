@@ -7,6 +7,7 @@
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_experts.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -17,6 +18,7 @@ constexpr std::array kPasses = {
     &kQuantizeDispatch,  // first, so that the shared expert runs beside the quantization as well
     &kDualStream,        // before reductions are cut: the ops on lane aux then stay whole
     &kChunkCollectives,  //
+    &kFuseExperts,       // behind what moves and cuts ops: what is left whole becomes one
     &kCountHeat,         // last: routing that counts can't be split by rows any more
 };
 

@@ -5,6 +5,7 @@
 #include "kernels/attention/cuda/mla.h"
 #include "kernels/fill/cuda/fill.h"
 #include "kernels/moe/cuda/exchange.h"
+#include "kernels/moe/cuda/experts_down.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/quantize/cuda/quantize.h"
@@ -206,6 +207,31 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
   });
 }
 
+Status can_experts_down(const kernels::ExpertsDownDesc& desc, std::span<const Type> types) {
+  const Type& out = types[ExpertsDownOperand::out];
+  TRY(need_equal({types[ExpertsDownOperand::x], types[ExpertsDownOperand::weight], out}));
+  return kernels::cuda::can_experts_down(
+      desc,
+      {.n = out.cols, .k = types[ExpertsDownOperand::x].cols, .in = out.format, .out = out.format});
+}
+
+// What it reads early is made by the router and the permutation, and weights.
+flow::KernelOverlap experts_down_overlap(const kernels::ExpertsDownDesc& /*desc*/,
+                                         std::span<const Type> /*types*/) {
+  flow::KernelOverlap overlap = flow::kAwaits;
+  for (const size_t operand : {ExpertsDownOperand::weight, ExpertsDownOperand::offsets,
+                               ExpertsDownOperand::places, ExpertsDownOperand::weights}) {
+    overlap.early_operands |= 1u << operand;
+  }
+  return overlap;
+}
+
+void launch_experts_down(const kernels::ExpertsDownDesc& desc, Args args, Workspace workspace,
+                         CudaQueue& queue) {
+  kernels::cuda::experts_down(desc, experts_down_args<bf16>(args), workspace.data,
+                              kernel_stream(queue));
+}
+
 void register_moe(flow::LauncherTable& table) {
   table.add<RouteDesc>(Launcher<RouteDesc>{
       .can_implement = can_route, .overlap = flow::awaits<RouteDesc>, .launch = launch_route});
@@ -217,6 +243,11 @@ void register_moe(flow::LauncherTable& table) {
       .can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
       .overlap = flow::awaits<Combine>,
       .launch = launch_combine});
+  using Down = kernels::ExpertsDownDesc;
+  table.add<Down>(Launcher<Down>{.can_implement = can_experts_down,
+                                 .workspace_bytes = experts_down_workspace,
+                                 .overlap = experts_down_overlap,
+                                 .launch = launch_experts_down});
 }
 
 Status can_order(const kernels::RankOrderDesc& desc, std::span<const Type> /*types*/) {
