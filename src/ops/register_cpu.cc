@@ -66,7 +66,7 @@ Status can_gemm(const kernels::GemmDesc& desc, std::span<const Type> types) {
   return can_multiply<kernels::GemmDesc, GemmOperand>(desc, types);
 }
 
-// Of the normalised x.
+// Bytes of the normalised x.
 int64_t gemm_workspace(const kernels::GemmDesc& /*desc*/, std::span<const Type> types) {
   const Type& x = types[GemmOperand::x];
   return types[GemmOperand::norm_weight].cols == 0 ? 0 : x.rows * x.cols * bytes_of(x.format);
