@@ -1,0 +1,57 @@
+// RMSNorm of one row, whoever takes it: the order in which squares are added is fixed by the number
+// of columns, so that every kernel that normalises a row gives the same bits.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/cuda/device.cuh"
+
+namespace braid::kernels::cuda {
+
+// Up to this many columns are normalised by one warp.
+inline constexpr int kMaxWarpColumns = 1024;
+
+// A row's squares are added as by this many threads: thread i takes packs i, i + threads, … in
+// turn; the lanes of a warp are added by halves, then the warps in their order.
+__host__ __device__ constexpr int norm_threads(int columns) {
+  if (columns <= kMaxWarpColumns) return kWarp;
+  const int packs = (columns + kPack * kWarp - 1) / (kPack * kWarp) * kWarp;
+  return packs < 1024 ? packs : 1024;
+}
+
+template <typename T>
+__device__ inline float add_squares(const Pack<T>& pack, float sum) {
+#pragma unroll
+  for (int j = 0; j < kPack; ++j) {
+    const float value = widen(pack.values[j]);
+    sum = __fmaf_rn(value, value, sum);
+  }
+  return sum;
+}
+
+// What the columns of a row are multiplied with.
+__device__ inline float norm_scale(float squares, int columns, float eps) {
+  return __fdiv_rn(1.0f, __fsqrt_rn(squares / static_cast<float>(columns) + eps));
+}
+
+template <typename T>
+__device__ inline Pack<T> scale_pack(const Pack<T>& from, const Pack<T>& weights, float scale) {
+  Pack<T> to;
+#pragma unroll
+  for (int j = 0; j < kPack; ++j) {
+    to.values[j] = narrow<T>(widen(weights.values[j]) * (widen(from.values[j]) * scale));
+  }
+  return to;
+}
+
+template <typename T>
+__device__ inline Pack<T> add_packs(const Pack<T>& a, const Pack<T>& b) {
+  Pack<T> sum;
+#pragma unroll
+  for (int j = 0; j < kPack; ++j) {
+    sum.values[j] = narrow<T>(widen(a.values[j]) + widen(b.values[j]));
+  }
+  return sum;
+}
+
+}  // namespace braid::kernels::cuda
