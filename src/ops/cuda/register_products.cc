@@ -35,22 +35,22 @@ Status need_one_format(const Type& x, const Type& other) {
 
 // `operands` are Types, or the Args of a launch.
 template <typename Operand>
-GemmShape gemm_shape(const GemmDesc& desc, std::span<const Operand> operands, bool bias) {
+GemmShape gemm_shape(const GemmDesc& desc, std::span<const Operand> operands) {
   return {.n = operands[GemmOperand::weight].rows / desc.k_slots,
           .k = operands[GemmOperand::x].cols,
           .in = operands[GemmOperand::x].format,
           .out = operands[GemmOperand::y].format,
-          .bias = bias};
-}
-
-GemmShape gemm_shape(const GemmDesc& desc, std::span<const Type> types) {
-  return gemm_shape(desc, types, types[GemmOperand::bias].cols != 0);
+          .bias = operands[GemmOperand::bias].cols != 0,
+          .norm = operands[GemmOperand::norm_weight].cols != 0,
+          .residual = operands[GemmOperand::residual].cols != 0};
 }
 
 Status can_gemm(const GemmDesc& desc, std::span<const Type> types) {
   const Type& x = types[GemmOperand::x];
   TRY(need_one_format(x, types[GemmOperand::weight]));
   TRY(need_one_format(x, types[GemmOperand::bias]));
+  TRY(need_one_format(x, types[GemmOperand::norm_weight]));
+  TRY(need_one_format(types[GemmOperand::y], types[GemmOperand::residual]));
   const GemmShape shape = gemm_shape(desc, types);
   if (device::CudaDevice::count() == 0) return kernels::cuda::can_gemm(desc, shape);
   return kernels::cuda::prepare_gemm(desc, shape, x.rows);
@@ -63,15 +63,18 @@ int64_t gemm_workspace(const GemmDesc& desc, std::span<const Type> types) {
 
 void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue& queue) {
   const Arg &x = args[GemmOperand::x], &w = args[GemmOperand::weight];
-  const Arg &bias = args[GemmOperand::bias], &y = args[GemmOperand::y];
-  kernels::cuda::gemm(desc, gemm_shape(desc, args, bias.data != nullptr), y.rows,
+  const Arg &residual = args[GemmOperand::residual], &y = args[GemmOperand::y];
+  kernels::cuda::gemm(desc, gemm_shape(desc, args), y.rows,
                       {.x = x.data,
                        .x_stride = stride(x),
                        .w = w.data,
                        .w_stride = stride(w),
-                       .bias = bias.data,
+                       .bias = args[GemmOperand::bias].data,
                        .y = y.data,
-                       .y_stride = stride(y)},
+                       .y_stride = stride(y),
+                       .norm_weight = args[GemmOperand::norm_weight].data,
+                       .residual = residual.data,
+                       .residual_stride = residual.data == nullptr ? 0 : stride(residual)},
                       workspace.data, {queue.stream(), queue.blas(), queue.blas_workspace()},
                       desc.spare_sms == 0 ? 0 : queue.num_sms() - desc.spare_sms);
 }

@@ -5,6 +5,8 @@
 
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/finish_gemm.h"
+#include "kernels/norm/cuda/norm.h"
+#include "kernels/rows/cuda/rows.h"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -37,6 +39,55 @@ Steps steps_of(const GemmDesc& desc, const GemmShape& shape) {
   steps.columns = (shape.n + kScratchColumns - 1) / kScratchColumns * kScratchColumns;
   steps.k = shape.k / desc.k_slots;
   return steps;
+}
+
+// Bytes of an op's scratch memory: x normalised, then the products.
+struct Scratch {
+  static constexpr int64_t kAlignment = 256;
+
+  int64_t normed = 0;
+  int64_t sums = 0;
+  int64_t bytes() const { return normed + sums; }
+};
+
+Scratch scratch_of(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
+  Scratch scratch;
+  if (shape.norm) {
+    const int64_t bytes = rows * shape.k * bytes_of(shape.in);
+    scratch.normed = ceil_div(bytes, Scratch::kAlignment) * Scratch::kAlignment;
+  }
+  scratch.sums = steps_of(desc, shape).scratch_bytes(rows);
+  return scratch;
+}
+
+// Calls body with a value of the storage type of `format`: float or bf16.
+template <typename Body>
+void with_type(Format format, Body&& body) {
+  if (format == Format::f32) return body(float{});
+  body(bf16{});
+}
+
+// x normalised into `to`, which becomes the op's x.
+void normalize(const GemmDesc& desc, const GemmShape& shape, int64_t rows, GemmOperands& operands,
+               void* to, cudaStream_t stream) {
+  with_type(shape.in, [&]<typename T>(T) {
+    rms_norm<T>({.eps = desc.norm_eps}, {.capacity = rows}, shape.k,
+                {static_cast<const T*>(operands.x), operands.x_stride},
+                static_cast<const T*>(operands.norm_weight), {static_cast<T*>(to), shape.k},
+                stream);
+  });
+  operands.x = to;
+  operands.x_stride = shape.k;
+}
+
+void add_residual(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
+                  const GemmOperands& operands, cudaStream_t stream) {
+  const int64_t cols = desc.epilogue == Epilogue::swiglu ? shape.n / 2 : shape.n;
+  with_type(shape.out, [&]<typename T>(T) {
+    add<T>({.capacity = rows}, cols, {static_cast<const T*>(operands.y), operands.y_stride},
+           {static_cast<const T*>(operands.residual), operands.residual_stride},
+           {static_cast<T*>(operands.y), operands.y_stride}, stream);
+  });
 }
 
 int64_t tuned_rows(const GemmDesc& desc, int64_t rows) {
@@ -119,6 +170,29 @@ void multiply(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
   }
 }
 
+// y = epilogue(x · Wᵀ + bias) by cuBLASLt.
+void product(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
+             const GemmOperands& operands, void* sums, const BlasQueue& queue, int32_t sm_count) {
+  const Steps steps = steps_of(desc, shape);
+  if (steps.direct) {
+    multiply(desc, shape, rows, operands, {operands.y, operands.y_stride}, queue, sm_count);
+    return;
+  }
+  multiply(desc, shape, rows, operands, {sums, steps.columns}, queue, sm_count);
+  finish_gemm({.epilogue = desc.epilogue,
+               .rows = rows,
+               .n = shape.n,
+               .sums = sums,
+               .sums_stride = steps.columns,
+               .f32_sums = steps.product == Format::f32,
+               .bias = operands.bias,
+               .f32_bias = shape.in == Format::f32,
+               .y = operands.y,
+               .y_stride = operands.y_stride,
+               .f32_y = shape.out == Format::f32},
+              queue.stream);
+}
+
 }  // namespace
 
 Status can_gemm(const GemmDesc& desc, const GemmShape& shape) {
@@ -146,30 +220,17 @@ Status prepare_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) 
 }
 
 int64_t gemm_scratch_bytes(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {
-  return steps_of(desc, shape).scratch_bytes(rows);
+  return scratch_of(desc, shape, rows).bytes();
 }
 
-void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const GemmOperands& operands,
+void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const GemmOperands& given,
           void* scratch, const BlasQueue& queue, int32_t sm_count) {
   if (rows == 0 || shape.n == 0) return;
-  const Steps steps = steps_of(desc, shape);
-  if (steps.direct) {
-    multiply(desc, shape, rows, operands, {operands.y, operands.y_stride}, queue, sm_count);
-    return;
-  }
-  multiply(desc, shape, rows, operands, {scratch, steps.columns}, queue, sm_count);
-  finish_gemm({.epilogue = desc.epilogue,
-               .rows = rows,
-               .n = shape.n,
-               .sums = scratch,
-               .sums_stride = steps.columns,
-               .f32_sums = steps.product == Format::f32,
-               .bias = operands.bias,
-               .f32_bias = shape.in == Format::f32,
-               .y = operands.y,
-               .y_stride = operands.y_stride,
-               .f32_y = shape.out == Format::f32},
-              queue.stream);
+  GemmOperands operands = given;
+  if (shape.norm) normalize(desc, shape, rows, operands, scratch, queue.stream);
+  void* sums = static_cast<std::byte*>(scratch) + scratch_of(desc, shape, rows).normed;
+  product(desc, shape, rows, operands, sums, queue, sm_count);
+  if (shape.residual) add_residual(desc, shape, rows, operands, queue.stream);
 }
 
 Result<std::string> explain_gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {

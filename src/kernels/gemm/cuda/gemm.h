@@ -32,6 +32,8 @@ struct GemmShape {
   Format in = Format::bf16;   // x, W and bias
   Format out = Format::bf16;  // y
   bool bias = false;
+  bool norm = false;      // x is normalised first: there is a norm_weight
+  bool residual = false;  // is added to y
 };
 
 // Addresses, and elements from row to row.
@@ -43,6 +45,9 @@ struct GemmOperands {
   const void* bias = nullptr;  // null: none
   void* y = nullptr;
   int64_t y_stride = 0;
+  const void* norm_weight = nullptr;  // [K] of x's format
+  const void* residual = nullptr;     // of y's shape and format, in other memory
+  int64_t residual_stride = 0;
 };
 
 // Where products run: no two at a time may share a workspace of kBlasWorkspaceBytes.

@@ -149,7 +149,7 @@ class Block {
 #pragma unroll
       for (int b = 0; b < kNormBatch; ++b) {
         const int item = first + b * kWarps;
-        const float sum = warp_sum(sums[b]);
+        const float sum = plan_.norm_warps == 1 ? warp_sum(sums[b]) : lane_squares(sums[b]);
         if (lane_ == 0 && item < items) at<float>(plan_.squares)[item] = sum;
       }
     }

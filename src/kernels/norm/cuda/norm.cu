@@ -113,7 +113,7 @@ __global__ void __launch_bounds__(1024) norm_rows(Norm<T> n) {
   if (row >= n.rows.live()) return;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   share_of<kPacked, kAdds>(n, row, 0, thread, threads).normalize(n.eps, [](float squares) {
-    return block_sum(squares, shared);
+    return block_squares(squares, shared);
   });
 }
 
