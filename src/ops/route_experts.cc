@@ -30,8 +30,7 @@ constexpr auto kOperands = flow::operand_specs<Operand>({
 
 Work work_of(const void* /*desc*/, std::span<const Type> types) {
   const Type &x = types[Operand::x], &router = types[Operand::router];
-  return {.flop = 2.0 * static_cast<double>(x.rows * x.cols * router.rows),
-          .bytes = bytes(types)};
+  return {.flop = 2.0 * static_cast<double>(x.rows * x.cols * router.rows), .bytes = bytes(types)};
 }
 
 constexpr KindInfo kRouteExperts = {

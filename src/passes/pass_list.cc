@@ -7,6 +7,8 @@
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_norm.h"
+#include "passes/fuse_route.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -17,6 +19,8 @@ constexpr std::array kPasses = {
     &kQuantizeDispatch,  // first, so that the shared expert runs beside the quantization as well
     &kDualStream,        // before reductions are cut: the ops on lane aux then stay whole
     &kChunkCollectives,  //
+    &kFuseNorm,          // behind what cuts and moves ops: what is left whole is fused
+    &kFuseRoute,         // takes in the norms that no product took
     &kCountHeat,         // last: routing that counts can't be split by rows any more
 };
 

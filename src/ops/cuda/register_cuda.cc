@@ -12,7 +12,9 @@
 #include "kernels/rows/cuda/rows.h"
 #include "kernels/sample/cuda/sample.h"
 #include "ops/attention.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/register_products.h"
+#include "ops/cuda/register_route_experts_cuda.h"
 #include "ops/fill.h"
 #include "ops/launch_args.h"
 #include "ops/moe.h"
@@ -61,7 +63,19 @@ void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*wo
   with_type(x.format, [&]<typename T>(T) {
     kernels::cuda::rms_norm<T>(desc, rows(y), x.cols, matrix<const T>(x),
                                pointer<const T>(args[RmsNormOperand::weight]), matrix<T>(y),
-                               queue.stream());
+                               kernel_stream(queue));
+  });
+}
+
+void launch_add_rms_norm(const kernels::AddRmsNormDesc& desc, Args args, Workspace /*workspace*/,
+                         CudaQueue& queue) {
+  using Operand = AddRmsNormOperand;
+  const Arg& sum = args[Operand::sum];
+  with_type(sum.format, [&]<typename T>(T) {
+    kernels::cuda::add_rms_norm<T>(desc, rows(sum), sum.cols, matrix<const T>(args[Operand::a]),
+                                   matrix<const T>(args[Operand::b]),
+                                   pointer<const T>(args[Operand::weight]), matrix<T>(sum),
+                                   matrix<T>(args[Operand::y]), kernel_stream(queue));
   });
 }
 
@@ -89,6 +103,12 @@ void register_norms(flow::LauncherTable& table) {
       .can_implement =
           of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
       .launch = launch_rms_norm});
+  using AddNorm = kernels::AddRmsNormDesc;
+  table.add<AddNorm>(Launcher<AddNorm>{
+      .can_implement =
+          of_one_format<AddNorm, AddRmsNormOperand::a, AddRmsNormOperand::b,
+                        AddRmsNormOperand::weight, AddRmsNormOperand::sum, AddRmsNormOperand::y>,
+      .launch = launch_add_rms_norm});
   using Table = kernels::RotaryTableDesc;
   table.add<Table>(Launcher<Table>{.launch = launch_rotary_table});
   using Rotary = kernels::RotaryDesc;
@@ -172,7 +192,7 @@ Status can_route(const RouteDesc& desc, std::span<const Type> /*types*/) {
 }
 
 void launch_route(const RouteDesc& desc, Args args, Workspace /*workspace*/, CudaQueue& queue) {
-  kernels::cuda::route(desc, route_args(args), queue.stream());
+  kernels::cuda::route(desc, route_args<RouteOperand>(args), kernel_stream(queue));
 }
 
 Status can_permute(const kernels::PermuteDesc& desc, std::span<const Type> /*types*/) {
@@ -186,7 +206,7 @@ void launch_permute(const kernels::PermuteDesc& desc, Args args, Workspace /*wor
                          slot_table(args[PermuteOperand::table]),
                          pointer<int32_t>(args[PermuteOperand::offsets]),
                          pointer<int32_t>(args[PermuteOperand::source]),
-                         matrix<int32_t>(args[PermuteOperand::places]), queue.stream());
+                         matrix<int32_t>(args[PermuteOperand::places]), kernel_stream(queue));
 }
 
 void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*workspace*/,
@@ -402,6 +422,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_norms(table);
   register_attention(table);
   register_moe(table);
+  register_route_experts_cuda(table);
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
