@@ -2,9 +2,8 @@
 // a block multiplies its columns of all rows with its columns of the router, so that it reads a
 // part of each once. Then every row belongs to one block, which gets the sums of all blocks for it,
 // adds them in the order of the blocks, and routes the row by a warp. What one block has for
-// another it writes into the other's shared memory; four barriers of the cluster order that.
-#include <cooperative_groups.h>
-
+// another it writes into the other's shared memory, and the other waits for as many bytes.
+#include "kernels/cuda/cluster.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/stream_ring.cuh"
 #include "kernels/moe/cuda/place_keys.cuh"
@@ -15,18 +14,18 @@
 namespace braid::kernels::cuda {
 namespace {
 
-namespace cg = cooperative_groups;
-
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
 constexpr int kMaxBlocks = 16;
 constexpr int kSlabColumns = 64;
-constexpr int kSlabPieces = kSlabColumns / kPack;  // of 16 bytes
+constexpr int kPieceBits = 3;
+constexpr int kSlabPieces = 1 << kPieceBits;  // of 16 bytes
+static_assert(kSlabPieces * kPack == kSlabColumns);
 constexpr int kSlabRowBytes = kSlabColumns * 2;
 constexpr int kTileRows = 16;    // of x, of a multiplication
 constexpr int kTileExperts = 8;  // likewise
 constexpr int kMaxExperts = 512;
-constexpr int kNormBatch = 4;  // packs that a lane loads at once
+constexpr int kNormBatch = 4;  // partial sums of a row that a warp makes at once: all of them
 // Up to so many rows every block adds up the squares of all rows itself, instead of waiting for
 // another block's.
 constexpr int kOwnSquaresRows = 2;
@@ -37,7 +36,9 @@ constexpr size_t kSharedBytes = 227 * 1024;
 struct Plan {
   int rows;
   int row_tiles;
-  int blocks;         // of the cluster
+  int blocks;         // of the cluster: a power of 2
+  int block_bits;     // its exponent
+  int row_bits;       // 2^row_bits ≥ rows
   int slabs;          // of H
   int slabs_each;     // of a block, at most
   int resident;       // slabs of the router in shared memory at a time
@@ -57,6 +58,7 @@ struct Plan {
   uint32_t scales;    // f32 [rows]
   uint32_t kv_slots;  // i32 [rows_each]
   uint32_t keys;      // i32 [rows · choices of a row]
+  uint32_t barriers;  // one for each of Exchange
   uint32_t bytes;
 };
 
@@ -67,6 +69,9 @@ struct Parameters {
   int of_row;             // choices of a row, shared slots among them
   bool constant_weights;  // they may be read before the kernel before has ended
 };
+
+// What blocks tell each other.
+enum Exchange : uint32_t { kScales, kSums, kKeys, kNumExchanges };
 
 // Where a piece of 16 bytes stands in its slab's row: those of an odd row are swapped by halves, so
 // that the eight lanes that are served together, four pieces of two rows, hit different banks.
@@ -82,15 +87,31 @@ class Block {
         plan_(p.plan),
         shared_(shared),
         base_(sm90::shared_address(shared)),
-        cluster_(cg::this_cluster()),
-        rank_(static_cast<int>(cluster_.block_rank())),
+        rank_(static_cast<int>(sm90::cluster_rank())),
         thread_(static_cast<int>(threadIdx.x)),
         warp_(thread_ / kWarp),
         lane_(thread_ % kWarp),
-        num_slabs_((plan_.slabs - rank_ + plan_.blocks - 1) / plan_.blocks),
-        num_rows_((plan_.rows - rank_ + plan_.blocks - 1) / plan_.blocks) {}
+        num_slabs_((plan_.slabs - rank_ + plan_.blocks - 1) >> plan_.block_bits),
+        num_rows_((plan_.rows - rank_ + plan_.blocks - 1) >> plan_.block_bits) {}
 
-  __device__ cg::cluster_group& cluster() { return cluster_; }
+  // How much others will tell this block. await_cluster() stands before the first of them does.
+  __device__ void expect_others() const {
+    if (thread_ == 0) {
+      const uint32_t bytes[kNumExchanges] = {
+          static_cast<uint32_t>(plan_.rows) * 4,
+          static_cast<uint32_t>(num_rows_ * plan_.blocks * plan_.experts) * 4,
+          static_cast<uint32_t>(plan_.rows * p_.of_row) * 4};
+#pragma unroll
+      for (uint32_t what = 0; what < kNumExchanges; ++what) {
+        sm90::barrier_init(barrier(what), 1);
+        sm90::barrier_arrive_expect(barrier(what), bytes[what]);
+      }
+      sm90::publish_barriers();
+    }
+    __syncwarp();
+    sm90::arrive_at_cluster();
+  }
+  __device__ void await_others(Exchange what) const { sm90::barrier_wait(barrier(what), 0); }
 
   // Asks for the block's columns of the router, slabs [first, first + resident) of the block's.
   __device__ void load_router(int first) const {
@@ -138,35 +159,38 @@ class Block {
 
   // The partial sums of squares of the rows that are this block's to add up.
   __device__ void add_up_squares() const {
-    const int items = squared_rows() * plan_.norm_warps;
-    for (int first = warp_; first < items; first += kWarps * kNormBatch) {
+    for (int i = 0; i < squared_rows(); ++i) {
       float sums[kNormBatch] = {};
 #pragma unroll
       for (int b = 0; b < kNormBatch; ++b) {
-        const int item = first + b * kWarps;
-        if (item < items) sums[b] = squares_of(item / plan_.norm_warps, item % plan_.norm_warps);
+        if (warp_ + b * kWarps < plan_.norm_warps) sums[b] = squares_of(i, warp_ + b * kWarps);
       }
 #pragma unroll
       for (int b = 0; b < kNormBatch; ++b) {
-        const int item = first + b * kWarps;
+        if (warp_ + b * kWarps >= plan_.norm_warps) break;
         const float sum = plan_.norm_warps == 1 ? warp_sum(sums[b]) : lane_squares(sums[b]);
-        if (lane_ == 0 && item < items) at<float>(plan_.squares)[item] = sum;
+        if (lane_ == 0) {
+          at<float>(plan_.squares)[i * plan_.norm_warps + warp_ + b * kWarps] = sum;
+        }
       }
     }
   }
 
   // Tells all blocks the scales of these rows; behind a barrier of this block.
-  __device__ void share_scales() {
-    const int readers = plan_.own_squares ? 1 : plan_.blocks;
-    if (thread_ >= squared_rows() * readers) return;
-    const int i = thread_ / readers;
+  __device__ void share_scales() const {
+    const int bits = plan_.own_squares ? 0 : plan_.block_bits;
+    const int i = thread_ >> bits;
+    if (i >= squared_rows()) return;
     float squares = 0;
     for (int w = 0; w < plan_.norm_warps; ++w) {
       squares += at<float>(plan_.squares)[i * plan_.norm_warps + w];
     }
     const float scale = norm_scale(squares, static_cast<int>(p_.args.hidden), p_.desc.norm.eps);
-    const int reader = plan_.own_squares ? rank_ : thread_ % readers;
-    of_block<float>(plan_.scales, reader)[squared_row(i)] = scale;
+    if (plan_.own_squares) {
+      at<float>(plan_.scales)[i] = scale;
+    } else {
+      tell(thread_ & (plan_.blocks - 1), plan_.scales, row_of(i), __float_as_uint(scale), kScales);
+    }
   }
 
   // Normalises the block's columns, where they lie; they and the sums are stored.
@@ -209,20 +233,20 @@ class Block {
 
   // Gives the sums to the blocks that the rows belong to.
   template <int kTiles>
-  __device__ void share_sums(int row_tile, const sm90::TileSums (&sums)[kTiles]) {
+  __device__ void share_sums(int row_tile, const sm90::TileSums (&sums)[kTiles]) const {
     const int group = lane_ / 4, pair = lane_ % 4 * 2;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int row = row_tile * kTileRows + group + 8 * half;
       if (row >= plan_.rows) continue;
-      float* const parts = of_block<float>(plan_.parts, row % plan_.blocks) +
-                           (row / plan_.blocks * plan_.blocks + rank_) * plan_.experts;
+      const int owner = row & (plan_.blocks - 1), row_there = row >> plan_.block_bits;
+      const int part = ((row_there << plan_.block_bits) + rank_) * plan_.experts;
 #pragma unroll
       for (int j = 0; j < kTiles; ++j) {
         const int expert = (warp_ + j * kWarps) * kTileExperts;
         if (expert >= plan_.experts) continue;
-        *reinterpret_cast<float2*>(parts + expert + pair) =
-            make_float2(sums[j].at(2 * half), sums[j].at(2 * half + 1));
+        tell(owner, plan_.parts, part + expert + pair,
+             make_float2(sums[j].at(2 * half), sums[j].at(2 * half + 1)), kSums);
       }
     }
   }
@@ -230,18 +254,19 @@ class Block {
   // The logits of the block's rows.
   __device__ void add_up_logits() const {
     const int experts = p_.desc.route.num_experts;
-    for (int i = thread_; i < num_rows_ * experts; i += kThreads) {
-      const int row = i / experts, expert = i % experts;
-      const float* part = at<float>(plan_.parts) + row * plan_.blocks * plan_.experts + expert;
-      float sum = *part;
-      for (int b = 1; b < plan_.blocks; ++b) sum = __fadd_rn(sum, part[b * plan_.experts]);
-      at<float>(plan_.logits)[i] = sum;
-      p_.args.logits.row(row_of(row))[expert] = sum;
+    for (int i = 0; i < num_rows_; ++i) {
+      for (int e = thread_; e < experts; e += kThreads) {
+        const float* part = at<float>(plan_.parts) + i * plan_.blocks * plan_.experts + e;
+        float sum = *part;
+        for (int b = 1; b < plan_.blocks; ++b) sum = __fadd_rn(sum, part[b * plan_.experts]);
+        at<float>(plan_.logits)[i * experts + e] = sum;
+        p_.args.logits.row(row_of(i))[e] = sum;
+      }
     }
   }
 
   // Routes the block's rows, a warp each, and tells all blocks what they choose.
-  __device__ void route_rows() {
+  __device__ void route_rows() const {
     const RouteDesc& desc = p_.desc.route;
     RouteArgs args = p_.args.route;
     if (args.bias != nullptr) args.bias = at<float>(plan_.bias);
@@ -261,7 +286,7 @@ class Block {
                                           : shared_slot(p_.desc.permute, lane_, desc.top_k);
       const int choice = t * p_.of_row + lane_;
       for (int b = 0; b < plan_.blocks; ++b) {
-        of_block<int32_t>(plan_.keys, b)[choice] = key_of(slot, choice);
+        tell(b, plan_.keys, choice, static_cast<uint32_t>(key_of(slot, choice)), kKeys);
       }
     }
   }
@@ -280,23 +305,29 @@ class Block {
   __device__ T* at(uint32_t offset) const {
     return reinterpret_cast<T*>(shared_ + offset);
   }
-  template <typename T>
-  __device__ T* of_block(uint32_t offset, int rank) {
-    return cluster_.map_shared_rank(at<T>(offset), rank);
+  __device__ uint32_t barrier(uint32_t what) const { return base_ + plan_.barriers + what * 8; }
+  // Writes element `index`, of 4 bytes, and perhaps the next at `offset` in another block.
+  template <typename Value>
+  __device__ void tell(int block, uint32_t offset, int index, Value value, Exchange what) const {
+    const auto rank = static_cast<uint32_t>(block);
+    sm90::store_remote(sm90::address_in(base_ + offset + static_cast<uint32_t>(index) * 4, rank),
+                       value, sm90::address_in(barrier(what), rank));
   }
 
   // The first column of one of the block's slabs, and the rows that belong to it.
-  __device__ int column(int slab) const { return (rank_ + slab * plan_.blocks) * kSlabColumns; }
-  __device__ int row_of(int index) const { return rank_ + index * plan_.blocks; }
+  __device__ int column(int slab) const {
+    return (rank_ + (slab << plan_.block_bits)) * kSlabColumns;
+  }
+  __device__ int row_of(int index) const { return rank_ + (index << plan_.block_bits); }
 
   __device__ uint32_t x_offset(uint32_t base, int slab, int row, int piece) const {
     return base + piece_offset(slab * plan_.row_tiles * kTileRows + row, piece);
   }
   template <typename Body>
   __device__ void for_each_piece(Body body) const {
-    for (int i = thread_; i < num_slabs_ * plan_.rows * kSlabPieces; i += kThreads) {
-      const int row = i / kSlabPieces % plan_.rows;
-      body(i / kSlabPieces / plan_.rows, row, i % kSlabPieces);
+    for (int i = thread_; i < num_slabs_ << (plan_.row_bits + kPieceBits); i += kThreads) {
+      const int row = i / kSlabPieces & ((1 << plan_.row_bits) - 1);
+      if (row < plan_.rows) body(i >> (plan_.row_bits + kPieceBits), row, i % kSlabPieces);
     }
   }
 
@@ -322,7 +353,6 @@ class Block {
   const Plan& plan_;
   std::byte* shared_;
   uint32_t base_;
-  cg::cluster_group cluster_;
   int rank_, thread_, warp_, lane_;
   int num_slabs_;
   int num_rows_;
@@ -332,9 +362,8 @@ class Block {
 template <int kTiles>
 __global__ void __launch_bounds__(kThreads) route_few(const __grid_constant__ Parameters p) {
   extern __shared__ __align__(128) std::byte shared[];
-  Block block(p, shared);
-  cg::cluster_group& cluster = block.cluster();
-  cluster.barrier_arrive();
+  const Block block(p, shared);
+  block.expect_others();
   release_successor();
   if (p.constant_weights) {
     block.load_router(0);
@@ -349,15 +378,11 @@ __global__ void __launch_bounds__(kThreads) route_few(const __grid_constant__ Pa
   block.load_rows();
   sm90::commit_copies();
   block.add_up_squares();
-  cluster.barrier_wait();  // all blocks run: their shared memory may be written
+  sm90::await_cluster();
   __syncthreads();
   block.share_scales();
-  if (p.plan.own_squares) {
-    __syncthreads();
-  } else {
-    cluster.sync();
-  }
   sm90::wait_copies<0>();
+  if (!p.plan.own_squares) block.await_others(kScales);
   __syncthreads();
   block.normalize();
   __syncthreads();
@@ -381,11 +406,11 @@ __global__ void __launch_bounds__(kThreads) route_few(const __grid_constant__ Pa
       if (first + p.plan.resident >= block.num_slabs()) block.share_sums(tile, sums);
     }
   }
-  cluster.sync();
+  block.await_others(kSums);
   block.add_up_logits();
   __syncthreads();
   block.route_rows();
-  cluster.sync();
+  block.await_others(kKeys);
   block.make_lists();
 }
 
@@ -405,6 +430,8 @@ Plan make_plan(const RouteExpertsDesc& desc, const RouteExpertsArgs& args) {
   plan.slabs = static_cast<int>(args.hidden / kSlabColumns);
   plan.blocks = kMaxBlocks;
   while (plan.blocks > plan.slabs) plan.blocks /= 2;
+  while (1 << plan.block_bits < plan.blocks) ++plan.block_bits;
+  while (1 << plan.row_bits < rows) ++plan.row_bits;
   plan.slabs_each = static_cast<int>(ceil_div(plan.slabs, plan.blocks));
   plan.rows_each = static_cast<int>(ceil_div(rows, plan.blocks));
   plan.experts = static_cast<int>(ceil_div(experts, kTileExperts)) * kTileExperts;
@@ -424,6 +451,7 @@ Plan make_plan(const RouteExpertsDesc& desc, const RouteExpertsArgs& args) {
   plan.kv_slots = take(plan, plan.rows_each, sizeof(int32_t));
   const int64_t of_row = desc.route.top_k + desc.permute.num_shared;
   plan.keys = take(plan, rows * of_row, sizeof(int32_t));
+  plan.barriers = take(plan, kNumExchanges, 8);
   plan.weights = plan.bytes;
   const int64_t slab = int64_t{plan.experts} * kSlabRowBytes;
   const int64_t left = static_cast<int64_t>(kSharedBytes) - plan.bytes;
