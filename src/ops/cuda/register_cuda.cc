@@ -390,7 +390,7 @@ void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*w
                          .seed = matrix<const uint64_t>(args[Operand::seed]),
                          .position = matrix<const int32_t>(args[Operand::position]),
                          .ids = matrix<int32_t>(args[Operand::ids])},
-                        queue.stream());
+                        kernel_stream(queue));
 }
 
 void register_fill(flow::LauncherTable& table) {

@@ -502,7 +502,7 @@ bool can_route_experts(const RouteExpertsDesc& desc, const RouteExpertsArgs& arg
   const int64_t hidden = args.hidden;
   const int32_t of_row = desc.route.top_k + desc.permute.num_shared;
   if (args.route.rows < 1 || args.route.rows > kMaxRoutedRows) return false;
-  if (hidden < kSlabColumns || hidden % kSlabColumns != 0) return false;
+  if (hidden < 2 * kSlabColumns || hidden % kSlabColumns != 0) return false;  // two blocks
   if (desc.route.num_experts > kMaxExperts || of_row > kWarp) return false;
   if (desc.router.epilogue != Epilogue::none || desc.router.k_slots != 1) return false;
   const bool sums = args.addend.data != nullptr;

@@ -4,8 +4,7 @@
 // differs only where the drawn point or top_p's bound is within about 1e-8 of a token's edge.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/sample/sample_desc.h"
 
@@ -25,6 +24,6 @@ struct SampleArgs {
   Matrix<int32_t> ids;
 };
 
-void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, cudaStream_t stream);
+void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, const KernelStream& on);
 
 }  // namespace braid::kernels::cuda
