@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
 #include "ops/moe.h"
@@ -219,7 +219,7 @@ TEST(DualStreamMutationTest, ExpertOutputWrittenIntoTheHiddenStateIsCaught) {
   const flow::Value hidden = shared.operands[ops::GemmOperand::x];
   const auto combine = static_cast<size_t>(ops_of(schedule, 1, Role::experts).back());
   const flow::Value routed = program.ops[combine].operands[ops::CombineOperand::out];
-  for (size_t i = combine; i < program.ops.size(); ++i) {  // the output, and who reads it
+  for (size_t i = combine; i < program.ops.size(); ++i) {  // the output, and what reads it
     for (flow::Value& operand : program.ops[i].operands) {
       if (operand == routed) operand = hidden;
     }
@@ -232,7 +232,7 @@ TEST(DualStreamMutationTest, ExpertOutputWrittenIntoTheHiddenStateIsCaught) {
 
 // Logits of a prompt and the tokens after it.
 std::vector<float> logits_with(const std::string& folder, Switch mode, int32_t delay) {
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
   options.worker.model.probes.all_logits = true;
   options.worker.passes.of<passes::DualStreamOptions>().mode = mode;
@@ -265,7 +265,7 @@ TEST(DualStreamTest, OnAndOffAreBitwiseEqual) {
 // With groups of ranks along dp the experts' rows are gathered first. The shared expert has no
 // order with that either, and runs while the gather waits for its link.
 TEST(DualStreamTest, TheSharedExpertRunsWhileRowsAreGathered) {
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
   options.layout = {.tp = 1, .dp = 2};
   options.worker.link = LinkSpeed{.bytes_per_second = 1e9, .latency_us = 3e3};

@@ -2,18 +2,15 @@
 #pragma once
 
 #include "cli/streams.h"
-#include "comm/control/control_plane.h"
+#include "start/invocation.h"
 
 namespace braid::cli {
 
-struct Context {
-  const ParsedOptions& options;
+struct Context : start::Invocation {
   Streams& streams;
-  comm::ControlPlane* control = nullptr;  // where ranks are processes: this one's end
-  std::string ranks = {};                 // how they were started, for --explain
 };
 
-// How a command ended that did what it could.
+// How a command ended when there was no error.
 enum class Outcome { success, interrupted };
 
 Result<Outcome> generate(const Context& context);
@@ -24,6 +21,7 @@ Result<Outcome> eval_balance(const Context& context);
 Result<Outcome> bench_throughput(const Context& context);
 Result<Outcome> bench_latency(const Context& context);
 Result<Outcome> bench_layer(const Context& context);
+Result<Outcome> bench_kernel(const Context& context);
 Result<Outcome> bench_techniques(const Context& context);
 Result<Outcome> profile(const Context& context);
 Result<Outcome> verify(const Context& context);

@@ -7,8 +7,8 @@
 #include "base/output_file.h"
 #include "cli/commands.h"
 #include "cli/heat_report.h"
-#include "cli/rebalance.h"
-#include "cli/session.h"
+#include "cli/rebalance_report.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -35,18 +35,8 @@ Result<std::vector<engine::Request>> read_requests(const ParsedOptions& options,
   return requests;
 }
 
-// What the payback of a new placement is reckoned with.
-experts::MoveCost move_cost(Session& session) {
-  const model::DecoderModel& model = session.engine().ranks()[0].model();
-  const int64_t width = model.shards().expert_width(session.config().moe->expert_width).padded;
-  const auto weights = static_cast<double>(3 * width * session.config().hidden_size);
-  return {.slot_bytes = weights * static_cast<double>(bytes_of(model.options().dtype)),
-          .link_rate = kAssumedLinkRate,
-          .seconds_per_row = 2 * weights / kAssumedFlopRate};
-}
-
-Status check_options(const ParsedOptions& options, const Session& session) {
-  if (options.has("rebalance") && session.moe_ep() == 1) {
+Status check_options(const ParsedOptions& options, const start::Session& session) {
+  if (options.has("rebalance") && session.limits().model().layout.moe.sizes[0] == 1) {
     return Error(ErrorKind::usage, "one part of the ranks has all experts: nothing can be balanced")
         .with("ep", 1)
         .remedy("Use --ep 2 or more, or leave --rebalance out.");
@@ -69,7 +59,7 @@ Status check_options(const ParsedOptions& options, const Session& session) {
       .remedy("Lower --window or --output-len.");
 }
 
-Result<lab::HeatRecord> collect(const Context& context, Session& session,
+Result<lab::HeatRecord> collect(const Context& context, start::Session& session,
                                 std::vector<engine::Request> requests) {
   int64_t tokens = 0;
   for (const engine::Request& request : requests) {  // an answer's last token is not computed
@@ -99,7 +89,7 @@ Result<std::optional<OutputFile>> open_heat_output(const ParsedOptions& options)
 
 Result<Outcome> eval_balance(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   TRY(check_options(options, session));
   std::vector<engine::Request> requests = TRY(read_requests(options, session.tokenizer()));
   std::optional<OutputFile> heat_file = TRY(open_heat_output(options));
@@ -112,7 +102,7 @@ Result<Outcome> eval_balance(const Context& context) {
   const lab::HeatRecord record = TRY(collect(context, session, std::move(requests)));
   TRY(session.finish());
 
-  const model::ModelOptions& model = session.engine().options().worker.model;
+  const model::ModelOptions& model = session.engine().plan().worker.model;
   const experts::ExpertPlacement placement =
       model.placement != nullptr ? *model.placement
                                  : lab::placement_in(session.config(), model.layout);
@@ -121,9 +111,10 @@ Result<Outcome> eval_balance(const Context& context) {
     TRY(heat_file->write(heat_export(record).dump() + "\n"));
     TRY(heat_file->finish());
   }
-  std::optional<Rebalance> planned;
+  std::optional<lab::Rebalance> planned;
   if (options.has("rebalance")) {
-    planned = TRY(rebalance(record, placement, placement.sizes().redundant(), move_cost(session)));
+    planned = TRY(lab::rebalance(record, placement, placement.sizes().redundant(),
+                                 lab::move_cost(session.engine().worker().model())));
     TRY(planned->plan.placement.save(options.text("rebalance")));
   }
   if (options.flag("json")) {

@@ -1,14 +1,19 @@
-// BlockPool: who holds which KV block. A block released after step n is handed out again only when
-// step n is known to be done, so that nothing still in flight can read or write it.
+// BlockPool: which sequence holds which KV block. A block released after step n is handed out again
+// only when step n is known to be done, so that nothing still in flight can read or write it.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <vector>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 namespace braid::engine {
+
+// Blocks of `page_size` tokens that hold `tokens` tokens.
+constexpr int32_t blocks_for(int64_t tokens, int32_t page_size) {
+  return static_cast<int32_t>((tokens + page_size - 1) / page_size);
+}
 
 class BlockPool {
  public:

@@ -11,8 +11,8 @@
 
 namespace braid::engine {
 
-// Cuts a growing text before the first stop text. What could be the beginning of one is held back
-// until it is certain that it is none.
+// Cuts a growing text before the first stop text. Text that may be the beginning of a stop text is
+// held back until it is known not to be one.
 class StopFilter {
  public:
   // No stop text may be empty.
@@ -56,7 +56,8 @@ struct TextResult {
   double decode_rate() const;   // tokens a second, without the first; 0 when there was one only
 };
 
-// Is told after each token which text became certain by it, often none; false ends the answer.
+// Called after each token with the text that has become certain, often empty; false ends the
+// answer.
 using TextSink = std::function<bool(std::string_view)>;
 
 // Runs one request on an engine that is idle. The end-of-text tokens of the model's configuration

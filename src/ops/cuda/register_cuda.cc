@@ -5,6 +5,7 @@
 #include "kernels/attention/cuda/mla.h"
 #include "kernels/fill/cuda/fill.h"
 #include "kernels/moe/cuda/exchange.h"
+#include "kernels/moe/cuda/experts_down.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/quantize/cuda/quantize.h"
@@ -85,7 +86,7 @@ void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Worksp
   kernels::cuda::rotary_table(desc, table.rows, table.cols,
                               pointer<const int32_t>(args[RotaryTableOperand::positions]),
                               pointer<const float>(args[RotaryTableOperand::inverse_frequencies]),
-                              matrix<float>(table), queue.stream());
+                              matrix<float>(table), kernel_stream(queue));
 }
 
 void launch_rotary(const kernels::RotaryDesc& desc, Args args, Workspace /*workspace*/,
@@ -93,7 +94,7 @@ void launch_rotary(const kernels::RotaryDesc& desc, Args args, Workspace /*works
   const Arg& x = args[RotaryOperand::x];
   with_type(x.format, [&]<typename T>(T) {
     kernels::cuda::rotary<T>(desc, x.rows, x.cols, matrix<const float>(args[RotaryOperand::table]),
-                             matrix<T>(x), queue.stream());
+                             matrix<T>(x), kernel_stream(queue));
   });
 }
 
@@ -102,17 +103,20 @@ void register_norms(flow::LauncherTable& table) {
   table.add<Norm>(Launcher<Norm>{
       .can_implement =
           of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
+      .overlap = flow::awaits<Norm>,
       .launch = launch_rms_norm});
   using AddNorm = kernels::AddRmsNormDesc;
   table.add<AddNorm>(Launcher<AddNorm>{
       .can_implement =
           of_one_format<AddNorm, AddRmsNormOperand::a, AddRmsNormOperand::b,
                         AddRmsNormOperand::weight, AddRmsNormOperand::sum, AddRmsNormOperand::y>,
+      .overlap = flow::awaits<AddNorm>,
       .launch = launch_add_rms_norm});
   using Table = kernels::RotaryTableDesc;
-  table.add<Table>(Launcher<Table>{.launch = launch_rotary_table});
+  table.add<Table>(Launcher<Table>{.overlap = flow::awaits<Table>, .launch = launch_rotary_table});
   using Rotary = kernels::RotaryDesc;
   table.add<Rotary>(Launcher<Rotary>{.can_implement = of_one_format<Rotary, RotaryOperand::x>,
+                                     .overlap = flow::awaits<Rotary>,
                                      .launch = launch_rotary});
 }
 
@@ -122,7 +126,7 @@ void launch_kv_write(const kernels::KvWriteDesc& /*desc*/, Args args, Workspace 
   with_type(source.format, [&]<typename T>(T) {
     kernels::cuda::kv_write<T>(source.rows, source.cols, matrix<const T>(source),
                                pointer<const int32_t>(args[KvWriteOperand::kv_slots]),
-                               matrix<T>(args[KvWriteOperand::cache]), queue.stream());
+                               matrix<T>(args[KvWriteOperand::cache]), kernel_stream(queue));
   });
 }
 
@@ -146,7 +150,7 @@ void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace,
   using Operand = AttentionOperand;
   kernels::cuda::attention(desc, paged_rows<Operand>(args), matrix<const bf16>(args[Operand::q]),
                            matrix<const bf16>(args[Operand::cache]),
-                           matrix<bf16>(args[Operand::out]), workspace.data, queue.stream());
+                           matrix<bf16>(args[Operand::out]), workspace.data, kernel_stream(queue));
 }
 
 Status can_attend_latents(const MlaDesc& desc, std::span<const Type> types) {
@@ -166,7 +170,7 @@ void launch_mla(const MlaDesc& desc, Args args, Workspace /*workspace*/, CudaQue
   with_type(q.format, [&]<typename T>(T) {
     kernels::cuda::mla_attention<T>(
         desc, paged_rows<Operand>(args), matrix<const T>(q), matrix<const T>(args[Operand::cache]),
-        matrix<const T>(args[Operand::kv_b]), matrix<T>(args[Operand::out]), queue.stream());
+        matrix<const T>(args[Operand::kv_b]), matrix<T>(args[Operand::out]), kernel_stream(queue));
   });
 }
 
@@ -174,6 +178,7 @@ void register_attention(flow::LauncherTable& table) {
   using Write = kernels::KvWriteDesc;
   table.add<Write>(Launcher<Write>{
       .can_implement = of_one_format<Write, KvWriteOperand::source, KvWriteOperand::cache>,
+      .overlap = flow::awaits<Write>,
       .launch = launch_kv_write});
   table.add<AttentionDesc>(Launcher<AttentionDesc>{
       .can_implement = can_attend,
@@ -182,8 +187,10 @@ void register_attention(flow::LauncherTable& table) {
             return kernels::cuda::attention_scratch_bytes(
                 desc, types[AttentionOperand::q].rows, types[AttentionOperand::block_table].rows);
           },
+      .overlap = flow::awaits<AttentionDesc>,
       .launch = launch_attention});
-  table.add<MlaDesc>(Launcher<MlaDesc>{.can_implement = can_attend_latents, .launch = launch_mla});
+  table.add<MlaDesc>(Launcher<MlaDesc>{
+      .can_implement = can_attend_latents, .overlap = flow::awaits<MlaDesc>, .launch = launch_mla});
 }
 
 Status can_route(const RouteDesc& desc, std::span<const Type> /*types*/) {
@@ -216,18 +223,51 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
     kernels::cuda::combine<T>(desc, out.rows, out.cols, weights.cols,
                               matrix<const T>(args[CombineOperand::grouped]),
                               matrix<const int32_t>(args[CombineOperand::places]),
-                              matrix<const float>(weights), matrix<T>(out), queue.stream());
+                              matrix<const float>(weights), matrix<T>(out), kernel_stream(queue));
   });
 }
 
+Status can_experts_down(const kernels::ExpertsDownDesc& desc, std::span<const Type> types) {
+  const Type& out = types[ExpertsDownOperand::out];
+  TRY(need_equal({types[ExpertsDownOperand::x], types[ExpertsDownOperand::weight], out}));
+  return kernels::cuda::can_experts_down(
+      desc,
+      {.n = out.cols, .k = types[ExpertsDownOperand::x].cols, .in = out.format, .out = out.format});
+}
+
+// What it reads early is made by the router and the permutation, and weights.
+flow::KernelOverlap experts_down_overlap(const kernels::ExpertsDownDesc& /*desc*/,
+                                         std::span<const Type> /*types*/) {
+  flow::KernelOverlap overlap = flow::kAwaits;
+  for (const size_t operand : {ExpertsDownOperand::weight, ExpertsDownOperand::offsets,
+                               ExpertsDownOperand::places, ExpertsDownOperand::weights}) {
+    overlap.early_operands |= 1u << operand;
+  }
+  return overlap;
+}
+
+void launch_experts_down(const kernels::ExpertsDownDesc& desc, Args args, Workspace workspace,
+                         CudaQueue& queue) {
+  kernels::cuda::experts_down(desc, experts_down_args<bf16>(args), workspace.data,
+                              kernel_stream(queue));
+}
+
 void register_moe(flow::LauncherTable& table) {
-  table.add<RouteDesc>(Launcher<RouteDesc>{.can_implement = can_route, .launch = launch_route});
+  table.add<RouteDesc>(Launcher<RouteDesc>{
+      .can_implement = can_route, .overlap = flow::awaits<RouteDesc>, .launch = launch_route});
   using Permute = kernels::PermuteDesc;
-  table.add<Permute>(Launcher<Permute>{.can_implement = can_permute, .launch = launch_permute});
+  table.add<Permute>(Launcher<Permute>{
+      .can_implement = can_permute, .overlap = flow::awaits<Permute>, .launch = launch_permute});
   using Combine = kernels::CombineDesc;
   table.add<Combine>(Launcher<Combine>{
       .can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
+      .overlap = flow::awaits<Combine>,
       .launch = launch_combine});
+  using Down = kernels::ExpertsDownDesc;
+  table.add<Down>(Launcher<Down>{.can_implement = can_experts_down,
+                                 .workspace_bytes = experts_down_workspace,
+                                 .overlap = experts_down_overlap,
+                                 .launch = launch_experts_down});
 }
 
 Status can_order(const kernels::RankOrderDesc& desc, std::span<const Type> /*types*/) {
@@ -240,25 +280,27 @@ void launch_rank_order(const kernels::RankOrderDesc& desc, Args args, Workspace 
   kernels::cuda::rank_order(desc, ids.rows, ids.cols, matrix<const int32_t>(ids),
                             pointer<int32_t>(args[RankOrderOperand::counts]),
                             pointer<int32_t>(args[RankOrderOperand::source]),
-                            matrix<int32_t>(args[RankOrderOperand::places]), queue.stream());
+                            matrix<int32_t>(args[RankOrderOperand::places]), kernel_stream(queue));
 }
 
 void launch_merge_ranks(const kernels::MergeRanksDesc& /*desc*/, Args args, Workspace /*workspace*/,
                         CudaQueue& queue) {
   const Arg &places = args[MergeRanksOperand::places], &out = args[MergeRanksOperand::out];
   with_type(out.format, [&]<typename T>(T) {
-    kernels::cuda::merge_ranks<T>(out.rows, out.cols, places.cols,
-                                  matrix<const T>(args[MergeRanksOperand::back]),
-                                  matrix<const int32_t>(places), matrix<T>(out), queue.stream());
+    kernels::cuda::merge_ranks<T>(
+        out.rows, out.cols, places.cols, matrix<const T>(args[MergeRanksOperand::back]),
+        matrix<const int32_t>(places), matrix<T>(out), kernel_stream(queue));
   });
 }
 
 void register_exchange(flow::LauncherTable& table) {
   using Order = kernels::RankOrderDesc;
-  table.add<Order>(Launcher<Order>{.can_implement = can_order, .launch = launch_rank_order});
+  table.add<Order>(Launcher<Order>{
+      .can_implement = can_order, .overlap = flow::awaits<Order>, .launch = launch_rank_order});
   using Merge = kernels::MergeRanksDesc;
   table.add<Merge>(Launcher<Merge>{
       .can_implement = of_one_format<Merge, MergeRanksOperand::back, MergeRanksOperand::out>,
+      .overlap = flow::awaits<Merge>,
       .launch = launch_merge_ranks});
 }
 
@@ -270,7 +312,7 @@ void launch_quantize(const kernels::QuantizeRowsDesc& desc, Args args, Workspace
     kernels::cuda::quantize_rows<T>(
         desc, x.rows, x.cols, matrix<const T>(x),
         quantized_rows<uint8_t>(args[Operand::payload], args[Operand::scales]),
-        matrix<double>(args[Operand::errors]), queue.stream());
+        matrix<double>(args[Operand::errors]), kernel_stream(queue));
   });
 }
 
@@ -282,7 +324,7 @@ void launch_dequantize(const kernels::DequantizeRowsDesc& desc, Args args, Works
     kernels::cuda::dequantize_rows<T>(
         desc, out.rows, out.cols,
         quantized_rows<const uint8_t>(args[Operand::payload], args[Operand::scales]),
-        matrix<T>(out), queue.stream());
+        matrix<T>(out), kernel_stream(queue));
   });
 }
 
@@ -291,28 +333,32 @@ void launch_sum_errors(const kernels::SumErrorsDesc& /*desc*/, Args args, Worksp
   const Arg& errors = args[SumErrorsOperand::errors];
   kernels::cuda::sum_errors(errors.rows, matrix<const double>(errors),
                             matrix<const int32_t>(args[SumErrorsOperand::ids]),
-                            pointer<double>(args[SumErrorsOperand::sums]), queue.stream());
+                            pointer<double>(args[SumErrorsOperand::sums]), kernel_stream(queue));
 }
 
 void register_quantize(flow::LauncherTable& table) {
   using Quantize = kernels::QuantizeRowsDesc;
-  table.add<Quantize>(Launcher<Quantize>{
-      .can_implement = of_one_format<Quantize, QuantizeRowsOperand::x>, .launch = launch_quantize});
+  table.add<Quantize>(
+      Launcher<Quantize>{.can_implement = of_one_format<Quantize, QuantizeRowsOperand::x>,
+                         .overlap = flow::awaits<Quantize>,
+                         .launch = launch_quantize});
   using Dequantize = kernels::DequantizeRowsDesc;
   table.add<Dequantize>(
       Launcher<Dequantize>{.can_implement = of_one_format<Dequantize, DequantizeRowsOperand::out>,
+                           .overlap = flow::awaits<Dequantize>,
                            .launch = launch_dequantize});
   using Sum = kernels::SumErrorsDesc;
-  table.add<Sum>(Launcher<Sum>{.launch = launch_sum_errors});
+  table.add<Sum>(Launcher<Sum>{.overlap = flow::awaits<Sum>, .launch = launch_sum_errors});
 }
 
 void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspace /*workspace*/,
                         CudaQueue& queue) {
   const Arg& out = args[GatherRowsOperand::out];
   with_type(out.format, [&]<typename T>(T) {
-    kernels::cuda::gather_rows<T>(
-        desc, rows(out), out.cols, matrix<const T>(args[GatherRowsOperand::table]),
-        pointer<const int32_t>(args[GatherRowsOperand::index]), matrix<T>(out), queue.stream());
+    kernels::cuda::gather_rows<T>(desc, rows(out), out.cols,
+                                  matrix<const T>(args[GatherRowsOperand::table]),
+                                  pointer<const int32_t>(args[GatherRowsOperand::index]),
+                                  matrix<T>(out), kernel_stream(queue));
   });
 }
 
@@ -322,7 +368,7 @@ void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspac
   kernels::cuda::input_ids(rows(args[Operand::out]), pointer<const int32_t>(args[Operand::given]),
                            pointer<const int32_t>(args[Operand::source]),
                            pointer<const int32_t>(args[Operand::sampled]),
-                           pointer<int32_t>(args[Operand::out]), queue.stream());
+                           pointer<int32_t>(args[Operand::out]), kernel_stream(queue));
 }
 
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/,
@@ -331,7 +377,7 @@ void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Worksp
   with_type(out.format, [&]<typename T>(T) {
     kernels::cuda::join_columns<T>(desc, rows(out), out.cols, out.rows,
                                    matrix<const T>(args[JoinColumnsOperand::in]), matrix<T>(out),
-                                   queue.stream());
+                                   kernel_stream(queue));
   });
 }
 
@@ -340,7 +386,8 @@ void launch_add(const kernels::AddDesc& /*desc*/, Args args, Workspace /*workspa
   const Arg& out = args[AddOperand::out];
   with_type(out.format, [&]<typename T>(T) {
     kernels::cuda::add<T>(rows(out), out.cols, matrix<const T>(args[AddOperand::a]),
-                          matrix<const T>(args[AddOperand::b]), matrix<T>(out), queue.stream());
+                          matrix<const T>(args[AddOperand::b]), matrix<T>(out),
+                          kernel_stream(queue));
   });
 }
 
@@ -356,16 +403,19 @@ void register_rows(flow::LauncherTable& table) {
   using Gather = kernels::GatherRowsDesc;
   table.add<Gather>(Launcher<Gather>{
       .can_implement = of_one_format<Gather, GatherRowsOperand::table, GatherRowsOperand::out>,
+      .overlap = flow::awaits<Gather>,
       .launch = launch_gather_rows});
   using Ids = kernels::InputIdsDesc;
-  table.add<Ids>(Launcher<Ids>{.launch = launch_input_ids});
+  table.add<Ids>(Launcher<Ids>{.overlap = flow::awaits<Ids>, .launch = launch_input_ids});
   using Join = kernels::JoinColumnsDesc;
   table.add<Join>(Launcher<Join>{
       .can_implement = of_one_format<Join, JoinColumnsOperand::in, JoinColumnsOperand::out>,
+      .overlap = flow::awaits<Join>,
       .launch = launch_join_columns});
   using Add = kernels::AddDesc;
   table.add<Add>(Launcher<Add>{
       .can_implement = of_one_format<Add, AddOperand::a, AddOperand::b, AddOperand::out>,
+      .overlap = flow::awaits<Add>,
       .launch = launch_add});
   using Copy = kernels::CopyDesc;
   table.add<Copy>(Launcher<Copy>{.launch = launch_copy<Copy>});
@@ -412,7 +462,8 @@ void register_fill(flow::LauncherTable& table) {
 
 void register_sample(flow::LauncherTable& table) {
   using Sample = kernels::SampleDesc;
-  table.add<Sample>(Launcher<Sample>{.can_implement = can_sample, .launch = launch_sample});
+  table.add<Sample>(Launcher<Sample>{
+      .can_implement = can_sample, .overlap = flow::awaits<Sample>, .launch = launch_sample});
 }
 
 }  // namespace

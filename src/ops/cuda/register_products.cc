@@ -5,6 +5,7 @@
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/gemm.h"
 #include "kernels/gemm/cuda/grouped_gemm.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/gemm.h"
 #include "ops/launch_args.h"
 
@@ -75,8 +76,17 @@ void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue
                        .norm_weight = args[GemmOperand::norm_weight].data,
                        .residual = residual.data,
                        .residual_stride = residual.data == nullptr ? 0 : stride(residual)},
-                      workspace.data, {queue.stream(), queue.blas(), queue.blas_workspace()},
+                      workspace.data, {kernel_stream(queue), queue.blas(), queue.blas_workspace()},
                       desc.spare_sms == 0 ? 0 : queue.num_sms() - desc.spare_sms);
+}
+
+flow::KernelOverlap gemm_overlap(const GemmDesc& desc, std::span<const Type> types) {
+  const auto overlap =
+      kernels::cuda::gemm_overlap(desc, gemm_shape(desc, types), types[GemmOperand::x].rows);
+  constexpr uint32_t kWeights = 1u << GemmOperand::weight | 1u << GemmOperand::norm_weight;
+  return {.can_be_followed = true,
+          .awaits_predecessor = overlap.follows,
+          .early_operands = overlap.reads_early ? kWeights : 0};
 }
 
 // `operands` are Types, or the Args of a launch.
@@ -107,16 +117,26 @@ void launch_grouped_gemm(const GroupedGemmDesc& desc, Args args, Workspace /*wor
                                .w_stride = stride(w),
                                .y = y.data,
                                .y_stride = stride(y)},
-                              queue.stream());
+                              kernel_stream(queue));
+}
+
+flow::KernelOverlap grouped_overlap(const GroupedGemmDesc& desc, std::span<const Type> types) {
+  flow::KernelOverlap overlap = flow::kAwaits;
+  overlap.releases_late = kernels::cuda::releases_late(desc, grouped_gemm_shape(desc, types));
+  return overlap;
 }
 
 }  // namespace
 
 void register_products_cuda(flow::LauncherTable& table) {
-  table.add<GemmDesc>(flow::QueuedLauncher<GemmDesc, CudaQueue>{
-      .can_implement = can_gemm, .workspace_bytes = gemm_workspace, .launch = launch_gemm});
-  table.add<GroupedGemmDesc>(flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{
-      .can_implement = can_grouped_gemm, .launch = launch_grouped_gemm});
+  table.add<GemmDesc>(flow::QueuedLauncher<GemmDesc, CudaQueue>{.can_implement = can_gemm,
+                                                                .workspace_bytes = gemm_workspace,
+                                                                .overlap = gemm_overlap,
+                                                                .launch = launch_gemm});
+  table.add<GroupedGemmDesc>(
+      flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{.can_implement = can_grouped_gemm,
+                                                       .overlap = grouped_overlap,
+                                                       .launch = launch_grouped_gemm});
 }
 
 }  // namespace braid::ops

@@ -124,11 +124,22 @@ void launch(const RouteExpertsDesc& desc, Args args, Workspace workspace, CudaQu
   launch_parts(desc, args, workspace, queue);
 }
 
+// The one kernel's; of a kernel for each part the first one awaits, and the others are launched
+// plainly.
+flow::KernelOverlap overlap(const RouteExpertsDesc& /*desc*/, std::span<const Type> /*types*/) {
+  flow::KernelOverlap overlap = flow::kAwaits;
+  overlap.early_operands = 1u << Operand::router | 1u << Operand::norm_weight | 1u << Operand::bias;
+  return overlap;
+}
+
 }  // namespace
 
 void register_route_experts_cuda(flow::LauncherTable& table) {
-  table.add<RouteExpertsDesc>(flow::QueuedLauncher<RouteExpertsDesc, CudaQueue>{
-      .can_implement = can_route, .workspace_bytes = workspace_bytes, .launch = launch});
+  table.add<RouteExpertsDesc>(
+      flow::QueuedLauncher<RouteExpertsDesc, CudaQueue>{.can_implement = can_route,
+                                                        .workspace_bytes = workspace_bytes,
+                                                        .overlap = overlap,
+                                                        .launch = launch});
 }
 
 }  // namespace braid::ops

@@ -4,6 +4,8 @@
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/test_support.h"
 #include "kernels/gemm/gemm_test_types.h"
+#include "kernels/norm/cuda/norm.h"
+#include "kernels/rows/cuda/rows.h"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -22,13 +24,13 @@ constexpr Format kFormat = std::is_same_v<T, float> ? Format::f32 : Format::bf16
 class Blas {
  public:
   Blas() : workspace_(kBlasWorkspaceBytes) {
-    need(cudaStreamCreate(&queue_.stream));
+    need(cudaStreamCreate(&queue_.stream.stream));
     check_blas(cublasLtCreate(&queue_.handle), "cublasLtCreate");
     queue_.workspace = workspace_.as<void>();
   }
   ~Blas() {
     cublasLtDestroy(queue_.handle);
-    cudaStreamDestroy(queue_.stream);
+    cudaStreamDestroy(queue_.stream.stream);
   }
   const BlasQueue& queue() const { return queue_; }
 
@@ -200,6 +202,65 @@ TYPED_TEST(CudaGemmTest, ARowAloneIsBitwiseTheRowInABatch) {
   }
 }
 
+// What is fused against the ops apart, by whichever kernels: bit for bit.
+template <typename X, typename Y>
+void check_fused(Random& random, const Case& c) {
+  SCOPED_TRACE(testing::Message() << "m " << c.m << " n " << c.n << " k " << c.k << " k_slots "
+                                  << c.desc.k_slots << " swiglu " << int(c.desc.epilogue));
+  const Blas blas;
+  const cudaStream_t stream = blas.queue().stream.stream;
+  const Problem<X, Y> problem(random, c);
+  const Grid<X> weight(random, 1, c.k);
+  const Grid<Y> addend(random, c.m, c.y_cols());
+  const DeviceGrid<X> weight_gpu(weight), normed(c.m, c.k);
+  const DeviceGrid<Y> addend_gpu(addend), fused(c.m, c.y_cols()), apart(c.m, c.y_cols());
+  const auto run = [&](const GemmShape& shape, const GemmOperands& operands) {
+    const DeviceBytes scratch(static_cast<size_t>(gemm_scratch_bytes(c.desc, shape, c.m)));
+    gemm(c.desc, shape, c.m, operands, scratch.as<void>(), blas.queue());
+    gemm_test::synchronize();
+  };
+  GemmShape shape = problem.shape();
+  GemmOperands operands = problem.operands(0, apart);
+  rms_norm<X>({.eps = c.desc.norm_eps}, {.capacity = c.m}, c.k,
+              {problem.x_gpu.data(), problem.x_gpu.stride()}, weight_gpu.data(),
+              {normed.data(), normed.stride()}, stream);
+  operands.x = normed.data();
+  operands.x_stride = normed.stride();
+  run(shape, operands);
+  add<Y>({.capacity = c.m}, c.y_cols(), {apart.data(), apart.stride()},
+         {addend_gpu.data(), addend_gpu.stride()}, {apart.data(), apart.stride()}, stream);
+
+  shape.norm = shape.residual = true;
+  operands = problem.operands(0, fused);
+  operands.norm_weight = weight_gpu.data();
+  operands.residual = addend_gpu.data();
+  operands.residual_stride = addend_gpu.stride();
+  run(shape, operands);
+  Grid<Y> got(c.m, c.y_cols()), want(c.m, c.y_cols());
+  fused.download(got);
+  apart.download(want);
+  for (int64_t r = 0; r < c.m; ++r) ASSERT_TRUE(got.same_row(r, want, r)) << "row " << r;
+}
+
+TYPED_TEST(CudaGemmTest, ANormAndAResidualHaveTheBitsOfOpsApart) {
+  BRAID_GPU_TEST();
+  struct Size {
+    int64_t n, k;
+    int32_t k_slots = 1;
+  };
+  Random random(14);
+  for (const Epilogue epilogue : kEpilogues) {
+    for (const int64_t m : {1, 7, 16, 48, 300}) {
+      for (const Size& size :
+           {Size{2048, 4096}, Size{144, 96}, Size{144, 96, 2}, Size{1000, 2048}, Size{50, 100}}) {
+        const GemmDesc desc{.epilogue = epilogue, .k_slots = size.k_slots, .norm_eps = 1e-5f};
+        check_fused<typename TypeParam::X, typename TypeParam::Y>(random,
+                                                                  {desc, m, size.n, size.k, true});
+      }
+    }
+  }
+}
+
 // Bitwise equality of the whole and of its parts, each with the whole's configuration.
 void check_parts(Random& random, int64_t n, int64_t k, Epilogue epilogue, bool bias) {
   constexpr int64_t kRows = 4096;
@@ -230,6 +291,39 @@ TEST(CudaGemmPartsTest, AreBitwiseTheWhole) {
   check_parts(random, 2816, 1024, Epilogue::swiglu, false);
 }
 
+// A decode step's rows above 16: the same bits for any number of them and any bucket.
+void check_decode_rows(Random& random, const Case& c) {
+  SCOPED_TRACE(testing::Message() << "n " << c.n << " k " << c.k << " bias " << c.bias);
+  const Blas blas;
+  const Problem<bf16, bf16> problem(random, c);
+  const Grid<bf16> whole = problem.run(blas, c.desc, 0, c.m);
+  gemm_test::expect_near(whole, problem.on_the_cpu(), c.y_cols(), kBound<bf16>);
+  for (const int32_t bucket : {17, 32, 64}) {
+    GemmDesc desc = c.desc;
+    desc.tuned_rows = bucket;
+    for (const int64_t first : {0, 31, 63}) {
+      for (const int64_t count : {int64_t{1}, std::min<int64_t>(c.m - first, bucket)}) {
+        const Grid<bf16> part = problem.run(blas, desc, first, count);
+        for (int64_t r = 0; r < count; ++r) {
+          ASSERT_TRUE(part.same_row(r, whole, first + r))
+              << "row " << first + r << " of " << count << " in a bucket of " << bucket;
+        }
+      }
+    }
+  }
+}
+
+TEST(CudaGemmPartsTest, DecodeBucketsShareOneArithmetic) {
+  BRAID_GPU_TEST();
+  Random random(13);
+  const GemmDesc none{Epilogue::none, 1, 64}, swiglu{Epilogue::swiglu, 1, 64};
+  check_decode_rows(random, {none, 64, 2048, 4096});
+  check_decode_rows(random, {none, 64, 5120, 2048, true});
+  check_decode_rows(random, {none, 64, 128, 4096});
+  check_decode_rows(random, {none, 64, 576, 5120, true});
+  check_decode_rows(random, {swiglu, 64, 2816, 4096});
+}
+
 TEST(CudaGemmPartsTest, FewerSmsChangeNoBit) {
   BRAID_GPU_TEST();
   Random random(9);
@@ -247,7 +341,7 @@ TEST(CudaGemmGraphTest, AKnownConfigurationIsCaptured) {
   BRAID_GPU_TEST();
   Random random(10);
   const Blas blas;
-  const cudaStream_t stream = blas.queue().stream;
+  const cudaStream_t stream = blas.queue().stream.stream;
   const GemmDesc desc{Epilogue::swiglu, 1, 40};
   const Problem<bf16, bf16> problem(random, {desc, 40, 512, 256, true});
   const Grid<bf16> want = problem.run(blas, desc, 0, 40);  // also loads the kernels
@@ -280,6 +374,27 @@ TEST(CudaGemmConfigTest, IsChosenOnceAndNamed) {
   EXPECT_NE(text.find("split-K"), std::string::npos) << text;
   EXPECT_NE(explain_gemm({Epilogue::swiglu, 1, 512}, {1024, 768}, 512)->find("elementwise"),
             std::string::npos);
+}
+
+TEST(GemmPartsOfKTest, FollowFromTheProductAlone) {
+  const auto parts = [](int64_t n, int64_t k, int64_t rows) {
+    const int64_t columns = (n + 15) / 16 * 16;
+    return gemm_scratch_bytes({}, {n, k}, rows) / (rows * columns * 4);  // 0: none
+  };
+  for (const int64_t rows : {17, 32, 64, 128}) {
+    EXPECT_EQ(parts(2048, 4096, rows), 4);
+    EXPECT_EQ(parts(4096, 12288, rows), 2);
+    EXPECT_EQ(parts(128, 4096, rows), 8);
+    EXPECT_EQ(parts(128, 2048, rows), 4);
+    EXPECT_EQ(parts(14336, 4096, rows), 0);
+    EXPECT_EQ(parts(5120, 2048, rows), 0);
+    EXPECT_EQ(parts(100, 4100, rows), 0);
+    EXPECT_EQ(parts(5120, 16384, rows), 2);
+    EXPECT_EQ(parts(8192, 29568, rows), 4);
+  }
+  EXPECT_EQ(parts(2048, 4096, 256), 2);
+  EXPECT_EQ(parts(2048, 4096, 2048), 0);
+  EXPECT_EQ(parts(8192, 29568, 512), 0);
 }
 
 TEST(GemmScratchTest, IsNeededForWhatCublasCantDo) {

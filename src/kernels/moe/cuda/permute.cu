@@ -70,9 +70,8 @@ __device__ void for_each_batch(const Permutation& p, int first, Body body) {
 }
 
 __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
+  start_in_turn();
   extern __shared__ int32_t shared[];
-  release_successor();
-  await_predecessor();
   const int num_slots = p.desc.num_slots;
   int32_t* const counts = shared;                       // [kWarps, slots]
   int32_t* const totals = counts + kWarps * num_slots;  // [slots], of this block
@@ -135,8 +134,7 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
 // Every block knows all choices, and places its share of them.
 __global__ void __launch_bounds__(kFewThreads) permute_few(Permutation p) {
   __shared__ int32_t keys[kFewChoices];
-  release_successor();
-  await_predecessor();
+  start_in_turn();
   for (int i = static_cast<int>(threadIdx.x); i < p.choices; i += kFewThreads) {
     keys[i] = key_of(slot_of_choice(p, i), i);
   }

@@ -9,8 +9,7 @@ constexpr int kWarps = 4;  // of a block; each routes a row
 
 __global__ void __launch_bounds__(kWarps* kWarp) route_rows(RouteDesc desc, RouteArgs args) {
   extern __shared__ float shared[];
-  release_successor();
-  await_predecessor();
+  start_in_turn();
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t t = int64_t{blockIdx.x} * kWarps + warp;

@@ -92,8 +92,7 @@ __device__ Share<kPacked, kAdds, T> share_of(const Norm<T>& n, int64_t row, int6
 
 template <bool kPacked, bool kAdds, typename T>
 __global__ void __launch_bounds__(kGroupThreads) norm_groups(Norm<T> n) {
-  release_successor();
-  await_predecessor();
+  start_in_turn();
   const int64_t index = (int64_t{blockIdx.x} * kGroupThreads + threadIdx.x) / kWarp;
   const int64_t row = index / n.groups;
   if (row >= n.rows.live()) return;
@@ -107,8 +106,7 @@ __global__ void __launch_bounds__(kGroupThreads) norm_groups(Norm<T> n) {
 template <bool kPacked, bool kAdds, typename T>
 __global__ void __launch_bounds__(1024) norm_rows(Norm<T> n) {
   __shared__ float shared[kWarp];
-  release_successor();
-  await_predecessor();
+  start_in_turn();
   const int64_t row = blockIdx.x;
   if (row >= n.rows.live()) return;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);

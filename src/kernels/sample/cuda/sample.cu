@@ -373,8 +373,7 @@ __device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
 __global__ void __launch_bounds__(kThreads)
     sample_rows(Rows rows, int vocab_size, int stretch, bool packed, SampleArgs args) {
   __shared__ Shared shared;
-  release_successor();
-  await_predecessor();
+  start_in_turn();
   const int64_t r = blockIdx.y;
   if (r >= rows.live()) return;
   const cg::cluster_group cluster = cg::this_cluster();
