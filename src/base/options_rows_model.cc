@@ -166,6 +166,20 @@ std::vector<OptionSpec> engine_options() {
        .commands = kAll,
        .standard = "auto",
        .choices = {"auto", "on", "off"}},
+      {.name = "fuse-norm",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "let norms and sums of rows be parts of the operations beside them",
+       .commands = kAll,
+       .standard = "auto",
+       .choices = {"auto", "on", "off"}},
+      {.name = "fuse-route",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "norm, router, routing and the experts' lists of rows in one operation",
+       .commands = kAll,
+       .standard = "auto",
+       .choices = {"auto", "on", "off"}},
   };
 }
 
