@@ -94,7 +94,8 @@ StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
           .adjusted = adjusted,
           .wanted_logprobs = extended ? logits(layout.wanted_logprobs, Format::i32) : Value{},
           .ranks = ranks,
-          .rotary_table = {}};
+          .rotary_table = {},
+          .attention_plans = {}};
 }
 
 }  // namespace braid::layers
