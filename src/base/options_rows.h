@@ -53,6 +53,7 @@ std::vector<OptionSpec> rank_options();
 std::vector<OptionSpec> node_options();
 std::vector<OptionSpec> expert_options();
 std::vector<OptionSpec> overlap_options();
+std::vector<OptionSpec> prompt_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();
 std::vector<OptionSpec> heat_options();

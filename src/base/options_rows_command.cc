@@ -3,7 +3,7 @@
 
 namespace braid::rows {
 
-std::vector<OptionSpec> sampling_options() {
+std::vector<OptionSpec> prompt_options() {
   const auto group = "Prompt and sampling";
   return {
       {.name = "prompt",
@@ -28,6 +28,12 @@ std::vector<OptionSpec> sampling_options() {
        .commands = {"generate", "chat", "eval perplexity", "eval balance"},
        .minimum = 1,
        .maximum = 16 * kMillion},
+  };
+}
+
+std::vector<OptionSpec> sampling_options() {
+  const auto group = "Prompt and sampling";
+  return {
       {.name = "temperature",
        .type = OptionType::number,
        .group = group,

@@ -13,9 +13,6 @@
 #include "kernels/quantize/cpu/quantize.h"
 #include "kernels/rotary/cpu/rotary.h"
 #include "kernels/rows/cpu/rows.h"
-#include "kernels/sample/cpu/adjust_logits.h"
-#include "kernels/sample/cpu/sample.h"
-#include "kernels/sample/cpu/top_logprobs.h"
 #include "ops/attention.h"
 #include "ops/fill.h"
 #include "ops/gemm.h"
@@ -24,9 +21,9 @@
 #include "ops/norm.h"
 #include "ops/quantize.h"
 #include "ops/register_route_experts_cpu.h"
+#include "ops/register_sampling_cpu.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
-#include "ops/sample.h"
 
 namespace braid::ops {
 namespace {
@@ -192,9 +189,8 @@ void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace)
 void launch_attention_plan(const AttentionPlanDesc& desc, Args args, Workspace /*workspace*/) {
   using Operand = AttentionPlanOperand;
   const kernels::PagedRows rows = paged_rows<Operand>(args);
-  kernels::cpu::plan_attention({desc, rows.rows, rows.num_sequences,
-                                pointer<int32_t>(args[Operand::plan])},
-                               rows);
+  kernels::cpu::plan_attention(
+      {desc, rows.rows, rows.num_sequences, pointer<int32_t>(args[Operand::plan])}, rows);
 }
 
 void launch_decode_plan(const DecodePlanDesc& desc, Args args, Workspace /*workspace*/) {
@@ -252,8 +248,7 @@ void register_attention(flow::LauncherTable& table) {
   table.add<DecodePlanDesc>({.launch = launch_decode_plan});
   using Decode = DecodeAttentionOperand;
   table.add<DecodeAttentionDesc>(
-      {.can_implement =
-           of_one_format<DecodeAttentionDesc, Decode::qkv, Decode::cache, Decode::out>,
+      {.can_implement = of_one_format<DecodeAttentionDesc, Decode::qkv, Decode::cache, Decode::out>,
        .workspace_bytes =
            [](const DecodeAttentionDesc& desc, std::span<const Type> types) {
              return kernels::cpu::decode_attention_scratch_bytes(
@@ -459,62 +454,6 @@ void register_fill(flow::LauncherTable& table) {
                        }});
 }
 
-void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace workspace) {
-  using Operand = SampleOperand;
-  const Arg& logits = args[Operand::logits];
-  for (int64_t row = 0; row < logits.live_rows(); ++row) {
-    const kernels::cpu::SampleRow how{
-        .temperature = *args[Operand::temperature].row<const float>(row),
-        .top_p = *args[Operand::top_p].row<const float>(row),
-        .top_k = *args[Operand::top_k].row<const int32_t>(row),
-        .seed = *args[Operand::seed].row<const uint64_t>(row),
-        .position = *args[Operand::position].row<const int32_t>(row),
-        .log_min_p = *args[Operand::log_min_p].row<const float>(row)};
-    *args[Operand::ids].row<int32_t>(row) =
-        kernels::cpu::sample(how, logits.cols, logits.row<const float>(row), workspace.data);
-  }
-}
-
-void launch_adjust_logits(const kernels::AdjustLogitsDesc& desc, Args args, Workspace workspace) {
-  kernels::cpu::adjust_logits(desc, args[AdjustLogitsOperand::out].live_rows(), adjust_args(args),
-                              workspace.data);
-}
-
-void launch_top_logprobs(const kernels::TopLogprobsDesc& /*desc*/, Args args, Workspace workspace) {
-  using Operand = TopLogprobsOperand;
-  const Arg& logits = args[Operand::logits];
-  for (int64_t row = 0; row < logits.live_rows(); ++row) {
-    kernels::cpu::top_logprobs(
-        logits.cols, logits.row<const float>(row), *args[Operand::chosen].row<const int32_t>(row),
-        *args[Operand::wanted].row<const int32_t>(row), args[Operand::logprobs].row<float>(row),
-        args[Operand::ids].row<int32_t>(row), workspace.data);
-  }
-}
-
-void register_sample(flow::LauncherTable& table) {
-  using Sample = kernels::SampleDesc;
-  table.add<Sample>({.workspace_bytes =
-                         [](const Sample&, std::span<const Type> types) {
-                           return kernels::cpu::sample_scratch_bytes(
-                               types[SampleOperand::logits].cols);
-                         },
-                     .launch = launch_sample});
-  using Adjust = kernels::AdjustLogitsDesc;
-  table.add<Adjust>({.workspace_bytes =
-                         [](const Adjust&, std::span<const Type> types) {
-                           return kernels::cpu::adjust_scratch_bytes(
-                               types[AdjustLogitsOperand::logits].cols);
-                         },
-                     .launch = launch_adjust_logits});
-  using Top = kernels::TopLogprobsDesc;
-  table.add<Top>({.workspace_bytes =
-                      [](const Top&, std::span<const Type> types) {
-                        return kernels::cpu::top_logprobs_scratch_bytes(
-                            types[TopLogprobsOperand::logits].cols);
-                      },
-                  .launch = launch_top_logprobs});
-}
-
 }  // namespace
 
 void register_cpu(flow::LauncherTable& table) {
@@ -527,7 +466,7 @@ void register_cpu(flow::LauncherTable& table) {
   register_quantize(table);
   register_rows(table);
   register_fill(table);
-  register_sample(table);
+  register_sampling_cpu(table);
 }
 
 }  // namespace braid::ops

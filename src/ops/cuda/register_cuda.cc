@@ -14,13 +14,11 @@
 #include "kernels/quantize/cuda/quantize.h"
 #include "kernels/rotary/cuda/rotary.h"
 #include "kernels/rows/cuda/rows.h"
-#include "kernels/sample/cuda/adjust_logits.h"
-#include "kernels/sample/cuda/sample.h"
-#include "kernels/sample/cuda/top_logprobs.h"
 #include "ops/attention.h"
 #include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/register_products.h"
 #include "ops/cuda/register_route_experts_cuda.h"
+#include "ops/cuda/register_sampling_cuda.h"
 #include "ops/fill.h"
 #include "ops/launch_args.h"
 #include "ops/moe.h"
@@ -28,7 +26,6 @@
 #include "ops/quantize.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
-#include "ops/sample.h"
 
 namespace braid::ops {
 namespace {
@@ -183,19 +180,18 @@ void launch_decode_plan(const DecodePlanDesc& desc, Args args, Workspace /*works
 void launch_decode_attention(const DecodeAttentionDesc& desc, Args args, Workspace workspace,
                              CudaQueue& queue) {
   using Operand = DecodeAttentionOperand;
-  kernels::cuda::decode_attention(
-      desc,
-      {.rows = paged_rows<Operand>(args),
-       .kv_slots = pointer<const int32_t>(args[Operand::kv_slots]),
-       .qkv = matrix<const bf16>(args[Operand::qkv]),
-       .q_norm = pointer<const bf16>(args[Operand::q_norm]),
-       .k_norm = pointer<const bf16>(args[Operand::k_norm]),
-       .rotary_table = matrix<const float>(args[Operand::rotary_table]),
-       .plan = pointer<int32_t>(args[Operand::plan]),
-       .cache = matrix<bf16>(args[Operand::cache]),
-       .out = matrix<bf16>(args[Operand::out]),
-       .scratch = workspace.data},
-      kernel_stream(queue));
+  kernels::cuda::decode_attention(desc,
+                                  {.rows = paged_rows<Operand>(args),
+                                   .kv_slots = pointer<const int32_t>(args[Operand::kv_slots]),
+                                   .qkv = matrix<const bf16>(args[Operand::qkv]),
+                                   .q_norm = pointer<const bf16>(args[Operand::q_norm]),
+                                   .k_norm = pointer<const bf16>(args[Operand::k_norm]),
+                                   .rotary_table = matrix<const float>(args[Operand::rotary_table]),
+                                   .plan = pointer<int32_t>(args[Operand::plan]),
+                                   .cache = matrix<bf16>(args[Operand::cache]),
+                                   .out = matrix<bf16>(args[Operand::out]),
+                                   .scratch = workspace.data},
+                                  kernel_stream(queue));
 }
 
 Status can_attend_latents(const MlaDesc& desc, std::span<const Type> types) {
@@ -227,18 +223,17 @@ void register_attention(flow::LauncherTable& table) {
       .launch = launch_kv_write});
   table.add<AttentionPlanDesc>(Launcher<AttentionPlanDesc>{
       .overlap = flow::awaits<AttentionPlanDesc>, .launch = launch_attention_plan});
-  table.add<AttentionDesc>(
-      Launcher<AttentionDesc>{.can_implement =
-                                  [](const AttentionDesc& desc, std::span<const Type> types) {
-                                    using Operand = AttentionOperand;
-                                    return can_attend(desc, {types[Operand::q],
-                                                             types[Operand::cache],
-                                                             types[Operand::out]});
-                                  },
-                              .overlap = flow::awaits<AttentionDesc>,
-                              .launch = launch_attention});
-  table.add<DecodePlanDesc>(Launcher<DecodePlanDesc>{
-      .overlap = flow::awaits<DecodePlanDesc>, .launch = launch_decode_plan});
+  table.add<AttentionDesc>(Launcher<AttentionDesc>{
+      .can_implement =
+          [](const AttentionDesc& desc, std::span<const Type> types) {
+            using Operand = AttentionOperand;
+            return can_attend(desc,
+                              {types[Operand::q], types[Operand::cache], types[Operand::out]});
+          },
+      .overlap = flow::awaits<AttentionDesc>,
+      .launch = launch_attention});
+  table.add<DecodePlanDesc>(Launcher<DecodePlanDesc>{.overlap = flow::awaits<DecodePlanDesc>,
+                                                     .launch = launch_decode_plan});
   using Decode = DecodeAttentionOperand;
   table.add<DecodeAttentionDesc>(Launcher<DecodeAttentionDesc>{
       .can_implement =
@@ -248,8 +243,8 @@ void register_attention(flow::LauncherTable& table) {
           },
       .workspace_bytes =
           [](const DecodeAttentionDesc& desc, std::span<const Type> types) {
-            return kernels::cuda::decode_attention_scratch_bytes(
-                desc, types[Decode::qkv].rows, types[Decode::block_table].rows);
+            return kernels::cuda::decode_attention_scratch_bytes(desc, types[Decode::qkv].rows,
+                                                                 types[Decode::block_table].rows);
           },
       .overlap =
           [](const DecodeAttentionDesc& desc, std::span<const Type>) {
@@ -487,46 +482,6 @@ void register_rows(flow::LauncherTable& table) {
   table.add<ReadBack>(Launcher<ReadBack>{.launch = launch_copy<ReadBack>});
 }
 
-template <typename Operand, typename Desc>
-Status can_sample(const Desc& /*desc*/, std::span<const Type> types) {
-  return need_at_most("vocabulary", types[Operand::logits].cols, kernels::cuda::kMaxVocabSize);
-}
-
-void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*workspace*/,
-                   CudaQueue& queue) {
-  using Operand = SampleOperand;
-  const Arg& logits = args[Operand::logits];
-  kernels::cuda::sample(rows(logits), logits.cols,
-                        {.logits = matrix<const float>(logits),
-                         .temperature = matrix<const float>(args[Operand::temperature]),
-                         .top_p = matrix<const float>(args[Operand::top_p]),
-                         .top_k = matrix<const int32_t>(args[Operand::top_k]),
-                         .seed = matrix<const uint64_t>(args[Operand::seed]),
-                         .position = matrix<const int32_t>(args[Operand::position]),
-                         .log_min_p = matrix<const float>(args[Operand::log_min_p]),
-                         .ids = matrix<int32_t>(args[Operand::ids])},
-                        kernel_stream(queue));
-}
-
-void launch_adjust_logits(const kernels::AdjustLogitsDesc& desc, Args args, Workspace /*workspace*/,
-                          CudaQueue& queue) {
-  kernels::cuda::adjust_logits(desc, rows(args[AdjustLogitsOperand::out]), adjust_args(args),
-                               kernel_stream(queue));
-}
-
-void launch_top_logprobs(const kernels::TopLogprobsDesc& /*desc*/, Args args,
-                         Workspace /*workspace*/, CudaQueue& queue) {
-  using Operand = TopLogprobsOperand;
-  const Arg& logits = args[Operand::logits];
-  kernels::cuda::top_logprobs(rows(logits), logits.cols,
-                              {.logits = matrix<const float>(logits),
-                               .chosen = pointer<const int32_t>(args[Operand::chosen]),
-                               .wanted = pointer<const int32_t>(args[Operand::wanted]),
-                               .logprobs = matrix<float>(args[Operand::logprobs]),
-                               .ids = matrix<int32_t>(args[Operand::ids])},
-                              kernel_stream(queue));
-}
-
 void register_fill(flow::LauncherTable& table) {
   using Desc = kernels::UniformDesc;
   using Operand = FillUniformOperand;
@@ -544,20 +499,6 @@ void register_fill(flow::LauncherTable& table) {
                                      }});
 }
 
-void register_sample(flow::LauncherTable& table) {
-  using Sample = kernels::SampleDesc;
-  table.add<Sample>(Launcher<Sample>{.can_implement = can_sample<SampleOperand>,
-                                     .overlap = flow::awaits<Sample>,
-                                     .launch = launch_sample});
-  using Adjust = kernels::AdjustLogitsDesc;
-  table.add<Adjust>(
-      Launcher<Adjust>{.overlap = flow::awaits<Adjust>, .launch = launch_adjust_logits});
-  using Top = kernels::TopLogprobsDesc;
-  table.add<Top>(Launcher<Top>{.can_implement = can_sample<TopLogprobsOperand>,
-                               .overlap = flow::awaits<Top>,
-                               .launch = launch_top_logprobs});
-}
-
 }  // namespace
 
 void register_cuda(flow::LauncherTable& table) {
@@ -570,7 +511,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_quantize(table);
   register_rows(table);
   register_fill(table);
-  register_sample(table);
+  register_sampling_cuda(table);
 }
 
 }  // namespace braid::ops
