@@ -59,15 +59,23 @@ uint8_t nearest(double value, int codes, Decode decode) {
   return static_cast<uint8_t>(best);
 }
 
+// The smallest power of two by which the largest magnitude fits into nvfp4's range; of fp8 1.
+float row_scale(Payload payload, float most) {
+  if (payload == Payload::fp8) return 1;
+  int power = -126;
+  while (std::ldexp(2688.0, power) < static_cast<double>(most)) ++power;
+  return std::ldexp(1.0f, power);
+}
+
 // What is to come back of one group of finite elements.
-std::vector<double> reference(Payload payload, const std::vector<float>& group) {
+std::vector<double> reference(Payload payload, const std::vector<float>& group, float of_row) {
   float most = 0;
   for (const float value : group) most = std::max(most, std::abs(value));
   const bool fp8 = payload == Payload::fp8;
   float scale = std::max(most / 448.0f, std::numeric_limits<float>::min());
   if (!fp8) {
-    const uint8_t code = nearest(static_cast<double>(most / 6.0f), 127, e4m3_to_float);
-    scale = e4m3_to_float(std::max<uint8_t>(code, 1));
+    const uint8_t code = nearest(static_cast<double>(most / of_row / 6.0f), 127, e4m3_to_float);
+    scale = e4m3_to_float(std::max<uint8_t>(code, 1)) * of_row;
   }
   std::vector<double> back;
   for (const float value : group) {
@@ -123,12 +131,17 @@ TYPED_TEST(QuantizeTest, EqualsASearchInTheTablesOfCodes) {
       }
       const Grid<TypeParam> out = this->through(payload, x);
       for (int64_t r = 0; r < 5; ++r) {
+        float most = 0;
+        for (int64_t c = 0; c < cols; ++c) {
+          most = std::max(most, static_cast<float>(std::abs(x.value(r, c))));
+        }
+        const float of_row = row_scale(payload, most);
         for (int64_t first = 0; first < cols; first += group_columns(payload)) {
           std::vector<float> group;
           for (int64_t c = first; c < std::min(cols, first + group_columns(payload)); ++c) {
             group.push_back(static_cast<float>(x.value(r, c)));
           }
-          const std::vector<double> want = reference(payload, group);
+          const std::vector<double> want = reference(payload, group, of_row);
           for (size_t i = 0; i < group.size(); ++i) {
             const float rounded = to_float(from_float<TypeParam>(static_cast<float>(want[i])));
             ASSERT_EQ(out.value(r, first + static_cast<int64_t>(i)), static_cast<double>(rounded))
