@@ -81,9 +81,8 @@ TEST(FuseAttentionTest, StaysWhereItMust) {
 
   // One layer writes its keys and values on another lane: something stands beside them.
   const Fused moved = fuse("qwen3_moe", kDecode, Switch::on, [](flow::Program& program) {
-    const auto write = std::find_if(program.ops.rbegin(), program.ops.rend(), [](const auto& op) {
-      return op.kind().name == "kv_write";
-    });
+    const auto write = std::find_if(program.ops.rbegin(), program.ops.rend(),
+                                    [](const auto& op) { return op.kind().name == "kv_write"; });
     write->lane = flow::Lane::aux;
   });
   EXPECT_EQ(moved.count("decode_attention"), 0);

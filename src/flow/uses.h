@@ -1,4 +1,5 @@
-// Which ops of a Program touch a Value's memory: what a pass asks before it makes one op of several.
+// Which ops of a Program touch a Value's memory: what a pass asks before it makes one op of
+// several.
 #pragma once
 
 #include <vector>

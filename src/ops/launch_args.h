@@ -3,8 +3,10 @@
 
 #include "flow/launcher.h"
 #include "kernels/attention/paged_rows.h"
+#include "kernels/moe/experts_down_args.h"
 #include "kernels/moe/route_args.h"
 #include "kernels/quantize/quantized_rows.h"
+#include "ops/moe.h"
 
 namespace braid::ops {
 
@@ -43,6 +45,33 @@ kernels::PagedRows paged_rows(flow::Args args) {
 
 // Operands of a RouteDesc.
 kernels::RouteArgs route_args(flow::Args args);
+
+// Operands of an ExpertsDownDesc.
+template <typename T>
+kernels::ExpertsDownArgs<T> experts_down_args(flow::Args args) {
+  using Operand = ExpertsDownOperand;
+  const flow::Arg &x = args[Operand::x], &out = args[Operand::out];
+  return {.rows = out.rows,
+          .n = out.cols,
+          .k = x.cols,
+          .top_k = args[Operand::weights].cols,
+          .grouped_rows = x.rows,
+          .x = matrix<const T>(x),
+          .offsets = pointer<const int32_t>(args[Operand::offsets]),
+          .w = matrix<const T>(args[Operand::weight]),
+          .places = matrix<const int32_t>(args[Operand::places]),
+          .weights = matrix<const float>(args[Operand::weights]),
+          .addends = {.shared = matrix<const T>(args[Operand::shared]),
+                      .residual = matrix<const T>(args[Operand::residual])},
+          .out = matrix<T>(out)};
+}
+
+inline int64_t experts_down_workspace(const kernels::ExpertsDownDesc& /*desc*/,
+                                      std::span<const flow::Type> types) {
+  const flow::Type& out = types[ExpertsDownOperand::out];
+  return kernels::experts_down_scratch_bytes(types[ExpertsDownOperand::x].rows, out.cols,
+                                             bytes_of(out.format));
+}
 
 // The table of a PermuteDesc; without slots where it is absent.
 inline kernels::SlotTable slot_table(const flow::Arg& arg) {

@@ -273,6 +273,12 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
   });
 }
 
+void launch_experts_down(const kernels::ExpertsDownDesc& desc, Args args, Workspace workspace) {
+  with_type(args[ExpertsDownOperand::out].format, [&]<typename T>(T) {
+    kernels::cpu::experts_down<T>(desc, experts_down_args<T>(args), workspace.data);
+  });
+}
+
 void register_moe(flow::LauncherTable& table) {
   table.add<RouteDesc>({.workspace_bytes =
                             [](const RouteDesc& desc, std::span<const Type>) {
@@ -284,6 +290,12 @@ void register_moe(flow::LauncherTable& table) {
   table.add<Combine>(
       {.can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
        .launch = launch_combine});
+  using Down = kernels::ExpertsDownDesc;
+  table.add<Down>(
+      {.can_implement = of_one_format<Down, ExpertsDownOperand::x, ExpertsDownOperand::weight,
+                                      ExpertsDownOperand::out>,
+       .workspace_bytes = experts_down_workspace,
+       .launch = launch_experts_down});
 }
 
 void launch_rank_order(const kernels::RankOrderDesc& desc, Args args, Workspace /*workspace*/) {

@@ -8,6 +8,7 @@
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
 #include "passes/fuse_decode_attention.h"
+#include "passes/fuse_experts.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -15,11 +16,12 @@ namespace {
 
 // A pass is one line here.
 constexpr std::array kPasses = {
-    &kQuantizeDispatch,  // first, so that the shared expert runs beside the quantization as well
-    &kDualStream,        // before reductions are cut: the ops on lane aux then stay whole
-    &kChunkCollectives,  //
-    &kFuseDecodeAttention,
-    &kCountHeat,         // last: routing that counts can't be split by rows any more
+    &kQuantizeDispatch,     // first: the shared expert then runs beside the quantization as well
+    &kDualStream,           // before reductions are cut: the ops on lane aux then stay whole
+    &kChunkCollectives,     //
+    &kFuseDecodeAttention,  // behind what moves and cuts ops: what is left whole becomes one
+    &kFuseExperts,          //
+    &kCountHeat,            // last: routing that counts can't be split by rows any more
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
 #include "passes/fuse_decode_attention.h"
+#include "passes/fuse_experts.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -36,7 +37,7 @@ TEST(PassListTest, EachPassReadsItsOptions) {
   const ParsedOptions options =
       parsed({"--dispatch-dtype", "fp8", "--dual-stream", "on", "--dual-stream-max-tokens", "7",
               "--overlap-chunks", "3", "--overlap-continuation", "off", "--overlap-min-tokens", "9",
-              "--expert-heat", "off", "--fuse-attention", "off"});
+              "--expert-heat", "off", "--fuse-attention", "off", "--fuse-experts", "on"});
   const PassOptions passes = parse_passes(options).value();
   EXPECT_EQ(passes.of<QuantizeDispatchOptions>().dtype, DispatchDtype::fp8);
   EXPECT_EQ(passes.of<DualStreamOptions>().mode, Switch::on);
@@ -46,6 +47,7 @@ TEST(PassListTest, EachPassReadsItsOptions) {
   EXPECT_EQ(passes.of<ChunkOptions>().min_tokens, 9);
   EXPECT_EQ(passes.of<FuseAttentionOptions>().mode, Switch::off);
   EXPECT_EQ(passes.of<HeatOptions>().mode, Switch::off);
+  EXPECT_EQ(passes.of<FuseExpertsOptions>().mode, Switch::on);
   EXPECT_EQ(describe_passes(options)[1],
             "dual_stream: --dual-stream on, --dual-stream-max-tokens 7");
 }
