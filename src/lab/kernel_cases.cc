@@ -2,8 +2,11 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <set>
 
+#include "kernels/attention/cpu/attention_plan.h"
+#include "kernels/attention/cpu/decode_attention.h"
 #include "kernels/hash.h"
 #include "lab/kernel_case.h"
 #include "ops/attention.h"
@@ -200,34 +203,112 @@ Work build_grouped_gemm(KernelLayer& layer) {
 Work build_tiled_gemm(KernelLayer& layer) { return write_grouped_gemm(layer, 0); }
 
 // One query row of each sequence, which has `context` tokens in the cache.
-Work build_attention(KernelLayer& layer) {
+struct CachedRows {
+  ops::PagedRows paged;
+  Value cache;
+  ops::AttentionDesc desc;
+};
+
+CachedRows cached_rows(KernelLayer& layer) {
   const int64_t rows = layer.size("rows"), context = layer.size("context");
-  const int64_t heads = layer.size("heads"), kv_heads = layer.size("kv_heads");
-  const int64_t head_dim = layer.size("head_dim"), page = layer.size("page");
-  const int64_t blocks = (context + page - 1) / page;
-  const auto index = [](int64_t i) { return static_cast<double>(i); };
-  const ops::PagedRows paged{
-      .sequences = layer.filled("sequences", Format::i32, rows, 1, index),
-      .positions = layer.filled("positions", Format::i32, rows, 1,
-                                [context](int64_t) { return static_cast<double>(context - 1); }),
-      .kv_slots = {},
-      // Pages of all sequences take turns in the cache.
-      .block_table = layer.filled("block table", Format::i32, rows, blocks, [=](int64_t i) {
-        return static_cast<double>(i % blocks * rows + i / blocks);
-      })};
-  const Value cache = layer.cache("cache", rows * blocks * page, 2 * kv_heads * head_dim);
-  const Value q = layer.random("q", layer.dtype, rows, heads * head_dim);
-  const ops::AttentionDesc desc{
-      .num_heads = static_cast<int32_t>(heads),
-      .num_kv_heads = static_cast<int32_t>(kv_heads),
-      .head_dim = static_cast<int32_t>(head_dim),
-      .page_size = static_cast<int32_t>(page),
-      .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)))};
-  layer.result("out", ops::attention(layer.b, q, cache, paged, desc));
-  const auto elements =
-      static_cast<double>(rows * context * 2 * kv_heads * head_dim + 2 * rows * heads * head_dim);
-  return {.flop = 4.0 * static_cast<double>(rows * context * heads * head_dim),
+  const int64_t kv_heads = layer.size("kv_heads"), head_dim = layer.size("head_dim");
+  const int64_t page = layer.size("page"), blocks = (context + page - 1) / page;
+  // Pages of all sequences take turns in the cache.
+  const auto page_of = [rows](int64_t sequence, int64_t block) { return block * rows + sequence; };
+  const auto column = [&](std::string_view name, const KernelOperands::Fill& fill) {
+    return layer.filled(name, Format::i32, rows, 1, fill);
+  };
+  return {
+      .paged = {.sequences = column("sequences", [](int64_t i) { return static_cast<double>(i); }),
+                .positions =
+                    column("positions", [=](int64_t) { return static_cast<double>(context - 1); }),
+                .kv_slots = column("kv slots",
+                                   [=](int64_t i) {
+                                     const int64_t last = page_of(i, (context - 1) / page);
+                                     return static_cast<double>(last * page + (context - 1) % page);
+                                   }),
+                .block_table = layer.filled("block table", Format::i32, rows, blocks,
+                                            [=](int64_t i) {
+                                              return static_cast<double>(
+                                                  page_of(i / blocks, i % blocks));
+                                            })},
+      .cache = layer.cache("cache", rows * blocks * page, 2 * kv_heads * head_dim),
+      .desc = {.num_heads = static_cast<int32_t>(layer.size("heads")),
+               .num_kv_heads = static_cast<int32_t>(kv_heads),
+               .head_dim = static_cast<int32_t>(head_dim),
+               .page_size = static_cast<int32_t>(page),
+               .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)))}};
+}
+
+Work work_of_attention(const KernelLayer& layer) {
+  const int64_t rows = layer.size("rows"), context = layer.size("context");
+  const int64_t columns = layer.size("heads") * layer.size("head_dim");
+  const auto elements = static_cast<double>(
+      rows * context * 2 * layer.size("kv_heads") * layer.size("head_dim") + 2 * rows * columns);
+  return {.flop = 4.0 * static_cast<double>(rows * context * columns),
           .bytes = bytes_of_values(layer, elements)};
+}
+
+// Sequences of one length have one plan, which is an operand: a step makes it once for all layers.
+kernels::PagedRows host_rows(const KernelLayer& layer, std::vector<int32_t>& sequences,
+                             std::vector<int32_t>& positions) {
+  const int64_t rows = layer.size("rows"), page = layer.size("page");
+  const int64_t blocks = (layer.size("context") + page - 1) / page;
+  sequences.resize(static_cast<size_t>(rows));
+  std::iota(sequences.begin(), sequences.end(), 0);
+  positions.assign(sequences.size(), static_cast<int32_t>(layer.size("context")) - 1);
+  return {.rows = rows,
+          .sequences = sequences.data(),
+          .positions = positions.data(),
+          .block_table = {nullptr, blocks},
+          .num_sequences = rows,
+          .num_blocks = blocks};
+}
+
+Value planned(KernelLayer& layer, std::vector<int32_t> words) {
+  const auto count = static_cast<int64_t>(words.size());
+  return layer.filled("plan", Format::i32, count, 1, [words = std::move(words)](int64_t i) {
+    return static_cast<double>(words[static_cast<size_t>(i)]);
+  });
+}
+
+Work build_attention(KernelLayer& layer) {
+  const CachedRows in = cached_rows(layer);
+  const Value q = layer.random("q", layer.dtype, layer.size("rows"),
+                               layer.size("heads") * layer.size("head_dim"));
+  std::vector<int32_t> sequences, positions;
+  const kernels::PagedRows rows = host_rows(layer, sequences, positions);
+  const ops::AttentionPlanDesc desc{in.desc.num_heads / in.desc.num_kv_heads};
+  std::vector<int32_t> words(
+      static_cast<size_t>(kernels::AttentionPlan(desc, rows.rows, rows.num_sequences).words));
+  kernels::cpu::plan_attention({desc, rows.rows, rows.num_sequences, words.data()}, rows);
+  const Value plan = planned(layer, std::move(words));
+  layer.result("out", ops::attention(layer.b, q, in.cache, in.paged, plan, in.desc));
+  return work_of_attention(layer);
+}
+
+Work build_decode_attention(KernelLayer& layer) {
+  const CachedRows in = cached_rows(layer);
+  const int64_t head_dim = layer.size("head_dim");
+  const int64_t heads = layer.size("heads") + 2 * layer.size("kv_heads");
+  const Value qkv = layer.random("qkv", layer.dtype, layer.size("rows"), heads * head_dim);
+  ops::HeadNorms norms;
+  if (is_on(layer, "norm")) {
+    norms = {layer.random("q norm", layer.dtype, 1, head_dim),
+             layer.random("k norm", layer.dtype, 1, head_dim)};
+  }
+  const Value table = layer.random("rotary table", Format::f32, layer.size("rows"), head_dim);
+  std::vector<int32_t> sequences, positions;
+  const kernels::PagedRows rows = host_rows(layer, sequences, positions);
+  const ops::DecodePlanDesc desc{in.desc.num_kv_heads};
+  std::vector<int32_t> words(
+      static_cast<size_t>(kernels::DecodePlanLayout(rows.rows, desc.num_kv_heads).words));
+  kernels::cpu::plan_decode(desc, rows, words.data());
+  const Value plan = planned(layer, std::move(words));
+  const kernels::RotaryDesc rotary{.head_dim = in.desc.head_dim, .dims = in.desc.head_dim};
+  layer.result("out", ops::decode_attention(layer.b, qkv, norms, table, in.cache, in.paged, plan,
+                                            {.attention = in.desc, .rotary = rotary}));
+  return work_of_attention(layer);
 }
 
 kernels::Score score_of(const KernelLayer& layer) {
@@ -315,6 +396,16 @@ std::span<const KernelCase> kernel_cases() {
                  {"page", "16", {}}},
        .configuration = {},
        .forms = {{"attention", build_attention}}},
+      {.name = "decode_attention",
+       .help = "the same from the product of q, k and v on: norms, rotary, the write to the cache",
+       .sizes = {{"rows", "8", {}},
+                 {"context", "1024", {}},
+                 {"heads", "32", {}},
+                 {"kv_heads", "4", {}},
+                 {"head_dim", "128", {}},
+                 {"page", "16", {}}},
+       .configuration = {{"norm", "on", kSwitch}},
+       .forms = {{"decode_attention", build_decode_attention}}},
       {.name = "route",
        .help = "which experts rows choose, and their weights, from the router's logits",
        .sizes = {{"rows", "8", {}}, {"experts", "128", {}}, {"top_k", "8", {}}},

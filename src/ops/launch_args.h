@@ -43,8 +43,21 @@ kernels::PagedRows paged_rows(flow::Args args) {
           .num_blocks = table.cols};
 }
 
-// Operands of a RouteDesc.
-kernels::RouteArgs route_args(flow::Args args);
+// Operands of a RouteDesc or a RouteExpertsDesc: `Operand` is RouteOperand or RouteExpertsOperand.
+template <typename Operand>
+kernels::RouteArgs route_args(flow::Args args) {
+  const flow::Arg& logits = args[Operand::logits];
+  return {.rows = logits.rows,
+          .logits = matrix<const float>(logits),
+          .bias = pointer<const float>(args[Operand::bias]),
+          .slots = pointer<const int32_t>(args[Operand::kv_slots]),
+          .forced = matrix<const int32_t>(args[Operand::forced]),
+          .popularity = pointer<const float>(args[Operand::popularity]),
+          .first_row = logits.first_row,
+          .ids = matrix<int32_t>(args[Operand::ids]),
+          .weights = matrix<float>(args[Operand::weights]),
+          .heat = matrix<uint64_t>(args[Operand::heat])};
+}
 
 // Operands of an ExpertsDownDesc.
 template <typename T>

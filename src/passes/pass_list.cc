@@ -9,6 +9,8 @@
 #include "passes/dual_stream.h"
 #include "passes/fuse_decode_attention.h"
 #include "passes/fuse_experts.h"
+#include "passes/fuse_norm.h"
+#include "passes/fuse_route.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -19,8 +21,10 @@ constexpr std::array kPasses = {
     &kQuantizeDispatch,     // first: the shared expert then runs beside the quantization as well
     &kDualStream,           // before reductions are cut: the ops on lane aux then stay whole
     &kChunkCollectives,     //
-    &kFuseDecodeAttention,  // behind what moves and cuts ops: what is left whole becomes one
-    &kFuseExperts,          //
+    &kFuseExperts,          // behind what moves and cuts ops: what is left whole becomes one
+    &kFuseDecodeAttention,  //
+    &kFuseNorm,             // what no other op took in
+    &kFuseRoute,            // takes in the norms that no product took
     &kCountHeat,            // last: routing that counts can't be split by rows any more
 };
 

@@ -13,6 +13,7 @@
 #include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/register_attention.h"
 #include "ops/cuda/register_products.h"
+#include "ops/cuda/register_route_experts_cuda.h"
 #include "ops/fill.h"
 #include "ops/launch_args.h"
 #include "ops/moe.h"
@@ -65,6 +66,18 @@ void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*wo
   });
 }
 
+void launch_add_rms_norm(const kernels::AddRmsNormDesc& desc, Args args, Workspace /*workspace*/,
+                         CudaQueue& queue) {
+  using Operand = AddRmsNormOperand;
+  const Arg& sum = args[Operand::sum];
+  with_type(sum.format, [&]<typename T>(T) {
+    kernels::cuda::add_rms_norm<T>(desc, rows(sum), sum.cols, matrix<const T>(args[Operand::a]),
+                                   matrix<const T>(args[Operand::b]),
+                                   pointer<const T>(args[Operand::weight]), matrix<T>(sum),
+                                   matrix<T>(args[Operand::y]), kernel_stream(queue));
+  });
+}
+
 void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Workspace /*workspace*/,
                          CudaQueue& queue) {
   const Arg& table = args[RotaryTableOperand::table];
@@ -90,6 +103,13 @@ void register_norms(flow::LauncherTable& table) {
           of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
       .overlap = flow::awaits<Norm>,
       .launch = launch_rms_norm});
+  using AddNorm = kernels::AddRmsNormDesc;
+  table.add<AddNorm>(Launcher<AddNorm>{
+      .can_implement =
+          of_one_format<AddNorm, AddRmsNormOperand::a, AddRmsNormOperand::b,
+                        AddRmsNormOperand::weight, AddRmsNormOperand::sum, AddRmsNormOperand::y>,
+      .overlap = flow::awaits<AddNorm>,
+      .launch = launch_add_rms_norm});
   using Table = kernels::RotaryTableDesc;
   table.add<Table>(Launcher<Table>{.overlap = flow::awaits<Table>, .launch = launch_rotary_table});
   using Rotary = kernels::RotaryDesc;
@@ -104,7 +124,7 @@ Status can_route(const RouteDesc& desc, std::span<const Type> /*types*/) {
 }
 
 void launch_route(const RouteDesc& desc, Args args, Workspace /*workspace*/, CudaQueue& queue) {
-  kernels::cuda::route(desc, route_args(args), kernel_stream(queue));
+  kernels::cuda::route(desc, route_args<RouteOperand>(args), kernel_stream(queue));
 }
 
 Status can_permute(const kernels::PermuteDesc& desc, std::span<const Type> /*types*/) {
@@ -378,6 +398,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_norms(table);
   register_attention_cuda(table);
   register_moe(table);
+  register_route_experts_cuda(table);
   register_exchange(table);
   register_quantize(table);
   register_rows(table);
