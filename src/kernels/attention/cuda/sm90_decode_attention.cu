@@ -1,6 +1,6 @@
 // Norms, rotary embedding, KV write and attention of a decode step in one kernel.
 //
-// Blocks take units: a share of the plan (decode_plan.h) for one KV head, dealt in turn. Two warps
+// Blocks take units: a share of the plan (decode_plan.h) for one KV head, dealt in turn. Four warps
 // fill a ring with cached keys and values, far ahead of the others; four warps compute. For a leaf
 // of 128 positions each of them makes the scores of 16 positions of each half for all query heads
 // of the group, which are the rows of a tensor core's 16 by 8 product; then, with the weights of
@@ -336,11 +336,10 @@ __device__ bool is_last_part(int32_t* arrivals, int32_t num_parts, int* flag) {
 
 // Merges the parts of a row, `stride` floats apart. Threads take four columns of some heads each,
 // of kItems heads at a time so that more loads are under way.
-template <int kHeadDim>
+template <int kHeadDim, int kItems>
 __device__ void merge_parts(const Step& step, const float* parts, int64_t stride, int num_parts,
                             bf16* out) {
   constexpr int kAtOnce = 8;  // parts
-  constexpr int kItems = 1;
   constexpr int kItemsOfHead = kHeadDim / 4;
   using Node = Sums<kItems, 4>;
   const int num_items = step.group * kItemsOfHead;
@@ -406,7 +405,7 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
     Preparation<kHeadDim, kRows * 8>(step, share.row, head).run(shared, walk.has_newest());
     await_compute_warps();
     U unit(step, shared, ring, share);
-    using Tree = TreeSums<typename U::Node, kRows == 1 ? 3 : 2>;
+    using Tree = TreeSums<typename U::Node, kRows == 1 ? 4 : 2>;
     typename Tree::Far far;
     Tree tree(far);
     const int32_t last_leaf = share.first_leaf + walk.leaves() - 1;
@@ -432,7 +431,7 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
         // The row's shares follow one another, and units of one head are num_kv_heads apart.
         const int64_t first_unit =
             walk.unit - int64_t{share.first_leaf / walk.share_leaves} * step.num_kv_heads;
-        merge_parts<kHeadDim>(step, step.parts + first_unit * floats, step.num_kv_heads * floats,
+        merge_parts<kHeadDim, kRows == 1 ? 2 : 1>(step, step.parts + first_unit * floats, step.num_kv_heads * floats,
                               num_parts, out);
       }
     }
@@ -459,8 +458,10 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
   __syncthreads();
   await_predecessor();
   if (threadIdx.x < kComputeThreads) {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kComputeRegisters));
     compute<kHeadDim, kRows>(step, shared, ring, reinterpret_cast<int*>(memory + L::kIsLast));
   } else {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kFillRegisters));
     fill_ring<kHeadDim>(step, ring);
     zero_padding(step, step.num_kv_heads * step.group * kHeadDim);
   }

@@ -5,8 +5,10 @@
 
 namespace braid::kernels::cuda::sm90_decode {
 
-// Each fills a half of every stage: 32 positions, of which lane i finds the i-th in the cache.
-static_assert(kFillWarps * kWarp == kHalf);
+// Each fills so many positions of every stage. Its lanes find where they are in the cache: lanes i
+// and i + 16 the i-th.
+inline constexpr uint32_t kFillRows = kHalf / kFillWarps;
+static_assert(kFillRows == kWarp / 2);
 
 __device__ inline uint32_t fill_warp() { return threadIdx.x / kWarp - kComputeWarps; }
 
@@ -18,7 +20,7 @@ struct LeafPlaces {
   __device__ LeafPlaces(const Step& step, const DecodeShare& share, int32_t leaf) {
     const int32_t* pages = step.rows.block_table.row(share.sequence);
     const auto size = static_cast<uint32_t>(step.page_size);
-    const uint32_t first = fill_warp() * kWarp + threadIdx.x % kWarp;
+    const uint32_t first = fill_warp() * kFillRows + threadIdx.x % kFillRows;
 #pragma unroll
     for (int half = 0; half < kHalves; ++half) {
       const uint32_t position = static_cast<uint32_t>(leaf * kLeafPositions + half * kHalf) + first;
@@ -41,47 +43,34 @@ __device__ inline const void* packs_behind(const bf16* from, uint32_t packs) {
   return reinterpret_cast<const void*>(address);
 }
 
-// Copies this warp's half of a stage, from the column of the cache that `from` points to; zeros
+// Copies this warp's part of a stage, from the column of the cache that `from` points to; zeros
 // where there is no cached position.
 template <int kHeadDim>
 __device__ inline void fill_stage(uint32_t stage, const bf16* from, uint32_t my_place) {
   using L = Layout<kHeadDim>;
   constexpr uint32_t kRows = kWarp / L::kPacks;  // that the warp copies at a time
-  constexpr uint32_t kAtOnce = 8;                // addresses that are found before they are used
+  constexpr uint32_t kCopies = kFillRows / kRows;
   const uint32_t lane = threadIdx.x % kWarp, pack = lane % L::kPacks, row = lane / L::kPacks;
-  constexpr uint32_t kStep = kRows * L::kRowBytes;
-  // Places repeat every 8 rows.
-  constexpr uint32_t kDistinct = 8 / kRows;
-  uint32_t to[kDistinct];
-#pragma unroll
-  for (uint32_t j = 0; j < kDistinct; ++j) {
-    to[j] =
-        stage + fill_warp() * kWarp * L::kRowBytes + L::place(j * kRows + row, pack) - j * kStep;
-  }
+  const uint32_t to = stage + fill_warp() * kFillRows * L::kRowBytes;
   const bf16* source = from + pack * kPack;
   const bool all = __all_sync(kAllLanes, my_place != LeafPlaces::kNone);
-#pragma unroll 1
-  for (uint32_t first = 0; first < kWarp; first += kAtOnce * kRows) {
-    uint32_t place[kAtOnce];
+  uint32_t place[kCopies];
 #pragma unroll
-    for (uint32_t j = 0; j < kAtOnce; ++j) {
-      place[j] = __shfl_sync(kAllLanes, my_place, first + j * kRows + row);
+  for (uint32_t j = 0; j < kCopies; ++j) {
+    place[j] = __shfl_sync(kAllLanes, my_place, j * kRows + row);
+  }
+  if (all) {
+#pragma unroll
+    for (uint32_t j = 0; j < kCopies; ++j) {
+      copy_16(to + L::place(j * kRows + row, pack), packs_behind(source, place[j]), 16);
     }
-    if (all) {
+  } else {
 #pragma unroll
-      for (uint32_t j = 0; j < kAtOnce; ++j) {
-        copy_16(to[j % kDistinct] + j * kStep, packs_behind(source, place[j]), 16);
-      }
-    } else {
-#pragma unroll
-      for (uint32_t j = 0; j < kAtOnce; ++j) {
-        const bool cached = place[j] != LeafPlaces::kNone;
-        copy_16(to[j % kDistinct] + j * kStep, packs_behind(source, cached ? place[j] : 0),
-                cached ? 16 : 0);
-      }
+    for (uint32_t j = 0; j < kCopies; ++j) {
+      const bool cached = place[j] != LeafPlaces::kNone;
+      copy_16(to + L::place(j * kRows + row, pack), packs_behind(source, cached ? place[j] : 0),
+              cached ? 16 : 0);
     }
-#pragma unroll
-    for (uint32_t j = 0; j < kDistinct; ++j) to[j] += kAtOnce * kStep;
   }
 }
 

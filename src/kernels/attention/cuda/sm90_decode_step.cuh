@@ -12,9 +12,13 @@ using namespace sm90;
 
 inline constexpr int kComputeWarps = 4;
 inline constexpr int kComputeThreads = kComputeWarps * kWarp;
-inline constexpr int kFillWarps = 2;
+inline constexpr int kFillWarps = 4;
 inline constexpr int kThreads = kComputeThreads + kFillWarps * kWarp;
 inline constexpr int kBlocksPerSm = 2;
+// Registers of a thread, of which there are 128 on average.
+inline constexpr int kComputeRegisters = 200;
+inline constexpr int kFillRegisters = 56;
+static_assert(kFillWarps == kComputeWarps && kComputeRegisters + kFillRegisters == 2 * 128);
 inline constexpr int kHeadRows = 16;  // query heads of a group, as rows of a product
 
 inline constexpr int kHalf = 64;  // positions of a stage; a leaf has two of keys, two of values
