@@ -151,6 +151,12 @@ std::vector<OptionSpec> engine_options() {
        .standard = "256",
        .minimum = 0,
        .maximum = kMillion},
+  };
+}
+
+std::vector<OptionSpec> fusion_options() {
+  const auto group = "Engine";
+  return {
       {.name = "fuse-experts",
        .type = OptionType::choice,
        .group = group,
