@@ -117,6 +117,8 @@ bool has_more_steps(const KernelSetting& setting) {
 struct ExpertRows {
   std::vector<int32_t> offsets;  // [experts + 1]
   std::vector<int32_t> source;   // [rows · top_k], in the order of experts
+  std::vector<int32_t> places;   // [rows, top_k], where in it each choice of a row stands
+  int64_t top_k = 0;
 
   double active() const {
     int64_t experts = 0;
@@ -149,19 +151,40 @@ std::shared_ptr<const ExpertRows> rows_of_experts(const KernelLayer& layer) {
   // With a heavy expert all other rows choose among the others.
   const int64_t most = layer.is("routing", "half") ? experts - 1 : experts;
   const int64_t top_k = std::min(layer.size("top_k"), most);
+  // Of each expert its choices, numbered row by row.
   std::vector<std::vector<int32_t>> lists(static_cast<size_t>(experts));
+  int32_t choices = 0;
   for (int64_t row = 0; row < rows; ++row) {
     for (const int64_t expert : experts_of(layer.setting.choice("routing"), row, top_k, experts)) {
-      lists[static_cast<size_t>(expert)].push_back(static_cast<int32_t>(row));
+      lists[static_cast<size_t>(expert)].push_back(choices++);
     }
   }
   auto out = std::make_shared<ExpertRows>();
+  out->top_k = top_k;
+  out->places.resize(static_cast<size_t>(choices));
   out->offsets.push_back(0);
   for (const auto& list : lists) {
-    out->source.insert(out->source.end(), list.begin(), list.end());
+    for (const int32_t choice : list) {
+      out->places[static_cast<size_t>(choice)] = static_cast<int32_t>(out->source.size());
+      out->source.push_back(static_cast<int32_t>(choice / top_k));
+    }
     out->offsets.push_back(static_cast<int32_t>(out->source.size()));
   }
   return out;
+}
+
+ops::Grouped grouped_rows(KernelLayer& layer, const std::shared_ptr<const ExpertRows>& lists,
+                          int64_t cols, int64_t tokens) {
+  const auto column = [&](std::string_view name, const std::vector<int32_t>& numbers) {
+    return layer.filled(name, Format::i32, static_cast<int64_t>(numbers.size()), 1,
+                        [lists, &numbers](int64_t i) { return numbers[static_cast<size_t>(i)]; });
+  };
+  const Value offsets = column("offsets", lists->offsets);
+  return {.rows = layer.random("x", layer.dtype, layer.size("rows"), cols),
+          .source = column("source", lists->source),
+          .offsets = offsets,
+          .count = layer.b.rows(offsets, layer.size("experts"), 1),
+          .tokens = tokens};
 }
 
 // The rows of every expert · its W [n, k]ᵀ. `tokens`: as many as the op is told of.
@@ -169,25 +192,14 @@ Work write_grouped_gemm(KernelLayer& layer, int64_t tokens) {
   const int64_t rows = layer.size("rows"), experts = layer.size("experts");
   const int64_t n = layer.size("n"), k = layer.size("k");
   const auto lists = rows_of_experts(layer);
-  const auto grouped_rows = static_cast<int64_t>(lists->source.size());
-  const Value offsets = layer.filled("offsets", Format::i32, experts + 1, 1, [lists](int64_t i) {
-    return lists->offsets[static_cast<size_t>(i)];
-  });
-  const Value source = layer.filled("source", Format::i32, grouped_rows, 1, [lists](int64_t i) {
-    return lists->source[static_cast<size_t>(i)];
-  });
-  const ops::Grouped in{.rows = layer.random("x", layer.dtype, rows, k),
-                        .source = source,
-                        .offsets = offsets,
-                        .count = layer.b.rows(offsets, experts, 1),
-                        .tokens = tokens};
-  const ops::Grouped out = ops::grouped_gemm(layer.b, in, layer.weight("weights", experts * n, k),
-                                             grouped_rows, "y", epilogue_of(layer));
+  const auto choices = static_cast<int64_t>(lists->source.size());
+  const ops::Grouped out =
+      ops::grouped_gemm(layer.b, grouped_rows(layer, lists, k, tokens),
+                        layer.weight("weights", experts * n, k), choices, "y", epilogue_of(layer));
   layer.result("y", out.rows);
-  const auto activations =
-      static_cast<double>(rows * k + grouped_rows * layer.b.num_cols(out.rows));
+  const auto activations = static_cast<double>(rows * k + choices * layer.b.num_cols(out.rows));
   const double weights = lists->active() * static_cast<double>(n * k);
-  return {.flop = 2.0 * static_cast<double>(grouped_rows * n * k),
+  return {.flop = 2.0 * static_cast<double>(choices * n * k),
           .bytes = bytes_of_values(layer, weights + activations)};
 }
 
@@ -198,6 +210,65 @@ Work build_grouped_gemm(KernelLayer& layer) {
 
 // By tiles of 64 rows and more, as where the rows of a step are not known.
 Work build_tiled_gemm(KernelLayer& layer) { return write_grouped_gemm(layer, 0); }
+
+// The experts of a layer: both products, the weighted sum of a row's experts and the residual.
+struct Experts {
+  ops::Grouped up;  // what SwiGLU gave
+  Value down, places, weights, residual;
+  Work work;
+};
+
+Experts experts_up(KernelLayer& layer) {
+  const int64_t rows = layer.size("rows"), experts = layer.size("experts");
+  const int64_t hidden = layer.size("hidden"), width = layer.size("width");
+  const auto lists = rows_of_experts(layer);
+  const auto choices = static_cast<int64_t>(lists->source.size());
+  const ops::Grouped in = grouped_rows(layer, lists, hidden, rows);
+  const Value up = layer.weight("up", experts * 2 * width, hidden);
+  const double weights = lists->active() * static_cast<double>(3 * width * hidden);
+  const auto activations = static_cast<double>(3 * rows * hidden);
+  return {
+      .up = ops::grouped_gemm(layer.b, in, up, choices, "h", ops::Epilogue::swiglu),
+      .down = layer.weight("down", experts * hidden, width),
+      .places = layer.filled("places", Format::i32, rows, lists->top_k,
+                             [lists](int64_t i) { return lists->places[static_cast<size_t>(i)]; }),
+      .weights = layer.random("router weights", Format::f32, rows, lists->top_k),
+      .residual = layer.random("residual", layer.dtype, rows, hidden),
+      .work = {.flop = 2.0 * static_cast<double>(3 * choices * width * hidden),
+               .bytes = bytes_of_values(layer, weights + activations)}};
+}
+
+Work build_experts(KernelLayer& layer) {
+  const Experts experts = experts_up(layer);
+  const auto rows = static_cast<int32_t>(layer.size("rows"));
+  const Value out = layer.b.step("out", layer.dtype, rows, layer.size("hidden"));
+  using Operand = ops::ExpertsDownOperand;
+  layer.b.emit(kernels::ExpertsDownDesc{.num_slots = static_cast<int32_t>(layer.size("experts")),
+                                        .tuned_rows =
+                                            static_cast<int32_t>(layer.b.num_rows(experts.up.rows)),
+                                        .tokens = rows},
+               {{Operand::x, experts.up.rows},
+                {Operand::offsets, experts.up.offsets},
+                {Operand::weight, experts.down},
+                {Operand::places, experts.places},
+                {Operand::weights, experts.weights},
+                {Operand::residual, experts.residual},
+                {Operand::out, out}});
+  layer.result("out", out);
+  return experts.work;
+}
+
+// Each step an op of its own.
+Work build_experts_apart(KernelLayer& layer) {
+  const Experts experts = experts_up(layer);
+  const ops::Grouped down = ops::grouped_gemm(layer.b, experts.up, experts.down,
+                                              layer.b.num_rows(experts.up.rows), "down");
+  const Value sum = ops::combine(
+      layer.b, down,
+      {.grouped = down, .places = experts.places, .weights = experts.weights, .way_back = {}});
+  layer.result("out", ops::add(layer.b, experts.residual, sum, "out"));
+  return experts.work;
+}
 
 // One query row of each sequence, which has `context` tokens in the cache.
 Work build_attention(KernelLayer& layer) {
@@ -282,6 +353,7 @@ Work build_sample(KernelLayer& layer) {
 std::span<const KernelCase> kernel_cases() {
   using Words = std::vector<std::string_view>;
   static const Words kEpilogues = {"none", "swiglu"};
+  static const Words kRoutings = {"balanced", "random", "half"};
   static const Words kSwitch = {"off", "on"};
   static const std::vector<KernelCase> kCases = {
       {.name = "gemm",
@@ -302,9 +374,17 @@ std::span<const KernelCase> kernel_cases() {
                  {"top_k", "8", {}},
                  {"n", "1536", {}},
                  {"k", "2048", {}}},
-       .configuration = {{"epilogue", "none", kEpilogues},
-                         {"routing", "balanced", {"balanced", "random", "half"}}},
+       .configuration = {{"epilogue", "none", kEpilogues}, {"routing", "balanced", kRoutings}},
        .forms = {{"grouped_gemm", build_grouped_gemm}, {"tiled", build_tiled_gemm}}},
+      {.name = "experts",
+       .help = "a layer's experts behind the router: both products, their sum, the residual",
+       .sizes = {{"rows", "8", {}},
+                 {"experts", "128", {}},
+                 {"top_k", "8", {}},
+                 {"width", "768", {}},
+                 {"hidden", "2048", {}}},
+       .configuration = {{"routing", "balanced", kRoutings}},
+       .forms = {{"experts", build_experts}, {"apart", build_experts_apart}}},
       {.name = "attention",
        .help = "attention of one row of each sequence over its paged cache",
        .sizes = {{"rows", "8", {}},
