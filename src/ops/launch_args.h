@@ -31,11 +31,11 @@ void with_type(Format format, Body&& body) {
 // "the CPU".
 Status need_equal_formats(std::string_view device, std::initializer_list<flow::Type> types);
 
-// Operands of an AttentionDesc or a MlaDesc: `Operand` is AttentionOperand or MlaOperand.
+// Where the rows of an op are that reads the paged cache: `Operand` is its kind's.
 template <typename Operand>
 kernels::PagedRows paged_rows(flow::Args args) {
   const flow::Arg& table = args[Operand::block_table];
-  return {.rows = args[Operand::q].rows,
+  return {.rows = args[Operand::sequences].rows,
           .sequences = pointer<const int32_t>(args[Operand::sequences]),
           .positions = pointer<const int32_t>(args[Operand::positions]),
           .block_table = matrix<const int32_t>(table),

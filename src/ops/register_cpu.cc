@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "kernels/attention/cpu/attention.h"
+#include "kernels/attention/cpu/attention_plan.h"
+#include "kernels/attention/cpu/decode_attention.h"
 #include "kernels/fill/cpu/fill.h"
 #include "kernels/gemm/cpu/gemm.h"
 #include "kernels/moe/cpu/exchange.h"
@@ -65,7 +67,7 @@ Status can_gemm(const kernels::GemmDesc& desc, std::span<const Type> types) {
   return can_multiply<kernels::GemmDesc, GemmOperand>(desc, types);
 }
 
-// Of the normalised x.
+// Bytes of the normalised x.
 int64_t gemm_workspace(const kernels::GemmDesc& /*desc*/, std::span<const Type> types) {
   const Type& x = types[GemmOperand::x];
   return types[GemmOperand::norm_weight].cols == 0 ? 0 : x.rows * x.cols * bytes_of(x.format);
@@ -185,6 +187,41 @@ void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace)
   });
 }
 
+void launch_attention_plan(const AttentionPlanDesc& desc, Args args, Workspace /*workspace*/) {
+  using Operand = AttentionPlanOperand;
+  const kernels::PagedRows rows = paged_rows<Operand>(args);
+  kernels::cpu::plan_attention({desc, rows.rows, rows.num_sequences,
+                                pointer<int32_t>(args[Operand::plan])},
+                               rows);
+}
+
+void launch_decode_plan(const DecodePlanDesc& desc, Args args, Workspace /*workspace*/) {
+  using Operand = DecodePlanOperand;
+  kernels::cpu::plan_decode(desc,
+                            {.rows = args[Operand::sequences].rows,
+                             .sequences = pointer<const int32_t>(args[Operand::sequences]),
+                             .positions = pointer<const int32_t>(args[Operand::positions])},
+                            pointer<int32_t>(args[Operand::plan]));
+}
+
+void launch_decode_attention(const DecodeAttentionDesc& desc, Args args, Workspace workspace) {
+  using Operand = DecodeAttentionOperand;
+  with_type(args[Operand::qkv].format, [&]<typename T>(T) {
+    kernels::cpu::decode_attention<T>(
+        desc,
+        {.rows = paged_rows<Operand>(args),
+         .kv_slots = pointer<const int32_t>(args[Operand::kv_slots]),
+         .qkv = matrix<const T>(args[Operand::qkv]),
+         .q_norm = pointer<const T>(args[Operand::q_norm]),
+         .k_norm = pointer<const T>(args[Operand::k_norm]),
+         .rotary_table = matrix<const float>(args[Operand::rotary_table]),
+         .plan = pointer<int32_t>(args[Operand::plan]),
+         .cache = matrix<T>(args[Operand::cache]),
+         .out = matrix<T>(args[Operand::out])},
+        workspace.data);
+  });
+}
+
 void launch_mla(const MlaDesc& desc, Args args, Workspace workspace) {
   using Operand = MlaOperand;
   const Arg& q = args[Operand::q];
@@ -209,6 +246,19 @@ void register_attention(flow::LauncherTable& table) {
                  desc, types[AttentionOperand::block_table].cols * desc.page_size);
            },
        .launch = launch_attention});
+  table.add<AttentionPlanDesc>({.launch = launch_attention_plan});
+  table.add<DecodePlanDesc>({.launch = launch_decode_plan});
+  using Decode = DecodeAttentionOperand;
+  table.add<DecodeAttentionDesc>(
+      {.can_implement =
+           of_one_format<DecodeAttentionDesc, Decode::qkv, Decode::cache, Decode::out>,
+       .workspace_bytes =
+           [](const DecodeAttentionDesc& desc, std::span<const Type> types) {
+             return kernels::cpu::decode_attention_scratch_bytes(
+                 desc, types[Decode::qkv].rows, bytes_of(types[Decode::qkv].format),
+                 types[Decode::block_table].cols * desc.attention.page_size);
+           },
+       .launch = launch_decode_attention});
   table.add<MlaDesc>({.can_implement = of_one_format<MlaDesc, MlaOperand::q, MlaOperand::cache,
                                                      MlaOperand::kv_b, MlaOperand::out>,
                       .workspace_bytes =

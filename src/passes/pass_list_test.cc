@@ -8,6 +8,7 @@
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_decode_attention.h"
 #include "passes/fuse_experts.h"
 #include "passes/fuse_norm.h"
 #include "passes/fuse_route.h"
@@ -54,7 +55,9 @@ TEST(PassListTest, EachPassReadsItsOptions) {
                                         "--expert-heat",
                                         "off",
                                         "--fuse-experts",
-                                        "on"});
+                                        "on",
+                                        "--fuse-attention",
+                                        "off"});
   const PassOptions passes = parse_passes(options).value();
   EXPECT_EQ(passes.of<QuantizeDispatchOptions>().dtype, DispatchDtype::fp8);
   EXPECT_EQ(passes.of<DualStreamOptions>().mode, Switch::on);
@@ -62,6 +65,7 @@ TEST(PassListTest, EachPassReadsItsOptions) {
   EXPECT_EQ(passes.of<ChunkOptions>().chunks, 3);
   EXPECT_FALSE(passes.of<ChunkOptions>().continued);
   EXPECT_EQ(passes.of<ChunkOptions>().min_tokens, 9);
+  EXPECT_EQ(passes.of<FuseAttentionOptions>().mode, Switch::off);
   EXPECT_EQ(passes.of<FuseNormOptions>().mode, Switch::on);
   EXPECT_EQ(passes.of<FuseRouteOptions>().mode, Switch::off);
   EXPECT_EQ(passes.of<HeatOptions>().mode, Switch::off);

@@ -117,8 +117,29 @@ class AllKinds : public testing::DeviceProgram {
                              .head_dim = kHeadDim,
                              .page_size = kPageSize,
                              .scale = 0.2f};
-    keep(b, "attended", ops::attention(b, b.columns(qkv, 0, kQ), cache, paged, desc));
+    const Value plan = attention_plan(b, paged, {.group = kHeads / kKvHeads});
+    keep(b, "attended", ops::attention(b, b.columns(qkv, 0, kQ), cache, paged, plan, desc));
     latents(b, paged);
+    decode(b, paged, desc, head_weight, inverse);
+  }
+
+  // The first rows, which are of one sequence each.
+  void decode(Builder& b, const PagedRows& paged, const AttentionDesc& desc, Value head_weight,
+              Value inverse) {
+    const auto first = [&](Value value) { return b.rows(value, 0, kSequences); };
+    const PagedRows rows{.sequences = first(paged.sequences),
+                         .positions = first(paged.positions),
+                         .kv_slots = first(paged.kv_slots),
+                         .block_table = paged.block_table};
+    const Value qkv = noise(b, "decode qkv", Format::bf16, kSequences, kQ + 2 * kKv);
+    const Value cache = noise(b, "decode cache", Format::bf16, 12 * kPageSize, 2 * kKv);
+    const Value k_weight = noise(b, "k head weight", Format::bf16, 1, kHeadDim);
+    const Value plan = decode_plan(b, rows, {.num_kv_heads = kKvHeads});
+    const Value out = decode_attention(
+        b, qkv, {head_weight, k_weight}, rotary_table(b, rows.positions, inverse, 1.25f), cache,
+        rows, plan,
+        {.attention = desc, .rotary = {.head_dim = kHeadDim, .dims = kHeadDim / 2}, .eps = 1e-4f});
+    keep(b, "decoded", out);
   }
 
   void latents(Builder& b, const PagedRows& paged) {

@@ -179,10 +179,10 @@ class Block {
       for (int b = 0; b < kNormBatch; ++b) {
         const int warp = warp_ + b * kWarps;
         if (!real || warp >= plan_.norm_warps) break;
-        float sum = add_squares(packs[b], 0.0f);
+        float sum = add_squares(0.0f, packs[b]);
         const int step = plan_.norm_warps * kWarp * kPack;
         for (int next = (warp * kWarp + lane_) * kPack + step; next < hidden(); next += step) {
-          sum = add_squares(load_row(squared_row(i), next), sum);
+          sum = add_squares(sum, load_row(squared_row(i), next));
         }
         sum = plan_.norm_warps == 1 ? warp_sum(sum) : lane_squares(sum);
         if (lane_ == 0) at<float>(plan_.squares)[i * plan_.norm_warps + warp] = sum;

@@ -62,12 +62,12 @@ struct Share {
     if (is_one_pack()) {  // which stays in registers
       Pack<T> pack{};
       if (first < count) pack = load(first);
-      const float scale = norm_scale(add_up(add_squares(pack, 0.0f)), count, eps);
+      const float scale = norm_scale(add_up(add_squares(0.0f, pack)), count, eps);
       if (first < count) store(first, pack, scale);
       return;
     }
     float squares = 0;
-    for (int i = first; i < count; i += threads * kPack) squares = add_squares(load(i), squares);
+    for (int i = first; i < count; i += threads * kPack) squares = add_squares(squares, load(i));
     const float scale = norm_scale(add_up(squares), count, eps);
     for (int i = first; i < count; i += threads * kPack) store(i, load_again(i), scale);
   }

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/device.cuh"
+#include "kernels/norm/cuda/norm_math.cuh"
 
 namespace braid::kernels::cuda {
 
@@ -17,16 +17,6 @@ __host__ __device__ constexpr int norm_threads(int columns) {
   if (columns <= kMaxWarpColumns) return kWarp;
   const int packs = (columns + kPack * kWarp - 1) / (kPack * kWarp) * kWarp;
   return packs < 1024 ? packs : 1024;
-}
-
-template <typename T>
-__device__ inline float add_squares(const Pack<T>& pack, float sum) {
-#pragma unroll
-  for (int j = 0; j < kPack; ++j) {
-    const float value = widen(pack.values[j]);
-    sum = __fmaf_rn(value, value, sum);
-  }
-  return sum;
 }
 
 // The sum over the lanes of one of the warps that share a row, the same bits in all of them:
@@ -46,21 +36,6 @@ __device__ inline float block_squares(float value, float* shared) {
   float sum = 0;
   for (unsigned i = 0; i < blockDim.x / kWarp; ++i) sum += shared[i];
   return sum;
-}
-
-// What the columns of a row are multiplied with.
-__device__ inline float norm_scale(float squares, int columns, float eps) {
-  return __fdiv_rn(1.0f, __fsqrt_rn(squares / static_cast<float>(columns) + eps));
-}
-
-template <typename T>
-__device__ inline Pack<T> scale_pack(const Pack<T>& from, const Pack<T>& weights, float scale) {
-  Pack<T> to;
-#pragma unroll
-  for (int j = 0; j < kPack; ++j) {
-    to.values[j] = narrow<T>(widen(weights.values[j]) * (widen(from.values[j]) * scale));
-  }
-  return to;
 }
 
 template <typename T>
