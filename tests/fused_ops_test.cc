@@ -140,7 +140,7 @@ TEST(FusedOpsProgramTest, ManyRowsFuseSumsWithNormsAlone) {
   EXPECT_EQ(found["add_rms_norm"], 2 * layers - 1);  // the last layer's sum meets the head's gather
   EXPECT_EQ(found["add"], 1);
   EXPECT_EQ(why[1].choice, "off");
-  EXPECT_EQ(why[1].reason, "auto: 256 rows, above the limit of 64");
+  EXPECT_EQ(why[1].reason, "auto: 256 rows, above the limit of 16");
 }
 
 }  // namespace
