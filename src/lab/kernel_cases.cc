@@ -98,15 +98,14 @@ Work build_sample(KernelLayer& layer) {
   return {.bytes = 4.0 * static_cast<double>(rows * vocab)};
 }
 
-}  // namespace
+using Words = std::vector<std::string_view>;
+const Words kEpilogues = {"none", "swiglu"};
+const Words kRoutings = {"balanced", "random", "half"};
+const Words kScores = {"softmax", "sigmoid", "softmax_of_topk"};
+const Words kSwitch = {"off", "on"};
 
-std::span<const KernelCase> kernel_cases() {
-  using Words = std::vector<std::string_view>;
-  static const Words kEpilogues = {"none", "swiglu"};
-  static const Words kRoutings = {"balanced", "random", "half"};
-  static const Words kScores = {"softmax", "sigmoid", "softmax_of_topk"};
-  static const Words kSwitch = {"off", "on"};
-  static const std::vector<KernelCase> kCases = {
+std::vector<KernelCase> product_cases() {
+  return {
       {.name = "gemm",
        .help = "a dense product, y = x · Wᵀ, and what may be done with it in one kernel",
        .sizes = {{"rows", "8", {}}, {"n", "5120", {}}, {"k", "2048", {}}},
@@ -136,6 +135,11 @@ std::span<const KernelCase> kernel_cases() {
                  {"hidden", "2048", {}}},
        .configuration = {{"routing", "balanced", kRoutings}},
        .forms = {{"experts", build_experts}, {"apart", build_experts_apart}}},
+  };
+}
+
+std::vector<KernelCase> attention_cases() {
+  return {
       {.name = "attention",
        .help = "attention of one row of each sequence over its paged cache",
        .sizes = {{"rows", "8", {}},
@@ -161,6 +165,11 @@ std::span<const KernelCase> kernel_cases() {
                   .build = build_decode_attention,
                   .rewrite = fuse_attention},
                  {"apart", build_decode_attention}}},
+  };
+}
+
+std::vector<KernelCase> row_cases() {
+  return {
       {.name = "route",
        .help = "which experts rows choose, and their weights, from the router's logits",
        .sizes = {{"rows", "8", {}}, {"experts", "128", {}}, {"top_k", "8", {}}},
@@ -185,6 +194,18 @@ std::span<const KernelCase> kernel_cases() {
        .configuration = {{"how", "greedy", {"greedy", "uncut", "top_k", "top_p"}}},
        .forms = {{"sample", build_sample}}},
   };
+}
+
+}  // namespace
+
+std::span<const KernelCase> kernel_cases() {
+  static const std::vector<KernelCase> kCases = [] {
+    std::vector<KernelCase> all = product_cases();
+    for (const auto& more : {attention_cases(), row_cases()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
+  }();
   return kCases;
 }
 
