@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/json.h"
 #include "kernels/sample/adjust_test_util.h"
 #include "kernels/sample/cpu/adjust_logits.h"
 #include "kernels/sample/cpu/sample.h"
@@ -14,7 +15,7 @@
 namespace braid::testing {
 namespace {
 
-using engine::EngineOptions;
+using start::EngineOptions;
 using engine::LogitBias;
 using engine::Request;
 using engine::RequestId;

@@ -52,7 +52,7 @@ TEST(LogTest, ATransientLineFitsTheTerminal) {
   settings.columns = [] { return size_t{30}; };
   Console narrow(settings);
   narrow.transient("a line that is longer than a terminal is wide");
-  EXPECT_EQ(recorder.text, "\r\033[Ka line that is longer than …");
+  EXPECT_EQ(recorder.text, "\r\033[Ka line that is longer than a…");
   recorder.text.clear();
   settings.moves_cursor = false;
   Console dumb(settings);

@@ -59,8 +59,10 @@ TEST(OptionsTableTest, HelpLinesFitTheScreen) {
         for (size_t start = 0; start < text.size();) {
           const size_t end = text.find('\n', start);
           const std::string line = text.substr(start, end - start);
-          const bool wraps = line.find(' ', line.find_first_not_of(' ')) != line.npos;
-          EXPECT_TRUE(!(wraps || columns >= 80) || columns_of(line) <= columns) << line;
+          // The heads of options and of the page stay whole where nothing is beside them.
+          const bool head = line.starts_with("  --") || line.starts_with("Usage: ");
+          const bool word = line.find(' ', line.find_first_not_of(' ')) == line.npos;
+          EXPECT_TRUE((columns < 80 && (head || word)) || columns_of(line) <= columns) << line;
           start = end + 1;
         }
       }
