@@ -23,6 +23,7 @@
 namespace braid::kernels::cuda::sm90 {
 
 inline constexpr int kFillWarp = kSumWarps;
+inline constexpr int kMergeWarp = kSumWarps + 1;
 inline constexpr int kGroupedWarps = kSumWarps + 2;
 inline constexpr int kStepsOfBlock = kBlockColumns / kStepColumns;
 
@@ -375,28 +376,36 @@ __global__ void __launch_bounds__(kGroupedWarps* kWarp, 1)
   typename F::Parts parts(base + at.parts, shared + at.part_barriers);
   const auto warp = __shfl_sync(kAllLanes, static_cast<int32_t>(threadIdx.x / 32), 0);
 
-  if (threadIdx.x == 0) {
-    prefetch_tensor_map(weights);
-    ring.init(kSumWarps);
-    parts.init();
-    publish_barriers();
-  }
-  __syncthreads();
+  auto* const lists = reinterpret_cast<StreamList*>(base + at.lists) + warp * p.max_lists;
+  auto* const members =
+      reinterpret_cast<StreamMember*>(base + at.members) + warp * p.max_lists * F::kRows;
+  StreamShare share;
   // Which weights are wanted may be the predecessor's output. It is only once that has ended that
   // the successor may start: what it reads early then comes from kernels that have ended, too.
-  if (!p.early) {
-    await_predecessor();
-    release_successor();
-  }
-  auto* const lists = reinterpret_cast<StreamList*>(base + at.lists) + warp * p.max_lists;
-  StreamShare share;
-  if constexpr (F::kByRow) {
-    auto* const members =
-        reinterpret_cast<StreamMember*>(base + at.members) + warp * p.max_lists * F::kRows;
-    share = share_of_rows<F::kRows, F::kColumns>(p, lists, members);
+  const auto find_share = [&] {
+    if (!p.early) {
+      await_predecessor();
+      release_successor();
+    }
+    if constexpr (F::kByRow) {
+      share = share_of_rows<F::kRows, F::kColumns>(p, lists, members);
+    } else {
+      share = share_of_slots<F::kRows, F::kColumns>(p, lists);
+    }
+  };
+  // The merging warp has the most time.
+  if (warp == kMergeWarp) {
+    if (threadIdx.x % kWarp == 0) {
+      prefetch_tensor_map(weights);
+      ring.init(kSumWarps);
+      parts.init();
+      publish_barriers();
+    }
   } else {
-    share = share_of_slots<F::kRows, F::kColumns>(p, lists);
+    find_share();
   }
+  __syncthreads();
+  if (warp == kMergeWarp) find_share();
 
   if (warp == kFillWarp) {
     if (threadIdx.x % kWarp == 0) fill<F>(weights, p, share, ring);

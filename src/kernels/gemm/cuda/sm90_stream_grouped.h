@@ -76,9 +76,8 @@ struct StreamGroupedLayout {
   static constexpr uint32_t kListBytes = 16;
   static constexpr uint32_t kMemberBytes = 16;
 
-  static constexpr uint32_t kWarps = 10;  // each of which has lists of its own
-  // By row a warp holds the offsets of all slots in registers.
-  static constexpr int32_t kMostSlotsByRow = 512;
+  static constexpr uint32_t kWarps = 10;      // each of which has lists of its own
+  static constexpr int32_t kMostSlots = 288;  // whose offsets a warp has in its registers
 
   uint32_t parts = 0, ring_barriers = 0, part_barriers = 0, lists = 0, members = 0, end = 0;
 

@@ -17,7 +17,6 @@ using sm90::StreamGroupedForm;
 
 constexpr int64_t kBlockColumns = 64;
 constexpr int64_t kBlockBytes = 8 * kBlockColumns * 2;  // of 8 rows
-constexpr int32_t kMaxSlots = 1024;
 constexpr int64_t kMaxPlaces = 16;
 constexpr int64_t kMaxKeptBlocks = 64;
 constexpr int64_t kRingBytes = 192 * 1024;
@@ -44,13 +43,13 @@ int64_t most_lists(const StreamGroupedForm& form, const sm90::StreamGroupedParam
 }  // namespace
 
 bool can_stream(int32_t num_slots, int64_t n, int64_t k) {
-  return num_slots <= kMaxSlots && n % 16 == 0 && k > 0 && k % kBlockColumns == 0 &&
-         num_slots * n <= std::numeric_limits<int32_t>::max();
+  return num_slots <= sm90::StreamGroupedLayout::kMostSlots && n % 16 == 0 && k > 0 &&
+         k % kBlockColumns == 0 && num_slots * n <= std::numeric_limits<int32_t>::max();
 }
 
 bool can_stream_by_row(int32_t num_slots, int64_t n, int64_t k, int64_t num_places) {
   return can_stream(num_slots, n, k) && k / kBlockColumns <= kMaxKeptBlocks &&
-         num_places <= kMaxPlaces && num_slots <= sm90::StreamGroupedLayout::kMostSlotsByRow;
+         num_places <= kMaxPlaces;
 }
 
 bool is_streamable(const void* rows, int64_t stride, int64_t element_bytes) {
