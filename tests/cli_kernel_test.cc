@@ -17,6 +17,7 @@ Ran bench_kernel(std::vector<std::string> more) {
 const std::map<std::string, std::string> kSmall = {
     {"gemm", "rows=3,n=48,k=80"},
     {"grouped_gemm", "rows=5,experts=6,top_k=2,n=24,k=32"},
+    {"experts_down", "rows=5,experts=6,top_k=2,n=24,k=32"},
     {"attention", "rows=3,context=37,heads=4,kv_heads=2,head_dim=16,page=4"},
     {"route", "rows=5,experts=12,top_k=3"},
     {"norm", "rows=3,cols=72"},

@@ -10,6 +10,7 @@
 #include "ops/gemm.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
+#include "ops/rows.h"
 #include "ops/sample.h"
 
 namespace braid::lab {
@@ -44,6 +45,7 @@ Work build_gemm(KernelLayer& layer) {
 struct ExpertRows {
   std::vector<int32_t> offsets;  // [experts + 1]
   std::vector<int32_t> source;   // [rows · top_k], in the order of experts
+  std::vector<int32_t> places;   // [rows, top_k]: where each choice of a row is among these
 
   double active() const {
     int64_t experts = 0;
@@ -88,6 +90,13 @@ std::shared_ptr<const ExpertRows> rows_of_experts(const KernelLayer& layer) {
     out->source.insert(out->source.end(), list.begin(), list.end());
     out->offsets.push_back(static_cast<int32_t>(out->source.size()));
   }
+  std::vector<int64_t> found(static_cast<size_t>(rows), 0);
+  out->places.resize(out->source.size());
+  for (size_t place = 0; place < out->source.size(); ++place) {
+    const auto row = static_cast<size_t>(out->source[place]);
+    out->places[row * static_cast<size_t>(top_k) + static_cast<size_t>(found[row]++)] =
+        static_cast<int32_t>(place);
+  }
   return out;
 }
 
@@ -125,6 +134,73 @@ Work build_grouped_gemm(KernelLayer& layer) {
 
 // By tiles of 64 rows and more, as where the rows of a step are not known.
 Work build_tiled_gemm(KernelLayer& layer) { return write_grouped_gemm(layer, 0); }
+
+// The rows of every expert · its W [n, k]ᵀ, their weighted sum and the residual.
+struct ExpertsDown {
+  ops::Grouped in;
+  Value weight, places, weights, residual;
+  int64_t grouped_rows = 0;
+};
+
+Work experts_down_operands(KernelLayer& layer, ExpertsDown& out) {
+  const int64_t rows = layer.size("rows"), experts = layer.size("experts");
+  const int64_t n = layer.size("n"), k = layer.size("k");
+  const auto lists = rows_of_experts(layer);
+  out.grouped_rows = static_cast<int64_t>(lists->source.size());
+  const Value offsets = layer.filled("offsets", Format::i32, experts + 1, 1, [lists](int64_t i) {
+    return lists->offsets[static_cast<size_t>(i)];
+  });
+  out.in = {.rows = layer.random("x", layer.dtype, out.grouped_rows, k),
+            .source = {},
+            .offsets = offsets,
+            .count = layer.b.rows(offsets, experts, 1),
+            .tokens = rows};
+  out.weight = layer.weight("weights", experts * n, k);
+  out.places = layer.filled("places", Format::i32, rows, out.grouped_rows / rows,
+                            [lists](int64_t i) { return lists->places[static_cast<size_t>(i)]; });
+  out.weights = layer.random("routing weights", Format::f32, rows, out.grouped_rows / rows);
+  out.residual = layer.random("residual", layer.dtype, rows, n);
+  const auto activations = static_cast<double>(out.grouped_rows * k + 2 * rows * n);
+  const double weights = lists->active() * static_cast<double>(n * k);
+  return {.flop = 2.0 * static_cast<double>(out.grouped_rows * n * k),
+          .bytes = bytes_of_values(layer, weights + activations)};
+}
+
+Work build_experts_down(KernelLayer& layer) {
+  using Operand = ops::ExpertsDownOperand;
+  ExpertsDown down;
+  const Work work = experts_down_operands(layer, down);
+  const int64_t rows = layer.size("rows"), n = layer.size("n");
+  const Value out = layer.b.step("out", layer.dtype, rows, n);
+  layer.b.emit(kernels::ExpertsDownDesc{.num_slots = static_cast<int32_t>(layer.size("experts")),
+                                        .tuned_rows = static_cast<int32_t>(down.grouped_rows),
+                                        .tokens = static_cast<int32_t>(rows)},
+               {{Operand::x, down.in.rows},
+                {Operand::offsets, down.in.offsets},
+                {Operand::weight, down.weight},
+                {Operand::places, down.places},
+                {Operand::weights, down.weights},
+                {Operand::residual, down.residual},
+                {Operand::out, out}});
+  layer.result("out", out);
+  return work;
+}
+
+// The ops that it stands for.
+Work build_experts_down_apart(KernelLayer& layer) {
+  ExpertsDown down;
+  const Work work = experts_down_operands(layer, down);
+  const ops::Grouped grouped =
+      ops::grouped_gemm(layer.b, down.in, down.weight, down.grouped_rows, "products");
+  const Value sum = layer.b.step("sum", layer.dtype, layer.size("rows"), layer.size("n"));
+  layer.b.emit(kernels::CombineDesc{},
+               {{ops::CombineOperand::grouped, layer.b.uncounted(grouped.rows)},
+                {ops::CombineOperand::places, down.places},
+                {ops::CombineOperand::weights, down.weights},
+                {ops::CombineOperand::out, sum}});
+  layer.result("out", ops::add(layer.b, sum, down.residual, "out"));
+  return work;
+}
 
 // One query row of each sequence, which has `context` tokens in the cache.
 Work build_attention(KernelLayer& layer) {
@@ -227,6 +303,15 @@ std::span<const KernelCase> kernel_cases() {
        .configuration = {{"epilogue", "none", kEpilogues},
                          {"routing", "balanced", {"balanced", "random", "half"}}},
        .forms = {{"grouped_gemm", build_grouped_gemm}, {"tiled", build_tiled_gemm}}},
+      {.name = "experts_down",
+       .help = "the experts' second product, the weighted sum of each row's, and the residual",
+       .sizes = {{"rows", "8", {}},
+                 {"experts", "128", {}},
+                 {"top_k", "8", {}},
+                 {"n", "2048", {}},
+                 {"k", "768", {}}},
+       .configuration = {{"routing", "balanced", {"balanced", "random", "half"}}},
+       .forms = {{"experts_down", build_experts_down}, {"apart", build_experts_down_apart}}},
       {.name = "attention",
        .help = "attention of one row of each sequence over its paged cache",
        .sizes = {{"rows", "8", {}},
