@@ -57,4 +57,12 @@ int32_t Uses::only_reader(int32_t maker, Value value) const {
   return ops.size() == 2 && ops[0] == maker ? ops[1] : -1;
 }
 
+bool Uses::may_move(int32_t op, int32_t to) const {
+  const Op& moved = program_.ops[static_cast<size_t>(op)];
+  for (int32_t i = std::min(op, to) + 1; i < std::max(op, to); ++i) {
+    if (conflict(program_, program_.ops[static_cast<size_t>(i)], moved)) return false;
+  }
+  return true;
+}
+
 }  // namespace braid::flow

@@ -23,6 +23,9 @@ class Uses {
   // The op that alone reads what op `maker` writes for it to a step buffer; −1 where other ops have
   // to do with that, or it outlives the step.
   int32_t only_reader(int32_t maker, Value value) const;
+  // Whether `op` may stand where op `to` stands, before or behind it: no op in between depends on
+  // it, or it on that; `op` and `to` themselves become one.
+  bool may_move(int32_t op, int32_t to) const;
 
  private:
   const Program& program_;

@@ -82,7 +82,7 @@ std::string why_not(const Program& program, const Branches& b) {
     return "the shared experts don't lie in the routed experts' pool: ranks have different experts";
   }
   if (!flow::same_memory(program, up.operands[GroupedGemmOperand::x],
-                   shared_up.operands[GemmOperand::x])) {
+                         shared_up.operands[GemmOperand::x])) {
     return "the experts see other rows";
   }
   const Op& add = op_at(program, b.add);

@@ -7,7 +7,10 @@
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_decode_attention.h"
 #include "passes/fuse_experts.h"
+#include "passes/fuse_norm.h"
+#include "passes/fuse_route.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -19,7 +22,10 @@ constexpr std::array kPasses = {
     &kDualStream,        // before reductions are cut: the ops on lane aux then stay whole
     &kChunkCollectives,  //
     &kFuseExperts,       // behind what moves and cuts ops: what is left whole becomes one
-    &kCountHeat,         // last: routing that counts can't be split by rows any more
+    &kFuseDecodeAttention,
+    &kFuseNorm,   // what no other op took in
+    &kFuseRoute,  // takes in the norms that no product took
+    &kCountHeat,  // last: routing that counts can't be split by rows any more
 };
 
 }  // namespace

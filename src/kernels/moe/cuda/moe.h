@@ -2,8 +2,6 @@
 // operands.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/moe/experts_down_args.h"
