@@ -27,6 +27,7 @@ inline constexpr int kMergeWarp = kSumWarps + 1;
 inline constexpr int kGroupedWarps = kSumWarps + 2;
 inline constexpr int kStepsOfBlock = kBlockColumns / kStepColumns;
 
+static_assert(kMergeWarp * kWarp == StreamGroupedLayout::kMostInputs);
 static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16 &&
                   kGroupedWarps == StreamGroupedLayout::kWarps,
               "as StreamGroupedLayout has it");
@@ -376,24 +377,9 @@ __global__ void __launch_bounds__(kGroupedWarps* kWarp, 1)
   typename F::Parts parts(base + at.parts, shared + at.part_barriers);
   const auto warp = __shfl_sync(kAllLanes, static_cast<int32_t>(threadIdx.x / 32), 0);
 
-  auto* const lists = reinterpret_cast<StreamList*>(base + at.lists) + warp * p.max_lists;
-  auto* const members =
-      reinterpret_cast<StreamMember*>(base + at.members) + warp * p.max_lists * F::kRows;
-  StreamShare share;
   // Which weights are wanted may be the predecessor's output. It is only once that has ended that
   // the successor may start: what it reads early then comes from kernels that have ended, too.
-  const auto find_share = [&] {
-    if (!p.early) {
-      await_predecessor();
-      release_successor();
-    }
-    if constexpr (F::kByRow) {
-      share = share_of_rows<F::kRows, F::kColumns>(p, lists, members);
-    } else {
-      share = share_of_slots<F::kRows, F::kColumns>(p, lists);
-    }
-  };
-  // The merging warp has the most time.
+  const StreamInputs inputs(base + at.inputs);
   if (warp == kMergeWarp) {
     if (threadIdx.x % kWarp == 0) {
       prefetch_tensor_map(weights);
@@ -402,17 +388,29 @@ __global__ void __launch_bounds__(kGroupedWarps* kWarp, 1)
       publish_barriers();
     }
   } else {
-    find_share();
+    if (!p.early) {
+      await_predecessor();
+      release_successor();
+    }
+    inputs.read<F::kByRow>(p);
   }
   __syncthreads();
-  if (warp == kMergeWarp) find_share();
+  auto* const lists = reinterpret_cast<StreamList*>(base + at.lists) + warp * p.max_lists;
+  StreamShare share;
+  if constexpr (F::kByRow) {
+    auto* const members =
+        reinterpret_cast<StreamMember*>(base + at.members) + warp * p.max_lists * F::kRows;
+    share = share_of_rows<F::kRows, F::kColumns>(p, inputs, lists, members);
+  } else {
+    share = share_of_slots<F::kRows, F::kColumns>(p, inputs, lists);
+  }
 
   if (warp == kFillWarp) {
     if (threadIdx.x % kWarp == 0) fill<F>(weights, p, share, ring);
     if (p.early) await_predecessor();
     return;
   }
-  if (p.early) {
+  if (p.early || warp == kMergeWarp) {
     await_predecessor();
     release_successor();
   }

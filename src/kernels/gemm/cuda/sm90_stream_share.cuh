@@ -59,16 +59,43 @@ struct Stretch {
   }
 };
 
-// Where the rows of all slots begin, some slots that follow one another in each lane. All loads go
-// out at once, and there is little code: a kernel meets its code anew each time, as it does memory.
+// A block's copy of offsets and choices in shared memory.
+struct StreamInputs {
+  int32_t* offsets;
+  int32_t* places;  // [num_rows, num_places]; by row
+  float* weights;
+
+  __device__ explicit StreamInputs(uint8_t* memory)
+      : offsets(reinterpret_cast<int32_t*>(memory)),
+        places(offsets + StreamGroupedLayout::kMostInputs),
+        weights(reinterpret_cast<float*>(places + StreamGroupedLayout::kMostInputs)) {}
+
+  // The first kMostInputs threads, one word of each; __syncthreads() follows.
+  template <bool kByRow>
+  __device__ void read(const StreamGroupedParams& p) const {
+    const auto thread = static_cast<int32_t>(threadIdx.x);
+    if (thread <= p.num_slots) offsets[thread] = __ldcg(p.offsets + thread);
+    if constexpr (kByRow) {
+      const StreamedChoices& c = p.choices;
+      const int32_t row = thread / c.num_places;
+      const int32_t k = thread - row * c.num_places;
+      if (row >= c.num_rows) return;
+      places[thread] = __ldcg(c.places + row * c.places_stride + k);
+      weights[thread] = k < c.top_k ? __ldcg(c.weights + row * c.weights_stride + k) : 1.0f;
+    }
+  }
+};
+
+// Where the rows of all slots begin, some slots that follow one another in each lane. There is
+// little code, and no loop: a kernel meets its code anew each time, as it does memory.
 class WarpOffsets {
  public:
-  static constexpr int kOfLane = StreamGroupedLayout::kMostSlots / kWarp;
+  static constexpr int kOfLane = StreamGroupedLayout::kMostInputs / kWarp;
 
-  __device__ explicit WarpOffsets(const StreamGroupedParams& p) {
+  __device__ WarpOffsets(const StreamInputs& inputs, int32_t num_slots) {
     const int32_t first = static_cast<int32_t>(threadIdx.x) % kWarp * kOfLane;
 #pragma unroll
-    for (int i = 0; i <= kOfLane; ++i) begins_[i] = __ldcg(p.offsets + min(first + i, p.num_slots));
+    for (int i = 0; i <= kOfLane; ++i) begins_[i] = inputs.offsets[min(first + i, num_slots)];
   }
 
   // Lists of at most kRows rows that this lane's slots make.
@@ -124,8 +151,9 @@ class WarpOffsets {
 // Makes the block's lists of at most kRows of the slots' rows, in the warp's own `lists`, with
 // kColumns columns a tile.
 template <int kRows, int kColumns>
-__device__ StreamShare share_of_slots(const StreamGroupedParams& p, StreamList* lists) {
-  const WarpOffsets offsets(p);
+__device__ StreamShare share_of_slots(const StreamGroupedParams& p, const StreamInputs& inputs,
+                                      StreamList* lists) {
+  const WarpOffsets offsets(inputs, p.num_slots);
   const int32_t own = offsets.lists<kRows>();
   const int32_t up_to_own = warp_scan(own);
   const int32_t all = __shfl_sync(kAllLanes, up_to_own, kWarp - 1);
@@ -164,21 +192,21 @@ __device__ inline int32_t tiles_before(const StreamList* lists, int32_t num_rows
 // Makes the lists of all rows of y, each of at most kRows members, in the warp's own memory, and
 // gives the block an equal part of their products.
 template <int kRows, int kColumns>
-__device__ StreamShare share_of_rows(const StreamGroupedParams& p, StreamList* lists,
-                                     StreamMember* members) {
+__device__ StreamShare share_of_rows(const StreamGroupedParams& p, const StreamInputs& inputs,
+                                     StreamList* lists, StreamMember* members) {
   const StreamedChoices& c = p.choices;
-  const WarpOffsets offsets(p);
+  const WarpOffsets offsets(inputs, p.num_slots);
   const auto lane = static_cast<int32_t>(threadIdx.x) % kWarp;
   int32_t work = 0;
 #pragma unroll 1
   for (int32_t row = 0; row < c.num_rows; ++row) {
-    const int32_t place =
-        lane < c.num_places ? __ldcg(c.places + row * c.places_stride + lane) : -1;
-    const float weight = lane < c.top_k ? __ldcg(c.weights + row * c.weights_stride + lane) : 1.0f;
+    const int32_t at = row * c.num_places + lane;
+    const int32_t place = lane < c.num_places ? inputs.places[at] : -1;
     const uint32_t present = __ballot_sync(kAllLanes, place >= 0);
     const int32_t slot = offsets.slot_of(place);
     if (place >= 0) {
-      members[row * kRows + __popc(present & ((1u << lane) - 1u))] = {place, slot, weight};
+      members[row * kRows + __popc(present & ((1u << lane) - 1u))] = {place, slot,
+                                                                      inputs.weights[at]};
     }
     if (lane == 0) lists[row] = {-1, row, __popc(present)};
     work += max(__popc(present), 1);

@@ -75,6 +75,9 @@ StreamConfig choose_stream(int64_t k, int32_t rows_of_list, bool by_row) {
 void stream_grouped(const StreamConfig& config, const StreamedWeights& weights,
                     sm90::StreamGroupedParams params, int64_t rows, const KernelStream& on,
                     int32_t sm_count) {
+  BRAID_CHECK(!config.form.by_row || params.choices.num_rows * params.choices.num_places <=
+                                         sm90::StreamGroupedLayout::kMostInputs,
+              "{} rows of {} places", params.choices.num_rows, params.choices.num_places);
   const int64_t blocks = sm_count > 0 ? sm_count : num_sms();
   params.num_slots = weights.num_slots;
   params.n = static_cast<int32_t>(weights.n);
