@@ -5,7 +5,7 @@
 #include <cstring>
 #include <functional>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
 #include "passes/fuse_decode_attention.h"
