@@ -91,7 +91,7 @@ TEST(FuseAttentionTest, StaysWhereItMust) {
 
 // Logits of a prompt and the tokens after it.
 std::vector<float> logits_with(const std::string& folder, Switch mode) {
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 64, .max_running = 4, .chunked_prefill_size = 32, .page_size = 4};
   options.worker.model.probes.all_logits = true;
   options.worker.passes.of<passes::FuseAttentionOptions>().mode = mode;
