@@ -27,7 +27,7 @@ void expect_parts(const std::string& text, std::initializer_list<std::string_vie
   }
 }
 
-// compute: 0 a · 1 b(a) · 2 c(b, w) · 4 e(d, cache); aux: 3 d(b).
+// compute: 0 a · 1 b(a) · 2 c(b, w) · 4 (c, d, cache) · 5 (w, a, cache); aux: 3 d(b).
 struct Chain {
   Draft draft;
   Value w = draft.weight("w", 0), cache = draft.carried("cache", 1);
@@ -39,7 +39,7 @@ struct Chain {
     draft.op(Lane::compute, {.out = {c}, .in = {b, w}});
     draft.op(Lane::aux, {.out = {d}, .in = {b}});
     draft.op(Lane::compute, {.inout = {cache}, .in = {c, d}});
-    draft.op(Lane::compute, {.inout = {cache}, .in = {w}});
+    draft.op(Lane::compute, {.inout = {cache}, .in = {w, a}});
   }
   Schedule compiled() const {
     return *compile(
