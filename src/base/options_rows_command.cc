@@ -329,7 +329,7 @@ std::vector<OptionSpec> report_options() {
        .type = OptionType::flag,
        .group = group,
        .help = "print the result as one line of JSON",
-       .commands = kWeights},
+       .commands = kResults},
       {.name = "quiet",
        .type = OptionType::flag,
        .group = group,

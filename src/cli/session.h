@@ -57,6 +57,10 @@ class Session {
   const std::string& folder() const;
   // Tokens that a request can have: --context-length, or the model's own limit.
   int64_t context_length() const { return limits_.context_length; }
+  // How long a rank may wait for another one, in a step.
+  double step_seconds() const {
+    return std::chrono::duration<double>(limits_.worker.step_timeout).count();
+  }
   int32_t moe_ep() const { return limits_.worker.model.layout.moe.sizes[0]; }
   // The engine's options for these needs; num_blocks may still be open.
   Result<engine::EngineOptions> engine_options(const EngineNeeds& needs) const;

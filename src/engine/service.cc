@@ -15,23 +15,33 @@ int64_t now_ns() { return Clock::now().time_since_epoch() / std::chrono::nanosec
 Service::Service(Engine& engine, Sink sink, Watch watch)
     : engine_(engine), sink_(std::move(sink)), watch_(std::move(watch)) {}
 
-void Service::post(Order order) {
+void Service::post(std::vector<Order> orders) {
   {
     const std::lock_guard lock(mutex_);
-    orders_.push_back(std::move(order));
+    for (Order& order : orders) orders_.push_back(std::move(order));
   }
   changed_.notify_one();
 }
 
 RequestKey Service::submit(Request request) {
-  const RequestKey key = ++last_key_;
-  post(Submission{key, std::move(request)});
-  return key;
+  std::vector<Request> one;
+  one.push_back(std::move(request));
+  return submit(std::move(one));
 }
 
-void Service::cancel(RequestKey key) { post(Cancellation{key}); }
+RequestKey Service::submit(std::vector<Request> requests) {
+  const RequestKey first = next_key_.fetch_add(std::ssize(requests));
+  std::vector<Order> orders;
+  for (Request& request : requests) {
+    orders.push_back(Submission{first + std::ssize(orders), std::move(request)});
+  }
+  post(std::move(orders));
+  return first;
+}
 
-void Service::ask(std::function<void(Engine&)> question) { post(std::move(question)); }
+void Service::cancel(RequestKey key) { post({Cancellation{key}}); }
+
+void Service::ask(Question question) { post({std::move(question)}); }
 
 void Service::stop() {
   {

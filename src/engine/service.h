@@ -49,10 +49,14 @@ class Service {
 
   // From any thread. The request may still be refused, by an event.
   RequestKey submit(Request request);
+  // Several at once: all are accepted or refused between the same two steps. The key of the first;
+  // the others' follow it.
+  RequestKey submit(std::vector<Request> requests);
   // Its KV blocks are free when the steps in flight are done. One that has ended is left alone.
   void cancel(RequestKey key);
   // Runs between two steps.
-  void ask(std::function<void(Engine&)> question);
+  using Question = std::function<void(Engine&)>;
+  void ask(Question question);
   // run() returns after the step that it is in; requests that are left have no more events.
   void stop();
 
@@ -71,10 +75,9 @@ class Service {
   struct Cancellation {
     RequestKey key;
   };
-  using Question = std::function<void(Engine&)>;
   using Order = std::variant<Submission, Cancellation, Question>;
 
-  void post(Order order);
+  void post(std::vector<Order> orders);
   // The orders that have come; waits for some, or for a while, where the engine has nothing to do.
   std::vector<Order> take_orders();
   void obey(Order order, std::vector<ServiceEvent>& events);
@@ -84,7 +87,7 @@ class Service {
   Engine& engine_;
   Sink sink_;
   Watch watch_;
-  std::atomic<RequestKey> last_key_ = 0;
+  std::atomic<RequestKey> next_key_ = 1;
   std::atomic<int64_t> step_start_ = 0;  // nanoseconds of the steady clock; 0: none runs
 
   std::mutex mutex_;

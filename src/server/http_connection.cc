@@ -373,7 +373,7 @@ void Connection::close() {
   state_ = State::closed;
   error_code code;
   socket_.close(code);
-  if (gone_) asio::post(socket_.get_executor(), std::exchange(gone_, nullptr));
+  if (gone_ && !owner_.stopped) asio::post(socket_.get_executor(), std::exchange(gone_, nullptr));
 }
 
 }  // namespace braid::server

@@ -20,6 +20,7 @@ struct ConnectionOwner {
   HttpLimits limits;
   HttpHandler handler;
   bool closing = false;  // no connection lives longer than the answer that it is in
+  bool stopped = false;  // its thread has ended
   std::string date;      // of now, as heads have it
   std::function<void(class Connection*)> forget;
 };

@@ -77,6 +77,7 @@ class HttpServer::Impl {
     asio::post(io_, [this] {
       finished_ = nullptr;
       for (Connection* connection : open()) connection->close();
+      owner_.stopped = true;
       io_.stop();
     });
     thread_.join();

@@ -21,6 +21,8 @@ struct Node {
   double patience = 0;   // seconds that a rank may keep the others waiting, or be stopped; 0: ever
   double grace = 3.0;    // seconds from a fault or a signal to the end of all processes
   Console* console = nullptr;  // is told whom this waits for
+  // SIGTERM, too, is passed on to rank 0 alone, which concludes in good order.
+  bool drains = false;
 };
 
 // How a node has ended that did what it was asked to.
@@ -39,7 +41,7 @@ using RankBody = std::function<Status(ControlPlane&)>;
 // rank's error of another kind than `fault` comes as it is.
 //
 // SIGTERM and SIGHUP end all ranks of all nodes. SIGINT is passed on to rank 0, which may note it
-// and conclude in good order; where rank 0 dies of it, all end.
+// and conclude in good order; where rank 0 dies of it, all end. See also Node::drains.
 Result<Ended> run_node(const Node& node, const RankBody& body);
 
 // The same for ranks of one host. A signal is an error.
