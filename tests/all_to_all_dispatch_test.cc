@@ -22,12 +22,12 @@ struct Setting {
   DispatchDtype payload = DispatchDtype::unquantized;
 };
 
-engine::EngineOptions options_of(const Setting& setting, DispatchChoice dispatch) {
-  engine::EngineOptions options{.layout = {.dp = setting.dp},
-                                .context_length = 128,
-                                .max_running = 4,
-                                .chunked_prefill_size = 64,
-                                .page_size = 16};
+start::EngineOptions options_of(const Setting& setting, DispatchChoice dispatch) {
+  start::EngineOptions options{.layout = {.dp = setting.dp},
+                               .context_length = 128,
+                               .max_running = 4,
+                               .chunked_prefill_size = 64,
+                               .page_size = 16};
   options.worker.model.dtype = setting.dtype;
   options.worker.model.probes.all_logits = true;
   options.worker.model.dispatch = dispatch;
@@ -121,7 +121,7 @@ TEST(AllToAllDispatchTest, QuantizedRowsHaveTheBitsOfAQuantizedGather) {
 TEST(AllToAllDispatchTest, SkewedRowsHaveTheBitsOfAGather) {
   const std::vector<int32_t> ids = golden_ids("glm4_moe", "input_ids");
   const auto run = [&](DispatchChoice dispatch, int64_t first_expert, int64_t step) {
-    engine::EngineOptions options = options_of({.dp = 4, .dtype = Format::bf16}, dispatch);
+    start::EngineOptions options = options_of({.dp = 4, .dtype = Format::bf16}, dispatch);
     options.worker.model.probes.force_routing = true;
     const auto engine = open_engine(golden_folder("glm4_moe"), options);
     lab::ForcedRouting forced;
@@ -187,12 +187,12 @@ TEST(AllToAllDispatchTest, RanksWithDifferentRowsMeetAndMutantsDont) {
 }
 
 TEST(AllToAllDispatchTest, WhereRanksShareRowsItIsRefused) {
-  engine::EngineOptions options = options_of({.dp = 2}, DispatchChoice::all_to_all);
+  start::EngineOptions options = options_of({.dp = 2}, DispatchChoice::all_to_all);
   const auto config = model::load_config(golden_folder("glm4_moe")).value();
   for (const layout::LayoutOptions layout :
        {layout::LayoutOptions{.tp = 2, .dp = 2}, {.tp = 1, .ep = 1, .dp = 2}, {.tp = 2}}) {
     options.layout = layout;
-    const auto refused = engine::resolve(config, options);
+    const auto refused = start::resolve(config, options);
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().kind(), ErrorKind::usage);
   }

@@ -57,7 +57,7 @@ TEST_P(TiedTest, TiedEmbeddingsGiveTheLogitsOfACopiedHead) {
   EXPECT_GT(largest_difference(expected, unedited(GetParam())), 0.01f);  // the head matters
   // A part of the vocabulary on each of two ranks, in one buffer for both.
   const std::vector<int32_t> prompt = golden_ids(GetParam(), "input_ids");
-  engine::EngineOptions options = prompt_options(prompt.size());
+  start::EngineOptions options = prompt_options(prompt.size());
   options.layout.tp = 2;
   const auto engine = open_engine(folder, options);
   EXPECT_LT(relative_error(logits_of(run_prompt(*engine, prompt)), expected), 1e-5);

@@ -25,7 +25,7 @@ constexpr double kTieMargin = 0.05;            // of the K-th score
 constexpr double kKept = 0.9;                  // of the tokens keep their experts
 
 std::unique_ptr<engine::Engine> open_bf16(const std::string& golden, bool force_routing) {
-  engine::EngineOptions options = prompt_options(golden_ids(golden, "input_ids").size());
+  start::EngineOptions options = prompt_options(golden_ids(golden, "input_ids").size());
   options.worker.model.dtype = Format::bf16;
   options.worker.model.probes.force_routing = force_routing;
   return open_engine(golden_folder(golden), options);

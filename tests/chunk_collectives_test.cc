@@ -199,7 +199,7 @@ std::vector<float> logits_with(const std::string& folder, const World& world, in
                                Format dtype) {
   std::vector<int32_t> prompt;
   for (int32_t i = 0; i < 330; ++i) prompt.push_back((i * 37 + i / 50 + 11) % 512);
-  engine::EngineOptions options = prompt_options(prompt.size());
+  start::EngineOptions options = prompt_options(prompt.size());
   options.layout = world.layout;
   options.worker.model.dtype = dtype;
   options.worker.passes.of<passes::ChunkOptions>().chunks = world.chunks;
@@ -256,7 +256,7 @@ TEST(ContinuedModelTest, GroupsOfRanksAreBitwiseEqual) {
 // Tokens of a request that decodes while another one's prompt is prefilled: 385 rows, of which the
 // last chunk has one, and one of the ranks no part.
 std::vector<int32_t> tokens_with(const World& world) {
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 400, .max_running = 2, .chunked_prefill_size = 384, .page_size = 16};
   options.layout = world.layout;
   options.worker.passes.of<passes::ChunkOptions>().chunks = world.chunks;
@@ -292,7 +292,7 @@ TEST(ContinuedModelTest, ComputationRunsWhileTheLinkIsWaitedFor) {
   std::vector<int32_t> prompt(384, 3);
   std::array<int64_t, 2> together{};
   for (const bool cut : {false, true}) {
-    engine::EngineOptions options = prompt_options(prompt.size());
+    start::EngineOptions options = prompt_options(prompt.size());
     options.layout = {.tp = 2};
     options.worker.link = LinkSpeed{.bytes_per_second = 1e9, .latency_us = 10e3};
     options.worker.passes.of<passes::DualStreamOptions>().mode = Switch::off;

@@ -140,7 +140,7 @@ TEST(CliEvalPerplexityTest, EachWindowStartsAnew) {
   const std::string content = read_file(kText).value().substr(0, 400);
   folder.write("text.txt", content);
   const auto ids = tokenizer.encode(content, false).value();
-  engine::EngineOptions options{.context_length = 20, .max_running = 1};
+  start::EngineOptions options{.context_length = 20, .max_running = 1};
   options.worker.model.probes.all_logits = true;
   const auto engine = open_engine(fairytale_folder(), options);
   double total = 0;

@@ -232,7 +232,7 @@ TEST(DualStreamMutationTest, ExpertOutputWrittenIntoTheHiddenStateIsCaught) {
 
 // Logits of a prompt and the tokens after it.
 std::vector<float> logits_with(const std::string& folder, Switch mode, int32_t delay) {
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
   options.worker.model.probes.all_logits = true;
   options.worker.passes.of<passes::DualStreamOptions>().mode = mode;
@@ -265,7 +265,7 @@ TEST(DualStreamTest, OnAndOffAreBitwiseEqual) {
 // With groups of ranks along dp the experts' rows are gathered first. The shared expert has no
 // order with that either, and runs while the gather waits for its link.
 TEST(DualStreamTest, TheSharedExpertRunsWhileRowsAreGathered) {
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
   options.layout = {.tp = 1, .dp = 2};
   options.worker.link = LinkSpeed{.bytes_per_second = 1e9, .latency_us = 3e3};

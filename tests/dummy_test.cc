@@ -25,7 +25,7 @@ std::vector<TokenRecord> run_config(const std::string& golden, size_t tokens,
                                     Choice choice = Choice::router, double exponent = 1) {
   const std::string folder = make_temp_folder();
   fs::copy_file(golden_folder(golden) + "/config.json", folder + "/config.json");
-  engine::EngineOptions options = prompt_options(tokens);
+  start::EngineOptions options = prompt_options(tokens);
   options.worker.model.choice = choice;
   options.worker.model.zipf_exponent = exponent;
   const auto engine = open_dummy(folder, options);

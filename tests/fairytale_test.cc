@@ -7,7 +7,7 @@
 namespace braid::testing {
 namespace {
 
-engine::EngineOptions plain_options() {
+start::EngineOptions plain_options() {
   return {.context_length = 1024, .max_running = 4, .chunked_prefill_size = 256, .page_size = 16};
 }
 

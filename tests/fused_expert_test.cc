@@ -39,7 +39,7 @@ Program build(const std::string& golden, const LayoutOptions& layout = {}) {
 std::vector<float> logits(const std::string& folder, const std::string& golden, bool fused,
                           const LayoutOptions& layout = {}, int32_t chunks = 1) {
   const std::vector<int32_t> prompt = golden_ids(golden, "input_ids");
-  engine::EngineOptions options = prompt_options(prompt.size());
+  start::EngineOptions options = prompt_options(prompt.size());
   options.layout = layout;
   options.worker.passes.of<passes::DualStreamOptions>() = {.mode = passes::Switch::off,
                                                            .fused = fused};
@@ -136,7 +136,7 @@ TEST(FusedExpertTest, DiffersFromTheSerialFormByRoundingsAlone) {
 TEST(FusedExpertTest, InBfloat16LogitsStayWithinTheBoundOfTheOtherForms) {
   for (const char* name : kModels) {
     const std::vector<int32_t> prompt = golden_ids(name, "input_ids");
-    engine::EngineOptions options = prompt_options(prompt.size());
+    start::EngineOptions options = prompt_options(prompt.size());
     options.worker.model.dtype = Format::bf16;
     options.worker.model.probes.force_routing = true;
     options.worker.passes.of<passes::DualStreamOptions>().fused = true;

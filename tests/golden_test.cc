@@ -16,12 +16,12 @@ constexpr float kLogitError = 1e-4f;         // absolute
 constexpr float kHiddenError = 1e-4f;        // times the largest value
 constexpr float kExpertWeightError = 1e-5f;  // absolute
 
-engine::EngineOptions all_probes(int32_t chunk, const layout::LayoutOptions& layout = {}) {
-  engine::EngineOptions options{.layout = layout,
-                                .context_length = 256,
-                                .max_running = 2,
-                                .chunked_prefill_size = chunk,
-                                .page_size = 16};
+start::EngineOptions all_probes(int32_t chunk, const layout::LayoutOptions& layout = {}) {
+  start::EngineOptions options{.layout = layout,
+                               .context_length = 256,
+                               .max_running = 2,
+                               .chunked_prefill_size = chunk,
+                               .page_size = 16};
   options.worker.model.probes = {.all_logits = true, .hidden = true, .routing = true};
   return options;
 }

@@ -7,6 +7,7 @@
 #include "lab/verification.h"
 #include "model/dummy_source.h"
 #include "model/testing.h"
+#include "start/resolve.h"
 
 namespace braid {
 namespace {
@@ -14,14 +15,14 @@ namespace {
 using layers::RowCounts;
 using layers::StepShape;
 
-std::unique_ptr<engine::Engine> dummy_engine(const engine::EngineOptions& options) {
+std::unique_ptr<engine::Engine> dummy_engine(const start::EngineOptions& options) {
   const auto config = model::load_config(model::testing::golden_folder("glm4_moe")).value();
-  auto engine = std::move(engine::Engine::create(config, options)).value();
+  auto engine = std::move(start::create_engine(config, options)).value();
   EXPECT_TRUE(engine->load(model::DummySource()).ok());
   return engine;
 }
 
-engine::EngineOptions small_options(const layout::LayoutOptions& layout) {
+start::EngineOptions small_options(const layout::LayoutOptions& layout) {
   return {.layout = layout,
           .context_length = 32,
           .max_running = 4,
@@ -99,12 +100,10 @@ TEST(GroupsTest, EachHasItsOwnRowsAndAllKnowTheLargest) {
 TEST(GroupsTest, SizesArePartsOfTheEngines) {
   const auto engine = dummy_engine(small_options({.dp = 2}));
   EXPECT_EQ(engine->worker().model().options().max_rows, (RowCounts{2, 8}));
-  EXPECT_EQ(engine::group_sizes({.layout = {.dp = 4}, .max_running = 6, .chunked_prefill_size = 3})
-                .max_running,
-            2);
-  EXPECT_EQ(
-      engine::group_sizes({.layout = {.dp = 4}, .chunked_prefill_size = 3}).chunked_prefill_size,
-      1);
+  engine::EnginePlan plan{.max_running = 6, .chunked_prefill_size = 3};
+  plan.worker.model.layout.attention.sizes = {4, 1};
+  EXPECT_EQ(plan.of_group().max_running, 2);
+  EXPECT_EQ(plan.of_group().chunked_prefill_size, 1);
 }
 
 TEST(GroupsTest, AnswersAreTheSameOnLanesAndWhoeverElseIsThere) {
@@ -114,7 +113,7 @@ TEST(GroupsTest, AnswersAreTheSameOnLanesAndWhoeverElseIsThere) {
     layouts.push_back({.tp = 2, .ep = 4, .dp = 4});
   }
   for (const layout::LayoutOptions& layout : layouts) {
-    engine::EngineOptions options = small_options(layout);
+    start::EngineOptions options = small_options(layout);
     options.max_running = std::max(options.max_running, layout.dp);
     options.worker.model.dtype = layout.tp > 1 ? Format::bf16 : Format::f32;
     const auto busy = dummy_engine(options);
@@ -130,7 +129,7 @@ TEST(GroupsTest, AnswersAreTheSameOnLanesAndWhoeverElseIsThere) {
 }
 
 TEST(GroupsTest, EachPushesOutItsOwnSequences) {
-  engine::EngineOptions options = small_options({.dp = 2});
+  start::EngineOptions options = small_options({.dp = 2});
   options.max_running = 8;
   const std::vector<engine::Request> requests = {request(9, 8), request(8, 7), request(7, 9),
                                                  request(9, 9), request(6, 8), request(5, 5)};
@@ -188,7 +187,7 @@ TEST(GroupsTest, RunsWithDelaysAreBitwiseEqualToSerialOnes) {
 
 TEST(GroupsTest, ADenseModelHasNone) {
   const auto config = model::load_config(model::testing::golden_folder("qwen2")).value();
-  const auto engine = engine::Engine::create(config, small_options({.dp = 2}));
+  const auto engine = start::create_engine(config, small_options({.dp = 2}));
   ASSERT_FALSE(engine.ok());
   EXPECT_NE(engine.error().to_string().find("dp is 1 for a model without experts"),
             std::string::npos);

@@ -28,12 +28,12 @@ using passes::Switch;
 using ranks::RankQuery;
 using ranks::values_of_bytes;
 
-engine::EngineOptions options_of(const LayoutOptions& layout, Switch heat) {
-  engine::EngineOptions options{.layout = layout,
-                                .context_length = 48,
-                                .max_running = 10,
-                                .chunked_prefill_size = 22,
-                                .page_size = 4};
+start::EngineOptions options_of(const LayoutOptions& layout, Switch heat) {
+  start::EngineOptions options{.layout = layout,
+                               .context_length = 48,
+                               .max_running = 10,
+                               .chunked_prefill_size = 22,
+                               .page_size = 4};
   options.worker.model.probes = {.all_logits = true, .routing = true};
   options.worker.passes.of<passes::HeatOptions>().mode = heat;
   return options;
@@ -170,7 +170,7 @@ TEST_P(HeatLayoutsTest, IsTheExactCountOfRealRowsByPhase) {
 
 // Ranks as processes, of which rank 0's asks the others.
 TEST_P(HeatLayoutsTest, IsTheExactCountInOtherProcessesToo) {
-  engine::EngineOptions options = options_of(GetParam(), Switch::on);
+  start::EngineOptions options = options_of(GetParam(), Switch::on);
   options.num_blocks = 64;
   const auto total = [](engine::Engine& engine) -> Result<std::string> {
     const ExactCount exact = TRY(count_exactly(engine, kLengths));
@@ -197,7 +197,7 @@ TEST(HeatGroupsTest, IdleGroupsCountNothing) {
 
 // Logits of all tokens of all requests.
 std::vector<float> logits_with(const LayoutOptions& layout, Switch heat, Format dtype) {
-  engine::EngineOptions options = options_of(layout, heat);
+  start::EngineOptions options = options_of(layout, heat);
   options.worker.model.dtype = dtype;
   options.worker.passes.of<passes::DualStreamOptions>().mode = Switch::on;
   const auto engine = open_engine(golden_folder("glm4_moe"), options);
@@ -278,7 +278,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, HeatLayoutsTest,
                          });
 
 TEST(HeatTest, ForcedRoutingIsCountedAsItIsForced) {
-  engine::EngineOptions options = options_of({}, Switch::on);
+  start::EngineOptions options = options_of({}, Switch::on);
   options.worker.model.probes.force_routing = true;
   const auto engine = open_engine(golden_folder("mixtral"), options);
   const model::StateBuffers& state = engine->worker().model().state();
@@ -298,7 +298,7 @@ TEST(HeatTest, ForcedRoutingIsCountedAsItIsForced) {
 }
 
 TEST(HeatTest, CountsOnWithPreemptionAndChunks) {
-  engine::EngineOptions options = options_of({.tp = 2}, Switch::on);
+  start::EngineOptions options = options_of({.tp = 2}, Switch::on);
   options.num_blocks = 12;
   options.worker.passes.of<passes::ChunkOptions>() = {.chunks = 2};
   const auto engine = open_engine(golden_folder("glm4_moe"), options);

@@ -11,9 +11,9 @@
 namespace braid::testing {
 namespace {
 
-using engine::EngineOptions;
 using engine::Request;
 using engine::RequestId;
+using start::EngineOptions;
 
 constexpr int kRequests = 10;
 constexpr int kSchedules = 60;  // per model; four models

@@ -11,7 +11,7 @@ using kernels::MlaForm;
 
 std::vector<TokenRecord> run(const std::string& golden, MlaForm form) {
   const std::vector<int32_t> prompt = golden_ids(golden, "input_ids");
-  engine::EngineOptions options = prompt_options(prompt.size());
+  start::EngineOptions options = prompt_options(prompt.size());
   options.worker.model.mla_form = form;
   return run_prompt(*open_engine(golden_folder(golden), options), prompt);
 }
@@ -34,7 +34,7 @@ TEST_P(MlaFormsTest, AgreeAndMatchTheReference) {
 TEST_P(MlaFormsTest, GiveTheSameGreedyContinuation) {
   const std::vector<int32_t> expected = golden_ids(GetParam(), "greedy");
   const std::vector<int32_t> prompt = golden_ids(GetParam(), "input_ids");
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 128, .max_running = 1, .chunked_prefill_size = 32, .page_size = 16};
   options.worker.model.mla_form = MlaForm::expanded;
   const auto engine = open_engine(golden_folder(GetParam()), options);

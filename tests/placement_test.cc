@@ -71,8 +71,8 @@ Placement computed_placement(const PlacementSizes& sizes, uint32_t seed) {
   return share(experts::plan_balance(standard, sizes.redundant(), heat).value().placement);
 }
 
-engine::EngineOptions options_of(size_t tokens, const LayoutOptions& layout, Placement placement) {
-  engine::EngineOptions options = prompt_options(tokens);
+start::EngineOptions options_of(size_t tokens, const LayoutOptions& layout, Placement placement) {
+  start::EngineOptions options = prompt_options(tokens);
   options.layout = layout;
   options.worker.model.placement = std::move(placement);
   return options;
@@ -269,15 +269,15 @@ TEST(PlacementTest, StepsOfAllRanksMeet) {
   for (const Case& of : kCases) {
     SCOPED_TRACE(of.golden);
     const model::ModelConfig config = model::load_config(golden_folder(of.golden)).value();
-    engine::EngineOptions options{.layout = of.layout,
-                                  .redundant_experts = of.redundant,
-                                  .context_length = 64,
-                                  .max_running = 16,
-                                  .chunked_prefill_size = 64,
-                                  .num_blocks = 16};
-    options = engine::resolve(config, options).value();
-    EXPECT_EQ(options.worker.model.placement != nullptr, of.redundant > 0);
-    const lab::StepCompiler compiler(config, options.worker);
+    const start::EngineOptions options{.layout = of.layout,
+                                       .redundant_experts = of.redundant,
+                                       .context_length = 64,
+                                       .max_running = 16,
+                                       .chunked_prefill_size = 64,
+                                       .num_blocks = 16};
+    const engine::EnginePlan plan = start::resolve(config, options).value();
+    EXPECT_EQ(plan.model().placement != nullptr, of.redundant > 0);
+    const lab::StepCompiler compiler(config, plan.worker);
     for (const layers::RowCounts rows : {layers::RowCounts{4, 0}, {0, 16}, {2, 8}}) {
       const auto steps = compiler.compile(layers::StepShape{rows, rows}).value();
       const auto joint = compiler.check_joint(steps);

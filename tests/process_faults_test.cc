@@ -32,8 +32,9 @@ struct Injection {
     options = small_options(kLayouts[pick(std::size(kLayouts))]);
     options.worker.step_timeout = std::chrono::seconds(2);
     options.worker.model.dispatch = dispatch_of(options.layout, seed);
-    options = resolve(testing::small_model(), options).value();
-    const layout::Layout& layout = options.worker.model.layout;
+    const ranks::WorkerOptions worker =
+        start::resolve(testing::small_model(), options).value().worker;
+    layout = worker.model.layout;
     processes = pick(2) == 0;
     constexpr FaultKind kKinds[] = {FaultKind::fail, FaultKind::hang, FaultKind::skip,
                                     FaultKind::kill};
@@ -41,7 +42,7 @@ struct Injection {
     options.worker.fault_rank = static_cast<int32_t>(pick(static_cast<size_t>(layout.world)));
     fault.step = 1 + static_cast<int64_t>(pick(5));
     // The first step has the most ops; all have those up to the last collective of a decode step.
-    const lab::StepCompiler compiler(testing::small_model(), options.worker);
+    const lab::StepCompiler compiler(testing::small_model(), worker);
     const lab::RankSteps steps = compiler.compile({{1, 0}, {1, 0}}).value();
     const flow::Program& program =
         steps[static_cast<size_t>(options.worker.fault_rank)]->schedule.program;
@@ -63,13 +64,13 @@ struct Injection {
   size_t pick(size_t count) { return random() % count; }
   std::string name() const {
     return fmt::format("kind {} rank {} step {} op {} on {} {}", static_cast<int>(fault.kind),
-                       options.worker.fault_rank, fault.step, fault.op,
-                       options.worker.model.layout.to_string(),
+                       options.worker.fault_rank, fault.step, fault.op, layout.to_string(),
                        processes ? "processes" : "threads");
   }
 
   std::mt19937_64 random;
-  engine::EngineOptions options;
+  start::EngineOptions options;
+  layout::Layout layout;
   flow::Fault fault;
   bool processes = false;
 };
@@ -90,7 +91,7 @@ void expect_a_quick_end(uint64_t seed) {
   // Whoever leaves out a collective meets the others in the next one: they miss it, or each other.
   // Of four ranks that wait for one another because of one that hangs, the first missed is named.
   const FaultKind kind = injection.fault.kind;
-  const bool chain = kind == FaultKind::hang && injection.options.worker.model.layout.world > 2;
+  const bool chain = kind == FaultKind::hang && injection.layout.world > 2;
   const bool named = (kind == FaultKind::skip && text.find("rank") != text.npos) ||
                      (chain && text.find("did not come") != text.npos) ||
                      text.find(fmt::format("rank {}", rank)) != text.npos ||
@@ -113,7 +114,7 @@ TEST_P(FaultsTest, AllRanksEndSoonAndTheCulpritIsNamed) {
 INSTANTIATE_TEST_SUITE_P(Seeds, FaultsTest, ::testing::Range(uint64_t{1}, uint64_t{9}));
 
 TEST(FaultTest, AKilledProcessIsNamedWithTheOpThatOthersWaitIn) {
-  engine::EngineOptions options = small_options({.tp = 2});
+  start::EngineOptions options = small_options({.tp = 2});
   options.worker.fault_rank = 1;
   options.worker.fault = {.kind = FaultKind::kill, .step = 2, .op = 5};
   const auto start = std::chrono::steady_clock::now();

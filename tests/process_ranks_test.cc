@@ -23,7 +23,7 @@ class ProcessRanksTest : public ::testing::TestWithParam<layout::LayoutOptions> 
 
 TEST_P(ProcessRanksTest, AnswerAsThreadsDo) {
   for (const Format dtype : {Format::f32, Format::bf16}) {
-    engine::EngineOptions options = small_options(GetParam());
+    start::EngineOptions options = small_options(GetParam());
     options.worker.model.dtype = dtype;
     const auto threads = on_threads(options);
     ASSERT_TRUE(threads.ok()) << threads.status().to_string();
@@ -36,7 +36,7 @@ TEST_P(ProcessRanksTest, AnswerAsThreadsDo) {
 }
 
 TEST_P(ProcessRanksTest, LogitsAreBitwiseThoseOfThreads) {
-  engine::EngineOptions options = small_options(GetParam());
+  start::EngineOptions options = small_options(GetParam());
   options.worker.model.dtype = Format::bf16;
   options.worker.model.probes = {.all_logits = true};
   const auto logits = [](engine::Engine& engine) -> Result<std::string> {
@@ -104,7 +104,7 @@ Status check_alike(engine::Engine& engine) {
 }
 
 TEST_P(ProcessRanksTest, RoutingIsProbedAndForcedInAllOfThem) {
-  engine::EngineOptions options = small_options(GetParam());
+  start::EngineOptions options = small_options(GetParam());
   options.worker.model.probes = {.all_logits = true, .routing = true};
   const auto routed = [](engine::Engine& engine) -> Result<std::string> {
     TRY(engine.submit({.prompt = {7, 8, 9}, .max_tokens = 8}));  // the first group is busy
@@ -143,7 +143,7 @@ TEST_P(ProcessRanksTest, RoutingIsProbedAndForcedInAllOfThem) {
 }
 
 TEST_P(ProcessRanksTest, ATextIsAsLikely) {
-  engine::EngineOptions options = small_options(GetParam());
+  start::EngineOptions options = small_options(GetParam());
   options.worker.model.probes = {.all_logits = true};
   const auto likelihood = [](engine::Engine& engine) -> Result<std::string> {
     const lab::Likelihood found = TRY(lab::evaluate_likelihood(engine, kPrompt, 5));
@@ -180,7 +180,7 @@ TEST_P(ProcessRanksTest, RunsWithDelaysEqualSerialExecution) {
 
 // Longer than a message of the control plane may be.
 TEST(ProcessRanksAnswersTest, LongOnesComeInPieces) {
-  engine::EngineOptions options = small_options({.tp = 2});
+  start::EngineOptions options = small_options({.tp = 2});
   options.num_blocks = 32768;
   const auto written_and_read = [](engine::Engine& engine) -> Result<std::string> {
     const flow::Residents& residents = engine.worker().model().residents();
@@ -220,8 +220,8 @@ struct Sent {
   passes::Switch dual_stream = passes::Switch::off;
   passes::Switch heat = passes::Switch::off;
 
-  engine::EngineOptions options() const {
-    engine::EngineOptions options = small_options({.dp = dp});
+  start::EngineOptions options() const {
+    start::EngineOptions options = small_options({.dp = dp});
     options.worker.model.dtype = Format::bf16;
     options.worker.model.probes = {.all_logits = true};
     options.worker.model.dispatch = dispatch;

@@ -20,12 +20,12 @@ namespace {
 
 using passes::DispatchDtype;
 
-engine::EngineOptions options_of(const layout::LayoutOptions& layout, DispatchDtype dtype) {
-  engine::EngineOptions options{.layout = layout,
-                                .context_length = 256,
-                                .max_running = 4,
-                                .chunked_prefill_size = 128,
-                                .page_size = 16};
+start::EngineOptions options_of(const layout::LayoutOptions& layout, DispatchDtype dtype) {
+  start::EngineOptions options{.layout = layout,
+                               .context_length = 256,
+                               .max_running = 4,
+                               .chunked_prefill_size = 128,
+                               .page_size = 16};
   options.worker.model.probes.all_logits = true;
   options.worker.passes.of<passes::QuantizeDispatchOptions>().dtype = dtype;
   return options;
@@ -56,7 +56,7 @@ TEST_P(QuantizedGoldenTest, LogitsAreNearTheReference) {
        {layout::LayoutOptions{.dp = 2}, {.tp = 2, .dp = 2}, {.tp = 1, .ep = 2, .dp = 4}}) {
     for (const auto& [dtype, most] :
          {std::pair{DispatchDtype::fp8, 0.04}, {DispatchDtype::nvfp4, 0.15}}) {
-      engine::EngineOptions options = options_of(layout, dtype);
+      start::EngineOptions options = options_of(layout, dtype);
       options.worker.model.probes.force_routing = true;
       const auto engine = open_engine(golden_folder(name), options);
       const lab::Logits logits = lab::evaluate_logits(*engine, ids, &routing).value();
@@ -86,7 +86,7 @@ struct Scored {
 };
 
 Scored score(const std::vector<int32_t>& ids, DispatchDtype dtype) {
-  engine::EngineOptions options = options_of({.dp = 2}, dtype);
+  start::EngineOptions options = options_of({.dp = 2}, dtype);
   options.chunked_prefill_size = 512;
   const auto engine = open_engine(fairytale_folder(), options);
   const auto likelihood = lab::evaluate_likelihood(*engine, ids, 256).value();
@@ -124,7 +124,7 @@ TEST(QuantizedDispatchTest, DelaysAndLanesChangeNoBit) {
   for (const auto& [layout, dtype] :
        {std::pair{layout::LayoutOptions{.tp = 2, .dp = 2}, DispatchDtype::fp8},
         {layout::LayoutOptions{.dp = 4}, DispatchDtype::nvfp4}}) {
-    engine::EngineOptions options = options_of(layout, dtype);
+    start::EngineOptions options = options_of(layout, dtype);
     options.worker.passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
     const auto engine = open_dummy(golden_folder("glm4_moe"), options);
     const auto recording = lab::StepRecording::record(*engine, some_requests());

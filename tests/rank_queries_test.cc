@@ -19,9 +19,9 @@ using testing::small_options;
 class RankQueriesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    engine::EngineOptions options = small_options({.tp = 2});
+    start::EngineOptions options = small_options({.tp = 2});
     options.worker.model.probes.all_logits = true;
-    engine_ = std::move(engine::Engine::create(small_model(), options)).value();
+    engine_ = std::move(start::create_engine(small_model(), options)).value();
     ASSERT_TRUE(engine_->load(model::DummySource()).ok());
     ASSERT_TRUE(engine_->submit({.prompt = {3, 5, 1, 500, 77}, .max_tokens = 4}).ok());
     ASSERT_TRUE(engine_->step().ok());

@@ -37,7 +37,7 @@ class SpreadWeightsTest : public ::testing::TestWithParam<LayoutOptions> {
   }
 
   static bool is_odd() { return GetParam().tp * GetParam().dp == 8; }
-  static std::unique_ptr<engine::Engine> open(const engine::EngineOptions& options) {
+  static std::unique_ptr<engine::Engine> open(const start::EngineOptions& options) {
     if (is_odd()) return open_dummy(golden_folder("glm4_moe"), options, kOddSizes);
     return open_engine(fairytale_folder(), options);
   }
@@ -200,7 +200,7 @@ TEST_P(SpreadWeightsTest, LogitsHaveTheBitsOfTheWholeHead) {
   const int64_t vocab = config_.vocab_size, hidden = config_.hidden_size;
   const std::vector<float> head = whole_tensor("lm_head.weight", vocab, hidden);
   const std::vector<int32_t> prompt = {7, 500, 33, 2, static_cast<int32_t>(vocab) - 1};
-  engine::EngineOptions options = prompt_options(prompt.size());
+  start::EngineOptions options = prompt_options(prompt.size());
   options.layout = GetParam();
   const auto engine = open(options);
   for (const TokenRecord& record : run_prompt(*engine, prompt)) {
@@ -216,7 +216,7 @@ TEST_P(SpreadWeightsTest, RanksTogetherComputeWhatOneComputes) {
   std::vector<int32_t> prompt;
   for (int32_t i = 0; i < 70; ++i) prompt.push_back((i * 131 + 7) % 520);
   const auto logits = [&](const LayoutOptions& layout) {
-    engine::EngineOptions options = prompt_options(prompt.size());
+    start::EngineOptions options = prompt_options(prompt.size());
     options.layout = layout;
     return logits_of(run_prompt(*open(options), prompt));
   };
@@ -238,12 +238,12 @@ INSTANTIATE_TEST_SUITE_P(
 
 // Batches, both kinds of rows in a step, preemption: the ranks stay together.
 TEST(RanksServingTest, ABusyEngineGivesWhatEachRequestAloneGives) {
-  engine::EngineOptions options{.layout = {.tp = 4, .ep = 2},
-                                .context_length = 64,
-                                .max_running = 3,
-                                .chunked_prefill_size = 8,
-                                .page_size = 4,
-                                .num_blocks = 16};
+  start::EngineOptions options{.layout = {.tp = 4, .ep = 2},
+                               .context_length = 64,
+                               .max_running = 3,
+                               .chunked_prefill_size = 8,
+                               .page_size = 4,
+                               .num_blocks = 16};
   const auto busy = open_engine(golden_folder("glm4_moe"), options);
   std::vector<engine::Request> requests;
   for (int32_t i = 0; i < 6; ++i) {

@@ -70,7 +70,7 @@ TEST(StepAllocationTest, NothingOnceItsLikeHasRun) {
       {"dp 2, sent", {.ep = 2, .dp = 2}, all_passes(), false, layers::DispatchChoice::all_to_all},
   };
   for (const Case& of : cases) {
-    engine::EngineOptions options{
+    start::EngineOptions options{
         .context_length = 64, .max_running = 2, .chunked_prefill_size = 32, .page_size = 16};
     options.layout = of.layout;
     options.worker.passes = of.passes;

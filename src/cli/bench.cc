@@ -18,7 +18,7 @@ engine::Request random_request(int64_t vocab_size, int64_t input_len, int64_t ou
   return request;
 }
 
-Status check_lengths(const ParsedOptions& options, const Session& session) {
+Status check_lengths(const ParsedOptions& options, const start::Session& session) {
   const int64_t input = options.integer("input-len");
   const int64_t output = options.integer("output-len");
   if (input + output <= session.context_length()) return {};
@@ -29,13 +29,13 @@ Status check_lengths(const ParsedOptions& options, const Session& session) {
       .remedy("Lower --input-len or --output-len.");
 }
 
-Result<Json> bench_setting(const ParsedOptions& options, Session& session) {
+Result<Json> bench_setting(const ParsedOptions& options, start::Session& session) {
   Json setting = {{"model", session.folder()},
                   {"dtype", dtype_name(session.engine().worker().model().options().dtype)},
                   {"load_format", options.text("load-format")},
                   {"input_len", options.integer("input-len")},
                   {"output_len", options.integer("output-len")}};
-  TRY(add_dispatch_error(setting, session));
+  TRY(start::add_dispatch_error(setting, session));
   return setting;
 }
 

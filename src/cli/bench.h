@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json_fwd.h"
-#include "cli/session.h"
+#include "start/session.h"
 
 namespace braid::cli {
 
@@ -14,10 +14,10 @@ engine::Request random_request(int64_t vocab_size, int64_t input_len, int64_t ou
                                uint64_t seed);
 
 // `usage` when --input-len and --output-len do not fit into the session's context.
-Status check_lengths(const ParsedOptions& options, const Session& session);
+Status check_lengths(const ParsedOptions& options, const start::Session& session);
 
 // What was measured on: model, dtype, load format and lengths.
-Result<Json> bench_setting(const ParsedOptions& options, Session& session);
+Result<Json> bench_setting(const ParsedOptions& options, start::Session& session);
 
 struct Spread {
   double min = 0;

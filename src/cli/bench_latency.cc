@@ -46,7 +46,7 @@ Status run_batch(engine::Engine& engine, const ParsedOptions& options, Latencies
 
 Result<Outcome> bench_latency(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/false));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/false));
   TRY(check_lengths(options, session));
   const int64_t batch_size = options.integer("batch-size");
   const int64_t input_len = options.integer("input-len");

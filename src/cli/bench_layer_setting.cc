@@ -1,19 +1,14 @@
 #include <algorithm>
 
+#include "base/text_parts.h"
 #include "cli/bench_layer.h"
-#include "cli/explain.h"
-#include "cli/rank_setting.h"
-#include "cli/session.h"
-#include "cli/words.h"
 #include "model/model_weights.h"
+#include "start/asked_options.h"
+#include "start/explain.h"
+#include "start/rank_setting.h"
 
 namespace braid::cli {
 namespace {
-
-// The part behind "zipf:", which the options table has checked.
-double zipf_exponent(const std::string& routing) {
-  return std::strtod(routing.c_str() + routing.find(':') + 1, nullptr);
-}
 
 model::Part part_of(const std::string& name) {
   if (name == "o_proj") return model::Part::o_proj;
@@ -81,12 +76,12 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
        .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 0,
        .dp = static_cast<int32_t>(options.integer("dp"))}));
   setting.json = options.flag("json");
-  setting.cuda = device_of(options) == ranks::DeviceKind::cuda;
-  setting.dtype = TRY(dtype_of(options));
+  setting.cuda = start::device_of(options) == ranks::DeviceKind::cuda;
+  setting.dtype = TRY(start::dtype_of(options));
   setting.part = part_of(options.text("part"));
   if (options.has("routing") && options.text("routing") != "balanced") {
     setting.choice = kernels::Choice::zipf;
-    setting.zipf_exponent = zipf_exponent(options.text("routing"));
+    setting.zipf_exponent = start::zipf_exponent(options.text("routing"));
   }
   if (options.has("dump")) setting.dump = options.text("dump");
   if (options.has("trace")) setting.trace = options.text("trace");
@@ -98,12 +93,12 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.chunks = TRY(parse_counts("--chunks", options.text("chunks")));
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
-  setting.backend.step_timeout = static_cast<double>(step_timeout_of(options).count());
-  setting.link = TRY(link_of(options));
-  setting.profile = TRY(
-      profile_of(options, setting.cuda ? cost::h100_profile() : cost::cpu_profile(), setting.link));
+  setting.backend.step_timeout = static_cast<double>(start::step_timeout_of(options).count());
+  setting.link = TRY(start::link_of(options));
+  setting.profile = TRY(start::profile_of(
+      options, setting.cuda ? cost::h100_profile() : cost::cpu_profile(), setting.link));
   if (options.has("inject-fault")) {
-    const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
+    const start::FaultRequest request = TRY(start::parse_fault(options.text("inject-fault")));
     setting.backend.fault = request.fault;
     setting.fault_rank = request.rank;
   }

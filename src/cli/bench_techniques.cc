@@ -1,7 +1,7 @@
 // braid bench techniques: each of the five techniques against what it replaces, in one table.
 #include "cli/bench_techniques.h"
 
-#include "cli/words.h"
+#include "base/text_parts.h"
 #include "comm/control/processes.h"
 
 namespace braid::cli {

@@ -79,7 +79,7 @@ Json to_json(const Throughput& result) {
 
 Result<Outcome> bench_throughput(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/false));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/false));
   TRY(check_lengths(options, session));
   const int64_t num_prompts = options.integer("num-prompts");
   const int64_t input_len = options.integer("input-len");

@@ -5,7 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/generation_options.h"
-#include "cli/session.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -23,7 +23,7 @@ std::optional<std::string> next_turn(Streams& streams) {
 
 class Chat {
  public:
-  Chat(const Context& context, Session& session, engine::ChatFormat format)
+  Chat(const Context& context, start::Session& session, engine::ChatFormat format)
       : context_(context), session_(session), format_(std::move(format)) {
     const ParsedOptions& options = context.options;
     if (options.has("system")) history_.push_back({"system", options.text("system")});
@@ -63,7 +63,7 @@ class Chat {
   }
 
   const Context& context_;
-  Session& session_;
+  start::Session& session_;
   engine::ChatFormat format_;
   std::vector<engine::ChatMessage> history_;
 };
@@ -71,7 +71,7 @@ class Chat {
 }  // namespace
 
 Result<Outcome> chat(const Context& context) {
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   engine::ChatFormat format = TRY(engine::ChatFormat::load(session.folder()));
   TRY(check_recommended(context.options, session.config().sampling));
   session.add_stop(format.end_token(session.tokenizer()));

@@ -2,15 +2,12 @@
 #pragma once
 
 #include "cli/streams.h"
-#include "comm/control/control_plane.h"
+#include "start/invocation.h"
 
 namespace braid::cli {
 
-struct Context {
-  const ParsedOptions& options;
+struct Context : start::Invocation {
   Streams& streams;
-  comm::ControlPlane* control = nullptr;  // where ranks are processes: this one's end
-  std::string ranks = {};                 // how they were started, for --explain
 };
 
 // How a command ended that did what it could.

@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/heat_report.h"
 #include "cli/rebalance.h"
-#include "cli/session.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -36,7 +36,7 @@ Result<std::vector<engine::Request>> read_requests(const ParsedOptions& options,
 }
 
 // What the payback of a new placement is reckoned with.
-experts::MoveCost move_cost(Session& session) {
+experts::MoveCost move_cost(start::Session& session) {
   const model::DecoderModel& model = session.engine().ranks()[0].model();
   const int64_t width = model.shards().expert_width(session.config().moe->expert_width).padded;
   const auto weights = static_cast<double>(3 * width * session.config().hidden_size);
@@ -45,8 +45,8 @@ experts::MoveCost move_cost(Session& session) {
           .seconds_per_row = 2 * weights / kAssumedFlopRate};
 }
 
-Status check_options(const ParsedOptions& options, const Session& session) {
-  if (options.has("rebalance") && session.moe_ep() == 1) {
+Status check_options(const ParsedOptions& options, const start::Session& session) {
+  if (options.has("rebalance") && session.limits().model().layout.moe.sizes[0] == 1) {
     return Error(ErrorKind::usage, "one part of the ranks has all experts: nothing can be balanced")
         .with("ep", 1)
         .remedy("Use --ep 2 or more, or leave --rebalance out.");
@@ -69,7 +69,7 @@ Status check_options(const ParsedOptions& options, const Session& session) {
       .remedy("Lower --window or --output-len.");
 }
 
-Result<lab::HeatRecord> collect(const Context& context, Session& session,
+Result<lab::HeatRecord> collect(const Context& context, start::Session& session,
                                 std::vector<engine::Request> requests) {
   int64_t tokens = 0;
   for (const engine::Request& request : requests) {  // an answer's last token is not computed
@@ -99,7 +99,7 @@ Result<std::optional<OutputFile>> open_heat_output(const ParsedOptions& options)
 
 Result<Outcome> eval_balance(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   TRY(check_options(options, session));
   std::vector<engine::Request> requests = TRY(read_requests(options, session.tokenizer()));
   std::optional<OutputFile> heat_file = TRY(open_heat_output(options));
@@ -112,7 +112,7 @@ Result<Outcome> eval_balance(const Context& context) {
   const lab::HeatRecord record = TRY(collect(context, session, std::move(requests)));
   TRY(session.finish());
 
-  const model::ModelOptions& model = session.engine().options().worker.model;
+  const model::ModelOptions& model = session.engine().plan().worker.model;
   const experts::ExpertPlacement placement =
       model.placement != nullptr ? *model.placement
                                  : lab::placement_in(session.config(), model.layout);

@@ -1,8 +1,8 @@
 // braid eval logits: writes the logits of given token ids.
 #include "base/json.h"
 #include "cli/commands.h"
-#include "cli/session.h"
 #include "lab/evaluate.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -33,7 +33,7 @@ Result<std::vector<int32_t>> read_ids(const std::string& path, int64_t vocab_siz
 
 Result<Outcome> eval_logits(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/false));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/false));
   const model::ModelConfig& config = session.config();
   const std::vector<int32_t> ids = TRY(read_ids(options.text("input-ids"), config.vocab_size));
   const auto num_tokens = static_cast<int64_t>(ids.size());

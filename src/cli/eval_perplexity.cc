@@ -4,8 +4,8 @@
 
 #include "base/json.h"
 #include "cli/commands.h"
-#include "cli/session.h"
 #include "lab/evaluate.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -32,7 +32,7 @@ Result<std::vector<int32_t>> read_text(const ParsedOptions& options,
 
 Result<Outcome> eval_perplexity(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   const std::vector<int32_t> ids = TRY(read_text(options, session.tokenizer()));
   const int64_t window = options.integer("window");
   if (window > session.context_length()) {
@@ -63,7 +63,7 @@ Result<Outcome> eval_perplexity(const Context& context) {
     Json json = {{"tokens", likelihood.tokens},
                  {"mean_nll", likelihood.mean_nll()},
                  {"perplexity", likelihood.perplexity()}};
-    TRY(add_dispatch_error(json, session));
+    TRY(start::add_dispatch_error(json, session));
     TRY(context.streams.out.json_line(json));
   } else {
     TRY(context.streams.out.line(fmt::format("perplexity {:.4f}, mean nll {:.6f}, {} tokens",

@@ -4,8 +4,8 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/generation_options.h"
-#include "cli/session.h"
 #include "engine/chat.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -32,7 +32,7 @@ Result<std::string> read_prompt(const Context& context) {
 
 Result<Outcome> generate(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   // A prompt may be a conversation that is written out; many models have no template, though.
   if (const auto format = engine::ChatFormat::load(session.folder()); format.ok()) {
     session.add_stop(format->end_token(session.tokenizer()));

@@ -8,8 +8,9 @@
 #include "base/output_file.h"
 #include "base/progress.h"
 #include "cli/bench.h"
+#include "cli/commands.h"
 #include "cli/profile_page.h"
-#include "lab/rank_traces.h"
+#include "ranks/rank_traces.h"
 
 namespace braid::cli {
 namespace {
@@ -82,7 +83,8 @@ struct Sizes {
   int64_t answer() const { return prompts_of_a_group() + steps + 2; }
 };
 
-Result<Sizes> read_sizes(const ParsedOptions& options, const Session& session, int64_t groups) {
+Result<Sizes> read_sizes(const ParsedOptions& options, const start::Session& session,
+                         int64_t groups) {
   const int64_t prefill = options.integer("prefill");
   const Sizes sizes{.groups = groups,
                     .prompt = (prefill + groups - 1) / groups,
@@ -113,12 +115,12 @@ class Runner {
   Result<std::vector<int64_t>> prefill() {
     std::vector<int64_t> steps;
     for (int64_t i = 0; i <= sizes_.steps; ++i) {
-      TRY(lab::RankTraces::record(engine_.ranks(), i > 0));
+      TRY(ranks::RankTraces::record(engine_.ranks(), i > 0));
       for (int64_t group = 0; group < sizes_.groups; ++group) TRY(submit(1));
       TRY(step(sizes_.groups));
       if (i > 0) steps.push_back(engine_.steps());
     }
-    TRY(lab::RankTraces::record(engine_.ranks(), false));
+    TRY(ranks::RankTraces::record(engine_.ranks(), false));
     return steps;
   }
 
@@ -129,12 +131,12 @@ class Runner {
     for (int64_t i = 0; i < sizes_.prompts_of_a_group(); ++i) TRY(engine_.step());
     TRY(step(sizes_.decode));  // to warm up
     std::vector<int64_t> steps;
-    TRY(lab::RankTraces::record(engine_.ranks(), true));
+    TRY(ranks::RankTraces::record(engine_.ranks(), true));
     for (int64_t i = 0; i < sizes_.steps; ++i) {
       TRY(step(sizes_.decode));
       steps.push_back(engine_.steps());
     }
-    TRY(lab::RankTraces::record(engine_.ranks(), false));
+    TRY(ranks::RankTraces::record(engine_.ranks(), false));
     for (const engine::RequestId request : requests) engine_.cancel(request);
     return steps;
   }
@@ -169,12 +171,12 @@ passes::Decisions decisions_of(ranks::Worker& worker, const flow::Timeline& time
   return {};
 }
 
-PageFacts facts_of(const ParsedOptions& options, Session& session, int64_t clock_error_ns) {
+PageFacts facts_of(const ParsedOptions& options, start::Session& session, int64_t clock_error_ns) {
   const model::ModelOptions& model = session.engine().worker().model().options();
   fs::path folder = session.folder();
   if (!folder.has_filename()) folder = folder.parent_path();
   const bool dummy = options.text("load-format") == "dummy";
-  const bool cuda = session.engine().options().worker.device == ranks::DeviceKind::cuda;
+  const bool cuda = session.engine().plan().worker.device == ranks::DeviceKind::cuda;
   PageFacts facts{.model = folder.filename().string(), .facts = {}, .decisions = {}};
   facts.facts = {{"architecture", std::string(session.config().family->class_name)},
                  {"layout", model.layout.world == 1 ? "one rank" : model.layout.to_string()},
@@ -186,7 +188,8 @@ PageFacts facts_of(const ParsedOptions& options, Session& session, int64_t clock
   if (options.has("emulate-link")) {
     facts.facts.emplace_back("emulated link", options.text("emulate-link"));
   }
-  if (clock_error_ns > 0) facts.facts.emplace_back("clocks", describe_clocks(clock_error_ns));
+  if (clock_error_ns > 0)
+    facts.facts.emplace_back("clocks", start::describe_clocks(clock_error_ns));
   return facts;
 }
 
@@ -215,8 +218,8 @@ Status print(const Context& context, const std::vector<PhaseReport>& phases, con
 Result<Outcome> profile(const Context& context) {
   const ParsedOptions& options = context.options;
   const OutputFolder folder = TRY(OutputFolder::open(options.text("output-dir")));
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/false));
-  const int64_t groups = TRY(session.engine_options({})).layout.dp;
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/false));
+  const int64_t groups = session.limits().groups();
   const Sizes sizes = TRY(read_sizes(options, session, groups));
   TRY(session.start({.context_length = sizes.prompt + sizes.answer(),
                      .max_running = std::max(sizes.decode, groups),
@@ -230,7 +233,7 @@ Result<Outcome> profile(const Context& context) {
       fmt::format("{} steps on {} ranks", prefill.size() + decode.size(), engine.ranks().size()));
 
   const auto communicators = groups_of(engine.worker().model().options().layout);
-  const auto traces = TRY(lab::RankTraces::collect(engine));
+  const auto traces = TRY(ranks::RankTraces::collect(engine.ranks(), engine.plan().worker));
   Profile profile{.timelines = traces.timelines(), .meetings = {}};
   profile.meetings = flow::meetings(profile.timelines, communicators);
   const std::vector<PhaseReport> phases = {

@@ -5,8 +5,8 @@
 
 #include "base/options_table.h"
 #include "cli/commands.h"
-#include "cli/rank_setting.h"
-#include "cli/session.h"
+#include "start/rank_setting.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -55,13 +55,13 @@ std::string text_of(const Error& error) {
 
 // The command on ranks that are processes: rank 0's runs it, the others follow.
 Result<int> run_on_processes(const Command& command, const ParsedOptions& options, Streams& streams,
-                             const RankSetting& setting) {
+                             const start::RankSetting& setting) {
   const comm::Ended ended =
       TRY(comm::run_node(setting.node, [&](comm::ControlPlane& control) -> Status {
-        const Context context{options, streams, &control, setting.why};
+        const Context context{{options, streams.console, &control, setting.why}, streams};
         if (control.rank() > 0) {
           streams.console.set_quiet(true);
-          return Session::follow(context);
+          return start::Session::follow(context);
         }
         const Result<Outcome> outcome = command.run(context);
         if (!outcome.ok() && !streams.out.closed()) return outcome.status();
@@ -77,13 +77,14 @@ Result<int> run_on_processes(const Command& command, const ParsedOptions& option
 Result<int> run_command(const Command& command, const ParsedOptions& options, Streams& streams) {
   const bool ranked = takes(*braid_options().find("cpu-ranks"), options.command());
   if (!ranked) {
-    return exit_code(TRY(command.run({options, streams, nullptr, "threads of one process"})));
+    return exit_code(
+        TRY(command.run({{options, streams.console, nullptr, "threads of one process"}, streams})));
   }
-  RankSetting setting = TRY(rank_setting(options, streams.sources.environment));
+  start::RankSetting setting = TRY(start::rank_setting(options, streams.sources.environment));
   setting.node.console = &streams.console;
   setting.node.drains = command.serves;
   if (setting.processes) return run_on_processes(command, options, streams, setting);
-  return exit_code(TRY(command.run({options, streams, nullptr, setting.why})));
+  return exit_code(TRY(command.run({{options, streams.console, nullptr, setting.why}, streams})));
 }
 
 Result<int> dispatch(const ParsedOptions& options, Streams& streams) {

@@ -5,9 +5,9 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/run.h"
-#include "cli/session.h"
 #include "engine/chat.h"
 #include "server/server.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -56,6 +56,11 @@ Result<server::ServerOptions> server_options(const ParsedOptions& options, doubl
   return out;
 }
 
+// How long a rank may wait for another one, in a step.
+double step_seconds(const start::Session& session) {
+  return std::chrono::duration<double>(session.limits().worker.step_timeout).count();
+}
+
 // A signal before the model is there, or a second one.
 void end_at_once(int signal, bool alone) {
   if (alone && signal == SIGTERM) std::_Exit(0);
@@ -64,7 +69,8 @@ void end_at_once(int signal, bool alone) {
   std::raise(signal);
 }
 
-Result<server::ServedModel> served_model(const ParsedOptions& options, const Session& session) {
+Result<server::ServedModel> served_model(const ParsedOptions& options,
+                                         const start::Session& session) {
   server::ServedModel model{.names = options.texts("served-model-name"),
                             .root = session.folder(),
                             .tokenizer = session.tokenizer(),
@@ -90,7 +96,7 @@ Result<server::ServedModel> served_model(const ParsedOptions& options, const Ses
 
 Result<Outcome> serve(const Context& context) {
   const ParsedOptions& options = context.options;
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/true));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   if (const auto format = engine::ChatFormat::load(session.folder()); format.ok()) {
     session.add_stop(format->end_token(session.tokenizer()));
   }
@@ -98,7 +104,7 @@ Result<Outcome> serve(const Context& context) {
       std::make_shared<const server::ServedModel>(TRY(served_model(options, session)));
   const bool alone = context.control == nullptr || context.control->size() == 1;
   const auto server = TRY(server::Server::listen(
-      TRY(server_options(options, session.step_seconds())), context.streams.console,
+      TRY(server_options(options, step_seconds(session))), context.streams.console,
       [alone](int signal) { end_at_once(signal, alone); }));
   context.streams.console.line(
       fmt::format("listening at {}; GET /health tells when the model is ready", server->address()));

@@ -5,18 +5,17 @@
 #include "base/progress.h"
 #include "cli/bench.h"
 #include "cli/bench_techniques.h"
-#include "cli/rank_setting.h"
 #include "cli/technique_table.h"
 #include "lab/paired_engines.h"
-#include "model/checkpoint_source.h"
-#include "model/dummy_source.h"
+#include "start/rank_setting.h"
+#include "start/weight_source.h"
 
 namespace braid::cli {
 namespace {
 
-using engine::EngineOptions;
 using lab::Estimate;
 using lab::PairSide;
+using start::EngineOptions;
 
 constexpr int32_t kRequests = 2;          // one a group where there are groups
 constexpr double kLinkShare = 0.3;        // of a serial prefill that communication takes
@@ -123,17 +122,6 @@ class EngineTechniques {
   std::vector<engine::Request> requests_;
 };
 
-Result<std::unique_ptr<model::TensorSource>> open_source(const ParsedOptions& options,
-                                                         const model::ModelConfig& config) {
-  if (options.text("load-format") == "dummy") {
-    return std::unique_ptr<model::TensorSource>(
-        std::make_unique<model::DummySource>(options.integer("seed"), model::SourceOptions{}));
-  }
-  model::Checkpoint checkpoint = TRY(model::Checkpoint::open(options.text("model")));
-  return std::unique_ptr<model::TensorSource>(std::make_unique<model::CheckpointSource>(
-      std::move(checkpoint), config.quantization, model::SourceOptions{}));
-}
-
 // As large as the requests need.
 EngineOptions base_options(const Effort& effort, Format dtype) {
   EngineOptions options{.context_length = effort.input_len + effort.output_len,
@@ -176,10 +164,10 @@ Status engine_techniques(const Context& context, const TechniqueDevice& device) 
       options.has("json-model-override-args") ? options.text("json-model-override-args") : "";
   const auto config = TRY(model::load_config(options.text("model"), overrides));
   const EnginePairs list = TRY(engine_pairs(config));
-  const auto source = TRY(open_source(options, config));
+  const auto source = TRY(start::open_weights(options, config, console));
   const Effort& effort = options.flag("quick") ? kQuick : kFull;
-  EngineTechniques techniques(config, *source, effort,
-                              base_options(effort, TRY(dtype_of(options, device.kind))),
+  EngineTechniques techniques(config, *source.tensors, effort,
+                              base_options(effort, TRY(start::dtype_of(options, device.kind))),
                               static_cast<uint64_t>(options.integer("seed")));
   {
     const auto chunked = std::find_if(list.pairs.begin(), list.pairs.end(),

@@ -5,10 +5,10 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "cli/bench_techniques.h"
-#include "cli/rank_setting.h"
 #include "cli/technique_table.h"
 #include "comm/control/processes.h"
 #include "model/dummy_source.h"
+#include "start/rank_setting.h"
 
 namespace braid::cli {
 namespace {
@@ -178,7 +178,7 @@ Result<Setting> read_setting(const ParsedOptions& options, const TechniqueDevice
                   .facts = cuda ? (quick ? kGpuQuick : kGpuFull) : (quick ? kCpuQuick : kCpuFull)};
   setting.facts.device = device.kind;
   setting.facts.ranks = device.ranks;
-  setting.facts.dtype = TRY(dtype_of(options, device.kind));
+  setting.facts.dtype = TRY(start::dtype_of(options, device.kind));
   setting.rounds = cuda ? (quick ? 30 : 100) : (quick ? 5 : 15);
   setting.inputs = quick ? 1 : 2;
   setting.pairs = {.shapes = setting.shapes.shapes,

@@ -5,9 +5,9 @@
 #include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
-#include "cli/explain.h"
-#include "cli/session.h"
 #include "lab/verification.h"
+#include "start/explain.h"
+#include "start/session.h"
 
 namespace braid::cli {
 namespace {
@@ -20,7 +20,7 @@ double total_us(const steps::CompiledStep& step) { return step.compile_us + step
 class Report {
  public:
   Report(const Context& context, int64_t num_layers)
-      : context_(context), bound_us_(lab::compile_bound_us(num_layers)) {}
+      : context_(context), bound_us_(steps::compile_bound_us(num_layers)) {}
 
   double bound_us() const { return bound_us_; }
 
@@ -104,7 +104,7 @@ Result<lab::RankSteps> compile_in_time(const lab::StepCompiler& compiler,
 
 Status explain_step(const model::ModelConfig& config, const steps::CompiledStep& step,
                     Report& report) {
-  TRY(report.line(explain_layer(step.schedule, config)));
+  TRY(report.line(start::explain_layer(step.schedule, config)));
   for (const passes::Decision& decision : step.decisions) {
     TRY(report.line(fmt::format("  {}: {} ({}){}", decision.pass, decision.choice, decision.reason,
                                 decision.predicted())));
@@ -115,12 +115,12 @@ Status explain_step(const model::ModelConfig& config, const steps::CompiledStep&
 // Compiles every representative step on all ranks without allocating anything, and proves each of
 // them, the ranks' agreement, and the order of the launches between neighbours.
 Status verify_schedules(const Context& context, const model::ModelConfig& config,
-                        const engine::EngineOptions& options, Report& report) {
-  const lab::StepCompiler compiler(config, options.worker);
+                        const engine::EnginePlan& plan, Report& report) {
+  const lab::StepCompiler compiler(config, plan.worker);
   TRY(report.heading());
   lab::RankSteps last;
   bool explained = !context.options.flag("explain");
-  for (const layers::StepShape& shape : lab::representative_shapes(options.worker.model.max_rows)) {
+  for (const layers::StepShape& shape : lab::representative_shapes(plan.model().max_rows)) {
     const auto found = [&](const Status& proof) {
       return proof.ok() ? Status()
                         : report.finding(Error(proof.error()).with("rows", shape.to_string()));
@@ -140,11 +140,11 @@ Status verify_schedules(const Context& context, const model::ModelConfig& config
 }
 
 // The same for groups of ranks with different rows, where there are several.
-Status verify_groups(const model::ModelConfig& config, const engine::EngineOptions& options,
+Status verify_groups(const model::ModelConfig& config, const engine::EnginePlan& plan,
                      Report& report) {
-  const lab::StepCompiler compiler(config, options.worker);
+  const lab::StepCompiler compiler(config, plan.worker);
   lab::RankSteps last;
-  for (const auto& shapes : lab::unequal_shapes(options.worker.model.max_rows, options.layout.dp)) {
+  for (const auto& shapes : lab::unequal_shapes(plan.model().max_rows, plan.groups())) {
     const auto found = [&](const Status& proof) {
       return proof.ok()
                  ? Status()
@@ -174,11 +174,11 @@ std::vector<engine::Request> small_requests(const model::ModelConfig& config, ui
   return requests;
 }
 
-constexpr EngineNeeds kSmallEngine = {
+constexpr start::EngineNeeds kSmallEngine = {
     .context_length = 32, .max_running = 4, .prefill_rows = 16, .probes = {.all_logits = true}};
 
 // Runs `runs` times with delays what one serial run has recorded; how many runs were equal to it.
-Result<int64_t> verify_runs(const Context& context, Session& session, int64_t runs,
+Result<int64_t> verify_runs(const Context& context, start::Session& session, int64_t runs,
                             Report& report) {
   TRY(session.start(kSmallEngine));
   Stage stage("comparing runs", context.streams.console);
@@ -208,19 +208,18 @@ Result<Outcome> verify(const Context& context) {
     return Error(ErrorKind::usage, "--trace needs --delays: without it verify runs nothing")
         .remedy("Add --delays N, or leave --trace out.");
   }
-  Session session = TRY(Session::open(context, /*with_tokenizer=*/false));
+  start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/false));
   if (runs > 0 && session.context_length() < kSmallEngine.context_length) {
     return Error(ErrorKind::usage, "the context is too short for the runs with delays")
         .with("context-length", session.context_length())
         .remedy(fmt::format("Raise it to {}, or leave --delays out.", kSmallEngine.context_length));
   }
-  engine::EngineOptions planned =
-      TRY(session.engine_options({.max_running = options.integer("max-running-requests")}));
-  planned.num_blocks = std::max(planned.num_blocks, 1);
-  planned = TRY(engine::resolve(session.config(), planned));
+  engine::EnginePlan plan = start::narrowed(
+      session.limits(), session.config(), {.max_running = options.integer("max-running-requests")});
+  plan.worker.model.num_blocks = std::max(plan.model().num_blocks, 1);
   Report report(context, session.config().num_layers);
-  TRY(verify_schedules(context, session.config(), planned, report));
-  TRY(verify_groups(session.config(), planned, report));
+  TRY(verify_schedules(context, session.config(), plan, report));
+  TRY(verify_groups(session.config(), plan, report));
   if (runs == 0) TRY(session.start_nothing());
   TRY(report.finish(runs > 0 ? TRY(verify_runs(context, session, runs, report)) : 0));
   return Outcome::success;

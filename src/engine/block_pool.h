@@ -10,6 +10,11 @@
 
 namespace braid::engine {
 
+// Blocks of `page_size` tokens that hold `tokens` tokens.
+constexpr int32_t blocks_for(int64_t tokens, int32_t page_size) {
+  return static_cast<int32_t>((tokens + page_size - 1) / page_size);
+}
+
 class BlockPool {
  public:
   explicit BlockPool(int32_t num_blocks);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/memory_budget.h"
 #include "ranks/process_ranks.h"
 
 namespace braid::engine {
@@ -27,33 +26,23 @@ Status check_sampling(const SamplingParams& sampling) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config,
-                                               EngineOptions options, comm::ControlPlane* control) {
-  options = TRY(resolve(config, options));
-  if (options.num_blocks == 0) {
-    BRAID_CHECK(control == nullptr, "(processes agree on KV blocks)");
-    const MemoryBudget budget =
-        TRY(plan_memory(config, options, TRY(memory_of_ranks(options.worker))));
-    TRY(budget.check());
-    options.num_blocks = budget.num_blocks;
-    options = TRY(resolve(config, options));
-  }
-  auto ranks =
-      TRY(control == nullptr ? ranks::Ranks::create(config, options.worker)
-                             : ranks::ProcessRanks::create(config, options.worker, *control));
-  return std::unique_ptr<Engine>(new Engine(options, std::move(ranks)));
+Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config, EnginePlan plan,
+                                               comm::ControlPlane* control) {
+  auto ranks = TRY(control == nullptr ? ranks::Ranks::create(config, plan.worker)
+                                      : ranks::ProcessRanks::create(config, plan.worker, *control));
+  return std::unique_ptr<Engine>(new Engine(std::move(plan), std::move(ranks)));
 }
 
-Engine::Engine(EngineOptions options, std::unique_ptr<ranks::Ranks> ranks)
-    : options_(std::move(options)), ranks_(std::move(ranks)) {
-  const GroupSizes sizes = group_sizes(options_);
+Engine::Engine(EnginePlan plan, std::unique_ptr<ranks::Ranks> ranks)
+    : plan_(std::move(plan)), ranks_(std::move(ranks)) {
+  const GroupSizes sizes = plan_.of_group();
   const SchedulerOptions of_group = {
       .max_running = sizes.max_running,
       .chunked_prefill_size = sizes.chunked_prefill_size,
       .max_prefill_sequences = worker().model().limits().max_prefill_sequences,
-      .page_size = options_.page_size};
+      .page_size = plan_.model().page_size};
   for (int32_t group = 0; group < ranks_->num_groups(); ++group) {
-    groups_.push_back(std::make_unique<Group>(options_.num_blocks, of_group));
+    groups_.push_back(std::make_unique<Group>(plan_.model().num_blocks, of_group));
   }
 }
 
@@ -73,11 +62,11 @@ Result<RequestId> Engine::submit(Request request) {
     return Error(ErrorKind::usage, "no negative number of tokens can be asked for")
         .with("max-tokens", request.max_tokens);
   }
-  if (prompt_size + request.max_tokens > options_.context_length) {
+  if (prompt_size + request.max_tokens > plan_.context_length) {
     return Error(ErrorKind::usage, "prompt and answer do not fit into the context")
         .with("prompt tokens", prompt_size)
         .with("max-tokens", request.max_tokens)
-        .with("context-length", options_.context_length)
+        .with("context-length", plan_.context_length)
         .remedy("Shorten the prompt or lower --max-tokens.");
   }
   TRY(check_sampling(request.sampling));
@@ -138,7 +127,7 @@ EngineStats Engine::stats() const {
 }
 
 // The next step of all groups; nothing where none has rows to compute, or one must wait.
-std::vector<GroupStep> Engine::plan() {
+std::vector<GroupStep> Engine::plan_step() {
   std::vector<GroupStep> steps;
   bool waits = false;
   bool empty = true;
@@ -163,7 +152,7 @@ void Engine::choose_shapes(std::span<GroupStep> steps) const {
     if (step.plan.empty()) step.shape.own = layers::kIdleRows;
   }
   // Steps are captured for groups that all have the same rows.
-  const bool captured = most.prefill == 0 && most.decode <= options_.worker.max_captured_rows;
+  const bool captured = most.prefill == 0 && most.decode <= plan_.worker.max_captured_rows;
   for (GroupStep& step : steps) {
     step.shape.group = most;
     if (captured) step.shape.own = most;
@@ -182,7 +171,7 @@ void Engine::fill_inputs(std::span<GroupStep> steps) {
     const layers::RowCounts rows = step.plan.rows();
     rows_ += rows.total();
     padding_rows_ += step.shape.own.total() - rows.total();
-    step.logit_rows = fill_words(step.plan, step.shape.own, limits, options_.page_size,
+    step.logit_rows = fill_words(step.plan, step.shape.own, limits, plan_.model().page_size,
                                  ranks_->words(group, step_), rank_rows);
     ranks_->share_inputs(step_, group, layers::InputLayout(step.shape.own, limits).total);
     for (const auto* part : {&step.plan.decode, &step.plan.prefill}) {
@@ -207,7 +196,7 @@ void Engine::expect_tokens(std::span<const GroupStep> steps) {
 }
 
 Result<std::optional<Engine::InFlight>> Engine::launch(ranks::Ranks::Order order) {
-  InFlight step{.number = step_ + 1, .groups = plan()};
+  InFlight step{.number = step_ + 1, .groups = plan_step()};
   if (step.groups.empty()) return std::optional<InFlight>();
   ++step_;
   fill_inputs(step.groups);

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "comm/control/control_plane.h"
-#include "engine/engine_options.h"
+#include "engine/engine_plan.h"
 #include "engine/scheduler.h"
 #include "engine/step_inputs.h"
 #include "ranks/ranks.h"
@@ -39,12 +39,10 @@ struct EngineStats {
 
 class Engine {
  public:
-  // Plans and allocates; weights are not read yet. `exhausted` with the memory budget when the
-  // machine cannot give it.
+  // Allocates; weights are not read yet. `exhausted` when the machine does not give the memory.
   // The ranks are in this process; with `control`, which must outlive the engine, processes of
-  // which this is rank 0's (process_ranks.h): the number of KV blocks must be given then.
-  static Result<std::unique_ptr<Engine>> create(const model::ModelConfig& config,
-                                                EngineOptions options,
+  // which this is rank 0's (process_ranks.h).
+  static Result<std::unique_ptr<Engine>> create(const model::ModelConfig& config, EnginePlan plan,
                                                 comm::ControlPlane* control = nullptr);
 
   // Reads the weights of all ranks; progress as in WeightPlan::load.
@@ -60,7 +58,7 @@ class Engine {
   bool cancel(RequestId id);
 
   // The tokens of one more step. After a step that failed, all later ones return its error. With
-  // EngineOptions::run_ahead the next step has then been started already (ahead_loop.cc), unless an
+  // EnginePlan::run_ahead the next step has then been started already (ahead_loop.cc), unless an
   // observer wants to see the ranks between steps; otherwise nothing runs (plain_loop.cc).
   Result<std::vector<TokenEvent>> step();
   bool idle() const;
@@ -68,7 +66,7 @@ class Engine {
   // Rank 0; where there is one group of ranks, its logits and sampled ids are those of all.
   ranks::Worker& worker() { return (*ranks_)[0]; }
   ranks::Ranks& ranks() { return *ranks_; }
-  const EngineOptions& options() const { return options_; }
+  const EnginePlan& plan() const { return plan_; }
   const model::ModelConfig& config() const { return (*ranks_)[0].model().config(); }
   int64_t steps() const { return step_; }
   int64_t preemptions() const;
@@ -96,12 +94,12 @@ class Engine {
     std::vector<GroupStep> groups;
   };
 
-  Engine(EngineOptions options, std::unique_ptr<ranks::Ranks> ranks);
+  Engine(EnginePlan plan, std::unique_ptr<ranks::Ranks> ranks);
   Scheduler& least_loaded();
-  bool runs_ahead() const { return options_.run_ahead && !preparer_ && !observer_; }
+  bool runs_ahead() const { return plan_.run_ahead && !preparer_ && !observer_; }
   Result<std::vector<TokenEvent>> step_plainly();
   Result<std::vector<TokenEvent>> step_ahead();
-  std::vector<GroupStep> plan();
+  std::vector<GroupStep> plan_step();
   void choose_shapes(std::span<GroupStep> steps) const;
   void fill_inputs(std::span<GroupStep> steps);
   void expect_tokens(std::span<const GroupStep> steps);
@@ -113,7 +111,7 @@ class Engine {
   void deliver(int32_t group, int64_t step, const std::vector<LogitRow>& logit_rows,
                std::vector<TokenEvent>& events);
 
-  EngineOptions options_;
+  const EnginePlan plan_;
   std::unique_ptr<ranks::Ranks> ranks_;
   std::vector<std::unique_ptr<Group>> groups_;
   RequestId last_request_ = 0;

@@ -7,6 +7,7 @@
 #include "model/testing.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
+#include "start/resolve.h"
 
 namespace braid::lab {
 namespace {
@@ -19,18 +20,18 @@ model::ModelConfig golden_config() {
 }
 
 // Counts heat, which nobody asked for by name.
-engine::EngineOptions counting(const layout::LayoutOptions& layout) {
-  engine::EngineOptions options{.layout = layout,
-                                .context_length = 32,
-                                .max_running = 4,
-                                .chunked_prefill_size = 16,
-                                .page_size = 4};
+start::EngineOptions counting(const layout::LayoutOptions& layout) {
+  start::EngineOptions options{.layout = layout,
+                               .context_length = 32,
+                               .max_running = 4,
+                               .chunked_prefill_size = 16,
+                               .page_size = 4};
   options.worker.passes.of<passes::HeatOptions>() = {.wanted = true};
   return options;
 }
 
-std::unique_ptr<engine::Engine> dummy_engine(const engine::EngineOptions& options) {
-  auto engine = std::move(engine::Engine::create(golden_config(), options)).value();
+std::unique_ptr<engine::Engine> dummy_engine(const start::EngineOptions& options) {
+  auto engine = std::move(start::create_engine(golden_config(), options)).value();
   EXPECT_TRUE(engine->load(model::DummySource()).ok());
   return engine;
 }
@@ -111,7 +112,7 @@ class HeatLaunchesTest : public ::testing::TestWithParam<layout::LayoutOptions> 
  private:
   // Names of buffers are those of its models.
   StepCompiler compiler_{golden_config(),
-                         resolve(golden_config(), counting(GetParam())).value().worker};
+                         start::resolve(golden_config(), counting(GetParam())).value().worker};
 };
 
 // What is wrong with the launches: "" where nothing is.
@@ -164,7 +165,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, HeatLaunchesTest,
 
 TEST(HeatRunsTest, RunsWithDelaysAreSerialOnesBitByBit) {
   for (const layout::LayoutOptions layout : {layout::LayoutOptions{.tp = 2}, {.dp = 2}}) {
-    engine::EngineOptions options = counting(layout);
+    start::EngineOptions options = counting(layout);
     options.worker.passes.of<passes::DualStreamOptions>().mode = passes::Switch::on;
     const auto engine = dummy_engine(options);
     const auto recording = StepRecording::record(*engine, requests()).value();

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/float16.h"
-#include "engine/engine_options.h"
+#include "engine/block_pool.h"
 #include "flow/compile.h"
 #include "kernels/hash.h"
 #include "layers/step_inputs.h"

@@ -45,7 +45,7 @@ Result<std::unique_ptr<PairedEngines>> PairedEngines::create(const model::ModelC
                                                              const model::TensorSource& source) {
   auto pairs = std::make_unique<PairedEngines>();
   for (const EngineVariant& variant : variants) {
-    pairs->engines_.push_back(TRY(engine::Engine::create(config, variant.options)));
+    pairs->engines_.push_back(TRY(start::create_engine(config, variant.options)));
     TRY(pairs->engines_.back()->load(source));
   }
   pairs->variants_ = std::move(variants);
@@ -67,10 +67,10 @@ Result<std::vector<EngineTimes>> PairedEngines::time(std::span<const engine::Req
   return times;
 }
 
-Result<Logits> logits_under(const model::ModelConfig& config, engine::EngineOptions options,
+Result<Logits> logits_under(const model::ModelConfig& config, start::EngineOptions options,
                             const model::TensorSource& source, std::span<const int32_t> ids) {
   options.worker.model.probes.all_logits = true;
-  const auto engine = TRY(engine::Engine::create(config, options));
+  const auto engine = TRY(start::create_engine(config, options));
   TRY(engine->load(source));
   return evaluate_logits(*engine, ids);
 }

@@ -8,12 +8,13 @@
 #include "engine/engine.h"
 #include "lab/evaluate.h"
 #include "lab/paired.h"
+#include "start/resolve.h"
 
 namespace braid::lab {
 
 struct EngineVariant {
   std::string name;
-  engine::EngineOptions options;
+  start::EngineOptions options;
 };
 
 // Seconds of one variant, one sample a round: from submission until every request has its first
@@ -45,7 +46,7 @@ class PairedEngines {
 };
 
 // Logits after each of `ids` under these options, by an engine of its own.
-Result<Logits> logits_under(const model::ModelConfig& config, engine::EngineOptions options,
+Result<Logits> logits_under(const model::ModelConfig& config, start::EngineOptions options,
                             const model::TensorSource& source, std::span<const int32_t> ids);
 
 // How far logits are from others: ‖a − b‖ / ‖b‖; 0 where they are equal bit by bit.

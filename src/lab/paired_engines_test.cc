@@ -12,7 +12,7 @@ model::ModelConfig glm() {
   return model::load_config(model::testing::golden_folder("glm4_moe")).value();
 }
 
-engine::EngineOptions options_of(const layout::LayoutOptions& layout) {
+start::EngineOptions options_of(const layout::LayoutOptions& layout) {
   return {.layout = layout,
           .context_length = 24,
           .max_running = 2,

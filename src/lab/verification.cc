@@ -130,10 +130,6 @@ std::vector<flow::Launch> launches_of(std::span<const steps::CompiledStep* const
   return launches;
 }
 
-double compile_bound_us(int64_t num_layers) {
-  return 5000.0 * std::max(1.0, static_cast<double>(num_layers) / 64);
-}
-
 Result<StepRecording> StepRecording::record(engine::Engine& engine,
                                             std::span<const engine::Request> requests) {
   StepRecording recording;

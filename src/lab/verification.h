@@ -45,10 +45,6 @@ class StepCompiler {
 // The launches of one rank that runs these steps, each followed by its read-back.
 std::vector<flow::Launch> launches_of(std::span<const steps::CompiledStep* const> steps);
 
-// Microseconds that compiling and checking a step of this many layers may take: 5 ms for up to 64
-// layers, in proportion beyond.
-double compile_bound_us(int64_t num_layers);
-
 // Steps as they ran serially, to be run again otherwise; the ranks keep what they had computed.
 class StepRecording {
  public:

@@ -31,9 +31,9 @@ TEST(VerificationTest, ShapesAreEveryBucketAndMixtures) {
 }
 
 TEST(VerificationTest, TheBoundGrowsBeyond64Layers) {
-  EXPECT_DOUBLE_EQ(compile_bound_us(5), 5000);
-  EXPECT_DOUBLE_EQ(compile_bound_us(64), 5000);
-  EXPECT_DOUBLE_EQ(compile_bound_us(96), 7500);
+  EXPECT_DOUBLE_EQ(steps::compile_bound_us(5), 5000);
+  EXPECT_DOUBLE_EQ(steps::compile_bound_us(64), 5000);
+  EXPECT_DOUBLE_EQ(steps::compile_bound_us(96), 7500);
 }
 
 // Steps of a golden model on the ranks of a layout.

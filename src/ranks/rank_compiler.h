@@ -11,6 +11,10 @@ class RankCompiler {
   // for the device.
   static Result<std::unique_ptr<RankCompiler>> create(const model::ModelConfig& config,
                                                       const WorkerOptions& options);
+  const model::DecoderModel& model() const { return model_; }
+  // As Schedules::workspace_bytes.
+  Result<int64_t> workspace_bytes() const { return schedules_.workspace_bytes(); }
+
   RankCompiler(const RankCompiler&) = delete;
   RankCompiler& operator=(const RankCompiler&) = delete;
 

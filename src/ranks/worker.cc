@@ -32,16 +32,11 @@ Result<std::unique_ptr<Worker>> Worker::create(const model::ModelConfig& config,
 
 Status Worker::allocate() {
   flow::Residents& residents = model_.residents();
-  const int64_t workspace = TRY(schedules_.workspace_bytes());
+  const int64_t workspace = options_.workspace_bytes;
   memory_ = TRY(flow::allocate(residents, backend_->device(), backend_->host()));
   memory_.push_back(TRY(device().allocate(workspace)));
   schedules_.bind_to(memory_.back().data(), workspace);
-  TRY(backend_->share_workspace(memory_.back().data(), workspace));
-  const layers::RowCounts most = model_.options().max_rows;
-  for (const layers::RowCounts rows : {layers::RowCounts{most.decode, 0}, {0, most.prefill}}) {
-    TRY(schedules_.get({rows, rows}));  // a kernel that isn't there is missed now
-  }
-  return {};
+  return backend_->share_workspace(memory_.back().data(), workspace);
 }
 
 Status Worker::load(const model::TensorSource& source, int32_t ranks_loading,

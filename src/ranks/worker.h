@@ -14,9 +14,8 @@ namespace braid::ranks {
 
 class Worker {
  public:
-  // Declares, plans and allocates everything, and compiles the largest steps; weights are not read
-  // yet. `exhausted` when memory does not suffice, `unsupported` when the device has no kernel for
-  // an op.
+  // Declares and allocates everything, the workspace of options.workspace_bytes among it; weights
+  // are not read yet, and no step is compiled. `exhausted` when memory does not suffice.
   static Result<std::unique_ptr<Worker>> create(const model::ModelConfig& config,
                                                 const WorkerOptions& options,
                                                 std::unique_ptr<Backend> backend);

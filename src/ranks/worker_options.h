@@ -14,6 +14,7 @@ struct WorkerOptions {
   DeviceKind device = DeviceKind::cpu;
   model::ModelOptions model;
   steps::PassOptions passes;
+  int64_t workspace_bytes = 0;    // that the largest steps need
   int32_t max_captured_rows = 0;  // decode steps of up to so many rows run as captured graphs
   bool serial = false;            // run op by op on the calling thread, in program order
   flow::Delays delays;            // random pauses before ops, to shake out missing waits

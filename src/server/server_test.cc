@@ -384,7 +384,7 @@ TEST(ServerTest, DrainingHasAnEnd) {
 
 TEST(ServerTest, AFailedEngineEndsItsStreams) {
   TestServer server;
-  engine::EngineOptions options = server_engine_options();
+  start::EngineOptions options = server_engine_options();
   options.worker.fault = {.kind = flow::FaultKind::fail, .step = 20, .op = 3};
   server.start(options);
   RawClient stream(server.port());

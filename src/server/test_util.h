@@ -9,6 +9,7 @@
 #include "model/config.h"
 #include "server/server.h"
 #include "server/socket_test_util.h"
+#include "start/resolve.h"
 
 namespace braid::server::testing {
 
@@ -30,16 +31,16 @@ inline ServedModel fairytale(bool strict = false) {
   return model;
 }
 
-inline engine::EngineOptions server_engine_options() {
-  engine::EngineOptions options{.context_length = 256, .max_running = 16};
+inline start::EngineOptions server_engine_options() {
+  start::EngineOptions options{.context_length = 256, .max_running = 16};
   options.num_blocks = 512;
   options.run_ahead = true;
   return options;
 }
 
-inline std::unique_ptr<engine::Engine> fairytale_engine(const engine::EngineOptions& options) {
+inline std::unique_ptr<engine::Engine> fairytale_engine(const start::EngineOptions& options) {
   const model::ModelConfig config = model::load_config(fairytale_folder()).value();
-  auto engine = std::move(engine::Engine::create(config, options)).value();
+  auto engine = std::move(start::create_engine(config, options)).value();
   const model::CheckpointSource source(model::Checkpoint::open(fairytale_folder()).value(),
                                        config.quantization);
   EXPECT_TRUE(engine->load(source).ok());
@@ -62,7 +63,7 @@ class TestServer {
     if (thread_.joinable()) EXPECT_TRUE(finish().ok());
   }
 
-  void start(const engine::EngineOptions& options = server_engine_options(), bool strict = false) {
+  void start(const start::EngineOptions& options = server_engine_options(), bool strict = false) {
     engine_ = fairytale_engine(options);
     auto model = std::make_shared<const ServedModel>(fairytale(strict));
     thread_ = std::thread([this, model] { ended_ = server_->run(*engine_, model); });

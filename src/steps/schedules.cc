@@ -1,11 +1,32 @@
 #include "steps/schedules.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "flow/compile.h"
 #include "flow/trace.h"
 
 namespace braid::steps {
+namespace {
+
+std::atomic<int64_t> g_compiled_steps = 0;
+
+// `unsupported` when the device has no kernel for an op. Those of collectives are registered with
+// the ranks' communicators, and not there when steps are only planned.
+Status find_kernels(const flow::Program& program, const flow::LauncherTable& table) {
+  for (const flow::Op& op : program.ops) {
+    if (!program.collective_of(op)) TRY(table.find(program, op));
+  }
+  return {};
+}
+
+}  // namespace
+
+int64_t compiled_steps() { return g_compiled_steps.load(); }
+
+double compile_bound_us(int64_t num_layers) {
+  return 5000.0 * std::max(1.0, static_cast<double>(num_layers) / 64);
+}
 
 layers::DispatchFacts dispatch_facts(const model::ModelConfig& config,
                                      const model::ModelOptions& options, int64_t group) {
@@ -36,18 +57,25 @@ Schedules::Schedules(const model::DecoderModel& model, const flow::LauncherTable
                      PassOptions passes)
     : model_(model), table_(table), passes_(std::move(passes)) {}
 
-Result<int64_t> Schedules::workspace_bytes() const {
-  const layers::RowCounts most = model_.options().max_rows;
-  int64_t bytes = 0;
+std::set<layers::StepShape> largest_shapes(const layers::RowCounts& most, int32_t dp) {
+  std::set<layers::StepShape> shapes;
   for (const layers::RowCounts rows :
        {most, layers::RowCounts{most.decode, 0}, layers::RowCounts{0, most.prefill},
         layers::RowCounts{most.decode, 1}, layers::RowCounts{1, most.prefill}}) {
+    shapes.insert({.own = rows, .group = rows});
     // With ranks that have rows of their own, another one may have the most at the same time.
-    for (const layers::RowCounts group : {rows, most}) {
-      const auto step = TRY(compile({rows, group}));
-      bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
-      if (model_.limits().dp == 1) break;
-    }
+    if (dp > 1) shapes.insert({.own = rows, .group = most});
+  }
+  return shapes;
+}
+
+Result<int64_t> Schedules::workspace_bytes() const {
+  int64_t bytes = 0;
+  for (const layers::StepShape& shape :
+       largest_shapes(model_.options().max_rows, model_.limits().dp)) {
+    const auto step = TRY(compile(shape));
+    TRY(find_kernels(step->schedule.program, table_));
+    bytes = std::max({bytes, step->schedule.workspace_bytes, step->readback.workspace_bytes});
   }
   return bytes;
 }
@@ -76,6 +104,7 @@ Result<const CompiledStep*> Schedules::get(const layers::StepShape& shape) {
 
 Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape& shape) const {
   auto step = std::make_unique<CompiledStep>();
+  g_compiled_steps.fetch_add(1);
   const int64_t start = flow::Trace::now_ns();
   const layers::DispatchFacts facts =
       dispatch_facts(model_.config(), model_.options(), shape.group.total());

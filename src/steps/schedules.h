@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 #include "flow/check.h"
 #include "flow/executor.h"
@@ -40,12 +41,23 @@ struct CompiledStep {
 layers::DispatchFacts dispatch_facts(const model::ModelConfig& config,
                                      const model::ModelOptions& options, int64_t group);
 
+// How many steps this process has compiled so far, on all ranks.
+int64_t compiled_steps();
+
+// Microseconds that compiling and checking a step of this many layers may take: 5 ms for up to 64
+// layers, in proportion beyond.
+double compile_bound_us(int64_t num_layers);
+
+// The steps of which one needs the most workspace, where no step has more rows than `most`.
+std::set<layers::StepShape> largest_shapes(const layers::RowCounts& most, int32_t dp);
+
 class Schedules {
  public:
   // All must outlive this. Schedules are bound by bind_to() once the workspace exists.
   Schedules(const model::DecoderModel& model, const flow::LauncherTable& table, PassOptions passes);
 
-  // Workspace bytes that the largest steps need.
+  // Workspace bytes that the largest steps need; compiles them. `unsupported` when the device has
+  // no kernel for an op of theirs.
   Result<int64_t> workspace_bytes() const;
   void bind_to(std::byte* arena, int64_t arena_bytes);
 

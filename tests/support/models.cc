@@ -10,9 +10,9 @@ namespace braid::testing {
 namespace {
 
 std::unique_ptr<engine::Engine> create(const model::ModelConfig& config,
-                                       const engine::EngineOptions& options,
+                                       const start::EngineOptions& options,
                                        const model::TensorSource& source) {
-  auto engine = std::move(engine::Engine::create(config, options)).value();
+  auto engine = std::move(start::create_engine(config, options)).value();
   const Status loaded = engine->load(source);
   BRAID_CHECK(loaded.ok(), "{}", loaded.to_string());
   return engine;
@@ -44,7 +44,7 @@ std::string golden_folder(const std::string& name) {
 std::string fairytale_folder() { return std::string(BRAID_SOURCE_DIR) + "/models/fairytale-moe"; }
 
 std::unique_ptr<engine::Engine> open_engine(const std::string& folder,
-                                            const engine::EngineOptions& options,
+                                            const start::EngineOptions& options,
                                             const std::string& override_json) {
   const model::ModelConfig config = model::load_config(folder, override_json).value();
   const model::CheckpointSource source(model::Checkpoint::open(folder).value(),
@@ -53,7 +53,7 @@ std::unique_ptr<engine::Engine> open_engine(const std::string& folder,
 }
 
 std::unique_ptr<engine::Engine> open_dummy(const std::string& folder,
-                                           const engine::EngineOptions& options,
+                                           const start::EngineOptions& options,
                                            const std::string& override_json) {
   return create(model::load_config(folder, override_json).value(), options, model::DummySource());
 }

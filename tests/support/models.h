@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/engine.h"
+#include "start/resolve.h"
 
 namespace braid::testing {
 
@@ -15,12 +15,12 @@ std::string fairytale_folder();                      // models/fairytale-moe
 // An engine on a model's folder with its weights read; fails the program on an error.
 // `override_json` as in --json-model-override-args.
 std::unique_ptr<engine::Engine> open_engine(const std::string& folder,
-                                            const engine::EngineOptions& options,
+                                            const start::EngineOptions& options,
                                             const std::string& override_json = {});
 
 // The same with dummy weights.
 std::unique_ptr<engine::Engine> open_dummy(const std::string& folder,
-                                           const engine::EngineOptions& options,
+                                           const start::EngineOptions& options,
                                            const std::string& override_json = {});
 
 // Runs the engine until it is idle; the tokens of every request.

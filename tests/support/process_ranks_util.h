@@ -8,6 +8,7 @@
 #include "model/dummy_source.h"
 #include "model/testing.h"
 #include "ranks/process_ranks.h"
+#include "start/resolve.h"
 
 namespace braid::testing {
 
@@ -15,7 +16,7 @@ inline model::ModelConfig small_model() {
   return model::load_config(model::testing::golden_folder("glm4_moe")).value();
 }
 
-inline engine::EngineOptions small_options(const layout::LayoutOptions& layout) {
+inline start::EngineOptions small_options(const layout::LayoutOptions& layout) {
   return {.layout = layout,
           .context_length = 32,
           .max_running = 4,
@@ -45,27 +46,26 @@ inline Result<std::string> answers_of(engine::Engine& engine) {
 // What `use` says of an engine with these options and dummy weights, its ranks being threads of
 // this process.
 using Use = std::function<Result<std::string>(engine::Engine&)>;
-inline Result<std::string> on_threads(const engine::EngineOptions& options,
+inline Result<std::string> on_threads(const start::EngineOptions& options,
                                       const Use& use = answers_of) {
-  const auto engine = TRY(engine::Engine::create(small_model(), options));
+  const auto engine = TRY(start::create_engine(small_model(), options));
   TRY(engine->load(model::DummySource()));
   return use(*engine);
 }
 
 // The same with processes.
-inline Result<std::string> on_processes(const engine::EngineOptions& options,
+inline Result<std::string> on_processes(const start::EngineOptions& options,
                                         const Use& use = answers_of) {
-  const engine::EngineOptions resolved = TRY(resolve(small_model(), options));
-  const int32_t world = resolved.worker.model.layout.world;
+  const engine::EnginePlan plan = TRY(start::plan_engine(small_model(), options));
+  const int32_t world = plan.worker.model.layout.world;
   const comm::Ended ended = TRY(
       comm::run_node({.ranks = world, .world = world}, [&](comm::ControlPlane& control) -> Status {
         if (control.rank() > 0) {
-          const auto rank =
-              TRY(ranks::RankProcess::create(small_model(), resolved.worker, control));
+          const auto rank = TRY(ranks::RankProcess::create(small_model(), plan.worker, control));
           TRY(rank->load(model::DummySource(), nullptr));
           return rank->follow();
         }
-        const auto engine = TRY(engine::Engine::create(small_model(), resolved, &control));
+        const auto engine = TRY(engine::Engine::create(small_model(), plan, &control));
         TRY(engine->load(model::DummySource()));
         control.conclude(TRY(use(*engine)));
         return {};

@@ -8,9 +8,9 @@
 
 namespace braid::testing {
 
-engine::EngineOptions prompt_options(size_t tokens) {
+start::EngineOptions prompt_options(size_t tokens) {
   const auto size = static_cast<int32_t>(tokens);
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = size + 1, .max_running = 1, .chunked_prefill_size = size, .page_size = 16};
   options.worker.model.probes = {.all_logits = true, .hidden = true, .routing = true};
   return options;

@@ -9,7 +9,7 @@
 namespace braid::testing {
 
 // Room for a prompt of so many tokens, with all probes but force_routing.
-engine::EngineOptions prompt_options(size_t tokens);
+start::EngineOptions prompt_options(size_t tokens);
 
 // Runs a prompt in an engine of prompt_options().
 std::vector<TokenRecord> run_prompt(engine::Engine& engine, const std::vector<int32_t>& prompt);

@@ -32,7 +32,7 @@ bool same_bytes(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 Tap::Tap(engine::Engine& engine) : engine_(engine) {
-  BRAID_CHECK(engine.options().worker.model.probes.all_logits, "(a Tap reads all logits)");
+  BRAID_CHECK(engine.plan().model().probes.all_logits, "(a Tap reads all logits)");
   engine.set_observer([this](int64_t, std::span<const engine::GroupStep> groups) {
     for (int32_t group = 0; group < std::ssize(groups); ++group) {
       record(engine_.ranks().leader(group), groups[static_cast<size_t>(group)]);
@@ -51,7 +51,7 @@ TokenRecord Tap::read(ranks::Worker& leader, int64_t row, int64_t logit_row) con
   for (const int32_t hidden : state.hidden) {
     record.hidden.push_back(float_row(leader, hidden, row));
   }
-  const bool routing = engine_.options().worker.model.probes.routing;
+  const bool routing = engine_.plan().model().probes.routing;
   for (size_t layer = 0; routing && layer < state.expert_ids.size(); ++layer) {
     record.experts.emplace_back();
     record.expert_weights.emplace_back();

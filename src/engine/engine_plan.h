@@ -1,0 +1,32 @@
+// What an engine is made of: start/ resolves it once from what was asked for; nothing changes it
+// afterwards.
+#pragma once
+
+#include "ranks/worker_options.h"
+
+namespace braid::engine {
+
+// What one group of ranks with its own requests has of an engine.
+struct GroupSizes {
+  int32_t max_running = 0;
+  int32_t chunked_prefill_size = 0;
+};
+
+struct EnginePlan {
+  // Of every rank; ranks fill in their numbers. worker.model has the KV blocks and their size.
+  ranks::WorkerOptions worker;
+  int32_t context_length = 0;        // tokens of prompt and answer
+  int32_t max_running = 0;           // sequences in a step, on all groups of ranks together
+  int32_t chunked_prefill_size = 0;  // prefill rows in a step, likewise
+  // Each step is planned and started while the one before it runs: its tokens come a step later.
+  bool run_ahead = false;
+
+  const model::ModelOptions& model() const { return worker.model; }
+  int32_t groups() const { return worker.model.layout.attention.sizes[0]; }
+  GroupSizes of_group() const {
+    return {.max_running = (max_running + groups() - 1) / groups(),
+            .chunked_prefill_size = std::max(chunked_prefill_size / groups(), 1)};
+  }
+};
+
+}  // namespace braid::engine
