@@ -40,7 +40,7 @@ TEST(GenerationRequestTest, Defaults) {
 
   const GenerationRequest talk = read_chat(chat(), model()).value();
   EXPECT_EQ(talk.prompts[0],
-            model().tokenizer.encode("<|user|>\nTell a tale.<|assistant|>\n", false).value());
+            model().tokenizer.encode("<|user|>\nTell a tale.<|assistant|>", false).value());
   EXPECT_EQ(talk.max_tokens, 256 - std::ssize(talk.prompts[0]));
 }
 
@@ -95,12 +95,12 @@ TEST(GenerationRequestTest, FormsOfPrompts) {
   const auto prompts = [](const Json& prompt) {
     return read_completion({{"prompt", prompt}}, model()).value().prompts;
   };
+  using Prompts = std::vector<std::vector<int32_t>>;
   const std::vector<int32_t> once = model().tokenizer.encode("Once", true).value();
-  EXPECT_EQ(prompts("Once"), (std::vector{once}));
-  EXPECT_EQ(prompts({"Once", "Once"}), (std::vector{once, once}));
-  EXPECT_EQ(prompts({1, 2, 3}), (std::vector{std::vector<int32_t>{1, 2, 3}}));
-  EXPECT_EQ(prompts(Json::array({{1, 2}, {3}})),
-            (std::vector{std::vector<int32_t>{1, 2}, std::vector<int32_t>{3}}));
+  EXPECT_EQ(prompts("Once"), (Prompts{once}));
+  EXPECT_EQ(prompts({"Once", "Once"}), (Prompts{once, once}));
+  EXPECT_EQ(prompts({1, 2, 3}), (Prompts{{1, 2, 3}}));
+  EXPECT_EQ(prompts(Json::array({{1, 2}, {3}})), (Prompts{{1, 2}, {3}}));
 }
 
 struct BadCase {
@@ -200,7 +200,7 @@ TEST(GenerationRequestTest, MessagesAreChecked) {
   EXPECT_EQ(messages(nullptr), "messages");
   EXPECT_EQ(messages(Json::array()), "messages");
   EXPECT_EQ(messages("Hi"), "messages");
-  EXPECT_EQ(messages({1}), "messages[0]");
+  EXPECT_EQ(messages(Json::array({1})), "messages[0]");
   EXPECT_EQ(messages(Json::array({{{"content", "Hi"}}})), "messages[0].role");
   EXPECT_EQ(messages(Json::array({{{"role", 1}, {"content", "Hi"}}})), "messages[0].role");
   EXPECT_EQ(messages(Json::array({user, {{"role", "user"}, {"content", 1}}})),
@@ -215,12 +215,14 @@ TEST(GenerationRequestTest, MessagesAreChecked) {
   EXPECT_EQ(messages(part({{"type", "text"}, {"text", "Hi"}})), "accepted");
   EXPECT_EQ(messages(Json::array({{{"role", "assistant"}, {"tool_calls", {1}}}})),
             "messages[0].tool_calls");
-  EXPECT_EQ(messages({user}, {{"max_completion_tokens", 0}}), "max_completion_tokens");
-  EXPECT_EQ(messages({user}, {{"max_completion_tokens", 256}}), "messages");
-  EXPECT_EQ(messages({user}, {{"chat_template_kwargs", 1}}), "chat_template_kwargs");
-  EXPECT_EQ(messages({user}, {{"continue_final_message", true}, {"add_generation_prompt", true}}),
+  EXPECT_EQ(messages(Json::array({user}), {{"max_completion_tokens", 0}}), "max_completion_tokens");
+  EXPECT_EQ(messages(Json::array({user}), {{"max_completion_tokens", 256}}), "messages");
+  EXPECT_EQ(messages(Json::array({user}), {{"chat_template_kwargs", 1}}), "chat_template_kwargs");
+  EXPECT_EQ(messages(Json::array({user}),
+                     {{"continue_final_message", true}, {"add_generation_prompt", true}}),
             "continue_final_message");
-  EXPECT_EQ(messages({user}, {{"chat_template_kwargs", {{"messages", 1}}}}), "messages");
+  EXPECT_EQ(messages(Json::array({user}), {{"chat_template_kwargs", {{"messages", 1}}}}),
+            "messages");
 }
 
 TEST(GenerationRequestTest, ContinuesTheLastMessage) {
@@ -236,7 +238,7 @@ TEST(GenerationRequestTest, ContinuesTheLastMessage) {
   EXPECT_EQ(prompt({{"add_generation_prompt", false}}),
             "<|user|>\nTell a tale.<|assistant|>\nOnce upon");
   EXPECT_EQ(prompt(Json::object()),
-            "<|user|>\nTell a tale.<|assistant|>\nOnce upon<|assistant|>\n");
+            "<|user|>\nTell a tale.<|assistant|>\nOnce upon<|assistant|>");
 }
 
 TEST(GenerationRequestTest, StrictModelsRefuseUnknownFields) {

@@ -116,10 +116,10 @@ void Server::take_events(const engine::ServiceEvents& events) {
 }
 
 void Server::every_second() {
-  if (!generations_) return;
+  if (state_ == State::loading) return;
   const auto now = Clock::now();
   generations_->keep_alive(now);
-  if (state_ == State::loading || now < next_status_) return;
+  if (now < next_status_) return;
   next_status_ = now + kStatusInterval;
   say_status();
 }

@@ -101,11 +101,13 @@ class Server {
   std::unique_ptr<HttpServer> http_;
 
   State state_ = State::loading;
-  std::shared_ptr<const ServedModel> model_;  // from ready on
-  Status failure_;
+  // From ready on.
+  std::shared_ptr<const ServedModel> model_;
   std::unique_ptr<engine::Service> service_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Generations> generations_;
+
+  Status failure_;
   std::promise<void> all_sent_;
   bool ended_ = false;
   Clock::time_point signalled_;  // when draining began, by a signal

@@ -199,7 +199,7 @@ void Server::server_info(const std::shared_ptr<Exchange>& exchange) {
 }
 
 void Server::metrics(const std::shared_ptr<Exchange>& exchange) {
-  const std::string text = metrics_ && state_ != State::loading ? metrics_->text() : std::string();
+  const std::string text = state_ == State::loading ? std::string() : metrics_->text();
   exchange->send({.type = "text/plain; version=0.0.4; charset=utf-8", .body = text});
 }
 

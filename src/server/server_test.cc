@@ -252,7 +252,7 @@ TEST(ServerTest, SmallEndpoints) {
   const Json chat =
       server.post("/tokenize", {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}}).json();
   EXPECT_EQ(server.post("/detokenize", {{"tokens", chat["tokens"]}}).json()["content"],
-            "<|user|>\nHi<|assistant|>\n");
+            "<|user|>\nHi<|assistant|>");
   EXPECT_EQ(server.post("/detokenize", {{"tokens", {4096}}}).status, 400);
   EXPECT_EQ(server.post("/tokenize", Json::object()).status, 400);
 }

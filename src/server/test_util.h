@@ -60,7 +60,8 @@ class TestServer {
     server_ = std::move(Server::listen(std::move(options), console_, nullptr)).value();
   }
   ~TestServer() {
-    if (thread_.joinable()) EXPECT_TRUE(finish().ok());
+    if (!thread_.joinable()) return;
+    EXPECT_TRUE(finish().ok());
   }
 
   void start(const start::EngineOptions& options = server_engine_options(), bool strict = false) {
