@@ -8,7 +8,7 @@
 #include "comm/local/local_group.h"
 #include "device/cpu/cpu_device.h"
 #include "engine/step_inputs.h"
-#include "flow/audit.h"
+#include "flow/audit/audit.h"
 #include "model/checkpoint_source.h"
 #include "ops/register_collectives_cpu.h"
 #include "ops/register_cpu.h"

@@ -75,7 +75,7 @@ TEST(CliLayerTest, ChecksGroupsOfSeveralRanks) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("\n300 + 150 rows: 120 runs of 6 variants"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("2 chunks, direct"), std::string::npos);
-  EXPECT_EQ(ran.out.find("compute alone"), std::string::npos);  // on rows that nobody gathered
+  EXPECT_EQ(ran.out.find("compute alone"), std::string::npos);  // on rows that were not gathered
 }
 
 TEST(CliLayerTest, ChecksProjectionsOnSeveralRanks) {

@@ -1,5 +1,5 @@
 // Signals and faults at any time, to ranks that are threads or processes, on one host or two: the
-// exit code, one line that says the cause, nobody left behind, and all of it within ten seconds.
+// exit code, one line that says the cause, no process left, and all of it within ten seconds.
 #include <gtest/gtest.h>
 
 #include <csignal>

@@ -52,7 +52,7 @@ std::string strange_bytes(size_t i) {
   }
 }
 
-// Until `count` connections were made, or nobody listens any more: how many were made. A hundred
+// Makes `count` connections, or as many until the port is closed: how many were made. A hundred
 // are held at a time.
 size_t flood(const comm::HostPort& address, size_t count) {
   std::vector<int> held;
@@ -78,7 +78,7 @@ std::string node(int index, const comm::HostPort& address) {
 
 // Two nodes, each behind its prefix; `before` runs when the first one listens and the second one
 // hasn't begun, `meanwhile` while both do. Seconds from the second one's start until all have come,
-// when nobody listens any more.
+// when the port is closed.
 struct Met {
   double seconds = 0;
   std::string out;

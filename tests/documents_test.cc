@@ -43,7 +43,7 @@ std::vector<std::string> matches(const std::string& text, const std::regex& patt
   return found;
 }
 
-// Paths below the project's folders: "src/flow/check.h", "tools/check_gpu.sh". Those with
+// Paths below the project's folders: "src/flow/check/check.h", "tools/check_gpu.sh". Those with
 // placeholders (…, *, CAPITALS) are patterns, not paths.
 std::vector<std::string> missing_paths(const std::string& text) {
   static const std::regex pattern(
@@ -164,7 +164,7 @@ TEST(DocumentsTest, TestsExist) {
 }
 
 TEST(DocumentsTest, MistakesAreFound) {
-  EXPECT_EQ(missing_paths("see `src/flow/check.h`, and src/flow/chock.h."),
+  EXPECT_EQ(missing_paths("see `src/flow/check/check.h`, and src/flow/chock.h."),
             (std::vector<std::string>{"src/flow/chock.h"}));
   EXPECT_EQ(mistake_in("generate DIR --tp 2"), "");
   EXPECT_EQ(mistake_in("genarate DIR"), "no command genarate");

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
 #include "ops/moe.h"
@@ -219,7 +219,7 @@ TEST(DualStreamMutationTest, ExpertOutputWrittenIntoTheHiddenStateIsCaught) {
   const flow::Value hidden = shared.operands[ops::GemmOperand::x];
   const auto combine = static_cast<size_t>(ops_of(schedule, 1, Role::experts).back());
   const flow::Value routed = program.ops[combine].operands[ops::CombineOperand::out];
-  for (size_t i = combine; i < program.ops.size(); ++i) {  // the output, and who reads it
+  for (size_t i = combine; i < program.ops.size(); ++i) {  // the output, and what reads it
     for (flow::Value& operand : program.ops[i].operands) {
       if (operand == routed) operand = hidden;
     }

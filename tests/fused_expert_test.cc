@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "ops/moe.h"
 #include "passes/chunk_collectives.h"

@@ -121,6 +121,13 @@ void expect_reference(const std::string& name, const layout::LayoutOptions& layo
   if (!quantized) expect_hidden(name, records, ids.size());
 }
 
+// A model without experts has no groups of ranks with requests of their own.
+void expect_refusal(const model::ModelConfig& config, const layout::LayoutOptions& layout) {
+  const auto refused = layout::make_layout(model::layout_sizes(config), layout);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind(), ErrorKind::usage);
+}
+
 TEST_P(GoldenTest, Float32MatchesTheReference) { expect_reference(GetParam(), {}); }
 
 // All layouts of two and four ranks that the model can have.
@@ -144,10 +151,13 @@ TEST_P(GoldenTest, SeveralRanksMatchTheReference) {
 // idle, or on the last one, the others decoding at first and idle then.
 TEST_P(GoldenTest, GroupsOfRanksMatchTheReference) {
   const model::ModelConfig config = model::load_config(golden_folder(GetParam())).value();
-  if (!config.moe) return;  // refused
   for (const auto& [dp, tp, ep] :
        {std::tuple{2, 1, 0}, {2, 1, 1}, {2, 2, 0}, {2, 2, 2}, {4, 1, 0}, {4, 1, 2}}) {
     SCOPED_TRACE(fmt::format("dp {} tp {} ep {}", dp, tp, ep));
+    if (!config.moe) {
+      expect_refusal(config, {.tp = tp, .ep = ep, .dp = dp});
+      continue;
+    }
     for (const int32_t others : {0, dp - 1}) {
       expect_reference(GetParam(), {.tp = tp, .ep = ep, .dp = dp}, others);
     }
@@ -159,15 +169,19 @@ TEST_P(GoldenTest, GroupsOfRanksMatchTheReference) {
 TEST_P(GoldenTest, EightRanksMatchTheReference) {
   const model::ModelConfig config = model::load_config(golden_folder(GetParam())).value();
   const bool all = std::getenv("BRAID_LONG") != nullptr;
+  int layouts = 0;
   for (const auto& [dp, tp] : {std::pair{8, 1}, {4, 2}, {2, 4}}) {
     for (const int32_t ep : {8, 4, 2, 1}) {
       const layout::LayoutOptions layout{.tp = tp, .ep = ep, .dp = dp};
+      if (!config.moe) expect_refusal(config, layout);
       if (!layout::make_layout(model::layout_sizes(config), layout).ok()) continue;
+      ++layouts;
       if (!all && ep != dp) continue;
       SCOPED_TRACE(fmt::format("dp {} tp {} ep {}", dp, tp, ep));
       expect_reference(GetParam(), layout, dp - 2);
     }
   }
+  EXPECT_EQ(layouts, -1);
 }
 
 TEST_P(GreedyTest, GreedyContinuationIsTheReferences) {

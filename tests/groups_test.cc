@@ -1,4 +1,4 @@
-// Groups of ranks with requests of their own: who gets which, what idle ones do, how one ends all.
+// Groups of ranks with requests of their own: which gets which, what idle ones do, how all end.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

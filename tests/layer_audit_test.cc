@@ -54,9 +54,9 @@ struct Layer {
   static constexpr LayerRows kRows{.rows = 5};
 
   Layer()
-      : rank(model::load_config(golden_folder("mixtral")).value(),
-             {.part = model::Part::layer, .probes = {.hidden = true}}, {&kRows, 1}, backend) {
-    BRAID_CHECK(rank.add("serial", kRows, rank.model().build(kRows.shape()).value()).ok());
+      : rank(model::load_config(golden_folder("mixtral")).value(), {.probes = {.hidden = true}},
+             {&kRows, 1}, backend) {
+    BRAID_CHECK(rank.add("serial", kRows, rank.part().build(kRows.shape()).value()).ok());
     BRAID_CHECK(rank.allocate(model::DummySource(3)).ok());
   }
   const flow::Program& program() const { return rank.variant(0).schedule.program; }
@@ -113,17 +113,17 @@ TEST(LayerAuditTest, RanksInChunksTouchWhatTheyDeclare) {
   std::vector<std::unique_ptr<LayerRank>> ranks;
   for (int32_t rank = 0; rank < 2; ++rank) {
     backends.push_back(ranks::make_cpu_backend(world.communicators_of(rank)).value());
-    model::ModelOptions options{.part = model::Part::layer, .probes = {.hidden = true}};
+    model::ModelOptions options{.probes = {.hidden = true}};
     options.layout = layout;
     options.rank = rank;
     ranks.push_back(
         std::make_unique<LayerRank>(config, options, std::span(&kRows, 1), *backends.back()));
     passes::Decisions why;
     const passes::PassOptions pass_options;
-    const model::DecoderModel& model = ranks.back()->model();
+    const lab::LayerPart& part = ranks.back()->part();
     auto program = passes::chunk_collectives(
-        model.build(kRows.shape()).value(), {.chunks = 3, .continued = true},
-        steps::pass_context(model, kRows.shape(), pass_options, why));
+        part.build(kRows.shape()).value(), {.chunks = 3, .continued = true},
+        steps::pass_context(part.model(), kRows.shape(), pass_options, why));
     ASSERT_EQ(why.front().choice, "3 chunks, continued, sums and norms once a row");
     ASSERT_TRUE(ranks.back()->add("chunks", kRows, std::move(program).value()).ok());
     ASSERT_TRUE(ranks.back()->allocate(model::DummySource(3)).ok());
@@ -142,7 +142,7 @@ TEST(LayerAuditTest, StatesTooLargeAreNotAudited) {
   EXPECT_LT(layer.rank.audit_bytes(), int64_t{256} << 20);
   BuggyBackend backend;
   constexpr LayerRows kMany{.rows = 1, .context = 1'000'000};
-  LayerRank large(layer.rank.model().config(), {.part = model::Part::layer}, {&kMany, 1}, backend);
+  LayerRank large(layer.rank.model().config(), {}, {&kMany, 1}, backend);
   LayerRank* const ranks[] = {&large};
   const size_t variants[] = {0};
   const auto said = lab::audit_variants(ranks, variants,

@@ -88,7 +88,7 @@ void expect_a_quick_end(uint64_t seed) {
   ASSERT_FALSE(ran.ok()) << injection.name();
   const std::string text = ran.error().to_string();
   const int32_t rank = injection.options.worker.fault_rank;
-  // Whoever leaves out a collective meets the others in the next one: they miss it, or each other.
+  // A rank that leaves out a collective meets the others in the next one: one of them is missed.
   // Of four ranks that wait for one another because of one that hangs, the first missed is named.
   const FaultKind kind = injection.fault.kind;
   const bool chain = kind == FaultKind::hang && injection.layout.world > 2;

@@ -63,7 +63,7 @@ TEST_F(RankQueriesTest, RefusesRowsThatItHasNot) {
         {.resident = state().logits, .count = -1},
         {.resident = state().logits, .count = rows + 1},
         {.resident = state().logits, .first = 1, .count = rows}}) {
-    EXPECT_NE(refusal(ranks::RankQuery::read(wild)).find("rows that it has not"),
+    EXPECT_NE(refusal(ranks::RankQuery::read(wild)).find("rows that it does not have"),
               std::string::npos);
   }
   const ranks::ResidentRows one{.resident = state().logits, .count = 1};

@@ -11,10 +11,10 @@ inline constexpr size_t kDigestBytes = 32;
 
 // SHA-256 of `bytes`: 32 bytes (FIPS 180-4).
 std::string sha256(std::string_view bytes);
-// HMAC-SHA-256 (RFC 2104): 32 bytes that nobody can make who doesn't know `key`.
+// HMAC-SHA-256 (RFC 2104): 32 bytes that cannot be made without knowing `key`.
 std::string hmac_sha256(std::string_view key, std::string_view bytes);
 
-// Bytes that nobody can foresee.
+// Bytes that cannot be predicted.
 std::string random_bytes(size_t count);
 
 // Takes the same time wherever two texts of one length differ.

@@ -43,7 +43,7 @@ struct OptionSpec {
   std::pair<std::string_view, std::string_view> only_with = {};
 };
 
-// A subcommand: "generate" or, in two words, "eval logits".
+// A subcommand: "generate", or "eval logits" with a space in it.
 struct CommandSpec {
   std::string_view name;
   std::string_view help;

@@ -1,4 +1,4 @@
-// Variables of the environment that look like options and are none.
+// Environment variables that look like options but are not options.
 #pragma once
 
 #include <span>

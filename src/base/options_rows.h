@@ -17,6 +17,7 @@ inline const Names kBalance = {"eval balance"};
 inline const Names kVerify = {"verify"};
 inline const Names kLayer = {"bench layer"};
 inline const Names kProfile = {"profile"};
+inline const Names kKernel = {"bench kernel"};
 
 // The same names, and one more.
 inline Names plus(Names names, std::string_view more) {
@@ -35,14 +36,17 @@ inline const Names kTraced = plus(kEngines, "bench layer");
 // What has a model and ranks, whether it runs an engine or not.
 inline const Names kModels = plus(kAll, "bench layer");
 // What runs on any device.
-inline const Names kDevices = kModels;
+inline const Names kDevices = plus(kModels, "bench kernel");
 // What has an engine on any device: its ranks may be processes.
 inline const Names kRanked = kAll;
 // What reads weights: these and the comparison of techniques, which chooses layouts and passes
 // itself.
 inline const Names kWeights = plus(kModels, "bench techniques");
-// What prints a result.
-inline const Names kResults = plus(plus(kEnding, "bench layer"), "bench techniques");
+// What reports something, with or without a model,
+inline const Names kReporting = plus(kWeights, "bench kernel");
+// and what prints a result.
+inline const Names kResults =
+    plus(plus(plus(kEnding, "bench layer"), "bench techniques"), "bench kernel");
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
@@ -57,6 +61,7 @@ std::vector<OptionSpec> eval_options();
 std::vector<OptionSpec> heat_options();
 std::vector<OptionSpec> bench_options();
 std::vector<OptionSpec> layer_options();
+std::vector<OptionSpec> kernel_options();
 std::vector<OptionSpec> profile_options();
 std::vector<OptionSpec> server_options();
 std::vector<OptionSpec> report_options();

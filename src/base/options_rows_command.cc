@@ -246,7 +246,7 @@ std::vector<OptionSpec> layer_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "how often each variant is measured, in a random order",
-       .commands = kLayer,
+       .commands = plus(kLayer, "bench kernel"),
        .standard = "30",
        .minimum = 1,
        .maximum = kMillion},
@@ -267,8 +267,37 @@ std::vector<OptionSpec> layer_options() {
       {.name = "inject-fault",
        .group = group,
        .help = "let a rank die (kill), an op hang, be skipped or fail: how the others end",
-       .commands = kDevices,
+       .commands = kModels,
        .value_name = "KIND:RANK:STEP:OP"},
+  };
+}
+
+std::vector<OptionSpec> kernel_options() {
+  const auto group = "Benchmark of a kernel";
+  return {
+      {.name = "kernel",
+       .group = group,
+       .help = "which kernel",
+       .commands = kKernel,
+       .value_name = "NAME",
+       .positional = true},
+      {.name = "shape",
+       .group = group,
+       .help = "its sizes, as in rows=8,n=5120,k=2048; may be given for several shapes",
+       .commands = kKernel,
+       .value_name = "NAME=N,...",
+       .repeatable = true},
+      {.name = "kernel-config",
+       .group = group,
+       .help = "how it does it, as in epilogue=swiglu",
+       .commands = kKernel,
+       .value_name = "NAME=VALUE,...",
+       .repeatable = true},
+      {.name = "list",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "tell the kernels that can be measured, with their sizes and configurations",
+       .commands = kKernel},
   };
 }
 
@@ -334,12 +363,12 @@ std::vector<OptionSpec> report_options() {
        .type = OptionType::flag,
        .group = group,
        .help = "no messages about stages and progress; warnings stay",
-       .commands = kWeights},
+       .commands = kReporting},
       {.name = "config",
        .type = OptionType::path,
        .group = group,
        .help = "JSON object with values of options",
-       .commands = kWeights,
+       .commands = kReporting,
        .value_name = "FILE"},
   };
 }

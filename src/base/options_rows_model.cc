@@ -54,7 +54,7 @@ std::vector<OptionSpec> model_options() {
        .group = group,
        .help = "type of the residual stream and of the weights; auto: float32 on the CPU, "
                "bfloat16 on GPUs",
-       .commands = kWeights,
+       .commands = kReporting,
        .standard = "auto",
        .choices = {"auto", "float32", "bfloat16"}},
       {.name = "load-format",
@@ -132,7 +132,7 @@ std::vector<OptionSpec> engine_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "seed of sampling and of dummy weights and requests",
-       .commands = kWeights,
+       .commands = kReporting,
        .standard = "0",
        .minimum = 0,
        .maximum = 4294967295.0},
@@ -171,6 +171,14 @@ std::vector<OptionSpec> step_options() {
        .standard = "256",
        .minimum = 1,
        .maximum = 65536},
+      {.name = "pdl",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "launch a kernel of a captured step while the one before it still runs, wherever it "
+               "awaits that one's end itself (programmatic dependent launch); auto: on GPUs",
+       .commands = kDevices,
+       .standard = "auto",
+       .choices = {"auto", "off"}},
       {.name = "disable-overlap-schedule",
        .type = OptionType::flag,
        .group = group,
@@ -305,7 +313,7 @@ std::vector<OptionSpec> overlap_options() {
        .group = group,
        .help = "the device profile that predictions are made from, as in tuning/cpu.json; if not "
                "given a compiled-in one",
-       .commands = kModels,
+       .commands = kDevices,
        .value_name = "FILE"},
   };
 }

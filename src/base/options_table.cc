@@ -17,6 +17,7 @@ std::vector<CommandSpec> commands() {
       {"bench throughput", "tokens a second of many requests at once"},
       {"bench latency", "seconds of one batch: median and spread"},
       {"bench layer", "one decoder layer, or a projection and its sum, with and without passes"},
+      {"bench kernel", "one kernel at given sizes, cold, checked against float32 and timed"},
       {"bench techniques", "each technique against what it replaces, in one table"},
       {"profile", "what ran where: a page with the timeline of all ranks, a trace, a table"},
       {"verify", "check schedules for races and deadlocks, and compare with serial execution"},
@@ -32,7 +33,8 @@ const OptionTable& braid_options() {
          {rows::model_options, rows::engine_options, rows::step_options, rows::rank_options,
           rows::node_options, rows::expert_options, rows::overlap_options, rows::sampling_options,
           rows::eval_options, rows::heat_options, rows::bench_options, rows::layer_options,
-          rows::profile_options, rows::server_options, rows::report_options}) {
+          rows::kernel_options, rows::profile_options, rows::server_options,
+          rows::report_options}) {
       for (OptionSpec& row : group()) all.push_back(std::move(row));
     }
     return OptionTable(commands(), std::move(all), foreign_options());

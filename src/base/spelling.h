@@ -1,4 +1,4 @@
-// Which known word somebody meant.
+// Which known word was meant by an unknown one.
 #pragma once
 
 #include <span>

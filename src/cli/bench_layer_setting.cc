@@ -10,14 +10,14 @@
 namespace braid::cli {
 namespace {
 
-model::Part part_of(const std::string& name) {
-  if (name == "o_proj") return model::Part::o_proj;
-  return name == "down" ? model::Part::down : model::Part::layer;
+lab::Part part_of(const std::string& name) {
+  if (name == "o_proj") return lab::Part::o_proj;
+  return name == "down" ? lab::Part::down : lab::Part::layer;
 }
 
 // Groups of ranks have the more rows the earlier they come, down to a part of the first one's; in
 // another step, which is checked alone, the last one has none.
-void add_steps(lab::LayerRows rows, LayerSetting& setting) {
+void add_steps(lab::LayerRows rows, lab::LayerSetting& setting) {
   const int32_t dp = setting.layout.attention.sizes[0];
   for (int32_t group = 0; dp > 1 && group < dp; ++group) {
     const auto part = static_cast<int32_t>(int64_t{rows.rows} * (dp - group) / dp);
@@ -45,28 +45,14 @@ Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_v
   return counts;
 }
 
-std::vector<lab::LayerRows> LayerSetting::all_steps() const {
-  std::vector<lab::LayerRows> all = steps;
-  all.insert(all.end(), checked_steps.begin(), checked_steps.end());
-  return all;
-}
-
-std::string_view name_of(ops::ReduceMethod method) {
-  return method == ops::ReduceMethod::copy_engine ? "copy engines" : "direct";
-}
-
-int32_t spare_sms(ops::ReduceMethod method) {
-  return method == ops::ReduceMethod::copy_engine ? 4 : 0;
-}
-
-Result<LayerSetting> read_layer_setting(const Context& context) {
+Result<lab::LayerSetting> read_layer_setting(const Context& context) {
   const ParsedOptions& options = context.options;
   if (options.text("load-format") != "dummy") {
     return Error(ErrorKind::usage, "bench layer makes up its weights")
         .with("load-format", options.text("load-format"))
         .remedy("Add --load-format dummy: config.json is all that it reads.");
   }
-  LayerSetting setting;
+  lab::LayerSetting setting;
   setting.config = TRY(model::load_config(
       options.text("model"),
       options.has("json-model-override-args") ? options.text("json-model-override-args") : ""));
@@ -75,7 +61,6 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
       {.tp = static_cast<int32_t>(options.integer("tp")),
        .ep = options.has("ep") ? static_cast<int32_t>(options.integer("ep")) : 0,
        .dp = static_cast<int32_t>(options.integer("dp"))}));
-  setting.json = options.flag("json");
   setting.cuda = start::device_of(options) == ranks::DeviceKind::cuda;
   setting.dtype = TRY(start::dtype_of(options));
   setting.part = part_of(options.text("part"));
@@ -94,6 +79,7 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
   setting.rounds = options.integer("rounds");
   setting.seed = static_cast<uint64_t>(options.integer("seed"));
   setting.backend.step_timeout = static_cast<double>(start::step_timeout_of(options).count());
+  setting.backend.overlap_kernels = options.text("pdl") != "off";
   setting.link = TRY(start::link_of(options));
   setting.profile = TRY(start::profile_of(
       options, setting.cuda ? cost::h100_profile() : cost::cpu_profile(), setting.link));
@@ -102,18 +88,18 @@ Result<LayerSetting> read_layer_setting(const Context& context) {
     setting.backend.fault = request.fault;
     setting.fault_rank = request.rank;
   }
-  if (setting.part == model::Part::down && setting.config.is_moe(0)) {
+  if (setting.part == lab::Part::down && setting.config.is_moe(0)) {
     return Error(ErrorKind::usage, "the first layer has experts, no dense MLP")
         .with("part", "down")
         .remedy("Give a dense model, or --part layer.");
   }
-  if (setting.layout.attention.sizes[0] > 1 && setting.part != model::Part::layer) {
+  if (setting.layout.attention.sizes[0] > 1 && setting.part != lab::Part::layer) {
     return Error(ErrorKind::usage, "only a whole layer has rows of several groups")
         .with("dp", setting.layout.attention.sizes[0])
         .with("part", options.text("part"))
         .remedy("Add --part layer, or leave --dp out.");
   }
-  if (!setting.dump.empty() && setting.part != model::Part::layer) {
+  if (!setting.dump.empty() && setting.part != lab::Part::layer) {
     return Error(ErrorKind::usage, "only a whole layer has rows to dump")
         .with("part", options.text("part"))
         .remedy("Add --part layer, or leave --dump out.");

@@ -1,5 +1,5 @@
 // braid bench throughput: many requests at once, all there from the start.
-#include <set>
+#include <algorithm>
 
 #include "base/json.h"
 #include "cli/bench.h"
@@ -8,39 +8,7 @@
 namespace braid::cli {
 namespace {
 
-struct Throughput {
-  int64_t requests = 0;
-  int64_t input_tokens = 0;
-  int64_t output_tokens = 0;
-  double seconds = 0;
-
-  double rate(int64_t count) const { return static_cast<double>(count) / seconds; }
-};
-
-Result<Throughput> measure(engine::Engine& engine, const ParsedOptions& options) {
-  const int64_t count = options.integer("num-prompts");
-  const int64_t input_len = options.integer("input-len");
-  std::vector<engine::Request> requests;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto seed = static_cast<uint64_t>(options.integer("seed") + i);
-    requests.push_back(
-        random_request(engine.config().vocab_size, input_len, options.integer("output-len"), seed));
-  }
-  Throughput result;
-  const auto start = Clock::now();
-  for (engine::Request& request : requests) TRY(engine.submit(std::move(request)));
-  while (!engine.idle()) {
-    for (const engine::TokenEvent& event : TRY(engine.step())) {
-      ++result.output_tokens;
-      if (event.finished) ++result.requests;
-    }
-  }
-  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  result.input_tokens = result.requests * input_len;
-  return result;
-}
-
-std::string box(const Throughput& result) {
+std::string box(const lab::Throughput& result) {
   constexpr int kColumns = 50;
   const int64_t total = result.input_tokens + result.output_tokens;
   std::string text = fmt::format("{:=^{}}\n", " Offline Throughput Benchmark Result ", kColumns);
@@ -62,7 +30,7 @@ std::string box(const Throughput& result) {
   return text + std::string(kColumns, '=');
 }
 
-Json to_json(const Throughput& result) {
+Json to_json(const lab::Throughput& result) {
   const int64_t total = result.input_tokens + result.output_tokens;
   return {{"successful_requests", result.requests},
           {"duration_seconds", result.seconds},
@@ -87,7 +55,8 @@ Result<Outcome> bench_throughput(const Context& context) {
                      .max_running = std::min(options.integer("max-running-requests"), num_prompts),
                      .prefill_rows = input_len * num_prompts,
                      .run_ahead = true}));
-  const Throughput result = TRY(measure(session.engine(), options));
+  const lab::Throughput result =
+      TRY(lab::measure_throughput(session.engine(), request_sizes(options, num_prompts)));
   if (options.flag("json")) {
     Json json = to_json(result);
     json.update(TRY(bench_setting(options, session)));

@@ -10,7 +10,7 @@ struct Context : start::Invocation {
   Streams& streams;
 };
 
-// How a command ended that did what it could.
+// How a command ended when there was no error.
 enum class Outcome { success, interrupted };
 
 Result<Outcome> generate(const Context& context);
@@ -22,6 +22,7 @@ Result<Outcome> eval_balance(const Context& context);
 Result<Outcome> bench_throughput(const Context& context);
 Result<Outcome> bench_latency(const Context& context);
 Result<Outcome> bench_layer(const Context& context);
+Result<Outcome> bench_kernel(const Context& context);
 Result<Outcome> bench_techniques(const Context& context);
 Result<Outcome> profile(const Context& context);
 Result<Outcome> verify(const Context& context);

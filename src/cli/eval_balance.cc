@@ -7,7 +7,7 @@
 #include "base/output_file.h"
 #include "cli/commands.h"
 #include "cli/heat_report.h"
-#include "cli/rebalance.h"
+#include "cli/rebalance_report.h"
 #include "start/session.h"
 
 namespace braid::cli {
@@ -33,16 +33,6 @@ Result<std::vector<engine::Request>> read_requests(const ParsedOptions& options,
                         .max_tokens = static_cast<int32_t>(options.integer("output-len"))});
   }
   return requests;
-}
-
-// What the payback of a new placement is reckoned with.
-experts::MoveCost move_cost(start::Session& session) {
-  const model::DecoderModel& model = session.engine().ranks()[0].model();
-  const int64_t width = model.shards().expert_width(session.config().moe->expert_width).padded;
-  const auto weights = static_cast<double>(3 * width * session.config().hidden_size);
-  return {.slot_bytes = weights * static_cast<double>(bytes_of(model.options().dtype)),
-          .link_rate = kAssumedLinkRate,
-          .seconds_per_row = 2 * weights / kAssumedFlopRate};
 }
 
 Status check_options(const ParsedOptions& options, const start::Session& session) {
@@ -121,9 +111,10 @@ Result<Outcome> eval_balance(const Context& context) {
     TRY(heat_file->write(heat_export(record).dump() + "\n"));
     TRY(heat_file->finish());
   }
-  std::optional<Rebalance> planned;
+  std::optional<lab::Rebalance> planned;
   if (options.has("rebalance")) {
-    planned = TRY(rebalance(record, placement, placement.sizes().redundant(), move_cost(session)));
+    planned = TRY(lab::rebalance(record, placement, placement.sizes().redundant(),
+                                 lab::move_cost(session.engine().worker().model())));
     TRY(planned->plan.placement.save(options.text("rebalance")));
   }
   if (options.flag("json")) {

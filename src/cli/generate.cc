@@ -10,7 +10,7 @@
 namespace braid::cli {
 namespace {
 
-constexpr int64_t kMostTokens = 256;  // of an answer, when nobody says how long it may be
+constexpr int64_t kMostTokens = 256;  // of an answer, when --max-tokens is not given
 constexpr int64_t kMaxPromptBytes = int64_t{256} << 20;
 
 Result<std::string> read_prompt(const Context& context) {

@@ -6,8 +6,8 @@
 namespace braid::cli {
 namespace {
 
-// One wish to end may come as several signals: a terminal's to all processes and a launcher's to
-// this one, or timeout(1)'s to the process and its group. Later ones are another wish.
+// One wish to end may arrive as several signals: from the terminal and from a launcher, or twice
+// from timeout(1), to the process and to its group. A later signal is another wish.
 constexpr long kOneWish = 300'000'000;  // nanoseconds
 
 volatile std::sig_atomic_t g_interrupted = 0;

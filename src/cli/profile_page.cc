@@ -11,6 +11,10 @@
 namespace braid::cli {
 namespace {
 
+using lab::Module;
+using lab::PhaseReport;
+using lab::Profile;
+
 using flow::Program;
 using flow::Timeline;
 using flow::TimelineEvent;

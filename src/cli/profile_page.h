@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "cli/profile_report.h"
 #include "cost/decisions.h"
+#include "lab/profile_report.h"
 
 namespace braid::cli {
 
@@ -24,7 +24,7 @@ struct PageFacts {
 //   ranks[r].events[i] = [phase, step, op, lane, start, duration]
 //   ranks[r].exposed   = [start, end, start, end, …] of communication that nothing hides
 //   meetings[i]        = [last rank, rank, event, rank, event, …]
-Json page_data(const Profile& profile, const std::vector<PhaseReport>& phases,
+Json page_data(const lab::Profile& profile, const std::vector<lab::PhaseReport>& phases,
                const PageFacts& facts);
 
 // The page with these data in it.

@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "cli/profile_test_util.h"
+#include "lab/profile_test_util.h"
 
 namespace braid::cli {
 namespace {
 
-using testing::HandMade;
+using lab::testing::HandMade;
 
 struct ProfilePageTest : ::testing::Test {
   HandMade made;
@@ -56,7 +56,7 @@ TEST_F(ProfilePageTest, StepsThatShareAScheduleShareItsOps) {
 
 TEST_F(ProfilePageTest, TellsWhoMetAndWhatWasExposed) {
   const Json found = data();
-  // The last op of rank 1 met nobody.
+  // The last op of rank 1 met no other rank.
   ASSERT_EQ(found["meetings"].size(), 2u);
   EXPECT_EQ(found["meetings"][0], (Json{1, 0, 1, 1, 1}));
   EXPECT_EQ(found["meetings"][1], (Json{1, 0, 6, 1, 6}));

@@ -1,11 +1,17 @@
-// The table of a profile, on the terminal and as JSON.
+#include "cli/profile_table.h"
+
 #include <algorithm>
 
 #include "base/json.h"
-#include "cli/profile_report.h"
 
 namespace braid::cli {
 namespace {
+
+using lab::kNumModules;
+using lab::Module;
+using lab::ModuleTimes;
+using lab::PhaseReport;
+using lab::RankReport;
 
 constexpr size_t kWidth = 9;  // of a rank's column
 

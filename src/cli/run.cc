@@ -29,20 +29,21 @@ constexpr std::array kCommands = {
     Command{"bench throughput", bench_throughput},
     Command{"bench latency", bench_latency},
     Command{"bench layer", bench_layer},
+    Command{"bench kernel", bench_kernel},
     Command{"bench techniques", bench_techniques},
     Command{"profile", profile},
     Command{"verify", verify},
 };
 
-// What rank 0's process concludes with, and what that was.
+// The text that rank 0's process concludes with.
 std::string name_of(Outcome outcome) {
   return outcome == Outcome::interrupted ? "interrupted" : "success";
 }
 
 int exit_code(Outcome outcome) { return outcome == Outcome::interrupted ? kBySignal + SIGINT : 0; }
 
-// Of a fault that needs many words the cause in a line of its own, and below it what each rank
-// said.
+// A long fault gets several lines: its cause in the first, and below it what each rank said.
+// Other errors are one line.
 std::string text_of(const Error& error) {
   constexpr size_t kShort = 100;
   const std::string line = error.to_string();

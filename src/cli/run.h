@@ -1,4 +1,4 @@
-// The whole program but for the process around it.
+// The whole program, without the process around it.
 #pragma once
 
 #include <span>

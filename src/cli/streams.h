@@ -11,8 +11,8 @@
 
 namespace braid::cli {
 
-// Results for the user, on stdout. A reader that goes away (braid … | head) ends the command
-// without a word.
+// Results for the user, on stdout. When the reader goes away
+// (braid … | head), the command ends silently.
 class Output {
  public:
   // `write` gives 0 or an errno. A terminal gets no control characters but newline and tab: they

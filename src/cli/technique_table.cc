@@ -8,6 +8,9 @@ namespace braid::cli {
 namespace {
 
 using lab::Estimate;
+using lab::LeftOut;
+using lab::Phase;
+using lab::TechniqueRow;
 
 std::string exactness(const TechniqueRow& row) {
   const std::string said = row.equal ? "bitwise equal" : fmt::format("error {:.1e}", row.error);
@@ -84,17 +87,6 @@ Json technique_json(std::span<const LeftOut> left_out) {
     list.push_back({{"technique", one.technique}, {"why", one.why}});
   }
   return list;
-}
-
-Status check_exactness(std::span<const TechniqueRow> rows) {
-  const auto wrong =
-      std::find_if(rows.begin(), rows.end(), [](const auto& row) { return !row.exact(); });
-  if (wrong == rows.end()) return {};
-  return Error(ErrorKind::internal, "a technique changes the results by more than it may")
-      .with("technique", wrong->pair.technique)
-      .with("compared", wrong->pair.setting)
-      .with("error", wrong->error)
-      .with("bound", wrong->pair.bitwise ? 0 : wrong->pair.bound);
 }
 
 }  // namespace braid::cli

@@ -10,7 +10,7 @@
 namespace braid::cli {
 namespace {
 
-TechniqueRow row(bool bitwise, bool equal, double error) {
+lab::TechniqueRow row(bool bitwise, bool equal, double error) {
   return {.pair = {.technique = "dual_stream",
                    .setting = "two lanes",
                    .bitwise = bitwise,
@@ -40,7 +40,7 @@ TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
   known.again = lab::Estimate{.median = 1.001, .low = 0.998, .high = 1.004};
   known.hidden = lab::Estimate{.median = 0.85, .low = 0.5, .high = 0.97};
   const std::string text =
-      technique_table(std::vector{known}, std::vector{LeftOut{"heat", "no experts"}});
+      technique_table(std::vector{known}, std::vector{lab::LeftOut{"heat", "no experts"}});
   for (const char* words : {"serial twice", "x1.001 [0.998, 1.004]", "85 % [50, 97]",
                             "heat                left out: no experts"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
@@ -52,12 +52,12 @@ TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
 }
 
 TEST(TechniqueTableTest, ResultsTooFarOffAreAnErrorBehindTheTable) {
-  EXPECT_TRUE(check_exactness(std::vector{row(true, true, 0), row(false, false, 0.009)}).ok());
+  EXPECT_TRUE(lab::check_exactness(std::vector{row(true, true, 0), row(false, false, 0.009)}).ok());
   for (const TechniqueRow& wrong :
        {row(true, false, 0), row(false, false, 0.02), row(false, false, std::nan("")),
         row(true, true, std::nan(""))}) {
     const std::vector rows = {row(true, true, 0), wrong};
-    EXPECT_EQ(check_exactness(rows).error().kind(), ErrorKind::internal);
+    EXPECT_EQ(lab::check_exactness(rows).error().kind(), ErrorKind::internal);
     EXPECT_NE(technique_table(rows, {}).find("TOO LARGE"), std::string::npos);
   }
 }

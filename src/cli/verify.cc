@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/json.h"
-#include "cli/bench.h"
-#include "cli/commands.h"
+#include "cli/verify_report.h"
+#include "lab/engine_runs.h"
 #include "lab/verification.h"
 #include "start/explain.h"
 #include "start/session.h"
@@ -13,82 +13,6 @@ namespace braid::cli {
 namespace {
 
 constexpr int32_t kLongestDelay = 200;  // microseconds before an op
-
-double total_us(const steps::CompiledStep& step) { return step.compile_us + step.check_us; }
-
-// What verify found out, line by line on the output.
-class Report {
- public:
-  Report(const Context& context, int64_t num_layers)
-      : context_(context), bound_us_(steps::compile_bound_us(num_layers)) {}
-
-  double bound_us() const { return bound_us_; }
-
-  Status line(const std::string& text) {
-    return context_.options.flag("json") ? Status() : context_.streams.out.line(text);
-  }
-
-  Status heading() {
-    return line(fmt::format("{:<26} {:>6} {:>6} {:>11} {:>8} {:>11} {:>9}", "schedule", "ops",
-                            "waits", "workspace", "pairs", "compile µs", "check µs"));
-  }
-
-  // Steps with different rows on groups of ranks, which meet if all is well.
-  void unequal(const lab::RankSteps& steps) {
-    schedules_ += std::ssize(steps);
-    for (const auto& of_rank : steps) pairs_ += of_rank->report.pairs;
-  }
-
-  // The step of every rank; the line shows rank 0's.
-  Status schedule(const layers::StepShape& shape, const lab::RankSteps& steps) {
-    const steps::CompiledStep& step = *steps.front();
-    schedules_ += std::ssize(steps);
-    for (const auto& of_rank : steps) pairs_ += of_rank->report.pairs;
-    slowest_us_ = std::max(slowest_us_, total_us(step));
-    return line(fmt::format("{:<26} {:>6} {:>6} {:>11} {:>8} {:>10.0f} {:>8.0f}", shape.to_string(),
-                            step.schedule.program.ops.size(), step.schedule.wait_count(),
-                            format_bytes(static_cast<double>(step.schedule.workspace_bytes)),
-                            step.report.pairs, step.compile_us, step.check_us));
-  }
-
-  void met(const flow::CheckReport& joint) { collectives_ += joint.collectives; }
-
-  Status finding(const Error& error) {
-    findings_.push_back(error.to_string());
-    return line(fmt::format("FINDING {}", findings_.back()));
-  }
-
-  // The summary; an error when there is any finding.
-  Status finish(int64_t equal_runs) {
-    const bool in_time = slowest_us_ <= bound_us_;
-    TRY(
-        line(fmt::format("{} schedules, {} pairs of accesses proven ordered, {} collectives meet, "
-                         "{} runs with delays equal to serial execution, {} findings",
-                         schedules_, pairs_, collectives_, equal_runs, findings_.size())));
-    TRY(line(fmt::format("slowest to compile and check: {:.0f} µs, {} the bound of {:.0f} µs",
-                         slowest_us_, in_time ? "within" : "over", bound_us_)));
-    if (context_.options.flag("json")) {
-      TRY(context_.streams.out.json_line({{"schedules", schedules_},
-                                          {"pairs", pairs_},
-                                          {"collectives", collectives_},
-                                          {"equal_runs", equal_runs},
-                                          {"findings", findings_},
-                                          {"slowest_us", slowest_us_},
-                                          {"bound_us", bound_us_}}));
-    }
-    if (findings_.empty()) return {};
-    return Error(ErrorKind::internal, "verification failed").with("findings", findings_.size());
-  }
-
- private:
-  const Context& context_;
-  double bound_us_;
-  double slowest_us_ = 0;
-  int64_t schedules_ = 0;
-  int64_t pairs_ = 0;
-  int64_t collectives_ = 0;
-  std::vector<std::string> findings_;
-};
 
 // A step of all ranks. One that took longer than `bound_us` is compiled again, twice at most, and
 // the fastest counts: another process may have been in the way.
@@ -103,7 +27,7 @@ Result<lab::RankSteps> compile_in_time(const lab::StepCompiler& compiler,
 }
 
 Status explain_step(const model::ModelConfig& config, const steps::CompiledStep& step,
-                    Report& report) {
+                    VerifyReport& report) {
   TRY(report.line(start::explain_layer(step.schedule, config)));
   for (const passes::Decision& decision : step.decisions) {
     TRY(report.line(fmt::format("  {}: {} ({}){}", decision.pass, decision.choice, decision.reason,
@@ -115,7 +39,7 @@ Status explain_step(const model::ModelConfig& config, const steps::CompiledStep&
 // Compiles every representative step on all ranks without allocating anything, and proves each of
 // them, the ranks' agreement, and the order of the launches between neighbours.
 Status verify_schedules(const Context& context, const model::ModelConfig& config,
-                        const engine::EnginePlan& plan, Report& report) {
+                        const engine::EnginePlan& plan, VerifyReport& report) {
   const lab::StepCompiler compiler(config, plan.worker);
   TRY(report.heading());
   lab::RankSteps last;
@@ -141,7 +65,7 @@ Status verify_schedules(const Context& context, const model::ModelConfig& config
 
 // The same for groups of ranks with different rows, where there are several.
 Status verify_groups(const model::ModelConfig& config, const engine::EnginePlan& plan,
-                     Report& report) {
+                     VerifyReport& report) {
   const lab::StepCompiler compiler(config, plan.worker);
   lab::RankSteps last;
   for (const auto& shapes : lab::unequal_shapes(plan.model().max_rows, plan.groups())) {
@@ -168,7 +92,8 @@ Status verify_groups(const model::ModelConfig& config, const engine::EnginePlan&
 std::vector<engine::Request> small_requests(const model::ModelConfig& config, uint64_t seed) {
   std::vector<engine::Request> requests;
   for (const int64_t input_len : {5, 21, 2, 13}) {
-    requests.push_back(random_request(config.vocab_size, input_len, 4, seed + requests.size()));
+    requests.push_back(
+        lab::random_request(config.vocab_size, input_len, 4, seed + requests.size()));
     requests.back().sampling = {.temperature = 1, .seed = seed};
   }
   return requests;
@@ -179,7 +104,7 @@ constexpr start::EngineNeeds kSmallEngine = {
 
 // Runs `runs` times with delays what one serial run has recorded; how many runs were equal to it.
 Result<int64_t> verify_runs(const Context& context, start::Session& session, int64_t runs,
-                            Report& report) {
+                            VerifyReport& report) {
   TRY(session.start(kSmallEngine));
   Stage stage("comparing runs", context.streams.console);
   const auto seed = static_cast<uint64_t>(context.options.integer("seed"));
@@ -217,7 +142,7 @@ Result<Outcome> verify(const Context& context) {
   engine::EnginePlan plan = start::narrowed(
       session.limits(), session.config(), {.max_running = options.integer("max-running-requests")});
   plan.worker.model.num_blocks = std::max(plan.model().num_blocks, 1);
-  Report report(context, session.config().num_layers);
+  VerifyReport report(context, session.config().num_layers);
   TRY(verify_schedules(context, session.config(), plan, report));
   TRY(verify_groups(session.config(), plan, report));
   if (runs == 0) TRY(session.start_nothing());

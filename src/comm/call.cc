@@ -51,7 +51,7 @@ Status check_room(const Call& call, size_t index, size_t members, int32_t rank) 
               std::all_of(call.counts.begin(), call.counts.end(), [](int32_t n) { return n >= 0; });
   for (const Gather& buffer : call.buffers) {
     if (!fits) break;
-    if (call.kind == CallKind::all_to_all_v) {  // who has room for what comes is known on meeting
+    if (call.kind == CallKind::all_to_all_v) {  // which has room is known on meeting
       fits = buffer.in.cols == buffer.out.cols && buffer.in.format == buffer.out.format &&
              buffer.in.rows >= total_of(call.counts);
       continue;

@@ -1,4 +1,4 @@
-// For tests of groups: who is in them, and what their members give.
+// For tests of groups: their members, and what the members give.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Sums of rows of several members, in their order: what makes a collective's result the same bits
-// in every run, whoever carries the rows.
+// in every run and over every transport.
 #pragma once
 
 #include "comm/comm.h"

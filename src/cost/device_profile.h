@@ -27,7 +27,7 @@ struct DeviceProfile {
 // that `bench layer --part down` of models/fairytale-moe measured on a core with AVX2. Ranks
 // exchange rows by copying them. Quantization was measured at 3 GHz.
 DeviceProfile cpu_profile();
-// An H100 80GB SXM with bfloat16 and NCCL over NVLink: measured were its GEMM, its copies, and
+// An H100 80GB SXM with bfloat16 and NCCL over NVLink. Measured: its GEMM, its copies, and
 // graph replays of collectives of two ranks (docs/performance.md). Computation beside these
 // collectives hid next to nothing of them. Quantization was not measured apart.
 DeviceProfile h100_profile();

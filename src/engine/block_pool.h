@@ -1,12 +1,12 @@
-// BlockPool: who holds which KV block. A block released after step n is handed out again only when
-// step n is known to be done, so that nothing still in flight can read or write it.
+// BlockPool: which sequence holds which KV block. A block released after step n is handed out again
+// only when step n is known to be done, so that nothing still in flight can read or write it.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <vector>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 
 namespace braid::engine {
 

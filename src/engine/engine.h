@@ -1,6 +1,6 @@
 // Engine: requests in, tokens out. Continuous batching over the ranks of a layout, which all run
 // the same steps. Requests are dealt out to the groups of ranks along dp; each has a scheduler and
-// KV blocks of its own, and one without requests runs the others' collectives all the same.
+// KV blocks of its own. A group without requests still takes part in the others' collectives.
 #pragma once
 
 #include <optional>
@@ -54,7 +54,7 @@ class Engine {
   // Queues a request. Refuses an empty prompt, ids outside the vocabulary, a prompt that with
   // max_tokens exceeds the context, sampling parameters out of range.
   Result<RequestId> submit(Request request);
-  // Takes a request out; false when it is not here (any more).
+  // Takes a request out; false when it has ended or was never submitted.
   bool cancel(RequestId id);
 
   // The tokens of one more step. After a step that failed, all later ones return its error. With

@@ -6,7 +6,7 @@
 
 namespace braid::engine {
 
-// What one group of ranks with its own requests has of an engine.
+// The share of one group of ranks, which has its own requests.
 struct GroupSizes {
   int32_t max_running = 0;
   int32_t chunked_prefill_size = 0;

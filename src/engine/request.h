@@ -38,8 +38,8 @@ struct TokenEvent {
   std::chrono::steady_clock::time_point admitted;  // when its first row was planned
 };
 
-// A request in the engine. Its tokens are the prompt and what was generated, of which the host may
-// not know the last ones yet: a step in flight samples them. The first `computed` tokens are in the
+// A request in the engine. Its tokens are the prompt and what was generated. The host may not
+// know the last ones yet: a step in flight samples them. The first `computed` tokens are in the
 // KV cache, or steps in flight write them there.
 struct Sequence {
   RequestId id = 0;

@@ -1,6 +1,6 @@
 // Scheduler: which sequences compute which tokens in the next step. Decode comes first, prefill
-// fills what is left of the step; who finds no block pushes the youngest sequence out, which is
-// recomputed later.
+// fills what is left of the step. A sequence that finds no free block preempts the youngest one,
+// which is recomputed later.
 #pragma once
 
 #include <deque>

@@ -21,7 +21,7 @@ class SchedulerTest : public ::testing::Test {
     return scheduler_->add(std::move(sequence));
   }
 
-  // Plans a step and pretends that it ran: rows are computed, whoever samples gets a token.
+  // Plans a step and pretends that it ran: rows are computed, sequences that sample get a token.
   Plan run() {
     Plan plan = scheduler_->plan(++step_);
     for (const auto* part : {&plan.decode, &plan.prefill}) {

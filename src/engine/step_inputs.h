@@ -22,8 +22,8 @@ std::vector<LogitRow> fill_words(const Plan& plan, const layers::RowCounts& rows
                                  const layers::StepLimits& limits, int32_t page_size,
                                  std::span<int32_t> words, std::span<const int32_t> rank_rows = {});
 
-// How many of a step's rows there are up to the plan's last one: decode rows, and where there are
-// any in prefill, the decode bucket's padding and these.
+// The number of a step's rows up to the plan's last one: the decode rows, or with rows in prefill
+// the whole decode bucket and those.
 int32_t rows_to_last(const Plan& plan, const layers::RowCounts& rows);
 
 }  // namespace braid::engine

@@ -30,7 +30,8 @@ struct TextResult {
   double decode_rate() const;   // tokens a second, without the first; 0 when there was one only
 };
 
-// Is told after each token which text became certain by it, often none; false ends the answer.
+// Called after each token with the text that has become certain, often empty; false ends the
+// answer.
 using TextSink = std::function<bool(std::string_view)>;
 
 // Runs one request on an engine that is idle. The end-of-text tokens of the model's configuration

@@ -49,11 +49,12 @@ class Compiler {
     after_.resize(schedule_.program.ops.size());
   }
 
-  Result<Schedule> run(const ScratchBytes& scratch_bytes) {
+  Result<Schedule> run(const ScratchBytes& scratch_bytes, const KernelOverlaps& overlaps) {
     for (size_t i = 0; i < schedule_.program.ops.size(); ++i) {
       TRY(order(static_cast<int32_t>(i)));
     }
     plan_workspace(schedule_, before_, after_, scratch_bytes);
+    derive_successions(schedule_, overlaps);
     summarize();
     return std::move(schedule_);
   }
@@ -167,8 +168,9 @@ class Compiler {
 
 }  // namespace
 
-Result<Schedule> compile(Program program, const ScratchBytes& scratch_bytes) {
-  return Compiler(std::move(program)).run(scratch_bytes);
+Result<Schedule> compile(Program program, const ScratchBytes& scratch_bytes,
+                         const KernelOverlaps& overlaps) {
+  return Compiler(std::move(program)).run(scratch_bytes, overlaps);
 }
 
 }  // namespace braid::flow

@@ -2,7 +2,7 @@
 // lanes. The bar is 5 ms for both together.
 #include <benchmark/benchmark.h>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "flow/test_kinds.h"
 

@@ -106,7 +106,7 @@ Status CpuExecutor::start_lanes(const Schedule& schedule) {
   for (const Lane lane : kLanes) {
     auto& thread = lanes_[index_of(lane)];
     if (thread != nullptr || !takes_part(schedule, lane)) continue;
-    // Whoever holds up a collective holds up all ranks, even where every core computes.
+    // A rank that is late for a collective delays all ranks, even where every core computes.
     const bool moves = lane == Lane::comm || lane == Lane::copy;
     thread =
         TRY(device::LaneThread::start(fmt::format("{}.{}", options_.name, name_of(lane)),
@@ -185,7 +185,7 @@ void CpuExecutor::fail(const Error& why) {
   failure_ = why;
 }
 
-// Until somebody gives up: then the lane goes on, so that it can be joined.
+// Waits until the executor gives up. Then the lane goes on, so that it can be joined.
 void CpuExecutor::hang() const {
   while (!options_.collectives || options_.collectives().ok()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -1,4 +1,4 @@
-// Ops that fail, hang or are left out, on the CPU: who is told, and that the lanes end.
+// Ops that fail, hang or are left out, on the CPU: the error is told, and the lanes end.
 #include <gtest/gtest.h>
 
 #include "device/cpu/no_threads_test_util.h"

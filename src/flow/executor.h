@@ -1,4 +1,4 @@
-// Executors run Schedules. A run is named by a Ticket; whoever wants its results waits for it.
+// Executors run Schedules. A run is named by a Ticket. To use its results, wait for the Ticket.
 #pragma once
 
 #include <memory>

@@ -35,4 +35,13 @@ ScratchBytes LauncherTable::scratch() const {
   };
 }
 
+KernelOverlaps LauncherTable::overlaps() const {
+  if (!overlaps_) return nullptr;
+  return [this](const Op& op, std::span<const Type> types) {
+    const auto found = launchers_.find(&op.kind());
+    if (found == launchers_.end() || found->second.overlap == nullptr) return KernelOverlap{};
+    return found->second.overlap(op.desc.data(), types);
+  };
+}
+
 }  // namespace braid::flow

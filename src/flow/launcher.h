@@ -48,6 +48,8 @@ struct Launcher {
   // Ok, or `unsupported` with the formats or sizes that no kernel here implements.
   std::function<Status(const void* desc, std::span<const Type>)> can_implement;
   std::function<int64_t(const void* desc, std::span<const Type>)> workspace_bytes;
+  // What its kernels allow of those around them; null: nothing.
+  std::function<KernelOverlap(const void* desc, std::span<const Type>)> overlap;
   // `queue` is the lane's; null where the calling thread itself does the work.
   std::function<void(const void* desc, Args, Workspace, device::Queue* queue)> launch;
 };
@@ -61,13 +63,26 @@ struct TypedLauncher {
   void (*launch)(const Desc& desc, Args args, Workspace workspace) = nullptr;
 };
 
-// The same for kernels that are enqueued on a device's queue of type Q.
+// The same for kernels that are enqueued on a device's queue of type Q. `overlap` may be null: then
+// the op is work that nothing overlaps, such as a copy.
 template <typename Desc, typename Q>
 struct QueuedLauncher {
   Status (*can_implement)(const Desc& desc, std::span<const Type> types) = nullptr;
   int64_t (*workspace_bytes)(const Desc& desc, std::span<const Type> types) = nullptr;
+  KernelOverlap (*overlap)(const Desc& desc, std::span<const Type> types) = nullptr;
   void (*launch)(const Desc& desc, Args args, Workspace workspace, Q& queue) = nullptr;
 };
+
+// `overlap` of launchers all of whose kernels await the one before them, and read nothing early.
+template <typename Desc>
+KernelOverlap awaits(const Desc& /*desc*/, std::span<const Type> /*types*/) {
+  return kAwaits;
+}
+// Of those whose kernels know nothing of it.
+template <typename Desc>
+KernelOverlap can_be_followed(const Desc& /*desc*/, std::span<const Type> /*types*/) {
+  return kCanBeFollowed;
+}
 
 class LauncherTable {
  public:
@@ -82,6 +97,11 @@ class LauncherTable {
   template <typename Desc, typename Q>
   void add(QueuedLauncher<Desc, Q> typed) {
     Launcher launcher = checks_of<Desc>(typed);
+    if (typed.overlap != nullptr) {
+      launcher.overlap = [typed](const void* desc, std::span<const Type> types) {
+        return typed.overlap(*static_cast<const Desc*>(desc), types);
+      };
+    }
     launcher.launch = [typed](const void* desc, Args args, Workspace workspace,
                               device::Queue* queue) {
       typed.launch(*static_cast<const Desc*>(desc), args, workspace, static_cast<Q&>(*queue));
@@ -103,6 +123,9 @@ class LauncherTable {
 
   // For compile(): the scratch memory of every op. The table must outlive it.
   ScratchBytes scratch() const;
+  // For compile(): which kernels may overlap; none once that was switched off. As above.
+  KernelOverlaps overlaps() const;
+  void forbid_overlap() { overlaps_ = false; }
 
  private:
   template <typename Desc, typename Typed>
@@ -122,6 +145,7 @@ class LauncherTable {
   }
 
   std::unordered_map<const KindInfo*, Launcher> launchers_;
+  bool overlaps_ = true;
 };
 
 }  // namespace braid::flow

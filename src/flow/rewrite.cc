@@ -157,7 +157,7 @@ Status Rewriter::check_written() const {
       if (reads(region.access) && is_missing(region.buffer)) missing = region.buffer;
     });
     if (missing >= 0) {
-      return Error(ErrorKind::internal, "a rewrite left out who writes what an op reads")
+      return Error(ErrorKind::internal, "a rewrite left out the writer of what an op reads")
           .with("op", program_.describe(op))
           .with("buffer", program_.buffers[static_cast<size_t>(missing)].label);
     }

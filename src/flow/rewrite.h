@@ -37,7 +37,7 @@ class Rewriter {
   int32_t part(int32_t op, const RowRange& range);
   // An op to be issued by replace() that does what `op` did, or a part of it.
   int32_t substitute(const Op& with, int32_t op);
-  // An op that wasn't there, to be issued by replace(); as if it had stood right behind op `after`.
+  // A new op, to be issued by replace(); it counts as standing right behind op `after`.
   int32_t make(const Op& op, int32_t after);
   // Rows of a Value of the Program, which may end behind it within its buffer.
   Value rows_of(Value value, const RowRange& range);

@@ -12,6 +12,11 @@ int64_t Schedule::wait_count() const {
   return count;
 }
 
+int64_t Schedule::follow_count() const {
+  return std::count_if(successions.begin(), successions.end(),
+                       [](const Succession& succession) { return succession.follows; });
+}
+
 int Schedule::lanes_used() const {
   return static_cast<int>(
       std::count_if(lanes.begin(), lanes.end(), [](const auto& lane) { return !lane.empty(); }));
@@ -27,10 +32,14 @@ std::string Schedule::to_string() const {
       text +=
           fmt::format(" | waits for {} ({} {})", wait, name_of(awaited.lane), awaited.kind().name);
     }
+    if (successions[i].follows) {
+      text += successions[i].constant_weights ? " | follows, weights first" : " | follows";
+    }
     text += '\n';
   }
-  text += fmt::format("{} ops, {} waits, workspace {} bytes\n", program.ops.size(), wait_count(),
-                      workspace_bytes);
+  text += fmt::format("{} ops, {} waits, ", program.ops.size(), wait_count());
+  if (follow_count() > 0) text += fmt::format("{} follow, ", follow_count());
+  text += fmt::format("workspace {} bytes\n", workspace_bytes);
   return text;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/inline_vector.h"
+#include "flow/overlap.h"
 #include "flow/program.h"
 
 namespace braid::flow {
@@ -33,13 +34,16 @@ using Waits = InlineVector<int32_t, kNumLanes>;
 struct Schedule {
   Program program;
   std::array<std::vector<int32_t>, kNumLanes> lanes;  // op indices, in issue order
-  std::vector<Waits> waits;     // per op: ops of other lanes that must have ended before it
+  std::vector<Waits> waits;             // per op: ops of other lanes that must have ended before it
+  std::vector<Succession> successions;  // per op: how it stands to the op before it on its lane
   std::vector<Extent> buffers;  // per buffer: its place in the workspace (step buffers only)
   std::vector<Extent> scratch;  // per op: the kernel's own scratch memory in the workspace
   int64_t workspace_bytes = 0;
   std::vector<SummaryEntry> summary;
 
   int64_t wait_count() const;
+  // Ops that may be launched while the op before them still runs.
+  int64_t follow_count() const;
   // Lanes with ops on them.
   int lanes_used() const;
   // One line an op: lane, waits, what it does. For --explain and test failures.

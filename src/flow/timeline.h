@@ -1,5 +1,5 @@
 // Timeline: what one rank ran, as plain data, and what can be read off it: which lanes ran at once,
-// which communication was hidden behind computation, who waited for whom. All functions are pure.
+// which communication was hidden behind computation, which rank waited for which. Pure functions.
 //
 // Times are nanoseconds of Trace::now_ns(), the machine's monotonic clock, which threads and
 // processes of one machine share.
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/schedule.h"
 
 namespace braid::flow {
@@ -92,8 +92,8 @@ struct Meeting {
 };
 
 // The n-th collectives of a communicator in a step are one, as every rank issues them in one order.
-// `groups` as in check_joint, of the timelines' ranks. What one of its members didn't run is left
-// out.
+// `groups` as in check_joint, of the timelines' ranks. A collective that a member didn't run is
+// left out.
 std::vector<Meeting> meetings(std::span<const Timeline> timelines,
                               std::span<const CommunicatorGroup> groups);
 

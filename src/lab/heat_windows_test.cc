@@ -19,7 +19,7 @@ model::ModelConfig golden_config() {
   return model::load_config(model::testing::golden_folder("glm4_moe")).value();
 }
 
-// Counts heat, which nobody asked for by name.
+// Counts heat, although no option names it.
 start::EngineOptions counting(const layout::LayoutOptions& layout) {
   start::EngineOptions options{.layout = layout,
                                .context_length = 32,

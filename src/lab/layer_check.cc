@@ -91,7 +91,7 @@ void add_squares(const LayerRank& rank, std::span<const std::byte> before, const
                  Squares& squares) {
   const std::vector<float> expected = to_floats(before, rank.model().options().dtype);
   const std::vector<float> found = after.output();
-  const bool layer = rank.model().options().part == model::Part::layer;
+  const bool layer = rank.part().part() == Part::layer;
   const std::vector<float> input = layer ? rank.input() : std::vector<float>(expected.size(), 0.0f);
   const auto square = [](double value) { return value * value; };
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -126,7 +126,7 @@ Result<Squares> sum_over_processes(const Squares& mine, comm::ControlPlane& cont
 // What a layer adds to its rows; of a projection, its output.
 std::vector<float> change(const LayerRank& rank) {
   std::vector<float> out = rank.output();
-  if (rank.model().options().part != model::Part::layer) return out;
+  if (rank.part().part() != Part::layer) return out;
   const std::vector<float> in = rank.input();
   for (size_t i = 0; i < out.size(); ++i) out[i] -= in[i];
   return out;

@@ -54,8 +54,7 @@ Status LayerPairs::open_site(Site& site) {
   site.world = TRY(LayerWorld::open(
       config,
       {.layout = TRY(layout::make_layout(model::layout_sizes(config), site.layout)),
-       .model = {.part = model::Part::layer,
-                 .dtype = options_.dtype,
+       .model = {.dtype = options_.dtype,
                  .probes = {.hidden = true},
                  .choice = kernels::Choice::balanced,
                  .expert_heat = config.is_moe(0)},
@@ -90,7 +89,7 @@ Status LayerPairs::add_variants(Opened& opened) {
     opened.sums.push_back(TRY(world.add(
         pair.name + ", sums alone", pair.rows, [&](LayerRank& rank, const Program& program) {
           return collectives_alone(with_method(program, method), rank.model().residents(),
-                                   rank.model().state().part_sums);
+                                   rank.part().sums());
         })));
   }
   return {};

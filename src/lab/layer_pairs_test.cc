@@ -218,7 +218,7 @@ TEST(LayerWorldTest, RanksThatDoNotMeetAreRefused) {
   const auto world =
       LayerWorld::open(glm(),
                        {.layout = layout::make_layout(model::layout_sizes(glm()), kTp).value(),
-                        .model = {.part = model::Part::layer},
+                        .model = {},
                         .steps = {rows}},
                        control);
   ASSERT_TRUE(world.ok()) << world.status().to_string();

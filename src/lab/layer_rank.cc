@@ -98,50 +98,53 @@ std::vector<float> to_floats(std::span<const std::byte> bytes, Format format) {
 }
 
 LayerRank::LayerRank(const model::ModelConfig& config, model::ModelOptions options,
-                     std::span<const LayerRows> steps, ranks::Backend& backend)
+                     std::span<const LayerRows> steps, ranks::Backend& backend, Part part)
     : backend_(backend),
       rows_(steps.front()),
       decodes_(std::any_of(steps.begin(), steps.end(),
                            [](const LayerRows& step) { return step.decode(); })),
       group_(group_of(options)),
-      model_(config, sized(std::move(options), steps)) {}
+      part_(config, sized(std::move(options), steps), part) {}
 
 LayerRank::~LayerRank() {
   for (const auto& variant : variants_) backend_.release(variant->bound);
 }
 
-Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Program program) {
+Result<size_t> LayerRank::add(std::string name, const LayerRows& rows, flow::Program program,
+                              bool overlap_kernels) {
   auto variant = std::make_unique<LayerVariant>();
   variant->name = std::move(name);
   variant->rows = rows;
-  variant->schedule = TRY(flow::compile(std::move(program), backend_.table().scratch()));
+  const flow::LauncherTable& table = backend_.table();
+  variant->schedule = TRY(flow::compile(std::move(program), table.scratch(),
+                                        overlap_kernels ? table.overlaps() : nullptr));
   variant->report = TRY(flow::check_schedule(variant->schedule));
   variants_.push_back(std::move(variant));
   return variants_.size() - 1;
 }
 
 Status LayerRank::allocate(const model::TensorSource& source) {
-  flow::Residents& residents = model_.residents();
+  flow::Residents& residents = part_.residents();
   memory_ = TRY(flow::allocate(residents, backend_.device(), backend_.host()));
   arena_ = TRY(backend_.device().allocate(std::max(workspace_bytes(), kLeastWorkspace)));
   TRY(backend_.share_workspace(arena_.data(), arena_.bytes()));
   for (const auto& variant : variants_) {
     variant->bound = TRY(flow::bind(variant->schedule, backend_.table(), residents, arena_.data()));
   }
-  TRY(model_.weights().load(source, residents,
-                            {.device = backend_.device(),
-                             .kernels = backend_.table(),
-                             .threads = model::loader_threads(model_.options().layout.world)}));
+  TRY(model().weights().load(source, residents,
+                             {.device = backend_.device(),
+                              .kernels = backend_.table(),
+                              .threads = model::loader_threads(model().options().layout.world)}));
   set_rows(rows_);
   fill_caches();
   fill_input(1);
-  if (model_.options().probes.force_routing) force_experts(ExpertPattern::balanced);
+  if (model().options().probes.force_routing) force_experts(ExpertPattern::balanced);
   return {};
 }
 
 // -1 is the workspace.
 device::Device& LayerRank::device_of(int32_t resident) {
-  return backend_.memory_of(resident < 0 ? flow::Home::device : model_.residents()[resident].home);
+  return backend_.memory_of(resident < 0 ? flow::Home::device : residents()[resident].home);
 }
 
 Status LayerRank::capture() {
@@ -191,8 +194,8 @@ Result<flow::FillAudit> LayerRank::audit(size_t variant) {
       .memory_of = [this](int32_t resident) -> device::Device& { return device_of(resident); },
       .run_op = [&](size_t op) { return backend_.run_op(run.bound, op, step); }};
   flow::FillAudit audit = TRY(flow::audit_by_fill(
-      run.bound, model_.residents(), {arena_.data(), static_cast<size_t>(workspace_bytes())},
-      device, {.step = step, .mutation = {}}));
+      run.bound, residents(), {arena_.data(), static_cast<size_t>(workspace_bytes())}, device,
+      {.step = step, .mutation = {}}));
   if (audit.findings.empty()) return audit;
   return Error(ErrorKind::internal, "an op touches what it doesn't declare")
       .with("variant", run.name)
@@ -202,7 +205,7 @@ Result<flow::FillAudit> LayerRank::audit(size_t variant) {
 }
 
 int64_t LayerRank::audit_bytes() const {
-  const flow::Residents& residents = model_.residents();
+  const flow::Residents& residents = this->residents();
   int64_t bytes = workspace_bytes();
   for (int32_t i = 0; i < residents.size(); ++i) {
     if (residents[i].lifetime != flow::Lifetime::weight) {
@@ -214,9 +217,9 @@ int64_t LayerRank::audit_bytes() const {
 
 // Sequence s has blocks s · max_blocks and on; prefill rows are dealt out in equal runs.
 void LayerRank::fill_words() {
-  const model::ModelOptions& options = model_.options();
+  const model::ModelOptions& options = model().options();
   const LayerRows own = rows_.of(group_);
-  const layers::InputLayout layout(own.shape().own, model_.limits());
+  const layers::InputLayout layout(own.shape().own, model().limits());
   std::vector<int32_t> words(static_cast<size_t>(layout.total), 0);
   const auto at = [&](int64_t field, int64_t index) -> int32_t& {
     return words[static_cast<size_t>(field + index)];
@@ -240,15 +243,15 @@ void LayerRank::fill_words() {
         entry < sequences * options.max_blocks ? static_cast<int32_t>(entry) : 0;
   }
   for (int32_t copy = 0; copy < 2; ++copy) {
-    std::memcpy(model_.residents().data(model_.state().inputs_host, copy), words.data(),
+    std::memcpy(residents().data(model().state().inputs_host, copy), words.data(),
                 words.size() * sizeof(int32_t));
   }
 }
 
 void LayerRank::fill_caches() {
   if (!decodes_) return;
-  const int32_t cache = model_.state().caches.front();
-  const flow::Resident& resident = model_.residents()[cache];
+  const int32_t cache = model().state().caches.front();
+  const flow::Resident& resident = residents()[cache];
   // One row, over and over, would make all keys alike: a period of 61 rows doesn't.
   constexpr int64_t kPeriod = 61;
   const int64_t period = std::min(kPeriod, resident.rows) * resident.cols;
@@ -265,9 +268,9 @@ void LayerRank::fill_caches() {
 // A projection's input is split by columns: each rank fills its own of the whole model's.
 void LayerRank::fill_input(uint64_t seed, int32_t group) {
   if (group > 0) seed = kernels::hash(seed, static_cast<uint64_t>(group));
-  const int32_t in = model_.state().part_in;
-  const flow::Resident& resident = model_.residents()[in];
-  const model::PartColumns columns = model_.part_columns();
+  const int32_t in = part_.in();
+  const flow::Resident& resident = residents()[in];
+  const PartColumns columns = part_.columns();
   std::vector<float> values(static_cast<size_t>(resident.rows * resident.cols), 0.0f);
   for (int64_t row = 0; row < resident.rows; ++row) {
     for (int64_t col = 0; col < columns.count; ++col) {
@@ -279,10 +282,10 @@ void LayerRank::fill_input(uint64_t seed, int32_t group) {
 }
 
 void LayerRank::force_experts(ExpertPattern pattern) {
-  const int32_t forced = model_.state().forced_ids.front();
-  const flow::Resident& resident = model_.residents()[forced];
+  const int32_t forced = model().state().forced_ids.front();
+  const flow::Resident& resident = residents()[forced];
   const auto top_k = resident.cols;
-  const int64_t all = model_.config().moe->num_experts;
+  const int64_t all = model().config().moe->num_experts;
   const int64_t experts = pattern == ExpertPattern::one_empty ? all - 1 : all;
   std::vector<int32_t> ids(static_cast<size_t>(resident.rows * top_k));
   for (int64_t row = 0; row < resident.rows; ++row) {
@@ -295,7 +298,7 @@ void LayerRank::force_experts(ExpertPattern pattern) {
       ids[static_cast<size_t>(row * top_k + k)] = static_cast<int32_t>(expert);
     }
   }
-  backend_.device().upload(model_.residents().data(forced), ids.data(), resident.bytes());
+  backend_.device().upload(residents().data(forced), ids.data(), resident.bytes());
 }
 
 void LayerRank::poison(uint8_t byte) {
@@ -307,26 +310,26 @@ void LayerRank::poison(uint8_t byte) {
     }
   };
   fill(arena_.data(), workspace_bytes());
-  const int32_t out = model_.state().part_out;
-  if (out != model::kAbsent) fill(model_.residents().data(out), model_.residents()[out].bytes());
+  const int32_t out = part_.out();
+  if (out != model::kAbsent) fill(residents().data(out), residents()[out].bytes());
 }
 
 std::vector<std::byte> LayerRank::bytes_of(int32_t resident) const {
-  const int64_t bytes = model_.residents()[resident].bytes();
+  const int64_t bytes = residents()[resident].bytes();
   std::vector<std::byte> out(static_cast<size_t>(bytes));
-  backend_.device().download(out.data(), model_.residents().data(resident), bytes);
+  backend_.device().download(out.data(), residents().data(resident), bytes);
   return out;
 }
 
 std::vector<std::byte> LayerRank::output_bytes() const {
-  const int32_t out = model_.state().part_out;
+  const int32_t out = part_.out();
   std::vector<std::byte> bytes = bytes_of(out);
-  bytes.resize(static_cast<size_t>(count() * model_.residents()[out].row_bytes()));
+  bytes.resize(static_cast<size_t>(count() * residents()[out].row_bytes()));
   return bytes;
 }
 
 std::vector<float> LayerRank::read(int32_t resident) const {
-  const flow::Resident& from = model_.residents()[resident];
+  const flow::Resident& from = residents()[resident];
   const std::vector<std::byte> bytes = bytes_of(resident);
   return to_floats(std::span(bytes).first(static_cast<size_t>(count() * from.row_bytes())),
                    from.format);
@@ -334,18 +337,18 @@ std::vector<float> LayerRank::read(int32_t resident) const {
 
 // Values are rounded to bfloat16 in either format, so that ranks of both compute on the same.
 void LayerRank::write(int32_t resident, const std::vector<float>& values) {
-  const flow::Resident& to = model_.residents()[resident];
+  const flow::Resident& to = residents()[resident];
   std::vector<bf16> narrow;
   narrow.reserve(values.size());
   for (const float value : values) narrow.push_back(from_float<bf16>(value));
   if (to.format == Format::bf16) {
-    backend_.device().upload(model_.residents().data(resident), narrow.data(), to.bytes());
+    backend_.device().upload(residents().data(resident), narrow.data(), to.bytes());
     return;
   }
   std::vector<float> wide;
   wide.reserve(values.size());
   for (const bf16 value : narrow) wide.push_back(to_float(value));
-  backend_.device().upload(model_.residents().data(resident), wide.data(), to.bytes());
+  backend_.device().upload(residents().data(resident), wide.data(), to.bytes());
 }
 
 }  // namespace braid::lab

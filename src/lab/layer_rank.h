@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "base/inline_vector.h"
-#include "flow/audit_fill.h"
-#include "flow/check.h"
+#include "flow/audit/fill.h"
+#include "flow/check/check.h"
 #include "flow/trace.h"
-#include "model/decoder_model.h"
+#include "lab/layer_part.h"
 #include "model/tensor_source.h"
 #include "ranks/backend.h"
 
@@ -61,17 +61,20 @@ std::vector<float> to_floats(std::span<const std::byte> bytes, Format format);
 
 class LayerRank {
  public:
-  // Declares the part's memory; options.max_rows, num_blocks and max_blocks follow from the `steps`
-  // that may be run, be they of both phases.
+  // Declares the part's memory. options.max_rows, num_blocks and max_blocks follow from the `steps`
+  // that may be run, which may be of both phases.
   LayerRank(const model::ModelConfig& config, model::ModelOptions options,
-            std::span<const LayerRows> steps, ranks::Backend& backend);
+            std::span<const LayerRows> steps, ranks::Backend& backend, Part part = Part::layer);
   ~LayerRank();
 
-  const model::DecoderModel& model() const { return model_; }
+  const LayerPart& part() const { return part_; }
+  const model::DecoderModel& model() const { return part_.model(); }
   ranks::Backend& backend() { return backend_; }
 
-  // Compiles and checks `program` for steps of `rows`; before allocate(). Its index.
-  Result<size_t> add(std::string name, const LayerRows& rows, flow::Program program);
+  // Compiles and checks `program` for steps of `rows`; before allocate(). Its index. Kernels that
+  // are neighbours on a lane overlap only if they may.
+  Result<size_t> add(std::string name, const LayerRows& rows, flow::Program program,
+                     bool overlap_kernels = true);
   // Allocates and fills everything: weights from `source`, random inputs, and binds the variants.
   Status allocate(const model::TensorSource& source);
   // Makes replays of all variants; every rank at the same point.
@@ -111,14 +114,15 @@ class LayerRank {
   // Bytes of any pattern over the output and the workspace, so that nothing is left from a run.
   void poison(uint8_t byte);
   // The input or the output in float32, real rows only; needs probes.hidden for the output.
-  std::vector<float> input() const { return read(model_.state().part_in); }
-  std::vector<float> output() const { return read(model_.state().part_out); }
+  std::vector<float> input() const { return read(part_.in()); }
+  std::vector<float> output() const { return read(part_.out()); }
   // The same, as it lies in memory.
   std::vector<std::byte> output_bytes() const;
   // All bytes of a resident.
   std::vector<std::byte> bytes_of(int32_t resident) const;
 
  private:
+  const flow::Residents& residents() const { return model().residents(); }
   device::Device& device_of(int32_t resident);
   void fill_words();
   void fill_caches();
@@ -132,7 +136,7 @@ class LayerRank {
   bool decodes_;    // some steps do
   int32_t group_;
   std::vector<int32_t> counts_;  // real rows of each group
-  model::DecoderModel model_;
+  LayerPart part_;
   std::vector<std::unique_ptr<LayerVariant>> variants_;
   std::vector<device::Memory> memory_;
   device::Memory arena_;

@@ -24,7 +24,7 @@ enum class VariantRole {
 struct TimedVariant {
   size_t index = 0;  // in its LayerRank
   VariantRole role = VariantRole::passes;
-  std::optional<double> ceiling;  // what of its collectives can be hidden at most
+  std::optional<double> ceiling;  // the largest share of its collectives that can be hidden
 };
 
 struct LayerTiming {

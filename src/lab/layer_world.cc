@@ -15,8 +15,8 @@ Result<std::unique_ptr<LayerWorld>> LayerWorld::open(const model::ModelConfig& c
     of_rank.layout = options.layout;
     of_rank.rank = rank;
     ranks::Backend& backend = *world->backends_[cuda ? 0 : static_cast<size_t>(rank)];
-    world->ranks_.push_back(
-        std::make_unique<LayerRank>(config, std::move(of_rank), options.steps, backend));
+    world->ranks_.push_back(std::make_unique<LayerRank>(config, std::move(of_rank), options.steps,
+                                                        backend, options.part));
     const bool local = !cuda || rank == control.rank();
     if (local) world->locals_.push_back(world->ranks_.back().get());
   }
@@ -41,11 +41,12 @@ Status LayerWorld::connect(comm::ControlPlane& control) {
 }
 
 Result<size_t> LayerWorld::add(const std::string& name, const LayerRows& rows,
-                               const Rewrite& rewrite) {
+                               const Rewrite& rewrite, bool overlap_kernels) {
   size_t index = 0;
   for (const auto& rank : ranks_) {
-    flow::Program program = TRY(rank->model().build(rows.shape(rank->group())));
-    index = TRY(rank->add(name, rows, TRY(rewrite(*rank, std::move(program)))));
+    flow::Program program = TRY(rank->part().build(rows.shape(rank->group())));
+    program = TRY(rewrite(*rank, std::move(program)));
+    index = TRY(rank->add(name, rows, std::move(program), overlap_kernels));
   }
   TRY(check_jointly(index));
   return index;

@@ -13,6 +13,7 @@ namespace braid::lab {
 struct LayerWorldOptions {
   layout::Layout layout;
   model::ModelOptions model;     // but for layout and rank
+  Part part = Part::layer;       // of the first layer
   std::vector<LayerRows> steps;  // that may be run
   ranks::DeviceKind device = ranks::DeviceKind::cpu;
   ranks::BackendOptions backend;  // its fault holds on rank `fault_rank` alone
@@ -32,7 +33,8 @@ class LayerWorld {
   using Rewrite = std::function<Result<flow::Program>(LayerRank& rank, flow::Program program)>;
   // Compiles a variant on every rank, and proves it, that of each rank and all together. Its index,
   // which is the same on all of them. Before allocate().
-  Result<size_t> add(const std::string& name, const LayerRows& rows, const Rewrite& rewrite);
+  Result<size_t> add(const std::string& name, const LayerRows& rows, const Rewrite& rewrite,
+                     bool overlap_kernels = true);
 
   // Of the ranks of this process.
   Status allocate(const model::TensorSource& source);

@@ -41,7 +41,6 @@ TEST(PairedEnginesTest, EveryVariantHasASampleARound) {
   for (const EngineTimes& variant : *times) {
     EXPECT_EQ(variant.prefill.size(), 3u);
     EXPECT_EQ(variant.decode.size(), 3u);
-    for (const double seconds : variant.prefill) EXPECT_GT(seconds, 0);
   }
   // One prefill and four steps of decoding, warm-up included, in every round.
   for (size_t i = 0; i < 2; ++i) EXPECT_EQ((*pairs)->engine(i).steps(), 4 * 5);

@@ -32,7 +32,8 @@ class StepCompiler {
   // The joint proof of the ranks' steps: collectives meet, nothing waits in a circle.
   Result<flow::CheckReport> check_joint(const RankSteps& steps) const;
   // Proves the order across steps for the launches that Workers make: first, second, first again,
-  // each followed by its read-back, each naming what StepOrder says; on every rank, and jointly.
+  // each followed by its read-back, each naming the runs that StepOrder says; on every rank, and
+  // jointly.
   Result<flow::CheckReport> check_launches(const RankSteps& first, const RankSteps& second) const;
 
  private:

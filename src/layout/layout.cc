@@ -58,9 +58,9 @@ LayoutOptions nearest(const ModelSizes& model, const LayoutOptions& wanted) {
 }
 
 // The groups of ranks along an axis of a mesh: 0, 1, or 2 for both.
-Communicator along(const Mesh& mesh, size_t axis) {
+RankGroups along(const Mesh& mesh, size_t axis) {
   const int32_t world = mesh.sizes[0] * mesh.sizes[1];
-  Communicator communicator;
+  RankGroups communicator;
   communicator.groups.resize(axis == 2 ? 1 : static_cast<size_t>(mesh.sizes[1 - axis]));
   for (int32_t rank = 0; rank < world; ++rank) {
     const auto group = axis == 2 ? 0 : static_cast<size_t>(mesh.coordinates(rank)[1 - axis]);
@@ -70,7 +70,7 @@ Communicator along(const Mesh& mesh, size_t axis) {
 }
 
 // The id of this communicator, added unless it is there.
-int32_t id_of(const Communicator& wanted, std::vector<Communicator>& communicators) {
+int32_t id_of(const RankGroups& wanted, std::vector<RankGroups>& communicators) {
   const auto found = std::find(communicators.begin(), communicators.end(), wanted);
   const auto id = static_cast<int32_t>(found - communicators.begin());
   if (found == communicators.end()) communicators.push_back(wanted);
@@ -78,7 +78,7 @@ int32_t id_of(const Communicator& wanted, std::vector<Communicator>& communicato
 }
 
 // One group of all ranks of a mesh, which sums over the axes that have several.
-Layout::Sums sums_of_all(const Mesh& mesh, std::vector<Communicator>& communicators) {
+Layout::Sums sums_of_all(const Mesh& mesh, std::vector<RankGroups>& communicators) {
   Layout::Sums sums = {-1, -1, -1};
   if (mesh.sizes[0] * mesh.sizes[1] == 1) return sums;
   const size_t axis = mesh.sizes[1] == 1 ? 0 : mesh.sizes[0] == 1 ? 1 : 2;

@@ -34,10 +34,10 @@ struct Mesh {
   }
 };
 
-// Ranks that exchange rows; several groups of disjoint ranks where `groups` has more than one.
-struct Communicator {
+// Disjoint groups of ranks; the ranks of a group exchange rows through one comm::Communicator.
+struct RankGroups {
   std::vector<std::vector<int32_t>> groups;
-  bool operator==(const Communicator&) const = default;
+  bool operator==(const RankGroups&) const = default;
 };
 
 struct Layout {
@@ -49,7 +49,7 @@ struct Layout {
   int32_t world = 1;
   Mesh attention;  // dp × tp: attention, dense MLPs, shared experts
   Mesh moe;        // moe_ep × moe_tp: routed experts
-  std::vector<Communicator> communicators;
+  std::vector<RankGroups> communicators;
   Sums attention_sums = {-1, -1, -1};
   Sums moe_sums = {-1, -1, -1};
 

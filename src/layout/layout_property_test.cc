@@ -128,9 +128,12 @@ TEST(LayoutPropertyTest, TheLayoutThatAnErrorNamesIsLegalAndNoneIsNearer) {
 TEST(LayoutPropertyTest, TheRanksOfEveryLegalLayoutHoldEverything) {
   constexpr int64_t kWidth = 1003;
   for (const ModelSizes& model : kModels) {
+    int legal = 0;
     for_each_options({1, 2, 3, 4, 8}, [&](const LayoutOptions& options) {
       const auto layout = make_layout(model, options);
+      ASSERT_EQ(layout.ok(), can_be(model, options));
       if (!layout.ok()) return;
+      ++legal;
       std::vector<int64_t> heads(static_cast<size_t>(model.num_heads));
       int64_t expert_columns = 0, columns = 0, tokens = 0;
       for (int32_t rank = 0; rank < layout->world; ++rank) {
@@ -155,6 +158,7 @@ TEST(LayoutPropertyTest, TheRanksOfEveryLegalLayoutHoldEverything) {
       ASSERT_EQ(tokens, options.dp * kWidth);
       ASSERT_EQ(expert_columns, model.num_experts * kWidth);
     });
+    EXPECT_GT(legal, 1);
   }
 }
 

@@ -26,17 +26,21 @@ TEST(LayoutTest, OneRankNeedsNoCommunicator) {
 }
 
 TEST(LayoutTest, BothMeshesHaveAllRanks) {
+  std::vector<int> legal;
   for (const ModelSizes& model : {kGlm, kSmall, kLatent, kDense}) {
+    legal.push_back(0);
     for (int32_t tp = 1; tp <= 16; ++tp) {
       for (int32_t ep = 1; ep <= 16; ++ep) {
         const auto layout = make_layout(model, {tp, ep});
         if (!layout.ok()) continue;
+        ++legal.back();
         EXPECT_EQ(layout->attention.sizes[0] * layout->attention.sizes[1], layout->world);
         EXPECT_EQ(layout->moe.sizes[0] * layout->moe.sizes[1], layout->world);
         EXPECT_EQ(layout->communicators.size(), tp > 1 ? 1u : 0u);
       }
     }
   }
+  EXPECT_EQ(legal, (std::vector<int>{-1, -1, -1, -1}));
 }
 
 TEST(LayoutTest, CoordinatesCountAlongTheSecondAxisFirst) {
@@ -48,7 +52,7 @@ TEST(LayoutTest, CoordinatesCountAlongTheSecondAxisFirst) {
 
 TEST(LayoutTest, SumsOfBothMeshesUseOneCommunicator) {
   const Layout layout = make_layout(kSmall, {4, 2}).value();
-  EXPECT_EQ(layout.communicators, (std::vector<Communicator>{{{{0, 1, 2, 3}}}}));
+  EXPECT_EQ(layout.communicators, (std::vector<RankGroups>{{{{0, 1, 2, 3}}}}));
   EXPECT_EQ(layout.attention_sums, (Layout::Sums{-1, 0, -1}));
   EXPECT_EQ(layout.moe_sums, (Layout::Sums{-1, -1, 0}));
   EXPECT_EQ(make_layout(kSmall, {4, 4})->moe_sums, (Layout::Sums{0, -1, -1}));
@@ -103,7 +107,7 @@ TEST(LayoutTest, GroupsOfRanksWithTheirOwnRequestsShareTheExperts) {
   EXPECT_EQ(layout.attention.sizes, (std::array<int32_t, 2>{2, 2}));
   EXPECT_EQ(layout.moe.sizes, (std::array<int32_t, 2>{4, 1}));  // ep: all ranks
   EXPECT_EQ(layout.communicators,
-            (std::vector<Communicator>{{{{0, 2}, {1, 3}}}, {{{0, 1}, {2, 3}}}}));
+            (std::vector<RankGroups>{{{{0, 2}, {1, 3}}}, {{{0, 1}, {2, 3}}}}));
   EXPECT_EQ(layout.attention_sums, (Layout::Sums{0, 1, -1}));
   EXPECT_EQ(layout.moe_sums, (Layout::Sums{-1, -1, -1}));
   EXPECT_EQ(layout.to_string(), "4 ranks: attention dp 2 x tp 2; experts ep 4 x tp 1");
@@ -112,7 +116,7 @@ TEST(LayoutTest, GroupsOfRanksWithTheirOwnRequestsShareTheExperts) {
 TEST(LayoutTest, WithoutTpAllRanksAreOneGroup) {
   const Layout layout = make_layout(kSmall, {.ep = 2, .dp = 4}).value();
   EXPECT_EQ(layout.moe.sizes, (std::array<int32_t, 2>{2, 2}));
-  EXPECT_EQ(layout.communicators, (std::vector<Communicator>{{{{0, 1, 2, 3}}}}));
+  EXPECT_EQ(layout.communicators, (std::vector<RankGroups>{{{{0, 1, 2, 3}}}}));
   EXPECT_EQ(layout.attention_sums, (Layout::Sums{0, -1, -1}));
 }
 
@@ -122,7 +126,7 @@ TEST(LayoutTest, EveryRankIsInOneGroupOfEachCommunicator) {
       const auto layout = make_layout(kSmall, {.tp = tp, .ep = 1, .dp = dp});
       ASSERT_TRUE(layout.ok());
       EXPECT_EQ(layout->communicators.size(), size_t{tp > 1} + size_t{dp > 1});
-      for (const Communicator& communicator : layout->communicators) {
+      for (const RankGroups& communicator : layout->communicators) {
         std::vector<int32_t> ranks;
         for (const auto& group : communicator.groups) {
           EXPECT_GT(group.size(), 1u);

@@ -57,7 +57,7 @@ struct OtherFiles {
   const Json* hf_quant_config = nullptr;    // where config.json has no quantization_config
 };
 // Keys that config.json lacks have transformers' defaults. `overrides` (may be null) is an object
-// whose keys replace those of config.json; one that nobody knows is an error.
+// whose keys replace those of config.json; an unknown key is an error.
 Result<ModelConfig> parse_config(const Json& config, const OtherFiles& others = {},
                                  const Json* overrides = nullptr);
 

@@ -54,7 +54,7 @@ ConfigReader::ConfigReader(const Json& object, std::string where, std::string pr
       where_(std::move(where)),
       prefix_(std::move(prefix)),
       keys_(std::move(keys)) {
-  keys_->read.insert(prefix_);  // "outer.": somebody looks into it
+  keys_->read.insert(prefix_);  // "outer.": the object is looked into
 }
 
 const Json* ConfigReader::own(std::string_view key) const {

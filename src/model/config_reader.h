@@ -89,7 +89,7 @@ class ConfigReader {
   void read_all() const;
 
   const KeysRead& keys() const { return *keys_; }
-  // The keys that nobody has read, by their paths; an inner object that nobody has read is one.
+  // The paths of all keys that were not read; an inner object that was not read counts as one.
   std::vector<std::string> unread() const;
 
  private:

@@ -68,8 +68,7 @@ DecoderModel::DecoderModel(ModelConfig config, ModelOptions options)
     : config_(std::move(config)),
       options_(std::move(options)),
       shards_(layout_sizes(config_), options_.layout, options_.rank) {
-  if (options_.part != Part::model) config_.num_layers = 1;
-  weights_ = plan_weights(config_, options_.dtype, shards_, options_.part == Part::model,
+  weights_ = plan_weights(config_, options_.dtype, shards_, !options_.layers_only,
                           options_.placement.get(), residents_, plan_);
   if (config_.moe && options_.choice == kernels::Choice::zipf) {
     popularity_ =
@@ -136,12 +135,11 @@ void DecoderModel::declare_state() {
   if (options_.probes.all_logits) {
     state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
   }
-  if (options_.part != Part::model) declare_part(layout.num_rows);
   const int64_t slots = int64_t{options_.num_blocks} * options_.page_size;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     state_.caches.push_back(carried(fmt::format("layer {} kv_cache", layer), options_.dtype, slots,
                                     cache_columns(config_.attention_of(layer), shards_)));
-    if (options_.probes.hidden && options_.part == Part::model) {
+    if (options_.probes.hidden && !options_.layers_only) {
       state_.hidden.push_back(carried(fmt::format("hidden.{}", layer), options_.dtype,
                                       layout.num_rows, config_.hidden_size));
     }
@@ -166,8 +164,7 @@ void DecoderModel::declare_state() {
 void DecoderModel::declare_heat() {
   int64_t layers = 0;
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) layers += config_.is_moe(layer);
-  const bool whole = options_.part == Part::model || options_.part == Part::layer;
-  BRAID_CHECK(layers > 0 && whole, "(heat of layers with experts)");
+  BRAID_CHECK(layers > 0, "(heat of layers with experts)");
   const auto counters = [&](std::string name, int32_t copies, Home home) {
     return residents_.declare({.name = std::move(name),
                                .format = Format::u64,
@@ -339,7 +336,7 @@ layers::StepRows DecoderModel::step_rows(ops::Builder& b, const layers::StepShap
 
 Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
                                           ops::DispatchKind dispatch) const {
-  if (options_.part != Part::model) return build_part(shape, dispatch);
+  BRAID_CHECK(!options_.layers_only, "(a model without embedding and head)");
   ops::Builder b = builder();
   const InputLayout layout(shape.own, limits());
   const layers::StepRows rows = step_rows(b, shape, layout, dispatch);

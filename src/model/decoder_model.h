@@ -14,7 +14,7 @@ namespace braid::model {
 
 using flow::Value;
 
-// What is kept for somebody to look at after a step.
+// What a step keeps so that it can be looked at afterwards.
 struct Probes {
   bool all_logits = false;  // logits of every row, kept in a buffer
   bool hidden = false;   // residual stream after each layer, the last one normed; a part's output
@@ -22,16 +22,9 @@ struct Probes {
   bool force_routing = false;  // expert ids come from a buffer
 };
 
-// What a Program covers: the model, or a part of its first layer alone, which benchmarks run.
-enum class Part {
-  model,
-  layer,   // rows of the residual stream to rows of it
-  o_proj,  // attention's last projection and the sum over its ranks
-  down,    // the dense MLP's, likewise
-};
-
 struct ModelOptions {
-  Part part = Part::model;  // a part alone has neither embedding nor head
+  // No embedding and no head: for Programs that others build of the layers (lab/layer_part.h).
+  bool layers_only = false;
   Format dtype = Format::f32;
   layers::RowCounts max_rows;  // the largest step
   int32_t page_size = 16;      // tokens a KV block
@@ -63,15 +56,6 @@ struct StateBuffers {
   int32_t dispatch_errors = kAbsent;  // f64 [L, 2], Σ (x̂ − x)², Σ x² so far; where dp > 1
   std::vector<int32_t> forced_ids;    // per layer i32 [T, K]; rows of −1 are not forced
   layers::HeatBuffers heat;
-  int32_t part_in = kAbsent, part_out = kAbsent;  // rows of a part that runs alone
-  int32_t part_sums = kAbsent;  // rows for its sums over ranks, where they run without it
-};
-
-// Which columns of a part's input a rank has; part_in may be wider, with zeros behind them.
-struct PartColumns {
-  int64_t first = 0;
-  int64_t count = 0;
-  int64_t total = 0;  // of all ranks
 };
 
 class DecoderModel {
@@ -89,14 +73,14 @@ class DecoderModel {
   ops::MeshSizes meshes() const;
 
   const layout::Shards& shards() const { return shards_; }
-  PartColumns part_columns() const;
+  // Resident indices of the weights.
+  const ModelBuffers& buffers() const { return weights_; }
 
   // Bytes of KV cache that one token takes in all layers on one rank; alike on all of them.
   static int64_t cache_bytes_per_token(const ModelConfig& config, Format dtype,
                                        const layout::Layout& layout = {});
 
-  // The Program of a step of this shape: from the host's words to sampled ids; of a part alone,
-  // from part_in to part_out.
+  // The Program of a step of this shape: from the host's words to sampled ids.
   Result<flow::Program> build(const layers::StepShape& shape,
                               ops::DispatchKind dispatch = ops::DispatchKind::gather) const;
   // What a builder of another Program on this model's buffers needs: an ops::Builder on them, the
@@ -112,13 +96,7 @@ class DecoderModel {
 
  private:
   void declare_state();
-  void declare_part(int64_t rows);
   void declare_heat();
-  Result<flow::Program> build_part(const layers::StepShape& shape,
-                                   ops::DispatchKind dispatch) const;
-  Value run_layer(ops::Builder& b, const layers::StepShape& shape, ops::DispatchKind dispatch,
-                  const layers::InputLayout& layout, Value x) const;
-  Value run_linear(ops::Builder& b, const layers::InputLayout& layout, Value x) const;
   layers::MoeWeights moe_weights(ops::Builder& b, int64_t layer,
                                  const layers::InputLayout& layout) const;
   layers::MlpWeights shared_experts(ops::Builder& b, const MlpBuffers& buffers) const;

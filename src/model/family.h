@@ -1,5 +1,5 @@
 // A family: the models of one class name in config.json's "architectures". Its file in families/
-// says what config.json means for it, how its tensors are named and what of it braid refuses.
+// says what config.json means for it, how its tensors are named and what braid refuses.
 #pragma once
 
 #include <cstdint>

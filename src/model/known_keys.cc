@@ -117,7 +117,7 @@ std::vector<std::string> known_paths(const ConfigReader& config,
   return known;
 }
 
-// The keys of which nobody knows what they mean.
+// The keys whose meaning is not known.
 std::vector<std::string> unknown_paths(const ConfigReader& config,
                                        std::span<const std::string_view> unused) {
   std::vector<std::string> unknown = config.unread();

@@ -25,10 +25,12 @@ class WeightBytesTest : public ::testing::TestWithParam<const char*> {};
 TEST_P(WeightBytesTest, EveryWeightIsInOneClass) {
   const ModelConfig config = config_of(GetParam());
   const layout::ModelSizes sizes = layout_sizes(config);
+  int legal = 0;
   for (const layout::LayoutOptions options :
        {layout::LayoutOptions{}, {.tp = 2}, {.tp = 2, .ep = 2}, {.tp = 2, .dp = 2}}) {
     const auto layout = layout::make_layout(sizes, options);
-    if (!layout.ok()) continue;  // a dense model
+    if (!layout.ok()) continue;
+    ++legal;
     const layout::Shards shards(sizes, *layout, 0);
     flow::Residents residents;
     WeightPlan plan;
@@ -37,6 +39,7 @@ TEST_P(WeightBytesTest, EveryWeightIsInOneClass) {
     EXPECT_EQ(weight_bytes(config, Format::bf16, shards).total(),
               residents.bytes(flow::Lifetime::weight) - residents[all.inverse_frequencies].bytes());
   }
+  EXPECT_EQ(legal, config.moe ? 4 : 2);  // without experts neither ep nor dp
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, WeightBytesTest,

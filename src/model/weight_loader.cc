@@ -141,7 +141,7 @@ class Loader {
   device::Uploads& uploads_;
 };
 
-// The pieces, and who has taken which.
+// The pieces, and which of them the threads have taken.
 class Pieces {
  public:
   Pieces(const TensorSource& source, std::vector<Piece> pieces, const Loading& how)
@@ -165,7 +165,7 @@ class Pieces {
   }
 
  private:
-  // Takes pieces until there are none, or until one before has failed.
+  // Takes pieces until no piece is left, or until one has failed.
   void run() {
     const Status ended = take_all();
     if (!ended.ok()) fail(0, ended);  // the device's own error

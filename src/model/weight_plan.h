@@ -43,7 +43,7 @@ struct Loading {
   const flow::LauncherTable& kernels;  // of that device
   int32_t threads = 1;                 // see loader_threads()
   // Told how many more bytes of the buffers are filled, by any thread; their sum is that of all
-  // weights. Null: nobody is told.
+  // weights. Null: it is not told.
   std::function<void(int64_t)> progress = nullptr;
 };
 

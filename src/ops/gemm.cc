@@ -15,6 +15,8 @@ constexpr auto kGemmOperands = flow::operand_specs<GemmOperand>({
     {GemmOperand::x, "x"},
     {GemmOperand::weight, "weight", Access::read, Slicing::whole},
     {GemmOperand::bias, "bias", Access::read, Slicing::whole, true},
+    {GemmOperand::norm_weight, "norm_weight", Access::read, Slicing::whole, true},
+    {GemmOperand::residual, "residual", Access::read, Slicing::rows, true},
     {GemmOperand::y, "y", Access::write},
 });
 

@@ -18,8 +18,10 @@ struct Linear {
 Value gemm(Builder& b, Value x, const Linear& w, Format format, std::string_view label,
            Epilogue epilogue = Epilogue::none);
 
+// norm_weight [1, K] of x's format, residual [M, N] of y's format and placement: absent in what
+// gemm() builds, added by passes (gemm_desc.h says what they do).
 struct GemmOperand {
-  enum : size_t { x, weight, bias, y, num_operands };
+  enum : size_t { x, weight, bias, norm_weight, residual, y, num_operands };
 };
 
 // Rows ordered by slot: what permute() makes and grouped_gemm() takes.

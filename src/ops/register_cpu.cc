@@ -57,12 +57,38 @@ void with_product_types(const Arg& x, const Arg& y, Body&& body) {
   });
 }
 
-void launch_gemm(const kernels::GemmDesc& desc, Args args, Workspace /*workspace*/) {
+Status can_gemm(const kernels::GemmDesc& desc, std::span<const Type> types) {
+  const Type &norm_weight = types[GemmOperand::norm_weight], &y = types[GemmOperand::y];
+  if (norm_weight.cols != 0) TRY(need_equal({types[GemmOperand::x], norm_weight}));
+  if (types[GemmOperand::residual].cols != 0) TRY(need_equal({y, types[GemmOperand::residual]}));
+  return can_multiply<kernels::GemmDesc, GemmOperand>(desc, types);
+}
+
+// Of the normalised x.
+int64_t gemm_workspace(const kernels::GemmDesc& /*desc*/, std::span<const Type> types) {
+  const Type& x = types[GemmOperand::x];
+  return types[GemmOperand::norm_weight].cols == 0 ? 0 : x.rows * x.cols * bytes_of(x.format);
+}
+
+void launch_gemm(const kernels::GemmDesc& desc, Args args, Workspace workspace) {
   const Arg &x = args[GemmOperand::x], &w = args[GemmOperand::weight], &y = args[GemmOperand::y];
+  const Arg &norm_weight = args[GemmOperand::norm_weight], &residual = args[GemmOperand::residual];
+  const int64_t rows = y.live_rows();
   with_product_types(x, y, [&]<typename In, typename Out>(In, Out) {
-    kernels::cpu::gemm<In, In, Out>(desc, y.live_rows(), w.rows / desc.k_slots, x.cols,
-                                    matrix<const In>(x), matrix<const In>(w),
-                                    pointer<const In>(args[GemmOperand::bias]), matrix<Out>(y));
+    kernels::Matrix<const In> in = matrix<const In>(x);
+    if (norm_weight.data != nullptr) {
+      const kernels::Matrix<In> normed{reinterpret_cast<In*>(workspace.data), x.cols};
+      kernels::cpu::rms_norm<In>({.eps = desc.norm_eps}, rows, x.cols, in,
+                                 pointer<const In>(norm_weight), normed);
+      in = {normed.data, normed.stride};
+    }
+    kernels::cpu::gemm<In, In, Out>(desc, rows, w.rows / desc.k_slots, x.cols, in,
+                                    matrix<const In>(w), pointer<const In>(args[GemmOperand::bias]),
+                                    matrix<Out>(y));
+    if (residual.data != nullptr) {
+      kernels::cpu::add<Out>(rows, y.cols, matrix<const Out>(y), matrix<const Out>(residual),
+                             matrix<Out>(y));
+    }
   });
 }
 
@@ -79,7 +105,8 @@ void launch_grouped_gemm(const kernels::GroupedGemmDesc& desc, Args args, Worksp
 
 void register_products(flow::LauncherTable& table) {
   using Gemm = kernels::GemmDesc;
-  table.add<Gemm>({.can_implement = can_multiply<Gemm, GemmOperand>, .launch = launch_gemm});
+  table.add<Gemm>(
+      {.can_implement = can_gemm, .workspace_bytes = gemm_workspace, .launch = launch_gemm});
   using Grouped = kernels::GroupedGemmDesc;
   table.add<Grouped>(
       {.can_implement = can_multiply<Grouped, GroupedGemmOperand>, .launch = launch_grouped_gemm});

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "comm/local/local_group.h"
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "flow/executor.h"
 #include "ops/collectives.h"

@@ -21,7 +21,7 @@ namespace braid::passes {
 using cost::Decision;
 using cost::Decisions;
 
-// The options of all passes, each found by its type, so that nobody needs to know all passes. An
+// The options of all passes, each found by its type, so that no code must know all passes. An
 // Options type is a struct whose defaults stand for "not said".
 class PassOptions {
  public:

@@ -19,10 +19,11 @@ namespace braid::ranks {
 enum class DeviceKind { cpu, cuda };
 
 struct BackendOptions {
-  int32_t rank = 0;          // for the names of threads
-  double step_timeout = 30;  // seconds
-  int32_t nccl_blocks = 0;   // SMs that a collective of NCCL may take; 0: its own choice
-  flow::Fault fault;         // asked for by tests
+  int32_t rank = 0;             // for the names of threads
+  double step_timeout = 30;     // seconds
+  int32_t nccl_blocks = 0;      // SMs that a collective of NCCL may take; 0: its own choice
+  flow::Fault fault;            // asked for by tests
+  bool overlap_kernels = true;  // neighbours on a lane, by programmatic dependent launch
 };
 
 class Backend {
@@ -41,11 +42,11 @@ class Backend {
   // Says where the workspace lies: peers may write into it from then on. Every rank calls it once.
   virtual Status share_workspace(std::byte* arena, int64_t bytes) = 0;
   // Prepares runs of `bound` by replay, and says what a replay consists of; empty where the device
-  // has no such thing. Call release() before `bound` ends.
+  // captures nothing. Call release() before `bound` ends.
   virtual Result<std::string> capture(const flow::BoundSchedule& bound) = 0;
   virtual void release(const flow::BoundSchedule& bound) = 0;
   virtual void set_delays(flow::Delays delays) = 0;
-  // Ok, or the first error of this rank's collectives, where runs don't tell it themselves.
+  // Ok, or the first error of this rank's collectives that the runs have not returned.
   virtual Status collectives() const = 0;
   // Runs one op of a bound Schedule alone, behind all runs that have been waited for, to its end.
   virtual Status run_op(const flow::BoundSchedule& bound, size_t op, int64_t step) = 0;
@@ -61,12 +62,12 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
                                                    comm::ControlPlane& control,
                                                    const BackendOptions& options);
 
-// The kernels of a device but for collectives: enough to plan and prove steps without a rank.
+// The kernels of a device without its collectives: enough to plan and prove steps without a rank.
 // `unsupported` where braid is built without CUDA.
 Status register_kernels(flow::LauncherTable& table, DeviceKind device);
 
-// GPUs of this host; 0 where braid is built without CUDA. Touches the driver: a process that asks
-// can't start ranks on GPUs any more.
+// GPUs of this host; 0 where braid is built without CUDA. Touches the driver: after that
+// the process can't start ranks on GPUs any more.
 int32_t gpu_count();
 
 // Free bytes of the memory of GPU `index`; `not_found`, or `unsupported` as above.

@@ -1,4 +1,4 @@
-// What quantizing rows on their way to the experts cost in accuracy, so far.
+// The accuracy that quantizing rows on their way to the experts has cost so far.
 #pragma once
 
 #include <string>

@@ -7,7 +7,7 @@ LocalWorld::LocalWorld(const layout::Layout& layout, std::chrono::milliseconds t
   for (int32_t rank = 0; link && rank < layout.world; ++rank) {
     links_.push_back(std::make_unique<comm::EmulatedLink>(*link));
   }
-  for (const layout::Communicator& communicator : layout.communicators) {
+  for (const layout::RankGroups& communicator : layout.communicators) {
     Groups& groups = communicators_.emplace_back();
     groups.of_rank.resize(static_cast<size_t>(layout.world));
     for (const std::vector<int32_t>& members : communicator.groups) {

@@ -12,7 +12,7 @@ namespace braid::ranks {
 namespace {
 
 // What rank 0 tells the others: the first byte of its message.
-constexpr char kEnd = 'e';  // nothing comes any more
+constexpr char kEnd = 'e';  // this is the last message
 constexpr char kStep = 's';
 constexpr char kWait = 'w';  // wait for the step in flight: rank 0 has no next one to start
 constexpr char kQuery = 'i';
@@ -40,7 +40,7 @@ Result<std::unique_ptr<RankProcess>> RankProcess::create(const model::ModelConfi
 
 Status RankProcess::connect(std::vector<comm::Communicator*>& ends) {
   comm::GlooDevice device = TRY(comm::GlooDevice::open(control_));
-  for (const layout::Communicator& communicator : options_.model.layout.communicators) {
+  for (const layout::RankGroups& communicator : options_.model.layout.communicators) {
     for (const std::vector<int32_t>& members : communicator.groups) {
       if (std::find(members.begin(), members.end(), control_.rank()) == members.end()) continue;
       groups_.push_back(
@@ -132,7 +132,7 @@ Status RankProcess::follow_to_end() {
 Status RankProcess::follow_query(std::string_view told) {
   const std::vector<std::string> parts = TRY(comm::unpack(told));
   if (parts.size() != 2) {
-    return Error(ErrorKind::fault, "the control plane brought a query that is none")
+    return Error(ErrorKind::fault, "the control plane brought bytes that are not a query")
         .with("parts", parts.size());
   }
   const std::vector<int32_t> ranks = TRY(values_of_bytes<int32_t>(parts[0]));

@@ -54,7 +54,7 @@ class RankProcess {
 };
 
 // All ranks, as rank 0's process has them. A step that fails ends the process, which tells why:
-// what others wait for on a GPU would not let destructors return.
+// a GPU that waits for another rank would not let destructors return.
 class ProcessRanks final : public Ranks {
  public:
   static Result<std::unique_ptr<Ranks>> create(const model::ModelConfig& config,
@@ -93,7 +93,7 @@ class ProcessRanks final : public Ranks {
   std::vector<int64_t> shared_;                // per group: how many of them are given
   std::vector<std::vector<int32_t>> sampled_;  // per group, but for that of rank 0
   int64_t last_ = 0;                           // the last step that was submitted,
-  Order order_ = Order::waits_first;           // and what was said of it
+  Order order_ = Order::waits_first;           // and the order it was submitted with
 };
 
 }  // namespace braid::ranks

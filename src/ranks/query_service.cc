@@ -26,7 +26,7 @@ Status check(const flow::Residents& residents, const ResidentRows& rows) {
       rows.count <= residents[rows.resident].rows - rows.first) {
     return {};
   }
-  return Error(ErrorKind::internal, "a rank is asked for rows that it has not")
+  return Error(ErrorKind::internal, "a rank is asked for rows that it does not have")
       .with("buffer", rows.resident)
       .with("copy", rows.copy)
       .with("first row", rows.first)

@@ -6,6 +6,7 @@ Result<std::unique_ptr<RankCompiler>> RankCompiler::create(const model::ModelCon
                                                            const WorkerOptions& options) {
   std::unique_ptr<RankCompiler> compiler(new RankCompiler(config, options));
   TRY(register_kernels(compiler->table_, options.device));
+  if (!options.overlap_kernels) compiler->table_.forbid_overlap();
   return compiler;
 }
 

@@ -52,7 +52,7 @@ Result<RankQuery> RankQuery::from_bytes(std::string_view bytes) {
   constexpr size_t kHead = sizeof(int64_t) * (1 + std::tuple_size_v<decltype(query.numbers)>);
   const std::vector<int64_t> head = TRY(values_of_bytes<int64_t>(bytes.substr(0, kHead)));
   if (bytes.size() < kHead || head[0] < 0 || head[0] >= kKinds) {
-    return Error(ErrorKind::fault, "the control plane brought a query that is none")
+    return Error(ErrorKind::fault, "the control plane brought bytes that are not a query")
         .with("bytes", bytes.size());
   }
   query.kind = static_cast<Kind>(head[0]);

@@ -50,7 +50,7 @@ struct RankQuery {
   ResidentRows rows() const;
 
   std::string to_bytes() const;
-  // `fault` when the bytes are none.
+  // `fault` when the bytes are not a query.
   static Result<RankQuery> from_bytes(std::string_view bytes);
 
   Kind kind = Kind::clock;

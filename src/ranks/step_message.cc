@@ -9,7 +9,7 @@ constexpr size_t kHeadWords = 3;      // the step's number in two words, and whe
 constexpr size_t kWordsOfAGroup = 5;  // four row counts, and how many words of inputs follow
 
 Error no_step(size_t words) {
-  return Error(ErrorKind::fault, "the control plane brought a step that is none")
+  return Error(ErrorKind::fault, "the control plane brought bytes that are not a step")
       .with("words", words);
 }
 

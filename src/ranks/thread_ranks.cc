@@ -10,7 +10,8 @@ Result<std::unique_ptr<Backend>> make_backend(const WorkerOptions& options,
   const BackendOptions backend{
       .rank = options.model.rank,
       .step_timeout = std::chrono::duration<double>(options.step_timeout).count(),
-      .fault = options.fault};
+      .fault = options.fault,
+      .overlap_kernels = options.overlap_kernels};
   if (options.device == DeviceKind::cpu) return make_cpu_backend(communicators, backend);
   return make_cuda_backend(options.model.layout, control, backend);
 }
@@ -84,7 +85,7 @@ ThreadRanks::Ran ThreadRanks::end_or_abort(int32_t rank, const Status& ended) {
   return by_others ? Ran{.status = ended, .by_others = true} : Ran{.status = why};
 }
 
-// What follows from another rank's error comes behind it; where an op met with it, it is told.
+// An error that follows from another rank's counts less; one that names an op counts more.
 int ThreadRanks::Ran::tells() const {
   if (!by_others) return 2;
   const auto& values = status.error().values();

@@ -44,8 +44,8 @@ class ThreadRanks final : public Ranks {
  private:
   struct Ran {
     Status status;
-    bool by_others = false;  // whose fault a collective has told
-    int tells() const;       // more: rather to be told
+    bool by_others = false;  // another rank's fault, which a collective has told
+    int tells() const;       // of several errors the one with the highest number is told
   };
   // A step in flight.
   struct Running {

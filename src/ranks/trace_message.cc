@@ -10,7 +10,7 @@ constexpr size_t kStepNumbers = 6;
 constexpr size_t kEventNumbers = 5;
 
 Error no_trace() {
-  return Error(ErrorKind::fault, "the control plane brought a trace that is none");
+  return Error(ErrorKind::fault, "the control plane brought bytes that are not a trace");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct TraceMessage {
   std::vector<flow::TimelineEvent> events;
 
   std::string to_bytes() const;
-  // `fault` when the bytes are none, or an event's op is not one of its step.
+  // `fault` when the bytes are not a trace, or an event's op is not one of its step.
   static Result<TraceMessage> from_bytes(std::string_view bytes);
 };
 

@@ -13,7 +13,7 @@
 namespace braid::start {
 namespace {
 
-// The same for all ranks of a host, whatever namespaces they are in.
+// All ranks of a host have the same one, in all namespaces.
 std::string host_name() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
@@ -44,7 +44,7 @@ Result<EngineNeeds> parse_needs(const std::string& text) {
                      .engine = numbers[8] != 0};
 }
 
-// The first line of `text` that `other` has not at the same place.
+// The first line of `text` that differs from the line of `other` at the same place.
 std::string first_difference(std::string_view text, std::string_view other) {
   const auto at = std::mismatch(text.begin(), text.end(), other.begin(), other.end()).first;
   const auto place = static_cast<size_t>(at - text.begin());
@@ -52,7 +52,7 @@ std::string first_difference(std::string_view text, std::string_view other) {
   return std::string(text.substr(begin, text.find('\n', begin) - begin));
 }
 
-// Of what is read, and may be another on another host: a line each.
+// One line for each file that may differ between hosts.
 std::string fingerprints(const ParsedOptions& options) {
   const std::string& folder = options.text("model");
   std::string text =

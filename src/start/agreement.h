@@ -13,11 +13,11 @@ std::string setting_of(const ParsedOptions& options, const model::ModelConfig& c
 
 struct Agreed {
   EngineNeeds needs;       // rank 0's
-  int32_t ranks_here = 1;  // of all ranks those on this host
+  int32_t ranks_here = 1;  // how many ranks are on this host
 };
 
-// All ranks together; `needs` count where they are rank 0's. `usage`, with the first line that
-// differs, where another rank has another setting than rank 0.
+// All ranks call it together; the needs of rank 0 count. `usage`, with the first line that
+// differs, when the setting of a rank differs from rank 0's.
 Result<Agreed> agree(comm::ControlPlane& control, const std::string& setting,
                      const EngineNeeds& needs);
 

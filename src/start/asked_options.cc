@@ -38,6 +38,7 @@ Result<ranks::WorkerOptions> worker_options(const ParsedOptions& options) {
   const bool captures = worker.device == ranks::DeviceKind::cuda &&
                         !options.flag("disable-cuda-graph") && !options.has("inject-fault");
   if (captures) worker.max_captured_rows = small(options, "cuda-graph-max-bs");
+  worker.overlap_kernels = options.text("pdl") != "off";
   if (options.has("inject-fault")) {
     const FaultRequest request = TRY(parse_fault(options.text("inject-fault")));
     worker.fault = request.fault;

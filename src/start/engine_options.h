@@ -9,8 +9,8 @@
 namespace braid::start {
 
 struct EngineOptions {
-  // Device, dtype, passes and what else ranks are told as it is. The layout, the sizes and the
-  // memory in it are left open: resolve() fills them in from what follows.
+  // Device, dtype, passes and other options of ranks. The layout, the sizes and the memory in it
+  // are open: resolve() fills them in from the fields below.
   ranks::WorkerOptions worker;
   layout::LayoutOptions layout;
   // Slots beyond one an expert, for replicas, on all ranks together; as many as the placement in

@@ -97,7 +97,7 @@ TEST(RanksTest, AnErrorOfOneRankEndsTheStepOnAll) {
   EXPECT_NE(text.find("a step needs more workspace than was planned"), std::string::npos) << text;
   EXPECT_NE(text.find("rank = 1"), std::string::npos) << text;
   EXPECT_NE(text.find("step = 1"), std::string::npos) << text;
-  EXPECT_FALSE(engine->step().ok());  // nor does any later one run
+  EXPECT_FALSE(engine->step().ok());  // later steps don't run either
 }
 
 TEST(RanksTest, ARankThatStaysAwayIsNamed) {
@@ -107,7 +107,7 @@ TEST(RanksTest, ARankThatStaysAwayIsNamed) {
   ranks::Worker& first = engine->ranks()[0];
   const auto words = first.host_words(1);
   std::fill(words.begin(), words.end(), 0);
-  ASSERT_TRUE(first.submit({{1, 0}, {1, 0}}, 1).ok());  // nobody tells rank 1
+  ASSERT_TRUE(first.submit({{1, 0}, {1, 0}}, 1).ok());  // rank 1 is not told
   const Status status = first.wait(1);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().kind(), ErrorKind::fault);

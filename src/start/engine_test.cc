@@ -127,7 +127,7 @@ TEST(WorkerTest, SerialAndLanesAgree) {
   EXPECT_EQ(answers[0], answers[1]);
 }
 
-// The experts that rows may be forced to are nobody's until they are placed.
+// No experts are forced on rows until they are placed.
 TEST(WorkerTest, NothingIsForcedBeforeExpertsArePlaced) {
   std::vector<std::vector<int32_t>> answers;
   for (const bool force_routing : {false, true}) {

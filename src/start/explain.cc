@@ -60,7 +60,7 @@ std::vector<std::string> describe_placement(const experts::ExpertPlacement& plac
       sizes.slots, sizes.experts,
       options.has("expert-placement")
           ? options.text("expert-placement") + " says"
-          : "asked for: replicas of the first experts, for nothing is known of their heat")};
+          : "asked for: replicas of the first experts, because their heat is not known")};
   constexpr int32_t kMostRanks = 8;
   for (int32_t rank = 0; rank < std::min(sizes.ranks, kMostRanks); ++rank) {
     lines.push_back(fmt::format("  first layer with experts, {} of {}: {}", rank, sizes.ranks,
@@ -115,10 +115,12 @@ std::string explain_step(const layers::StepShape& shape, const steps::CompiledSt
                         decision.predicted());
   }
   text += fmt::format(
-      "  {} ops on {} lanes, {} waits; compiled in {:.0f} µs, checked in {:.0f} µs (bound {:.0f} "
+      "  {} ops on {} lanes, {} waits, {} follow the op before them; compiled in {:.0f} µs, "
+      "checked in {:.0f} µs (bound {:.0f} "
       "µs), found again in {:.1f} µs",
       step.schedule.program.ops.size(), step.schedule.lanes_used(), step.schedule.wait_count(),
-      step.compile_us, step.check_us, steps::compile_bound_us(num_layers), again_us);
+      step.schedule.follow_count(), step.compile_us, step.check_us,
+      steps::compile_bound_us(num_layers), again_us);
   return text;
 }
 

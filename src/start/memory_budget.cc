@@ -22,7 +22,7 @@ int64_t wanted_blocks(const EnginePlan& plan) {
          engine::blocks_for(plan.context_length, plan.model().page_size);
 }
 
-// As many as wanted, as far as they fit into `bytes`; at least one.
+// As many as are wanted and fit into `bytes`; at least one.
 int32_t blocks_within(int64_t bytes, int64_t block_bytes, const EnginePlan& plan) {
   const int64_t wanted = std::min<int64_t>(wanted_blocks(plan), INT32_MAX);
   return static_cast<int32_t>(std::clamp<int64_t>(bytes / block_bytes, 1, wanted));
@@ -42,7 +42,7 @@ std::string describe_cache(int32_t num_blocks, const EnginePlan& plan) {
   return text;
 }
 
-// What to change so that `plan` fits, knowing what there is beside the KV cache.
+// The option to change so that `plan` fits; `fixed` is everything but the KV cache.
 std::string remedy_for(const EnginePlan& plan, int64_t weights, int64_t fixed, int64_t block_bytes,
                        int64_t available) {
   if (fixed + block_bytes <= available) {
@@ -95,11 +95,16 @@ Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const EngineP
   const int64_t available = memory.available;
   ranks::WorkerOptions of_rank = plan.worker;
   of_rank.model.num_blocks = 1;  // the rest does not depend on how many there are
-  const auto rank = TRY(ranks::RankCompiler::create(config, of_rank));
+  std::unique_ptr<ranks::RankCompiler> rank;
+  int64_t workspace = 0;
+  for (int32_t here = 0; here < memory.ranks_here; ++here) {
+    of_rank.model.rank = memory.first_here + here;
+    rank = TRY(ranks::RankCompiler::create(config, of_rank));
+    workspace = std::max(workspace, TRY(rank->workspace_bytes()));
+  }
+  // All ranks have resident buffers of the same sizes.
   const flow::Residents& residents = rank->model().residents();
-  // All ranks have buffers of the same sizes.
   const int64_t ranks = memory.ranks;
-  const int64_t workspace = TRY(rank->workspace_bytes());
 
   const int64_t block_bytes =
       ranks * of_rank.model.page_size *
@@ -138,15 +143,18 @@ EnginePlan with_memory(EnginePlan plan, int32_t num_blocks, int64_t workspace_by
 
 Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options) {
   if (options.device == ranks::DeviceKind::cuda) {
-    return MemoryShare{TRY(ranks::free_gpu_memory(0)), 1};
+    return MemoryShare{.available = TRY(ranks::free_gpu_memory(0))};
   }
-  return MemoryShare{available_memory(), options.model.layout.world};
+  const int32_t world = options.model.layout.world;
+  return MemoryShare{.available = available_memory(), .ranks = world, .ranks_here = world};
 }
 
 Result<MemoryShare> memory_of_process(const ranks::WorkerOptions& options,
                                       const comm::ControlPlane& control, int32_t ranks_here) {
   if (options.device == ranks::DeviceKind::cpu) {
-    return MemoryShare{available_memory(ranks_here), ranks_here};
+    return MemoryShare{.available = available_memory(ranks_here),
+                       .ranks = ranks_here,
+                       .first_here = control.rank()};
   }
   if (ranks_here != control.size()) {
     return Error(ErrorKind::unsupported, "GPUs of several hosts don't work together yet")
@@ -154,7 +162,8 @@ Result<MemoryShare> memory_of_process(const ranks::WorkerOptions& options,
         .with("on this host", ranks_here)
         .remedy("Use the GPUs of one host, or --device cpu.");
   }
-  return MemoryShare{TRY(ranks::free_gpu_memory(control.local_rank())), 1};
+  return MemoryShare{.available = TRY(ranks::free_gpu_memory(control.local_rank())),
+                     .first_here = control.rank()};
 }
 
 }  // namespace braid::start

@@ -22,7 +22,7 @@ struct BudgetLine {
 struct MemoryBudget {
   std::vector<BudgetLine> lines;
   int32_t num_blocks = 0;       // of the KV cache: as asked for, or as many as fit
-  int64_t workspace_bytes = 0;  // of one rank
+  int64_t workspace_bytes = 0;  // of each rank of this process
   int64_t available = 0;        // bytes that the machine can give; 0: unknown
   std::string remedy;           // which option to change when the total does not fit
 
@@ -33,10 +33,12 @@ struct MemoryBudget {
   Status check() const;
 };
 
-// A memory, and how many of the ranks lie in it.
+// A memory, how many of the ranks lie in it, and which of them are of this process.
 struct MemoryShare {
   int64_t available = 0;  // bytes; 0: unknown
   int32_t ranks = 1;
+  int32_t first_here = 0;
+  int32_t ranks_here = 1;
 };
 
 // That of an engine whose ranks are all in this process.
@@ -45,9 +47,10 @@ Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options);
 Result<MemoryShare> memory_of_process(const ranks::WorkerOptions& options,
                                       const comm::ControlPlane& control, int32_t ranks_here);
 
-// The budget of an engine with this plan, of which the largest steps are compiled for it. Where the
-// plan leaves the KV blocks open, the cache gets what max_running full contexts need, but no more
-// than what is left beside all the rest. `unsupported` when the device has no kernel for an op.
+// The budget of an engine with this plan. The largest steps of this process's ranks are compiled
+// for it: in chunks of a reduction one rank may have a row more than another. Where the plan leaves
+// the KV blocks open, the cache gets what max_running full contexts need, but no more than what is
+// left beside all the rest. `unsupported` when the device has no kernel for an op.
 Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const engine::EnginePlan& plan,
                                  MemoryShare memory);
 

@@ -44,8 +44,11 @@ void expect_what_the_engine_declares(const std::string& name, const layout::Layo
   const model::ModelConfig config = golden_config(name);
   const EnginePlan plan =
       resolved(config, {.layout = layout, .context_length = 64, .max_running = 3});
-  const MemoryBudget budget =
-      plan_memory(config, plan, {kGigabyte, plan.model().layout.world}).value();
+  const MemoryBudget budget = plan_memory(config, plan,
+                                          {.available = kGigabyte,
+                                           .ranks = plan.model().layout.world,
+                                           .ranks_here = plan.model().layout.world})
+                                  .value();
   EXPECT_EQ(budget.num_blocks, plan.of_group().max_running * 4);  // full contexts fit
   const auto engine =
       engine::Engine::create(config, with_memory(plan, budget.num_blocks, budget.workspace_bytes));

@@ -1,4 +1,4 @@
-// Which ranks this process starts: --nnodes, or what a launcher has left in the environment.
+// Which ranks this process starts: from --nnodes, or from a launcher's environment variables.
 #include <charconv>
 
 #include "base/json.h"
@@ -8,7 +8,7 @@
 namespace braid::start {
 namespace {
 
-// One process a rank, started by somebody else.
+// One process a rank, started by a launcher.
 struct Launched {
   std::string_view launcher;
   int rank = 0;
@@ -40,7 +40,7 @@ std::optional<Launched> by_torchrun(const Environment& environment) {
   const auto host = environment("MASTER_ADDR");
   const auto port = number_in(environment, "MASTER_PORT");
   if (!launched || !host || !port) return std::nullopt;
-  // Its agent may listen at the port itself.
+  // torchrun's agent may listen at this port itself.
   const bool taken = environment("TORCHELASTIC_USE_AGENT_STORE") == "True";
   launched->address = fmt::format("{}:{}", *host, *port + (taken ? 1 : 0));
   return launched;
@@ -66,7 +66,7 @@ Status need_address(const comm::Node& node) {
   if (!node.address.empty()) {
     const comm::HostPort address = TRY(comm::parse_host_port(node.address));
     if (address.port.find_first_not_of('0') != address.port.npos) return {};
-    return Error(ErrorKind::usage, "nobody could find the first host at port 0")
+    return Error(ErrorKind::usage, "other hosts cannot connect to the first one at port 0")
         .with("address", node.address)
         .remedy("Give --dist-init-addr a port from 1 to 65535 that is free there.");
   }

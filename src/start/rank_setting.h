@@ -1,4 +1,4 @@
-// What the options and the environment say about ranks: what they run on, as what, and where.
+// What the options and the environment say about ranks: device, threads or processes, hosts.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ std::chrono::seconds step_timeout_of(const ParsedOptions& options);
 // --dtype, or what auto means on the device: --device's, if no other is given.
 Result<Format> dtype_of(const ParsedOptions& options);
 Result<Format> dtype_of(const ParsedOptions& options, ranks::DeviceKind device);
-// --emulate-link, which the CPU alone has.
+// --emulate-link; only CPU ranks have it.
 Result<std::optional<LinkSpeed>> link_of(const ParsedOptions& options);
 // --tp, --ep and --dp. With --enable-dp-attention tp counts the ranks of all groups.
 Result<layout::LayoutOptions> layout_of(const ParsedOptions& options);

@@ -23,13 +23,13 @@ class Session {
   static Result<Session> open(const Invocation& invocation, bool with_tokenizer);
 
   // Plans and allocates the memory, loads the weights, and prints the rest of --explain. Where
-  // ranks are processes this is rank 0's.
+  // ranks are processes, rank 0's process calls it.
   Status start(const EngineNeeds& needs);
 
-  // Instead of start(): there is nothing to run, and the processes of other ranks may end.
+  // Call it instead of start() when nothing is to run: the processes of other ranks end then.
   Status start_nothing() const;
 
-  // What the processes of the other ranks do instead, until rank 0's engine has ended.
+  // What the processes of the other ranks call instead; returns when rank 0's engine has ended.
   static Status follow(const Invocation& invocation);
 
   // Tells the error of quantized rows, and writes --trace. To be called when all steps have run.
@@ -49,7 +49,7 @@ class Session {
  private:
   explicit Session(const Invocation& invocation) : invocation_(invocation) {}
   Status add_tokenizer_stop();
-  // Prints what there is to say about the model's files; rank 0 does.
+  // Prints the notes about the model's files, on rank 0.
   void tell(const std::vector<model::Note>& notes) const;
   Result<WeightSource> open_weights() const;
   Result<Agreed> agree(const EngineNeeds& needs) const;

@@ -14,9 +14,8 @@ class SessionTest : public ::testing::Test {
   Session open(const std::vector<std::string>& more) {
     const std::string folder = model::testing::golden_folder("glm4_moe");
     std::vector<const char*> arguments = {
-        "generate",    folder.c_str(), "--load-format",          "dummy",
-        "--device",    "cpu",          "--context-length",       "64",
-        "--kv-blocks", "16",           "--chunked-prefill-size", "32"};
+        "generate",         folder.c_str(), "--load-format", "dummy", "--device", "cpu",
+        "--context-length", "64",           "--kv-blocks",   "16"};
     for (const std::string& argument : more) arguments.push_back(argument.c_str());
     OptionSources sources = process_sources();
     sources.environment = [](const std::string&) { return std::nullopt; };
@@ -37,8 +36,8 @@ class SessionTest : public ::testing::Test {
   std::optional<ParsedOptions> options_;
 };
 
-// Planning compiles them to learn how much workspace they need; no rank compiles them again before
-// it runs one.
+// Planning compiles them, on every rank, to learn how much workspace they need; no rank compiles
+// them again before it runs one.
 TEST_F(SessionTest, StartingCompilesEachOfTheLargestStepsOnce) {
   for (const std::vector<std::string>& layout :
        {std::vector<std::string>{}, {"--tp", "2"}, {"--tp", "2", "--dp", "2"}}) {
@@ -46,7 +45,8 @@ TEST_F(SessionTest, StartingCompilesEachOfTheLargestStepsOnce) {
     const int64_t before = steps::compiled_steps();
     ASSERT_TRUE(session.start({.max_running = 8}).ok()) << told_;
     const int64_t planned = steps::compiled_steps() - before;
-    EXPECT_EQ(planned, largest_steps(session)) << fmt::format("{}", fmt::join(layout, " "));
+    EXPECT_EQ(planned, session.engine().ranks().size() * largest_steps(session))
+        << fmt::format("{}", fmt::join(layout, " "));
 
     engine::Engine& engine = session.engine();
     ASSERT_TRUE(engine.submit({.prompt = {1, 2, 3}, .max_tokens = 2}).ok());
@@ -56,8 +56,19 @@ TEST_F(SessionTest, StartingCompilesEachOfTheLargestStepsOnce) {
   }
 }
 
+// In chunks of a reduction one rank has a row more than another.
+TEST_F(SessionTest, EveryRankHasTheWorkspaceOfItsLargestSteps) {
+  Session session = open({"--tp", "4", "--chunked-prefill-size", "256", "--overlap-chunks", "2"});
+  ASSERT_TRUE(session.start({}).ok()) << told_;
+  engine::Engine& engine = session.engine();
+  for (int32_t rank = 0; rank < engine.ranks().size(); ++rank) {
+    EXPECT_LE(engine.ranks()[rank].schedules().workspace_bytes().value(),
+              engine.plan().worker.workspace_bytes);
+  }
+}
+
 TEST_F(SessionTest, ThePlanIsNoLargerThanWhatIsNeeded) {
-  Session session = open({});
+  Session session = open({"--chunked-prefill-size", "32"});
   EXPECT_EQ(session.limits().context_length, 64);
   EXPECT_EQ(session.limits().model().max_rows.prefill, 32);
   ASSERT_TRUE(session.start({.context_length = 20, .max_running = 3, .prefill_rows = 5}).ok());

@@ -113,7 +113,7 @@ Result<std::unique_ptr<CompiledStep>> Schedules::compile(const layers::StepShape
   const passes::PassContext context = pass_context(model_, shape, passes_, step->decisions);
   flow::Program program = TRY(passes::run_passes(TRY(model_.build(shape, dispatch)), context));
   const flow::ScratchBytes scratch = table_.scratch();
-  step->schedule = TRY(flow::compile(std::move(program), scratch));
+  step->schedule = TRY(flow::compile(std::move(program), scratch, table_.overlaps()));
   const int64_t compiled = flow::Trace::now_ns();
   step->report = TRY(flow::check_schedule(step->schedule));
   step->compile_us = static_cast<double>(compiled - start) / 1e3;

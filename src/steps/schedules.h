@@ -6,7 +6,7 @@
 #include <memory>
 #include <set>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/executor.h"
 #include "model/decoder_model.h"
 #include "passes/pass_list.h"

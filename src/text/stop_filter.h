@@ -7,8 +7,8 @@
 
 namespace braid::text {
 
-// Cuts a growing text before the first stop text, or behind it. What could be the beginning of one
-// is held back until it is certain that it is none.
+// Cuts a growing text before the first stop text, or behind it. Text that may be the beginning of a
+// stop text is held back until it is known not to be one.
 class StopFilter {
  public:
   // No stop text may be empty. With `keeps_stop` the text that stops is given out, too.

@@ -16,7 +16,7 @@ struct Ran {
   std::string out;
   std::string err;
 
-  // The last line of the output as JSON; fails the program when it is none.
+  // The last line of the output as JSON; fails the program when it is not JSON.
   Json json() const;
 };
 

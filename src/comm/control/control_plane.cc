@@ -37,7 +37,7 @@ void ControlPlane::alive() {
   int64_t next = next_alive_.load(std::memory_order_relaxed);
   if (socket_ < 0 || now < next || !next_alive_.compare_exchange_strong(next, now + kSecond))
     return;
-  (void)send_message(socket_, MessageKind::alive, "");  // who is gone is met in the next gather
+  (void)send_message(socket_, MessageKind::alive, "");  // the next gather finds out who is gone
 }
 
 Status ControlPlane::poll() {

@@ -1,5 +1,5 @@
 // The control plane: how ranks agree and how they learn of each other's faults. It carries small
-// messages between a rank and whoever started it, never tensors.
+// messages between a rank and the process that started it, never tensors.
 #pragma once
 
 #include <atomic>
@@ -13,8 +13,8 @@
 
 namespace braid::comm {
 
-// The error of a rank that had to stop because another one is lost; `cause`, the value of that
-// name, is what it knows of the other one.
+// The error of a rank that had to stop because another one is lost. Its value "cause" says what
+// the rank knows about the other one.
 inline constexpr std::string_view kCause = "cause";
 Error lost_rank(std::string_view cause);
 
@@ -34,8 +34,8 @@ class ControlPlane {
   int local_rank() const { return local_rank_; }
 
   // Every rank gives its bytes and gets those of all, in the order of ranks. Ranks call it equally
-  // often. `fault` when a rank is lost, or when one neither comes nor says that it is alive for
-  // longer than `timeout` (kForever: however long); if none is given, than set_patience() says.
+  // often. `fault` when a rank is lost, or when it neither comes nor says that it is alive for
+  // longer than `timeout` (kForever: no limit). The default timeout is set by set_patience().
   static constexpr std::chrono::milliseconds kForever{0};
   Result<std::vector<std::string>> all_gather(std::string_view bytes,
                                               std::chrono::milliseconds timeout);
@@ -46,7 +46,7 @@ class ControlPlane {
   // Returns when all ranks have called it.
   Status barrier();
 
-  // Tells those who wait for this rank that it still makes progress. Cheap: sends a message a
+  // Tells the ranks that wait for this one that it still makes progress. Cheap: sends a message a
   // second at most. Any thread may call it while none calls the others.
   void alive();
 
@@ -63,7 +63,7 @@ class ControlPlane {
 
   // Says goodbye: all work is done.
   Status succeed();
-  // Tells what went wrong here and ends this process at once, without running destructors: a GPU
+  // Reports what went wrong and ends this process at once, without running destructors: a GPU
   // that hangs would never let them return.
   [[noreturn]] void fail(const Error& error);
 

@@ -17,7 +17,7 @@ volatile std::sig_atomic_t g_pipe = -1;
 void note(int signal) {
   const int saved = errno;
   const auto number = static_cast<unsigned char>(signal);
-  // The pipe is full only where nobody has looked at thousands of signals.
+  // The pipe is full only after thousands of signals that were not looked at.
   [[maybe_unused]] const ssize_t written = ::write(g_pipe, &number, 1);
   errno = saved;
 }

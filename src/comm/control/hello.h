@@ -1,10 +1,10 @@
-// How who comes to the first node and the first node itself prove that they know the job's secret.
+// How a newcomer and the first node prove to each other that they know the job's secret.
 //
 // 1. The first node sends a challenge: random bytes, other ones for each connection.
-// 2. Who comes answers with a hello: who it is, random bytes of its own, and an HMAC of these and
-//    the challenge under the secret. An answer that was recorded fits no other challenge.
+// 2. The newcomer answers with a hello: who it is, random bytes of its own, an HMAC of these and
+//    the challenge under the secret. A recorded answer fits no other challenge.
 // 3. The first node sends a welcome: an HMAC of the same bytes under the secret, for another
-//    purpose. Who listens at the address without knowing the secret can't make it.
+//    purpose. A process that listens there without knowing the secret can't make it.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ namespace braid::comm {
 
 inline constexpr size_t kMaxHelloBytes = 512;
 
-// Who comes.
+// The newcomer.
 struct Hello {
   bool launcher = false;  // of another node; else a rank
   int rank = 0;           // the launcher's first one

@@ -13,7 +13,7 @@ namespace braid::comm {
 // One of the two.
 struct JobSecret {
   std::string text;         // what everybody was given
-  std::string shared_file;  // where the first node puts one, if nobody was given any
+  std::string shared_file;  // where the first node puts one, if none was given
 };
 
 // A file with a fresh secret that its owner alone can read; removed when this ends.

@@ -16,7 +16,7 @@ struct JoinOptions {
   JobSecret secret;
   Hello hello;
   std::chrono::milliseconds timeout{};
-  Console* console = nullptr;     // is told whom this waits for
+  Console* console = nullptr;     // is told which ranks this waits for
   EndSignals* signals = nullptr;  // end the waiting
 };
 
@@ -27,7 +27,7 @@ struct Joined {
   std::string secret;
   int signal = 0;
 };
-// Tried again until the timeout where nobody answers, or answers break off. `fault` then, or when
+// Tried again until the timeout while no answer comes, or answers break off. `fault` then, or when
 // the first node has another secret.
 Result<Joined> join(const JoinOptions& options);
 

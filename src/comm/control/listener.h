@@ -1,5 +1,5 @@
-// Where the ranks of a job of several nodes come: lets in who proves the job's secret, and drops
-// everybody else without the job being harmed.
+// Where the ranks of a job of several nodes connect. Connections that prove the job's secret are
+// accepted; all others are dropped without harm to the job.
 #pragma once
 
 #include <poll.h>
@@ -35,7 +35,7 @@ class Listener {
   // Adds what to poll() for.
   void add_to(std::vector<pollfd>& waiting) const;
 
-  // Who has proven the secret since the last look. Its welcome is still to be sent.
+  // Newcomers that have proven the secret since the last look. Their welcome is still to be sent.
   struct Guest {
     Hello hello;
     std::string welcome;

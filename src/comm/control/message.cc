@@ -89,7 +89,7 @@ Result<ToldError> unpack_error(std::string_view bytes) {
   const std::vector<std::string> parts = TRY(unpack(bytes));
   const int kind = parts.size() == 4 ? std::atoi(parts[0].c_str()) : -1;
   if (kind < 0 || kind > static_cast<int>(ErrorKind::internal)) {
-    return Error(ErrorKind::fault, "the control plane brought an error that is none");
+    return Error(ErrorKind::fault, "the control plane brought bytes that are not an error");
   }
   return ToldError{static_cast<ErrorKind>(kind), parts[1] == "1", parts[2], parts[3]};
 }

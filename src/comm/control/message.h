@@ -14,7 +14,7 @@ enum class MessageKind : uint32_t {
   gather,     // to the launcher: a rank's part of an all_gather; from it: all parts, packed
   fault,      // to the launcher: what went wrong on a rank; from it: that some rank is lost
   success,    // to the launcher: the rank is about to end well
-  hello,      // to the launcher, over TCP: who has come, and the proof of the job's secret
+  hello,      // to the launcher, over TCP: which rank comes, and its proof of the job's secret
   challenge,  // from the launcher, over TCP: what the proof must be made for
   welcome,    // from the launcher, over TCP: the hello is right, and its own proof
   alive,      // to the launcher: the rank still makes progress

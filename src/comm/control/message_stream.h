@@ -39,14 +39,14 @@ class MessageStream {
   short events() const;
 
   // Sends as much as the connection takes at once; flush() sends the rest. Many streams may share
-  // one text. A connection that has ended is met by receive().
+  // one text. receive() finds out when a connection has ended.
   void send(MessageKind kind, std::shared_ptr<const std::string> bytes);
   void send(MessageKind kind, std::string bytes) {
     send(kind, std::make_shared<const std::string>(std::move(bytes)));
   }
   void flush();
 
-  // The next message that is here whole. `fault` when the other end is gone or sent no message.
+  // The next message that has come whole. `fault` when the other end is gone or sent no message.
   Result<std::optional<Message>> receive();
   // Since when a part of the next message has been here.
   std::optional<Clock::time_point> part_since() const { return part_since_; }

@@ -1,4 +1,4 @@
-// Several nodes, on one host: who meets, who is missed, and what nodes that don't fit are told.
+// Several nodes, on one host: they meet, missing ones are named, unfitting ones are told why.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kSecret = "known to both nodes";
 
-// An address of this host that nobody else listens at.
+// An address of this host at which no other process listens.
 std::string free_address() {
   const int socket = listen_at({std::string(kLoopback), "0"}).value();
   const int port = port_of(socket).value();

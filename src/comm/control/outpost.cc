@@ -34,7 +34,7 @@ Result<Ended> Outpost::run(const RankBody& body) {
   return watch();
 }
 
-// The launcher itself comes first: once its ranks have come and gone, nobody listens any more.
+// The launcher itself comes first: once its ranks have come and gone, the port is closed.
 Status Outpost::start(const RankBody& body) {
   JoinOptions options{.address = TRY(parse_host_port(node_.address)),
                       .secret = node_.secret,
@@ -131,7 +131,7 @@ void Outpost::end_by(int signal) {
   signal_ = signal;
   deadline_ = Clock::now() + milliseconds_of(node_.grace);
   signal_children(children(), SIGTERM);
-  signal_children(children(), SIGCONT);  // who is stopped dies, too
+  signal_children(children(), SIGCONT);  // a stopped process dies, too
 }
 
 }  // namespace braid::comm

@@ -1,4 +1,4 @@
-// The launcher of a node that has not rank 0: part of processes.h.
+// The launcher of a node without rank 0: part of processes.h.
 #pragma once
 
 #include <chrono>
@@ -11,8 +11,8 @@
 
 namespace braid::comm {
 
-// Its children speak with the node of rank 0 themselves; it tells that one when a child is stopped
-// or a signal has come, and hears from it when the job has failed.
+// Its children talk to the node of rank 0 themselves. The launcher tells that node when a child is
+// stopped or a signal has come; that node tells it when the job has failed.
 class Outpost {
  public:
   Outpost(const Node& node, EndSignals& signals) : node_(node), signals_(signals) {}

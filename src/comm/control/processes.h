@@ -16,16 +16,16 @@ struct Node {
   int ranks = 1;         // here
   int world = 1;         // on all nodes
   std::string address;   // HOST:PORT at which the node of rank 0 listens; empty: there is one node
-  JobSecret secret;      // of several nodes: without it nobody is let in
+  JobSecret secret;      // of several nodes: without it no connection is accepted
   double connect = 300;  // seconds until all ranks must have come
   double patience = 0;   // seconds that a rank may keep the others waiting, or be stopped; 0: ever
   double grace = 3.0;    // seconds from a fault or a signal to the end of all processes
-  Console* console = nullptr;  // is told whom this waits for
+  Console* console = nullptr;  // is told which ranks this waits for
   // SIGTERM, too, is passed on to rank 0 alone, which concludes in good order.
   bool drains = false;
 };
 
-// How a node has ended that did what it was asked to.
+// How a node ended when there was no error.
 struct Ended {
   std::string outcome;  // what rank 0 concluded with
   int signal = 0;       // SIGINT, SIGTERM or SIGHUP, where one has ended the job
@@ -36,9 +36,9 @@ using RankBody = std::function<Status(ControlPlane&)>;
 // Runs `body` in a child process a rank of this node until all ranks have ended; on the node of
 // rank 0 serves the control plane of all. The caller must not have started threads or touched a GPU
 // before. A rank that fails, dies or ends early is a fault of the whole: the others are told, have
-// the grace to say what they were doing, and are then killed. The error then has the cause as its
-// message, and what each rank said as its values, once, where it is no consequence of another. A
-// rank's error of another kind than `fault` comes as it is.
+// the grace to say what they were doing, and are then killed. The message of the error is the
+// cause; its values are what each rank said, without consequences of the cause. An error of a rank
+// that is not a `fault` is returned unchanged.
 //
 // SIGTERM and SIGHUP end all ranks of all nodes. SIGINT is passed on to rank 0, which may note it
 // and conclude in good order; where rank 0 dies of it, all end. See also Node::drains.

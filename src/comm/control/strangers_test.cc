@@ -1,4 +1,4 @@
-// Who comes to the first node without the job's secret harms nobody: silent, slow, huge, with a
+// A stranger without the job's secret cannot harm the first node: silent, slow, huge, with a
 // wrong secret, with what a rank has said before.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -86,7 +86,7 @@ class StrangersTest : public ::testing::Test {
     std::string recorded;
     for (int i = 0; i < count; ++i) {
       const int socket = connect();
-      if (socket < 0) break;  // all have come, and nobody listens any more
+      if (socket < 0) break;  // all ranks have come, and the port is closed
       (void)kStrangers[static_cast<size_t>(i) % std::size(kStrangers)](socket, recorded);
       kept.push_back(socket);
       if (kept.size() < 200) continue;

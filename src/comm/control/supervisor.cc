@@ -22,7 +22,7 @@ constexpr std::chrono::milliseconds kSuspicion{1000};
 constexpr std::chrono::seconds kMessageTime{60};
 // A process that has closed its connection must have ended by then.
 constexpr std::chrono::seconds kEndTime{10};
-// Milliseconds between looks at what no socket tells: while nothing is amiss, while somebody is
+// Milliseconds between looks at what no socket tells: while nothing is amiss, while a rank is
 // missed or waits, and while a process is about to end.
 constexpr int kSeldom = 200, kOften = 50, kSoon = 5;
 
@@ -143,7 +143,7 @@ void Supervisor::wait_for_something() {
   if (listener_) listener_->add_to(waiting);
   const int patience = milliseconds_to_wait();
   ::poll(waiting.data(), waiting.size(), patience);
-  // Where this process itself was stopped (Ctrl-Z) the ranks were, too: nobody was late.
+  // When this process was stopped (Ctrl-Z), so were the ranks: no rank was late.
   const Clock::time_point now = Clock::now();
   const auto lost = now - last_look_ - std::chrono::seconds(5);
   last_look_ = now;
@@ -181,7 +181,7 @@ void Supervisor::end_by(int signal) {
   signal_ = signal;
   deadline_ = Clock::now() + seconds(node_.grace);
   signal_children(children(), SIGTERM);
-  signal_children(children(), SIGCONT);  // who is stopped dies, too
+  signal_children(children(), SIGCONT);  // a stopped process dies, too
   for (auto& [first, stream] : launchers_) {
     stream.send(MessageKind::ended, fmt::format("{}", signal));
   }
@@ -193,8 +193,8 @@ void Supervisor::welcome() {
   close_when_all_came();
 }
 
-// Somebody who knows the secret. One that is there already stays: the other may be a mistake, or a
-// second life of what was recorded, and is sent away.
+// A newcomer that knows the secret. One that is there already stays: the new one may be a mistake
+// or a second life of what was recorded, and is sent away.
 void Supervisor::admit(Listener::Guest guest) {
   const Hello& hello = guest.hello;
   if (hello.world != node_.world || hello.rank >= node_.world) {
@@ -344,7 +344,7 @@ void Supervisor::end_of(size_t index, const std::string& how) {
   declare_fault(fmt::format("rank {} {}", index, how));
 }
 
-// What no message tells: somebody stays away.
+// What no message tells: a rank stays away.
 void Supervisor::check_time() {
   if (!fault_.empty() || signal_ != 0) return;
   const Clock::time_point now = Clock::now();
@@ -403,7 +403,7 @@ void Supervisor::declare_fault(std::string what) {
   for (Rank& rank : ranks_) {
     rank.child.look();
     if (!rank.child.stopped || what == fmt::format("rank {} is stopped", rank.child.rank)) continue;
-    // Whoever misses a rank that is stopped doesn't know why.
+    // A rank that misses a stopped one does not know why.
     first_.reset();
     what = fmt::format("rank {} is stopped", rank.child.rank);
   }

@@ -79,17 +79,17 @@ class Supervisor {
   std::vector<Rank> ranks_;
   std::map<int, MessageStream> launchers_;  // of other nodes, by their first ranks
   Clock::time_point connect_by_;
-  std::unique_ptr<WaitingLine> line_;  // while somebody hasn't come
+  std::unique_ptr<WaitingLine> line_;  // while a rank hasn't come
   std::string outcome_;
   bool interrupted_ = false;  // a signal has been passed on to rank 0
   int signal_ = 0;            // that ends the job
   std::string fault_;
   std::optional<size_t> first_;  // the rank whose own error the fault is
-  // From the first consequence of a fault on: when it is declared though its cause is not known.
+  // Set by the first consequence of a fault: when the fault is declared even without its cause.
   std::optional<Clock::time_point> suspicion_;
   std::string suspected_;
   Clock::time_point deadline_;  // of the grace, after a fault or a signal
-  // Since when this process has run: time in which it was stopped counts against nobody.
+  // Since when this process has run: time in which it was stopped is not held against a rank.
   Clock::time_point last_look_;
 };
 

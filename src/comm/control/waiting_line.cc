@@ -7,7 +7,7 @@
 namespace braid::comm {
 namespace {
 
-constexpr std::chrono::seconds kFirst{2};  // who comes sooner isn't spoken of
+constexpr std::chrono::seconds kFirst{2};  // ranks that come sooner are not mentioned
 constexpr std::chrono::seconds kRarest{60};
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace braid::comm {
 
 class WaitingLine {
  public:
-  // `console`: null says nothing. `limit`: for how long it will be waited.
+  // `console`: null prints nothing. `limit`: the longest time to wait.
   WaitingLine(Console* console, std::chrono::milliseconds limit);
   ~WaitingLine();
   WaitingLine(const WaitingLine&) = delete;

@@ -24,7 +24,7 @@ class PeerWorkspace {
 
   const PeerMemory& arena() const { return arena_; }
   const PeerMemory& words() const { return shared_words_; }
-  // So many words of this rank, all zero, that nobody else has. All ranks take equally many in the
+  // So many words of this rank, all zero, for this caller alone. All ranks take equally many in the
   // same order, so that their words lie at equal places.
   Result<uint32_t*> take_words(int64_t count);
 

@@ -299,7 +299,7 @@ TEST(CudaSendsTest, CapturedWithFreshRowsAndOtherCounts) {
   for (const int ranks : group_sizes()) {
     expect_ok(ranks, [](ControlPlane& control) -> Status {
       Rank rank = TRY(Rank::open(control));
-      TRY(rank.prepare(9));  // a round in which nobody sends anything
+      TRY(rank.prepare(9));  // a round in which no rank sends anything
       const cudaGraphExec_t both = TRY(rank.capture([&]() -> Status {
         TRY(rank.send());
         return rank.send_back(rank.most());

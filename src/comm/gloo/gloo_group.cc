@@ -92,7 +92,7 @@ Status GlooGroup::connect_pairs(GlooDevice& device, ControlPlane& control) {
       const auto rank = static_cast<size_t>(ranks_[static_cast<size_t>(other)]);
       const std::vector<std::string> theirs = TRY(unpack(all[rank]));
       if (theirs.size() != ranks_.size()) {
-        return Error(ErrorKind::fault, "ranks disagree on who is in a group").with("rank", rank);
+        return Error(ErrorKind::fault, "ranks disagree on a group's members").with("rank", rank);
       }
       const std::string& address = theirs[static_cast<size_t>(index_)];
       context_->getPair(other)->connect({address.begin(), address.end()});
@@ -360,7 +360,7 @@ bool GlooGroup::watch(gloo::transport::UnboundBuffer* out, gloo::transport::Unbo
   return false;
 }
 
-// Why an exchange was not finished: somebody was late, or a connection has ended.
+// Why an exchange was not finished: a member was late, or a connection has ended.
 Error GlooGroup::lost(const std::vector<bool>& heard, Clock::time_point start,
                       const char* why) const {
   std::vector<int32_t> missing;

@@ -31,7 +31,7 @@ class GlooDevice {
 
 // This rank's end. Deterministic, with the same bits as LocalGroup: a sum's rows go to all members,
 // and each adds them up in the members' order. Every collective begins with a few bytes that say
-// what each member came with, and in an all_to_all_v how many rows it has for whom.
+// what each member came with, and in an all_to_all_v how many rows it has for each other member.
 class GlooGroup final : public Communicator {
  public:
   // All ranks of the world call it together, for as many groups each: `ranks` are the members of

@@ -1,4 +1,4 @@
-// Rows to one member each, among threads: who gets what in which order, nobody or one member
+// Rows to one member each, among threads: which rows arrive in which order, no or one member
 // getting all of them, and what mistakes are told to all.
 #include <gtest/gtest.h>
 
@@ -60,7 +60,7 @@ void expect_sent(const std::vector<Counts>& counts) {
       }
     }
     EXPECT_EQ(at + 1, got.size());
-    EXPECT_EQ(got[at], 77);  // what nobody sent
+    EXPECT_EQ(got[at], 77);  // no member sent this
   });
 }
 

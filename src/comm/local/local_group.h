@@ -77,7 +77,7 @@ class LocalGroup {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   // Guarded by mutex_. Between meeting and parting the members read posted_ and met_at_ without it:
-  // nobody posts again before all have parted.
+  // no member posts again before all have parted.
   std::vector<Posted> posted_;
   EmulatedLink::Clock::time_point met_at_;
   size_t arrived_ = 0;

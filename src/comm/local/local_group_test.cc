@@ -126,7 +126,7 @@ TEST(LocalGroupTest, ARankThatStaysAwayIsNamedToAllOthers) {
         << status.to_string();
     EXPECT_NE(status.to_string().find("[2, 2] f32"), std::string::npos);
   }
-  // Whoever comes late finds out at once, too.
+  // A member that comes late finds out at once, too.
   std::vector<float> values(4);
   const Rows rows = rows_of(values, 2, 2, 2);
   EXPECT_FALSE(group.member(2).all_reduce(rows, rows, nullptr).ok());

@@ -15,7 +15,7 @@ class CudaDevice final : public Device {
   // Makes GPU `index` the current one of the calling thread. `not_found` when there is none.
   static Result<std::unique_ptr<CudaDevice>> open(int index);
 
-  // Bytes of its memory that nobody uses. Makes it the thread's current one, too.
+  // Bytes of its memory that are not in use. Makes it the thread's current one, too.
   static Result<int64_t> free_bytes(int index);
 
   std::string_view name() const override { return name_; }

@@ -4,10 +4,10 @@
 
 #include "device/cuda/cuda_device.h"
 #include "device/cuda/spin.h"
-#include "flow/audit_fill.h"
-#include "flow/audit_memory.h"
+#include "flow/audit/fill.h"
+#include "flow/audit/memory.h"
 #include "flow/bound_test_util.h"
-#include "flow/cuda/mix_test_util.h"
+#include "flow/cuda/mix_table_test_util.h"
 #include "flow/random_program_test_util.h"
 #include "flow/trace.h"
 
@@ -16,26 +16,6 @@ namespace {
 
 using testing::Draft;
 using testing::TestMemory;
-
-void launch(const testing::Mix& desc, Args args, Workspace scratch, device::CudaQueue& queue) {
-  testing::MixArgs operands{.list = {}, .size = static_cast<int>(args.size())};
-  for (size_t i = 0; i < args.size(); ++i) {
-    const Arg& arg = args[i];
-    const Access access = testing::kMixOperands[i].access;
-    operands.list[i] = {arg.data, arg.stride, arg.first_row, arg.rows,
-                        arg.cols, arg.count,  reads(access), writes(access)};
-  }
-  launch_mix(desc.seed, operands, scratch.data, scratch.bytes, queue.stream());
-}
-
-LauncherTable cuda_mix_table() {
-  LauncherTable table;
-  table.add<testing::Mix>(QueuedLauncher<testing::Mix, device::CudaQueue>{
-      .workspace_bytes = [](const testing::Mix& desc,
-                            std::span<const Type>) { return desc.scratch_bytes; },
-      .launch = launch});
-  return table;
-}
 
 class CudaExecutorTest : public ::testing::Test {
  protected:
@@ -50,7 +30,7 @@ class CudaExecutorTest : public ::testing::Test {
     ASSERT_TRUE(status.ok()) << status.to_string();
   }
 
-  LauncherTable table_ = cuda_mix_table();
+  LauncherTable table_ = testing::cuda_mix_table();
   std::unique_ptr<device::CudaDevice> device_;
   std::unique_ptr<CudaExecutor> executor_;
 };

@@ -22,6 +22,11 @@ Result<CUgraphNodeType> type_of(cudaGraphNode_t node) {
   return Error(ErrorKind::fault, "a node of a graph has no type");
 }
 
+struct Edge {
+  cudaGraphNode_t from = nullptr;
+  cudaGraphNode_t to = nullptr;
+};
+
 // The nodes of a captured graph with the nodes before each.
 class Nodes {
  public:
@@ -37,7 +42,18 @@ class Nodes {
     std::vector<cudaGraphNode_t> to(edges);
     std::vector<cudaGraphEdgeData> data(edges);
     CUDA_TRY(cudaGraphGetEdges(graph, from.data(), to.data(), data.data(), &edges));
-    for (size_t i = 0; i < edges; ++i) out.before_[to[i]].push_back(from[i]);
+    for (size_t i = 0; i < edges; ++i) {
+      out.before_[to[i]].push_back(from[i]);
+      if (data[i].type == cudaGraphDependencyTypeDefault) continue;
+      if (data[i].type == cudaGraphDependencyTypeProgrammatic &&
+          data[i].from_port == cudaGraphKernelNodePortProgrammatic) {
+        out.programmatic.push_back({from[i], to[i]});
+        continue;
+      }
+      return Error(ErrorKind::internal, "a captured graph has an edge of an unknown kind")
+          .with("type", static_cast<int>(data[i].type))
+          .with("port", static_cast<int>(data[i].from_port));
+    }
     return out;
   }
 
@@ -63,6 +79,7 @@ class Nodes {
   }
 
   std::vector<cudaGraphNode_t> all;
+  std::vector<Edge> programmatic;
 
  private:
   std::unordered_map<cudaGraphNode_t, std::vector<cudaGraphNode_t>> before_;
@@ -102,7 +119,7 @@ class LaneChains {
 
   // All work of a lane is in one order, op by op, and there is no other work.
   Status check(const Nodes& nodes) const {
-    std::unordered_set<cudaGraphNode_t> owned;
+    Owners owned;
     for (const Lane lane : kLanes) {
       cudaGraphNode_t previous = nullptr;
       for (const int32_t index : schedule_.lanes[index_of(lane)]) {
@@ -117,13 +134,35 @@ class LaneChains {
       return Error(ErrorKind::internal, "a captured graph has work that no op made")
           .with("node type", static_cast<int>(type));
     }
+    for (const Edge& edge : nodes.programmatic) TRY(check_programmatic(edge, owned));
     return {};
   }
 
  private:
+  using Owners = std::unordered_map<cudaGraphNode_t, size_t>;  // nodes → the op that made them
+
+  // Between two kernels of one op, whose launcher answers for it; or from the last node of the op
+  // before on the lane to one that follows.
+  Status check_programmatic(const Edge& edge, const Owners& owned) const {
+    const auto from = owned.find(edge.from);
+    const auto to = owned.find(edge.to);
+    if (from == owned.end() || to == owned.end()) {
+      return Error(ErrorKind::internal, "a programmatic edge of a captured graph is no op's");
+    }
+    if (from->second == to->second) return {};
+    const auto& lane = schedule_.lanes[index_of(schedule_.program.ops[to->second].lane)];
+    const auto place = std::ranges::find(lane, static_cast<int32_t>(to->second));
+    const bool neighbours = place != lane.begin() && place != lane.end() &&
+                            static_cast<size_t>(*(place - 1)) == from->second &&
+                            last_[from->second] == edge.from;
+    if (neighbours && schedule_.successions[to->second].follows) return {};
+    return broken(schedule_, to->second, "it may start early behind an op that it does not follow")
+        .with("behind", schedule_.program.describe(schedule_.program.ops[from->second]));
+  }
+
   // The work before an op's last node, back to nodes that other ops end in.
   Result<std::vector<cudaGraphNode_t>> take_work(const Nodes& nodes, size_t op,
-                                                 std::unordered_set<cudaGraphNode_t>& owned) const {
+                                                 Owners& owned) const {
     std::vector<cudaGraphNode_t> work;
     std::vector<cudaGraphNode_t> open = {last_[op]};
     while (!open.empty()) {
@@ -131,7 +170,7 @@ class LaneChains {
       open.pop_back();
       const auto end = ends_.find(node);
       const bool of_another = end != ends_.end() && end->second != op;
-      if (of_another || !owned.insert(node).second) continue;
+      if (of_another || !owned.emplace(node, op).second) continue;
       if (is_work(TRY(type_of(node)))) work.push_back(node);
       for (const cudaGraphNode_t before : nodes.before_of(node)) open.push_back(before);
     }
@@ -160,7 +199,8 @@ class LaneChains {
 };
 
 Result<GraphSummary> summarize(const Nodes& nodes, const Schedule& schedule) {
-  GraphSummary summary{.lanes = schedule.lanes_used()};
+  GraphSummary summary{.early = static_cast<int64_t>(nodes.programmatic.size()),
+                       .lanes = schedule.lanes_used()};
   for (const cudaGraphNode_t node : nodes.all) {
     switch (TRY(type_of(node))) {
       case CU_GRAPH_NODE_TYPE_KERNEL: ++summary.kernels; break;
@@ -178,8 +218,9 @@ Result<GraphSummary> summarize(const Nodes& nodes, const Schedule& schedule) {
 }  // namespace
 
 std::string GraphSummary::to_string() const {
-  return fmt::format("{} kernels, {} copies, {} words, {} stamps, {} others on {} lanes", kernels,
-                     copies, words, stamps, others, lanes);
+  const std::string launched_early = early > 0 ? fmt::format(" ({} launched early)", early) : "";
+  return fmt::format("{} kernels{}, {} copies, {} words, {} stamps, {} others on {} lanes", kernels,
+                     launched_early, copies, words, stamps, others, lanes);
 }
 
 Result<std::unique_ptr<CudaGraph>> CudaGraph::capture(const BoundSchedule& bound, CudaLanes& lanes,

@@ -18,7 +18,8 @@ class Issuer {
         lanes_(lanes),
         events_(events),
         options_(options),
-        after_op_(after_op) {
+        after_op_(after_op),
+        overlaps_(has_neighbours(options)) {
     for (const Lane lane : kLanes) {
       random_[index_of(lane)].seed(options.delays.seed ^
                                    (0x9e3779b97f4a7c15u * (index_of(lane) + 1)));
@@ -50,9 +51,7 @@ class Issuer {
     if (hit && options_.fault.kind == FaultKind::kill) std::raise(SIGKILL);
     if (hit && options_.fault.kind == FaultKind::hang) device::spin(stream, device::kSpinForever);
     if (options_.times != nullptr) TRY(stamp(options_.times->starts[index], stream));
-    if (!hit || options_.fault.kind != FaultKind::skip) {
-      launch(bound_, index, options_.step, lanes_.queues[index_of(op.lane)].get());
-    }
+    if (!hit || options_.fault.kind != FaultKind::skip) launch_op(index, op.lane);
     const Status launched = device::cuda_status(cudaGetLastError(), "kernel launch");
     if (!launched.ok()) return Error(launched.error()).with("op", schedule_.program.describe(op));
     if (options_.times != nullptr) TRY(stamp(options_.times->ends[index], stream));
@@ -76,6 +75,21 @@ class Issuer {
   }
 
  private:
+  // Whether a lane's kernels stand behind one another with nothing in between: where no op is
+  // marked, timed, delayed or hit by a fault.
+  static bool has_neighbours(const IssueOptions& options) {
+    return options.capturing && options.times == nullptr && options.delays.longest == 0 &&
+           options.fault.kind == FaultKind::none;
+  }
+
+  void launch_op(size_t index, Lane lane) {
+    device::CudaQueue& queue = *lanes_.queues[index_of(lane)];
+    const Succession& succession = schedule_.successions[index];
+    if (overlaps_) queue.set_next_kernel({succession.follows, succession.constant_weights});
+    launch(bound_, index, options_.step, &queue);
+    queue.set_next_kernel({});
+  }
+
   Status mark(Lane lane, size_t done) {
     const device::WordOp write{.word = lanes_.progress + index_of(lane),
                                .value = static_cast<uint32_t>(done)};
@@ -101,6 +115,7 @@ class Issuer {
   const AwaitedEvents& events_;
   const IssueOptions& options_;
   const AfterOp& after_op_;
+  const bool overlaps_;
   std::array<std::mt19937_64, kNumLanes> random_;
 };
 

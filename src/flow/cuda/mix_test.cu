@@ -1,4 +1,5 @@
 #include "flow/cuda/mix_test_util.h"
+#include "kernels/cuda/launch.cuh"
 
 namespace braid::flow::testing {
 namespace {
@@ -18,8 +19,19 @@ __device__ uint32_t* row_of(const MixArg& operand, int64_t row) {
   return reinterpret_cast<uint32_t*>(operand.data + row * operand.stride);
 }
 
+__device__ int64_t now_ns() {
+  int64_t now = 0;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+  return now;
+}
+
 // What mix() in test_kinds.h does, word for word.
-__global__ void mix_kernel(uint64_t seed, MixArgs operands, uint32_t* words, uint64_t num_words) {
+__global__ void mix_kernel(uint64_t seed, MixArgs operands, uint32_t* words, uint64_t num_words,
+                           MixTiming timing) {
+  kernels::cuda::release_successor();
+  if (timing.awaits) kernels::cuda::await_predecessor();
+  for (const int64_t end = now_ns() + timing.late_ns; timing.late_ns > 0 && now_ns() < end;) {
+  }
   for (uint64_t i = 0; i < num_words; ++i) words[i] = static_cast<uint32_t>(scramble(seed + i));
   uint64_t state = seed;
   for (int i = 0; i < operands.size; ++i) {
@@ -47,9 +59,10 @@ __global__ void mix_kernel(uint64_t seed, MixArgs operands, uint32_t* words, uin
 }  // namespace
 
 void launch_mix(uint64_t seed, const MixArgs& operands, void* scratch, int64_t scratch_bytes,
-                cudaStream_t stream) {
-  mix_kernel<<<1, 1, 0, stream>>>(seed, operands, static_cast<uint32_t*>(scratch),
-                                  static_cast<uint64_t>(scratch_bytes) / sizeof(uint32_t));
+                const kernels::cuda::KernelStream& on, const MixTiming& timing) {
+  kernels::cuda::launch_kernel(on, {1, 1}, mix_kernel, seed, operands,
+                               static_cast<uint32_t*>(scratch),
+                               static_cast<uint64_t>(scratch_bytes) / sizeof(uint32_t), timing);
 }
 
 }  // namespace braid::flow::testing

@@ -1,10 +1,10 @@
 // For tests: the kernel of testing::Mix on a GPU, on one thread.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include <cstddef>
 #include <cstdint>
+
+#include "kernels/cuda/kernel_stream.h"
 
 namespace braid::flow::testing {
 
@@ -24,7 +24,13 @@ struct MixArgs {
   int size;
 };
 
+// How it behaves to the kernels around it (kernels/cuda/launch.cuh).
+struct MixTiming {
+  bool awaits = true;   // the kernel before it; tests that leave it out go wrong
+  int64_t late_ns = 0;  // that it waits before it reads and writes
+};
+
 void launch_mix(uint64_t seed, const MixArgs& operands, void* scratch, int64_t scratch_bytes,
-                cudaStream_t stream);
+                const kernels::cuda::KernelStream& on, const MixTiming& timing = {});
 
 }  // namespace braid::flow::testing

@@ -25,6 +25,12 @@ __device__ __forceinline__ void release_successor() {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 }
 
+// How a kernel begins that reads nothing early and leaves room for the next one's blocks.
+__device__ __forceinline__ void start_in_turn() {
+  release_successor();
+  await_predecessor();
+}
+
 struct LaunchShape {
   dim3 grid;
   dim3 block;

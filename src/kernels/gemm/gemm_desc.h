@@ -1,4 +1,9 @@
 // y = epilogue(x · Wᵀ + bias).  x [M, K], W [N, K] row-major as checkpoints store it, y [M, N].
+//
+// Two more steps may be part of it, by operands that are there or not, and give the bits that they
+// give as ops of their own: with norm_weight [K], x's rows go through an RMSNorm first and are
+// rounded to x's format; with residual [M, N], y is rounded to its format, the residual added, and
+// the sum rounded.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +24,7 @@ struct GemmDesc {
   // Rows that the kernel's configuration is chosen for; a part of a split op keeps it, so that its
   // rows come out bitwise the same.
   int32_t tuned_rows = 0;
+  float norm_eps = 0;      // of the RMSNorm, where there is a norm_weight
   int32_t spare_sms = 0;  // SMs that it leaves to what runs beside it; they change no bit of y
 };
 

@@ -12,6 +12,7 @@
 #include "kernels/rows/cuda/rows.h"
 #include "kernels/sample/cuda/sample.h"
 #include "ops/attention.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/register_products.h"
 #include "ops/fill.h"
 #include "ops/launch_args.h"
@@ -61,7 +62,7 @@ void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*wo
   with_type(x.format, [&]<typename T>(T) {
     kernels::cuda::rms_norm<T>(desc, rows(y), x.cols, matrix<const T>(x),
                                pointer<const T>(args[RmsNormOperand::weight]), matrix<T>(y),
-                               queue.stream());
+                               kernel_stream(queue));
   });
 }
 
@@ -71,7 +72,7 @@ void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Worksp
   kernels::cuda::rotary_table(desc, table.rows, table.cols,
                               pointer<const int32_t>(args[RotaryTableOperand::positions]),
                               pointer<const float>(args[RotaryTableOperand::inverse_frequencies]),
-                              matrix<float>(table), queue.stream());
+                              matrix<float>(table), kernel_stream(queue));
 }
 
 void launch_rotary(const kernels::RotaryDesc& desc, Args args, Workspace /*workspace*/,
@@ -79,7 +80,7 @@ void launch_rotary(const kernels::RotaryDesc& desc, Args args, Workspace /*works
   const Arg& x = args[RotaryOperand::x];
   with_type(x.format, [&]<typename T>(T) {
     kernels::cuda::rotary<T>(desc, x.rows, x.cols, matrix<const float>(args[RotaryOperand::table]),
-                             matrix<T>(x), queue.stream());
+                             matrix<T>(x), kernel_stream(queue));
   });
 }
 
@@ -88,11 +89,13 @@ void register_norms(flow::LauncherTable& table) {
   table.add<Norm>(Launcher<Norm>{
       .can_implement =
           of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
+      .overlap = flow::awaits<Norm>,
       .launch = launch_rms_norm});
   using Table = kernels::RotaryTableDesc;
-  table.add<Table>(Launcher<Table>{.launch = launch_rotary_table});
+  table.add<Table>(Launcher<Table>{.overlap = flow::awaits<Table>, .launch = launch_rotary_table});
   using Rotary = kernels::RotaryDesc;
   table.add<Rotary>(Launcher<Rotary>{.can_implement = of_one_format<Rotary, RotaryOperand::x>,
+                                     .overlap = flow::awaits<Rotary>,
                                      .launch = launch_rotary});
 }
 
@@ -102,7 +105,7 @@ void launch_kv_write(const kernels::KvWriteDesc& /*desc*/, Args args, Workspace 
   with_type(source.format, [&]<typename T>(T) {
     kernels::cuda::kv_write<T>(source.rows, source.cols, matrix<const T>(source),
                                pointer<const int32_t>(args[KvWriteOperand::kv_slots]),
-                               matrix<T>(args[KvWriteOperand::cache]), queue.stream());
+                               matrix<T>(args[KvWriteOperand::cache]), kernel_stream(queue));
   });
 }
 
@@ -126,7 +129,7 @@ void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace,
   using Operand = AttentionOperand;
   kernels::cuda::attention(desc, paged_rows<Operand>(args), matrix<const bf16>(args[Operand::q]),
                            matrix<const bf16>(args[Operand::cache]),
-                           matrix<bf16>(args[Operand::out]), workspace.data, queue.stream());
+                           matrix<bf16>(args[Operand::out]), workspace.data, kernel_stream(queue));
 }
 
 Status can_attend_latents(const MlaDesc& desc, std::span<const Type> types) {
@@ -146,7 +149,7 @@ void launch_mla(const MlaDesc& desc, Args args, Workspace /*workspace*/, CudaQue
   with_type(q.format, [&]<typename T>(T) {
     kernels::cuda::mla_attention<T>(
         desc, paged_rows<Operand>(args), matrix<const T>(q), matrix<const T>(args[Operand::cache]),
-        matrix<const T>(args[Operand::kv_b]), matrix<T>(args[Operand::out]), queue.stream());
+        matrix<const T>(args[Operand::kv_b]), matrix<T>(args[Operand::out]), kernel_stream(queue));
   });
 }
 
@@ -154,6 +157,7 @@ void register_attention(flow::LauncherTable& table) {
   using Write = kernels::KvWriteDesc;
   table.add<Write>(Launcher<Write>{
       .can_implement = of_one_format<Write, KvWriteOperand::source, KvWriteOperand::cache>,
+      .overlap = flow::awaits<Write>,
       .launch = launch_kv_write});
   table.add<AttentionDesc>(Launcher<AttentionDesc>{
       .can_implement = can_attend,
@@ -162,8 +166,10 @@ void register_attention(flow::LauncherTable& table) {
             return kernels::cuda::attention_scratch_bytes(
                 desc, types[AttentionOperand::q].rows, types[AttentionOperand::block_table].rows);
           },
+      .overlap = flow::awaits<AttentionDesc>,
       .launch = launch_attention});
-  table.add<MlaDesc>(Launcher<MlaDesc>{.can_implement = can_attend_latents, .launch = launch_mla});
+  table.add<MlaDesc>(Launcher<MlaDesc>{
+      .can_implement = can_attend_latents, .overlap = flow::awaits<MlaDesc>, .launch = launch_mla});
 }
 
 Status can_route(const RouteDesc& desc, std::span<const Type> /*types*/) {
@@ -172,7 +178,7 @@ Status can_route(const RouteDesc& desc, std::span<const Type> /*types*/) {
 }
 
 void launch_route(const RouteDesc& desc, Args args, Workspace /*workspace*/, CudaQueue& queue) {
-  kernels::cuda::route(desc, route_args(args), queue.stream());
+  kernels::cuda::route(desc, route_args(args), kernel_stream(queue));
 }
 
 Status can_permute(const kernels::PermuteDesc& desc, std::span<const Type> /*types*/) {
@@ -186,7 +192,7 @@ void launch_permute(const kernels::PermuteDesc& desc, Args args, Workspace /*wor
                          slot_table(args[PermuteOperand::table]),
                          pointer<int32_t>(args[PermuteOperand::offsets]),
                          pointer<int32_t>(args[PermuteOperand::source]),
-                         matrix<int32_t>(args[PermuteOperand::places]), queue.stream());
+                         matrix<int32_t>(args[PermuteOperand::places]), kernel_stream(queue));
 }
 
 void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*workspace*/,
@@ -196,17 +202,20 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
     kernels::cuda::combine<T>(desc, out.rows, out.cols, weights.cols,
                               matrix<const T>(args[CombineOperand::grouped]),
                               matrix<const int32_t>(args[CombineOperand::places]),
-                              matrix<const float>(weights), matrix<T>(out), queue.stream());
+                              matrix<const float>(weights), matrix<T>(out), kernel_stream(queue));
   });
 }
 
 void register_moe(flow::LauncherTable& table) {
-  table.add<RouteDesc>(Launcher<RouteDesc>{.can_implement = can_route, .launch = launch_route});
+  table.add<RouteDesc>(Launcher<RouteDesc>{
+      .can_implement = can_route, .overlap = flow::awaits<RouteDesc>, .launch = launch_route});
   using Permute = kernels::PermuteDesc;
-  table.add<Permute>(Launcher<Permute>{.can_implement = can_permute, .launch = launch_permute});
+  table.add<Permute>(Launcher<Permute>{
+      .can_implement = can_permute, .overlap = flow::awaits<Permute>, .launch = launch_permute});
   using Combine = kernels::CombineDesc;
   table.add<Combine>(Launcher<Combine>{
       .can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
+      .overlap = flow::awaits<Combine>,
       .launch = launch_combine});
 }
 
@@ -220,25 +229,27 @@ void launch_rank_order(const kernels::RankOrderDesc& desc, Args args, Workspace 
   kernels::cuda::rank_order(desc, ids.rows, ids.cols, matrix<const int32_t>(ids),
                             pointer<int32_t>(args[RankOrderOperand::counts]),
                             pointer<int32_t>(args[RankOrderOperand::source]),
-                            matrix<int32_t>(args[RankOrderOperand::places]), queue.stream());
+                            matrix<int32_t>(args[RankOrderOperand::places]), kernel_stream(queue));
 }
 
 void launch_merge_ranks(const kernels::MergeRanksDesc& /*desc*/, Args args, Workspace /*workspace*/,
                         CudaQueue& queue) {
   const Arg &places = args[MergeRanksOperand::places], &out = args[MergeRanksOperand::out];
   with_type(out.format, [&]<typename T>(T) {
-    kernels::cuda::merge_ranks<T>(out.rows, out.cols, places.cols,
-                                  matrix<const T>(args[MergeRanksOperand::back]),
-                                  matrix<const int32_t>(places), matrix<T>(out), queue.stream());
+    kernels::cuda::merge_ranks<T>(
+        out.rows, out.cols, places.cols, matrix<const T>(args[MergeRanksOperand::back]),
+        matrix<const int32_t>(places), matrix<T>(out), kernel_stream(queue));
   });
 }
 
 void register_exchange(flow::LauncherTable& table) {
   using Order = kernels::RankOrderDesc;
-  table.add<Order>(Launcher<Order>{.can_implement = can_order, .launch = launch_rank_order});
+  table.add<Order>(Launcher<Order>{
+      .can_implement = can_order, .overlap = flow::awaits<Order>, .launch = launch_rank_order});
   using Merge = kernels::MergeRanksDesc;
   table.add<Merge>(Launcher<Merge>{
       .can_implement = of_one_format<Merge, MergeRanksOperand::back, MergeRanksOperand::out>,
+      .overlap = flow::awaits<Merge>,
       .launch = launch_merge_ranks});
 }
 
@@ -250,7 +261,7 @@ void launch_quantize(const kernels::QuantizeRowsDesc& desc, Args args, Workspace
     kernels::cuda::quantize_rows<T>(
         desc, x.rows, x.cols, matrix<const T>(x),
         quantized_rows<uint8_t>(args[Operand::payload], args[Operand::scales]),
-        matrix<double>(args[Operand::errors]), queue.stream());
+        matrix<double>(args[Operand::errors]), kernel_stream(queue));
   });
 }
 
@@ -262,7 +273,7 @@ void launch_dequantize(const kernels::DequantizeRowsDesc& desc, Args args, Works
     kernels::cuda::dequantize_rows<T>(
         desc, out.rows, out.cols,
         quantized_rows<const uint8_t>(args[Operand::payload], args[Operand::scales]),
-        matrix<T>(out), queue.stream());
+        matrix<T>(out), kernel_stream(queue));
   });
 }
 
@@ -271,28 +282,32 @@ void launch_sum_errors(const kernels::SumErrorsDesc& /*desc*/, Args args, Worksp
   const Arg& errors = args[SumErrorsOperand::errors];
   kernels::cuda::sum_errors(errors.rows, matrix<const double>(errors),
                             matrix<const int32_t>(args[SumErrorsOperand::ids]),
-                            pointer<double>(args[SumErrorsOperand::sums]), queue.stream());
+                            pointer<double>(args[SumErrorsOperand::sums]), kernel_stream(queue));
 }
 
 void register_quantize(flow::LauncherTable& table) {
   using Quantize = kernels::QuantizeRowsDesc;
-  table.add<Quantize>(Launcher<Quantize>{
-      .can_implement = of_one_format<Quantize, QuantizeRowsOperand::x>, .launch = launch_quantize});
+  table.add<Quantize>(
+      Launcher<Quantize>{.can_implement = of_one_format<Quantize, QuantizeRowsOperand::x>,
+                         .overlap = flow::awaits<Quantize>,
+                         .launch = launch_quantize});
   using Dequantize = kernels::DequantizeRowsDesc;
   table.add<Dequantize>(
       Launcher<Dequantize>{.can_implement = of_one_format<Dequantize, DequantizeRowsOperand::out>,
+                           .overlap = flow::awaits<Dequantize>,
                            .launch = launch_dequantize});
   using Sum = kernels::SumErrorsDesc;
-  table.add<Sum>(Launcher<Sum>{.launch = launch_sum_errors});
+  table.add<Sum>(Launcher<Sum>{.overlap = flow::awaits<Sum>, .launch = launch_sum_errors});
 }
 
 void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspace /*workspace*/,
                         CudaQueue& queue) {
   const Arg& out = args[GatherRowsOperand::out];
   with_type(out.format, [&]<typename T>(T) {
-    kernels::cuda::gather_rows<T>(
-        desc, rows(out), out.cols, matrix<const T>(args[GatherRowsOperand::table]),
-        pointer<const int32_t>(args[GatherRowsOperand::index]), matrix<T>(out), queue.stream());
+    kernels::cuda::gather_rows<T>(desc, rows(out), out.cols,
+                                  matrix<const T>(args[GatherRowsOperand::table]),
+                                  pointer<const int32_t>(args[GatherRowsOperand::index]),
+                                  matrix<T>(out), kernel_stream(queue));
   });
 }
 
@@ -302,7 +317,7 @@ void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspac
   kernels::cuda::input_ids(rows(args[Operand::out]), pointer<const int32_t>(args[Operand::given]),
                            pointer<const int32_t>(args[Operand::source]),
                            pointer<const int32_t>(args[Operand::sampled]),
-                           pointer<int32_t>(args[Operand::out]), queue.stream());
+                           pointer<int32_t>(args[Operand::out]), kernel_stream(queue));
 }
 
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/,
@@ -311,7 +326,7 @@ void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Worksp
   with_type(out.format, [&]<typename T>(T) {
     kernels::cuda::join_columns<T>(desc, rows(out), out.cols, out.rows,
                                    matrix<const T>(args[JoinColumnsOperand::in]), matrix<T>(out),
-                                   queue.stream());
+                                   kernel_stream(queue));
   });
 }
 
@@ -320,7 +335,8 @@ void launch_add(const kernels::AddDesc& /*desc*/, Args args, Workspace /*workspa
   const Arg& out = args[AddOperand::out];
   with_type(out.format, [&]<typename T>(T) {
     kernels::cuda::add<T>(rows(out), out.cols, matrix<const T>(args[AddOperand::a]),
-                          matrix<const T>(args[AddOperand::b]), matrix<T>(out), queue.stream());
+                          matrix<const T>(args[AddOperand::b]), matrix<T>(out),
+                          kernel_stream(queue));
   });
 }
 
@@ -336,16 +352,19 @@ void register_rows(flow::LauncherTable& table) {
   using Gather = kernels::GatherRowsDesc;
   table.add<Gather>(Launcher<Gather>{
       .can_implement = of_one_format<Gather, GatherRowsOperand::table, GatherRowsOperand::out>,
+      .overlap = flow::awaits<Gather>,
       .launch = launch_gather_rows});
   using Ids = kernels::InputIdsDesc;
-  table.add<Ids>(Launcher<Ids>{.launch = launch_input_ids});
+  table.add<Ids>(Launcher<Ids>{.overlap = flow::awaits<Ids>, .launch = launch_input_ids});
   using Join = kernels::JoinColumnsDesc;
   table.add<Join>(Launcher<Join>{
       .can_implement = of_one_format<Join, JoinColumnsOperand::in, JoinColumnsOperand::out>,
+      .overlap = flow::awaits<Join>,
       .launch = launch_join_columns});
   using Add = kernels::AddDesc;
   table.add<Add>(Launcher<Add>{
       .can_implement = of_one_format<Add, AddOperand::a, AddOperand::b, AddOperand::out>,
+      .overlap = flow::awaits<Add>,
       .launch = launch_add});
   using Copy = kernels::CopyDesc;
   table.add<Copy>(Launcher<Copy>{.launch = launch_copy<Copy>});
@@ -370,7 +389,7 @@ void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*w
                          .seed = matrix<const uint64_t>(args[Operand::seed]),
                          .position = matrix<const int32_t>(args[Operand::position]),
                          .ids = matrix<int32_t>(args[Operand::ids])},
-                        queue.stream());
+                        kernel_stream(queue));
 }
 
 void register_fill(flow::LauncherTable& table) {
@@ -392,7 +411,8 @@ void register_fill(flow::LauncherTable& table) {
 
 void register_sample(flow::LauncherTable& table) {
   using Sample = kernels::SampleDesc;
-  table.add<Sample>(Launcher<Sample>{.can_implement = can_sample, .launch = launch_sample});
+  table.add<Sample>(Launcher<Sample>{
+      .can_implement = can_sample, .overlap = flow::awaits<Sample>, .launch = launch_sample});
 }
 
 }  // namespace

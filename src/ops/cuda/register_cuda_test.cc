@@ -3,6 +3,7 @@
 #include "device/cpu/cpu_device.h"
 #include "device/cuda/cuda_device.h"
 #include "ops/attention.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/register_test_util.h"
 #include "ops/exchange.h"
 #include "ops/moe.h"
@@ -241,6 +242,31 @@ TEST(RegisterCudaTest, EveryKindEqualsTheCpu) {
       EXPECT_EQ(got[at], want[at]);
     }
   }
+}
+
+TEST(RegisterCudaTest, EveryKernelAwaitsALateProducer) {
+  if (device::CudaDevice::count() == 0) GTEST_SKIP() << "no GPU";
+  flow::LauncherTable table;
+  register_cuda(table);
+  const auto gpu = *device::CudaDevice::open(0);
+  const auto queue = *device::CudaQueue::create(false);
+  AllKinds program;
+  const auto found = program.run_behind_late_producers(*gpu, table, *queue);
+  EXPECT_GE(found.ops, 20);
+  EXPECT_EQ(found.wrong, std::vector<std::string>());
+
+  // What that would miss if late producers were not late.
+  using Add = kernels::AddDesc;
+  table.add<Add>(flow::QueuedLauncher<Add, device::CudaQueue>{
+      .overlap = flow::awaits<Add>,
+      .launch = [](const Add&, flow::Args args, flow::Workspace, device::CudaQueue& on) {
+        const flow::Arg& out = args[AddOperand::out];
+        testing::launch_impatient_copy({out.data, args[AddOperand::a].data, out.rows * out.stride},
+                                       kernel_stream(on));
+      }});
+  const auto planted = program.run_behind_late_producers(*gpu, table, *queue);
+  ASSERT_FALSE(planted.wrong.empty());
+  EXPECT_NE(planted.wrong.front().find("add → sum"), std::string::npos) << planted.wrong.front();
 }
 
 // The table's refusal of an op on operands of these types; "" where it takes them.

@@ -5,6 +5,7 @@
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/gemm.h"
 #include "kernels/gemm/cuda/grouped_gemm.h"
+#include "ops/cuda/kernel_stream.h"
 #include "ops/gemm.h"
 #include "ops/launch_args.h"
 
@@ -35,22 +36,22 @@ Status need_one_format(const Type& x, const Type& other) {
 
 // `operands` are Types, or the Args of a launch.
 template <typename Operand>
-GemmShape gemm_shape(const GemmDesc& desc, std::span<const Operand> operands, bool bias) {
+GemmShape gemm_shape(const GemmDesc& desc, std::span<const Operand> operands) {
   return {.n = operands[GemmOperand::weight].rows / desc.k_slots,
           .k = operands[GemmOperand::x].cols,
           .in = operands[GemmOperand::x].format,
           .out = operands[GemmOperand::y].format,
-          .bias = bias};
-}
-
-GemmShape gemm_shape(const GemmDesc& desc, std::span<const Type> types) {
-  return gemm_shape(desc, types, types[GemmOperand::bias].cols != 0);
+          .bias = operands[GemmOperand::bias].cols != 0,
+          .norm = operands[GemmOperand::norm_weight].cols != 0,
+          .residual = operands[GemmOperand::residual].cols != 0};
 }
 
 Status can_gemm(const GemmDesc& desc, std::span<const Type> types) {
   const Type& x = types[GemmOperand::x];
   TRY(need_one_format(x, types[GemmOperand::weight]));
   TRY(need_one_format(x, types[GemmOperand::bias]));
+  TRY(need_one_format(x, types[GemmOperand::norm_weight]));
+  TRY(need_one_format(types[GemmOperand::y], types[GemmOperand::residual]));
   const GemmShape shape = gemm_shape(desc, types);
   if (device::CudaDevice::count() == 0) return kernels::cuda::can_gemm(desc, shape);
   return kernels::cuda::prepare_gemm(desc, shape, x.rows);
@@ -63,17 +64,29 @@ int64_t gemm_workspace(const GemmDesc& desc, std::span<const Type> types) {
 
 void launch_gemm(const GemmDesc& desc, Args args, Workspace workspace, CudaQueue& queue) {
   const Arg &x = args[GemmOperand::x], &w = args[GemmOperand::weight];
-  const Arg &bias = args[GemmOperand::bias], &y = args[GemmOperand::y];
-  kernels::cuda::gemm(desc, gemm_shape(desc, args, bias.data != nullptr), y.rows,
+  const Arg &residual = args[GemmOperand::residual], &y = args[GemmOperand::y];
+  kernels::cuda::gemm(desc, gemm_shape(desc, args), y.rows,
                       {.x = x.data,
                        .x_stride = stride(x),
                        .w = w.data,
                        .w_stride = stride(w),
-                       .bias = bias.data,
+                       .bias = args[GemmOperand::bias].data,
                        .y = y.data,
-                       .y_stride = stride(y)},
-                      workspace.data, {queue.stream(), queue.blas(), queue.blas_workspace()},
+                       .y_stride = stride(y),
+                       .norm_weight = args[GemmOperand::norm_weight].data,
+                       .residual = residual.data,
+                       .residual_stride = residual.data == nullptr ? 0 : stride(residual)},
+                      workspace.data, {kernel_stream(queue), queue.blas(), queue.blas_workspace()},
                       desc.spare_sms == 0 ? 0 : queue.num_sms() - desc.spare_sms);
+}
+
+flow::KernelOverlap gemm_overlap(const GemmDesc& desc, std::span<const Type> types) {
+  const auto overlap =
+      kernels::cuda::gemm_overlap(desc, gemm_shape(desc, types), types[GemmOperand::x].rows);
+  constexpr uint32_t kWeights = 1u << GemmOperand::weight | 1u << GemmOperand::norm_weight;
+  return {.can_be_followed = true,
+          .awaits_predecessor = overlap.follows,
+          .early_operands = overlap.reads_early ? kWeights : 0};
 }
 
 // `operands` are Types, or the Args of a launch.
@@ -104,16 +117,20 @@ void launch_grouped_gemm(const GroupedGemmDesc& desc, Args args, Workspace /*wor
                                .w_stride = stride(w),
                                .y = y.data,
                                .y_stride = stride(y)},
-                              queue.stream());
+                              kernel_stream(queue));
 }
 
 }  // namespace
 
 void register_products_cuda(flow::LauncherTable& table) {
-  table.add<GemmDesc>(flow::QueuedLauncher<GemmDesc, CudaQueue>{
-      .can_implement = can_gemm, .workspace_bytes = gemm_workspace, .launch = launch_gemm});
-  table.add<GroupedGemmDesc>(flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{
-      .can_implement = can_grouped_gemm, .launch = launch_grouped_gemm});
+  table.add<GemmDesc>(flow::QueuedLauncher<GemmDesc, CudaQueue>{.can_implement = can_gemm,
+                                                                .workspace_bytes = gemm_workspace,
+                                                                .overlap = gemm_overlap,
+                                                                .launch = launch_gemm});
+  table.add<GroupedGemmDesc>(
+      flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{.can_implement = can_grouped_gemm,
+                                                       .overlap = flow::awaits<GroupedGemmDesc>,
+                                                       .launch = launch_grouped_gemm});
 }
 
 }  // namespace braid::ops

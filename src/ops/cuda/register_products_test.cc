@@ -75,6 +75,18 @@ TEST(RegisterProductsCudaTest, AProgramOfProductsEqualsTheCpu) {
   EXPECT_LE(relative_error<bf16>(got.back(), want.back()), 1e-2);
 }
 
+TEST(RegisterProductsCudaTest, EveryKernelAwaitsALateProducer) {
+  if (device::CudaDevice::count() == 0) GTEST_SKIP() << "no GPU";
+  flow::LauncherTable table;
+  register_products_cuda(table);
+  const auto gpu = *device::CudaDevice::open(0);
+  const auto queue = *device::CudaQueue::create(false);
+  ProductsProgram program;
+  const auto found = program.run_behind_late_producers(*gpu, table, *queue);
+  EXPECT_GE(found.ops, 2);
+  EXPECT_EQ(found.wrong, std::vector<std::string>());
+}
+
 // The message of the table's refusal of an op on operands of these types; "" where it takes them.
 template <typename Desc>
 std::string refusal(const Desc& desc, const std::vector<NamedType>& types) {

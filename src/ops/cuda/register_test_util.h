@@ -13,6 +13,7 @@
 #include "flow/compile.h"
 #include "flow/executor.h"
 #include "ops/builder.h"
+#include "ops/cuda/late_producer_test_util.h"
 
 namespace braid::ops::testing {
 
@@ -23,28 +24,57 @@ class DeviceProgram {
   // Runs on `device` with the kernels of `table`, and returns the bytes of every resident.
   std::vector<std::vector<std::byte>> run(device::Device& device, const flow::LauncherTable& table,
                                           device::Queue* queue) {
-    const flow::Schedule schedule = *flow::compile(*program_, table.scratch());
-    std::vector<device::Memory> memory;
-    for (int32_t i = 0; i < residents_.size(); ++i) {
-      memory.push_back(*device.allocate(residents_[i].bytes()));
-      device.upload(memory.back().data(), contents_[static_cast<size_t>(i)].data(),
-                    residents_[i].bytes());
-      residents_.set_data(i, 0, memory.back().data());
+    const Loaded loaded = load(device, table);
+    for (size_t op = 0; op < loaded.bound.ops.size(); ++op) {
+      flow::launch(loaded.bound, op, 0, queue);
     }
-    const device::Memory arena = *device.allocate(schedule.workspace_bytes);
-    const auto bound = flow::bind(schedule, table, residents_, arena.data());
-    EXPECT_TRUE(bound.ok()) << bound.error().to_string();
-    for (size_t op = 0; op < bound->ops.size(); ++op) flow::launch(*bound, op, 0, queue);
     if (queue != nullptr)
       CUDA_CHECK(cudaStreamSynchronize(static_cast<device::CudaQueue*>(queue)->stream()));
     std::vector<std::vector<std::byte>> out = contents_;
     for (size_t i = 0; i < out.size(); ++i) {
-      device.download(out[i].data(), memory[i].data(), static_cast<int64_t>(out[i].size()));
+      device.download(out[i].data(), loaded.memory[i].data(), static_cast<int64_t>(out[i].size()));
     }
     return out;
   }
 
+  // Which of the ops whose kernels say that they await the one before them do so, each behind a
+  // late producer of all that it touches.
+  LateProducers::Found run_behind_late_producers(device::Device& device,
+                                                 const flow::LauncherTable& table,
+                                                 device::CudaQueue& queue) {
+    const Loaded loaded = load(device, table);
+    std::vector<std::span<std::byte>> pieces;
+    for (const device::Memory& piece : loaded.memory) {
+      pieces.emplace_back(piece.data(), static_cast<size_t>(piece.bytes()));
+    }
+    return LateProducers(device, queue, std::move(pieces)).run(loaded.bound);
+  }
+
   const flow::Residents& residents() const { return residents_; }
+
+ private:
+  struct Loaded {
+    std::unique_ptr<const flow::Schedule> schedule;
+    std::vector<device::Memory> memory;  // of the residents, and of the workspace behind them
+    flow::BoundSchedule bound;
+  };
+
+  Loaded load(device::Device& device, const flow::LauncherTable& table) {
+    Loaded loaded;
+    loaded.schedule =
+        std::make_unique<const flow::Schedule>(*flow::compile(*program_, table.scratch()));
+    for (int32_t i = 0; i < residents_.size(); ++i) {
+      loaded.memory.push_back(*device.allocate(residents_[i].bytes()));
+      device.upload(loaded.memory.back().data(), contents_[static_cast<size_t>(i)].data(),
+                    residents_[i].bytes());
+      residents_.set_data(i, 0, loaded.memory.back().data());
+    }
+    loaded.memory.push_back(*device.allocate(loaded.schedule->workspace_bytes));
+    auto bound = flow::bind(*loaded.schedule, table, residents_, loaded.memory.back().data());
+    EXPECT_TRUE(bound.ok()) << bound.error().to_string();
+    loaded.bound = *std::move(bound);
+    return loaded;
+  }
 
  protected:
   // Element i of the resident is fill(i), rounded to its format.

@@ -10,7 +10,7 @@ namespace braid::ranks {
 namespace {
 
 // The group of a communicator that this rank is in.
-Result<comm::Members> members_of(const layout::Communicator& communicator, int32_t rank) {
+Result<comm::Members> members_of(const layout::RankGroups& communicator, int32_t rank) {
   for (const std::vector<int32_t>& ranks : communicator.groups) {
     const auto found = std::find(ranks.begin(), ranks.end(), rank);
     if (found == ranks.end()) continue;
@@ -37,6 +37,7 @@ class CudaBackend final : public Backend {
     std::vector<ops::CudaCommunicator*> ends;
     for (const auto& communicator : backend->communicators_) ends.push_back(communicator.get());
     ops::register_collectives_cuda(backend->table_, ends);
+    if (!options.overlap_kernels) backend->table_.forbid_overlap();
     return std::unique_ptr<Backend>(std::move(backend));
   }
 
@@ -71,7 +72,7 @@ class CudaBackend final : public Backend {
   // Every communicator of the layout, in their order on all ranks: NCCL's part of each, with this
   // rank's group of it.
   Status connect(const layout::Layout& layout, const BackendOptions& options) {
-    for (const layout::Communicator& communicator : layout.communicators) {
+    for (const layout::RankGroups& communicator : layout.communicators) {
       auto end = std::make_unique<ops::CudaCommunicator>();
       end->members = TRY(members_of(communicator, control_.rank()));
       end->nccl = TRY(comm::NcclGroup::create(control_, end->members, options.nccl_blocks));

@@ -17,7 +17,7 @@ int64_t attention_scratch_bytes(const AttentionDesc& desc, int64_t rows, int64_t
 
 void attention(const AttentionDesc& desc, const PagedRows& rows, Matrix<const bf16> q,
                Matrix<const bf16> cache, Matrix<bf16> out, std::byte* scratch,
-               cudaStream_t stream) {
+               const KernelStream& on) {
   const int64_t cols = int64_t{desc.num_heads} * desc.head_dim;
   BRAID_CHECK(can_attend(desc), "heads {}/{} of {}", desc.num_heads, desc.num_kv_heads,
               desc.head_dim);
@@ -25,8 +25,9 @@ void attention(const AttentionDesc& desc, const PagedRows& rows, Matrix<const bf
   BRAID_CHECK(out.stride == cols, "stride {} cols {}", out.stride, cols);
   if (rows.rows == 0) return;
   const AttentionPlan plan(desc, rows.rows, rows.num_sequences, scratch);
-  plan_attention(plan, rows, cols, out, stream);
-  flashinfer_attention(desc, rows, q, cache, out, plan, stream);
+  // FlashInfer reads the plan before it awaits its predecessor: it is launched plainly.
+  plan_attention(plan, rows, cols, out, on);
+  flashinfer_attention(desc, rows, q, cache, out, plan, on.stream);
 }
 
 }  // namespace braid::kernels::cuda

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "kernels/attention/paged_rows.h"
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 
 namespace braid::kernels::cuda {
@@ -13,7 +14,7 @@ namespace braid::kernels::cuda {
 // source [rows, cols], slots [rows], cache [·, cols]. T: float, bf16.
 template <typename T>
 void kv_write(int64_t rows, int64_t cols, Matrix<const T> source, const int32_t* slots,
-              Matrix<T> cache, cudaStream_t stream);
+              Matrix<T> cache, const KernelStream& on);
 
 // Whether there is a kernel for these sizes.
 bool can_attend(const AttentionDesc& desc);
@@ -29,6 +30,7 @@ int64_t attention_scratch_bytes(const AttentionDesc& desc, int64_t rows, int64_t
 // their positions. The block table names pages of the cache everywhere, also behind a sequence's
 // last page, where none is read.
 void attention(const AttentionDesc& desc, const PagedRows& rows, Matrix<const bf16> q,
-               Matrix<const bf16> cache, Matrix<bf16> out, std::byte* scratch, cudaStream_t stream);
+               Matrix<const bf16> cache, Matrix<bf16> out, std::byte* scratch,
+               const KernelStream& on);
 
 }  // namespace braid::kernels::cuda

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -108,6 +109,7 @@ __device__ void zero_padding(const PagedRows& rows, int64_t cols, Matrix<bf16> o
 // Block 0 plans, the others write zeros.
 __global__ void __launch_bounds__(kThreads)
     plan_step(AttentionPlan plan, PagedRows rows, int64_t cols, Matrix<bf16> out) {
+  start_in_turn();
   if (blockIdx.x > 0) return zero_padding(rows, cols, out);
   const int64_t tiles = max(plan.small.num_tiles, plan.large.num_tiles);
   for (int64_t i = threadIdx.x; i < tiles; i += kThreads) plan.zeros[i] = 0;
@@ -154,9 +156,9 @@ AttentionPlan::AttentionPlan(const AttentionDesc& desc, int64_t rows, int64_t nu
 }
 
 void plan_attention(const AttentionPlan& plan, const PagedRows& rows, int64_t cols,
-                    Matrix<bf16> out, cudaStream_t stream) {
+                    Matrix<bf16> out, const KernelStream& on) {
   const auto zero_blocks = static_cast<unsigned>(std::min<int64_t>(rows.rows, kMaxZeroBlocks));
-  plan_step<<<1 + zero_blocks, kThreads, 0, stream>>>(plan, rows, cols, out);
+  launch_kernel(on, {1 + zero_blocks, kThreads}, plan_step, plan, rows, cols, out);
 }
 
 }  // namespace braid::kernels::cuda

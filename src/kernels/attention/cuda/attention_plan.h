@@ -41,6 +41,6 @@ inline constexpr int32_t kLargeTile = 128;
 
 // Fills the plan, and zeros the rows of out [rows, cols] that are padding.
 void plan_attention(const AttentionPlan& plan, const PagedRows& rows, int64_t cols,
-                    Matrix<bf16> out, cudaStream_t stream);
+                    Matrix<bf16> out, const KernelStream& on);
 
 }  // namespace braid::kernels::cuda

@@ -2,6 +2,7 @@
 
 #include "kernels/attention/cuda/attention.h"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 template <bool kPacked, typename T>
 __global__ void __launch_bounds__(1024)
     write_rows(int64_t cols, Matrix<const T> source, const int32_t* slots, Matrix<T> cache) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   const int32_t slot = slots[row];
   if (slot < 0) return;
@@ -23,21 +25,21 @@ __global__ void __launch_bounds__(1024)
 
 template <typename T>
 void kv_write(int64_t rows, int64_t cols, Matrix<const T> source, const int32_t* slots,
-              Matrix<T> cache, cudaStream_t stream) {
+              Matrix<T> cache, const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(rows);
   if (blocks == 0 || cols == 0) return;
   const int64_t packs = ceil_div(cols, kPack * kWarp) * kWarp;
   const auto threads = static_cast<unsigned>(std::min<int64_t>(packs, 1024));
   if (is_packed(cols, source) && is_packed(cols, cache)) {
-    write_rows<true><<<blocks, threads, 0, stream>>>(cols, source, slots, cache);
+    launch_kernel(on, {blocks, threads}, write_rows<true, T>, cols, source, slots, cache);
   } else {
-    write_rows<false><<<blocks, threads, 0, stream>>>(cols, source, slots, cache);
+    launch_kernel(on, {blocks, threads}, write_rows<false, T>, cols, source, slots, cache);
   }
 }
 
 template void kv_write(int64_t, int64_t, Matrix<const float>, const int32_t*, Matrix<float>,
-                       cudaStream_t);
+                       const KernelStream&);
 template void kv_write(int64_t, int64_t, Matrix<const bf16>, const int32_t*, Matrix<bf16>,
-                       cudaStream_t);
+                       const KernelStream&);
 
 }  // namespace braid::kernels::cuda

@@ -2,6 +2,7 @@
 
 #include "kernels/attention/cuda/mla.h"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -114,6 +115,7 @@ template <typename T>
 __global__ void __launch_bounds__(kThreads)
     attend_latents(MlaDesc desc, PagedRows rows, Matrix<const T> q, Matrix<const T> cache,
                    Matrix<const T> kv_b, Matrix<T> out) {
+  start_in_turn();
   extern __shared__ float shared[];
   const int64_t row = blockIdx.x;
   const int64_t index = blockIdx.y;
@@ -142,17 +144,19 @@ bool can_attend_latents(const MlaDesc& desc) {
 template <typename T>
 void mla_attention(const MlaDesc& desc, const PagedRows& rows, Matrix<const T> q,
                    Matrix<const T> cache, Matrix<const T> kv_b, Matrix<T> out,
-                   cudaStream_t stream) {
+                   const KernelStream& on) {
   if (rows.rows == 0) return;
   const dim3 blocks(static_cast<unsigned>(rows.rows), static_cast<unsigned>(desc.num_heads));
   const auto bytes =
       static_cast<size_t>(shared_floats(desc.kv_lora_rank + desc.rope_dim)) * sizeof(float);
-  attend_latents<T><<<blocks, kThreads, bytes, stream>>>(desc, rows, q, cache, kv_b, out);
+  launch_kernel(on, {blocks, kThreads, bytes}, attend_latents<T>, desc, rows, q, cache, kv_b, out);
 }
 
 template void mla_attention(const MlaDesc&, const PagedRows&, Matrix<const float>,
-                            Matrix<const float>, Matrix<const float>, Matrix<float>, cudaStream_t);
+                            Matrix<const float>, Matrix<const float>, Matrix<float>,
+                            const KernelStream&);
 template void mla_attention(const MlaDesc&, const PagedRows&, Matrix<const bf16>,
-                            Matrix<const bf16>, Matrix<const bf16>, Matrix<bf16>, cudaStream_t);
+                            Matrix<const bf16>, Matrix<const bf16>, Matrix<bf16>,
+                            const KernelStream&);
 
 }  // namespace braid::kernels::cuda

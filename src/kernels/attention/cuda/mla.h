@@ -14,6 +14,7 @@ bool can_attend_latents(const MlaDesc& desc);
 // sequence alone. T: float, bf16.
 template <typename T>
 void mla_attention(const MlaDesc& desc, const PagedRows& rows, Matrix<const T> q,
-                   Matrix<const T> cache, Matrix<const T> kv_b, Matrix<T> out, cudaStream_t stream);
+                   Matrix<const T> cache, Matrix<const T> kv_b, Matrix<T> out,
+                   const KernelStream& on);
 
 }  // namespace braid::kernels::cuda

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -33,6 +34,16 @@ void set(cublasLtMatmulPreferenceOpaque_t& preference, cublasLtMatmulPreferenceA
              "cublasLtMatmulPreferenceSetAttribute");
 }
 
+// `parts` matrices, `step` elements from one to the next.
+void set_parts(cublasLtMatrixLayoutOpaque_t& layout, int32_t parts, int64_t step) {
+  check_blas(cublasLtMatrixLayoutSetAttribute(&layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &parts,
+                                              sizeof(parts)),
+             "number of parts");
+  check_blas(cublasLtMatrixLayoutSetAttribute(&layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                              &step, sizeof(step)),
+             "step between parts");
+}
+
 template <typename T>
 T get(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t what) {
   T value{};
@@ -56,6 +67,7 @@ Error blas_error(ErrorKind kind, const char* sentence, const BlasKey& key, cubla
       .with("rows", key.rows)
       .with("N", key.n)
       .with("K", key.k)
+      .with("parts of K", key.parts)
       .with("in", name_of(key.in))
       .with("out", name_of(key.out))
       .with("alignment", key.alignment);
@@ -81,24 +93,8 @@ BlasStrides dense_strides(const BlasKey& key) {
     const int64_t step = std::max<int64_t>(1, key.alignment / bytes_of(format));
     return (cols + step - 1) / step * step;
   };
-  return {rounded(key.k, key.in), rounded(key.k, key.in), rounded(key.n, key.out)};
-}
-
-Result<BlasConfig> choose(cublasLtHandle_t handle, const BlasKey& key) {
-  BlasProduct product = describe_product(key, key.rows, dense_strides(key));
-  cublasLtMatmulPreferenceOpaque_t preference = preference_of(key);
-  std::array<cublasLtMatmulHeuristicResult_t, kCandidates> found{};
-  int count = 0;
-  const cublasStatus_t code =
-      cublasLtMatmulAlgoGetHeuristic(handle, &product.operation, &product.w, &product.x, &product.d,
-                                     &product.d, &preference, kCandidates, found.data(), &count);
-  for (const cublasLtMatmulHeuristicResult_t& candidate : std::span(found).first(count)) {
-    if (candidate.state != CUBLAS_STATUS_SUCCESS) continue;
-    if (!sums_in_one_block(candidate.algo)) continue;
-    return BlasConfig{candidate.algo, candidate.workspaceSize, candidate.wavesCount};
-  }
-  return blas_error(ErrorKind::unsupported, "cuBLASLt has no algorithm for this product", key,
-                    code);
+  const int64_t k = rounded(key.k * key.parts, key.in);
+  return {k, k, rounded(key.n, key.out)};
 }
 
 Status check_rows(cublasLtHandle_t handle, const BlasKey& key, const BlasConfig& config,
@@ -114,6 +110,65 @@ Status check_rows(cublasLtHandle_t handle, const BlasKey& key, const BlasConfig&
       .with("rows of the part", rows);
 }
 
+// What the heuristic names for so many rows, best first; `status` is its own.
+std::vector<BlasConfig> ask_heuristic(cublasLtHandle_t handle, const BlasKey& key, int64_t rows,
+                                      cublasStatus_t& status) {
+  BlasProduct product = describe_product(key, rows, dense_strides(key));
+  cublasLtMatmulPreferenceOpaque_t preference = preference_of(key);
+  std::array<cublasLtMatmulHeuristicResult_t, kCandidates> found{};
+  int count = 0;
+  status =
+      cublasLtMatmulAlgoGetHeuristic(handle, &product.operation, &product.w, &product.x, &product.d,
+                                     &product.d, &preference, kCandidates, found.data(), &count);
+  std::vector<BlasConfig> configs;
+  for (const cublasLtMatmulHeuristicResult_t& candidate : std::span(found).first(count)) {
+    if (candidate.state != CUBLAS_STATUS_SUCCESS) continue;
+    if (!sums_in_one_block(candidate.algo)) continue;
+    configs.push_back({candidate.algo, candidate.workspaceSize, candidate.wavesCount});
+  }
+  return configs;
+}
+
+std::string current_device_name() {
+  int device = 0;
+  cudaDeviceProp properties{};
+  cudaGetDevice(&device);
+  cudaGetDeviceProperties(&properties, device);
+  return properties.name;
+}
+
+// The pinned algorithm for `key`, if there is one and this cuBLASLt can run it.
+std::optional<BlasConfig> find_pinned(cublasLtHandle_t handle, const BlasKey& key) {
+  const BlasPin* pin = find_blas_pin(current_device_name(), key);
+  if (pin == nullptr) return std::nullopt;
+  BlasConfig config{.pinned = true};
+  const cudaDataType_t in = data_type(key.in), out = data_type(key.out);
+  if (cublasLtMatmulAlgoInit(handle, CUBLAS_COMPUTE_32F, CUDA_R_32F, in, in, out, out,
+                             pin->algorithm, &config.algorithm) != CUBLAS_STATUS_SUCCESS) {
+    return std::nullopt;
+  }
+  const auto set = [&](cublasLtMatmulAlgoConfigAttributes_t what, auto value) {
+    return cublasLtMatmulAlgoConfigSetAttribute(&config.algorithm, what, &value, sizeof(value)) ==
+           CUBLAS_STATUS_SUCCESS;
+  };
+  const bool known = set(CUBLASLT_ALGO_CONFIG_TILE_ID, pin->tile) &&
+                     set(CUBLASLT_ALGO_CONFIG_STAGES_ID, pin->stages) &&
+                     set(CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, pin->cluster) &&
+                     set(CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, pin->swizzle) &&
+                     set(CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION, pin->custom);
+  if (!known || !check_rows(handle, key, config, key.rows).ok()) return std::nullopt;
+  return config;
+}
+
+Result<BlasConfig> choose(cublasLtHandle_t handle, const BlasKey& key) {
+  if (const auto pinned = find_pinned(handle, key)) return *pinned;
+  cublasStatus_t status;
+  const std::vector<BlasConfig> configs = ask_heuristic(handle, key, key.rows, status);
+  if (!configs.empty()) return configs.front();
+  return blas_error(ErrorKind::unsupported, "cuBLASLt has no algorithm for this product", key,
+                    status);
+}
+
 // The configurations of one device, and the handle that they are chosen with.
 class DeviceConfigs {
  public:
@@ -122,6 +177,20 @@ class DeviceConfigs {
     if (known != configs_.end()) return &known->second;
     const cublasLtHandle_t handle = TRY(this->handle(key));
     return &configs_.emplace(key, TRY(choose(handle, key))).first->second;
+  }
+  Result<std::vector<BlasConfig>> candidates(const BlasKey& key) {
+    const cublasLtHandle_t handle = TRY(this->handle(key));
+    std::vector<BlasConfig> out;
+    std::set<std::string> known;
+    for (const int64_t rows :
+         {key.rows, key.rows / 2, key.rows * 3 / 4, key.rows * 2, key.rows * 4}) {
+      cublasStatus_t status;
+      for (const BlasConfig& config : ask_heuristic(handle, key, rows, status)) {
+        if (!known.insert(to_string(pin_of(key, config, 0))).second) continue;
+        if (check_rows(handle, key, config, key.rows).ok()) out.push_back(config);
+      }
+    }
+    return out;
   }
   // Ok if the configuration of `key` also runs `rows` rows.
   Status check(const BlasKey& key, int64_t rows) {
@@ -217,6 +286,11 @@ BlasProduct describe_product(const BlasKey& key, int64_t rows, const BlasStrides
   check_blas(cublasLtMatrixLayoutInit(&product.x, in, key.k, rows, strides.x), "layout of x");
   check_blas(cublasLtMatrixLayoutInit(&product.d, data_type(key.out), key.n, rows, strides.d),
              "layout of d");
+  if (key.parts > 1) {
+    set_parts(product.w, key.parts, key.k);
+    set_parts(product.x, key.parts, key.k);
+    set_parts(product.d, key.parts, rows * strides.d);
+  }
   return product;
 }
 
@@ -230,16 +304,38 @@ Status check_blas_rows(const BlasKey& key, int64_t rows) {
   return device_configs().check(key, rows);
 }
 
+Result<std::vector<BlasConfig>> blas_candidates(const BlasKey& key) {
+  const std::lock_guard lock(mutex());
+  return device_configs().candidates(key);
+}
+
+BlasPin pin_of(const BlasKey& key, const BlasConfig& config, double microseconds) {
+  const cublasLtMatmulAlgo_t& algorithm = config.algorithm;
+  return {.rows = key.rows,
+          .n = key.n,
+          .k = key.k,
+          .parts = key.parts,
+          .out = key.out,
+          .algorithm = get<int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_ID),
+          .tile = get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID),
+          .stages = get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID),
+          .cluster = get<uint16_t>(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID),
+          .swizzle = get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING),
+          .custom = get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION),
+          .microseconds = microseconds};
+}
+
 std::string to_string(const BlasConfig& config) {
   const cublasLtMatmulAlgo_t& algorithm = config.algorithm;
   return fmt::format(
-      "algorithm {}, tile {}, stages {}, cluster {}, split-K {}, swizzle {}, {:.1f} waves",
+      "algorithm {}, tile {}, stages {}, cluster {}, split-K {}, swizzle {}, {}",
       get<int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_ID),
       shape(kTiles, get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_TILE_ID)),
       shape(kStages, get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_STAGES_ID)),
       shape(kClusters, get<uint16_t>(algorithm, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID)),
       get<int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM),
-      get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING), config.waves);
+      get<uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING),
+      config.pinned ? "measured" : fmt::format("{:.1f} waves", config.waves));
 }
 
 }  // namespace braid::kernels::cuda

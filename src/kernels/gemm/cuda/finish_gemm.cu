@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/gemm/cuda/elements.cuh"
 #include "kernels/gemm/cuda/finish_gemm.h"
 
@@ -15,12 +16,21 @@ struct alignas(sizeof(T) * kColumns <= 16 ? sizeof(T) * kColumns : 16) Pack {
   T values[kColumns];
 };
 
+// `part_step`: elements from part to part.
 template <typename In, typename Bias>
-__device__ void load_sums(const In* sums, const Bias* bias, int64_t col, int64_t n,
-                          float (&out)[kColumns]) {
-  const Pack<In> pack = *reinterpret_cast<const Pack<In>*>(sums + col);
+__device__ void load_sums(const In* sums, int parts, int64_t part_step, const Bias* bias,
+                          int64_t col, int64_t n, float (&out)[kColumns]) {
+  const Pack<In> first = *reinterpret_cast<const Pack<In>*>(sums + col);
+#pragma unroll
+  for (int i = 0; i < kColumns; ++i) out[i] = to_f32(first.values[i]);
+#pragma unroll 4
+  for (int part = 1; part < parts; ++part) {
+    const Pack<In> pack = *reinterpret_cast<const Pack<In>*>(sums + part * part_step + col);
+#pragma unroll
+    for (int i = 0; i < kColumns; ++i) out[i] += to_f32(pack.values[i]);
+  }
+#pragma unroll
   for (int i = 0; i < kColumns; ++i) {
-    out[i] = to_f32(pack.values[i]);
     if (bias != nullptr && col + i < n) out[i] += to_f32(bias[col + i]);
   }
 }
@@ -48,13 +58,14 @@ __device__ void store(T* y, const float (&values)[kColumns], int64_t count, bool
 
 template <typename In, typename Bias, typename Out>
 __global__ void finish_kernel(FinishGemm finish, bool aligned) {
+  start_in_turn();
   const int64_t col = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kColumns;
   if (col >= finish.n) return;
   const auto* bias = static_cast<const Bias*>(finish.bias);
   for (int64_t row = blockIdx.y; row < finish.rows; row += gridDim.y) {
     float values[kColumns];
-    load_sums(static_cast<const In*>(finish.sums) + row * finish.sums_stride, bias, col, finish.n,
-              values);
+    load_sums(static_cast<const In*>(finish.sums) + row * finish.sums_stride, finish.parts,
+              finish.rows * finish.sums_stride, bias, col, finish.n, values);
     Out* y = static_cast<Out*>(finish.y) + row * finish.y_stride;
     if (finish.epilogue == Epilogue::swiglu) {
       for (int i = 0; i < kColumns / 2; ++i) {
@@ -68,24 +79,24 @@ __global__ void finish_kernel(FinishGemm finish, bool aligned) {
 }
 
 template <typename In, typename Bias, typename Out>
-void launch(const FinishGemm& finish, cudaStream_t stream) {
+void launch(const FinishGemm& finish, const KernelStream& on) {
   const auto address = reinterpret_cast<uintptr_t>(finish.y);
   const bool aligned =
       address % 16 == 0 && finish.y_stride * static_cast<int64_t>(sizeof(Out)) % 16 == 0;
   const int64_t columns = kThreads * kColumns;
   const dim3 grid(static_cast<unsigned>((finish.n + columns - 1) / columns),
                   static_cast<unsigned>(std::min<int64_t>(finish.rows, 65535)));
-  finish_kernel<In, Bias, Out><<<grid, kThreads, 0, stream>>>(finish, aligned);
+  launch_kernel(on, {grid, kThreads}, finish_kernel<In, Bias, Out>, finish, aligned);
 }
 
 }  // namespace
 
-void finish_gemm(const FinishGemm& finish, cudaStream_t stream) {
+void finish_gemm(const FinishGemm& finish, const KernelStream& on) {
   using bf16 = __nv_bfloat16;
-  if (finish.f32_bias) return launch<float, float, float>(finish, stream);
-  if (!finish.f32_sums) return launch<bf16, bf16, bf16>(finish, stream);
-  if (finish.f32_y) return launch<float, bf16, float>(finish, stream);
-  launch<float, bf16, bf16>(finish, stream);
+  if (finish.f32_bias) return launch<float, float, float>(finish, on);
+  if (!finish.f32_sums) return launch<bf16, bf16, bf16>(finish, on);
+  if (finish.f32_y) return launch<float, bf16, float>(finish, on);
+  launch<float, bf16, bf16>(finish, on);
 }
 
 }  // namespace braid::kernels::cuda

@@ -7,99 +7,35 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <utility>
 #include <vector>
 
-#include "base/float16.h"
+#include "kernels/gemm/cuda/bench_support.h"
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/grouped_gemm.h"
-#include "kernels/hash.h"
 
 namespace braid::kernels::cuda {
 namespace {
 
 constexpr int kSets = 4;  // of inputs, used in turn, so that the cache holds none of them
 
-void need(cudaError_t code) { BRAID_CHECK(code == cudaSuccess, "{}", cudaGetErrorString(code)); }
-
-class DeviceArray {
- public:
-  explicit DeviceArray(size_t bytes) : bytes_(bytes) { need(cudaMalloc(&data_, bytes)); }
-  template <typename T>
-  explicit DeviceArray(const std::vector<T>& from) : DeviceArray(from.size() * sizeof(T)) {
-    need(cudaMemcpy(data_, from.data(), bytes_, cudaMemcpyHostToDevice));
-  }
-  DeviceArray(DeviceArray&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
-  DeviceArray& operator=(DeviceArray&&) = delete;
-  ~DeviceArray() { cudaFree(data_); }
-
-  // bf16 in [−1, 1): a block of random numbers over and over.
-  static DeviceArray random(int64_t elements) {
-    static const std::vector<bf16> block = [] {
-      std::vector<bf16> values(size_t{1} << 22);
-      for (size_t i = 0; i < values.size(); ++i) {
-        values[i] = from_float<bf16>(static_cast<float>(2 * unit_interval(hash(1, i)) - 1));
-      }
-      return values;
-    }();
-    DeviceArray out(static_cast<size_t>(elements) * sizeof(bf16));
-    const size_t step = block.size() * sizeof(bf16);
-    for (size_t at = 0; at < out.bytes_; at += step) {
-      need(cudaMemcpy(out.as<std::byte>() + at, block.data(), std::min(step, out.bytes_ - at),
-                      cudaMemcpyHostToDevice));
-    }
-    return out;
-  }
-  template <typename T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
-
- private:
-  void* data_ = nullptr;
-  size_t bytes_;
-};
+using gemm_bench::DeviceArray;
+using gemm_bench::need;
+using gemm_bench::Replay;
+using gemm_bench::skipped;
 
 // Times run(set) for all sets, captured in one graph, and reports it per run.
 void measure(benchmark::State& state, double flop, double weight_bytes, cudaStream_t stream,
              const std::function<void(int set)>& run) {
-  for (int set = 0; set < kSets; ++set) run(set);
-  need(cudaStreamSynchronize(stream));
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t replay = nullptr;
-  need(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-  for (int set = 0; set < kSets; ++set) run(set);
-  need(cudaStreamEndCapture(stream, &graph));
-  need(cudaGraphInstantiate(&replay, graph, 0));
-  cudaEvent_t begin = nullptr, end = nullptr;
-  need(cudaEventCreate(&begin));
-  need(cudaEventCreate(&end));
+  const Replay replay(stream, kSets, run);
   double seconds = 0;
   for (auto _ : state) {
-    need(cudaEventRecord(begin, stream));
-    need(cudaGraphLaunch(replay, stream));
-    need(cudaEventRecord(end, stream));
-    need(cudaEventSynchronize(end));
-    float milliseconds = 0;
-    need(cudaEventElapsedTime(&milliseconds, begin, end));
-    state.SetIterationTime(milliseconds * 1e-3 / kSets);
-    seconds += milliseconds * 1e-3 / kSets;
+    const double once = replay.seconds();
+    state.SetIterationTime(once);
+    seconds += once;
   }
   const auto runs = static_cast<double>(state.iterations());
   state.counters["TFLOP/s"] = 1e-12 * flop * runs / seconds;
   state.counters["GB/s"] = 1e-9 * weight_bytes * runs / seconds;
-  need(cudaEventDestroy(begin));
-  need(cudaEventDestroy(end));
-  need(cudaGraphExecDestroy(replay));
-  need(cudaGraphDestroy(graph));
-}
-
-bool skipped(benchmark::State& state) {
-  int count = 0;
-  if (cudaGetDeviceCount(&count) == cudaSuccess && count > 0) return false;
-  state.SkipWithError("no GPU");
-  return true;
 }
 
 // Experts of one layer as published: hidden size, expert width, experts, experts a token.
@@ -185,16 +121,16 @@ void BM_CudaGemm(benchmark::State& state) {
   const DeviceArray w = DeviceArray::random(kSets * n * k), workspace(kBlasWorkspaceBytes);
   const DeviceArray scratch(static_cast<size_t>(gemm_scratch_bytes(desc, shape, m)) + 1);
   BlasQueue queue{.workspace = workspace.as<void>()};
-  need(cudaStreamCreate(&queue.stream));
+  need(cudaStreamCreate(&queue.stream.stream));
   check_blas(cublasLtCreate(&queue.handle), "cublasLtCreate");
   measure(state, 2.0 * static_cast<double>(m * n * k), 2.0 * static_cast<double>(n * k),
-          queue.stream, [&](int set) {
+          queue.stream.stream, [&](int set) {
             gemm(desc, shape, m,
                  {x.as<void>(), k, w.as<bf16>() + set * n * k, k, nullptr, y.as<void>(), n},
                  scratch.as<void>(), queue);
           });
   cublasLtDestroy(queue.handle);
-  need(cudaStreamDestroy(queue.stream));
+  need(cudaStreamDestroy(queue.stream.stream));
   const Result<std::string> text = explain_gemm(desc, shape, m);
   state.SetLabel(text.ok() ? *text : text.error().to_string());
 }

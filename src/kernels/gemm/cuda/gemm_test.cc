@@ -22,13 +22,13 @@ constexpr Format kFormat = std::is_same_v<T, float> ? Format::f32 : Format::bf16
 class Blas {
  public:
   Blas() : workspace_(kBlasWorkspaceBytes) {
-    need(cudaStreamCreate(&queue_.stream));
+    need(cudaStreamCreate(&queue_.stream.stream));
     check_blas(cublasLtCreate(&queue_.handle), "cublasLtCreate");
     queue_.workspace = workspace_.as<void>();
   }
   ~Blas() {
     cublasLtDestroy(queue_.handle);
-    cudaStreamDestroy(queue_.stream);
+    cudaStreamDestroy(queue_.stream.stream);
   }
   const BlasQueue& queue() const { return queue_; }
 
@@ -230,6 +230,39 @@ TEST(CudaGemmPartsTest, AreBitwiseTheWhole) {
   check_parts(random, 2816, 1024, Epilogue::swiglu, false);
 }
 
+// A decode step's rows above 16: the same bits for any number of them and any bucket.
+void check_decode_rows(Random& random, const Case& c) {
+  SCOPED_TRACE(testing::Message() << "n " << c.n << " k " << c.k << " bias " << c.bias);
+  const Blas blas;
+  const Problem<bf16, bf16> problem(random, c);
+  const Grid<bf16> whole = problem.run(blas, c.desc, 0, c.m);
+  gemm_test::expect_near(whole, problem.on_the_cpu(), c.y_cols(), kBound<bf16>);
+  for (const int32_t bucket : {17, 32, 64}) {
+    GemmDesc desc = c.desc;
+    desc.tuned_rows = bucket;
+    for (const int64_t first : {0, 31, 63}) {
+      for (const int64_t count : {int64_t{1}, std::min<int64_t>(c.m - first, bucket)}) {
+        const Grid<bf16> part = problem.run(blas, desc, first, count);
+        for (int64_t r = 0; r < count; ++r) {
+          ASSERT_TRUE(part.same_row(r, whole, first + r))
+              << "row " << first + r << " of " << count << " in a bucket of " << bucket;
+        }
+      }
+    }
+  }
+}
+
+TEST(CudaGemmPartsTest, DecodeBucketsShareOneArithmetic) {
+  BRAID_GPU_TEST();
+  Random random(13);
+  const GemmDesc none{Epilogue::none, 1, 64}, swiglu{Epilogue::swiglu, 1, 64};
+  check_decode_rows(random, {none, 64, 2048, 4096});
+  check_decode_rows(random, {none, 64, 5120, 2048, true});
+  check_decode_rows(random, {none, 64, 128, 4096});
+  check_decode_rows(random, {none, 64, 576, 5120, true});
+  check_decode_rows(random, {swiglu, 64, 2816, 4096});
+}
+
 TEST(CudaGemmPartsTest, FewerSmsChangeNoBit) {
   BRAID_GPU_TEST();
   Random random(9);
@@ -247,7 +280,7 @@ TEST(CudaGemmGraphTest, AKnownConfigurationIsCaptured) {
   BRAID_GPU_TEST();
   Random random(10);
   const Blas blas;
-  const cudaStream_t stream = blas.queue().stream;
+  const cudaStream_t stream = blas.queue().stream.stream;
   const GemmDesc desc{Epilogue::swiglu, 1, 40};
   const Problem<bf16, bf16> problem(random, {desc, 40, 512, 256, true});
   const Grid<bf16> want = problem.run(blas, desc, 0, 40);  // also loads the kernels
@@ -280,6 +313,27 @@ TEST(CudaGemmConfigTest, IsChosenOnceAndNamed) {
   EXPECT_NE(text.find("split-K"), std::string::npos) << text;
   EXPECT_NE(explain_gemm({Epilogue::swiglu, 1, 512}, {1024, 768}, 512)->find("elementwise"),
             std::string::npos);
+}
+
+TEST(GemmPartsOfKTest, FollowFromTheProductAlone) {
+  const auto parts = [](int64_t n, int64_t k, int64_t rows) {
+    const int64_t columns = (n + 15) / 16 * 16;
+    return gemm_scratch_bytes({}, {n, k}, rows) / (rows * columns * 4);  // 0: none
+  };
+  for (const int64_t rows : {17, 32, 64, 128}) {
+    EXPECT_EQ(parts(2048, 4096, rows), 4);
+    EXPECT_EQ(parts(4096, 12288, rows), 2);
+    EXPECT_EQ(parts(128, 4096, rows), 8);
+    EXPECT_EQ(parts(128, 2048, rows), 4);
+    EXPECT_EQ(parts(14336, 4096, rows), 0);
+    EXPECT_EQ(parts(5120, 2048, rows), 0);
+    EXPECT_EQ(parts(100, 4100, rows), 0);
+    EXPECT_EQ(parts(5120, 16384, rows), 2);
+    EXPECT_EQ(parts(8192, 29568, rows), 4);
+  }
+  EXPECT_EQ(parts(2048, 4096, 256), 2);
+  EXPECT_EQ(parts(2048, 4096, 2048), 0);
+  EXPECT_EQ(parts(8192, 29568, 512), 0);
 }
 
 TEST(GemmScratchTest, IsNeededForWhatCublasCantDo) {

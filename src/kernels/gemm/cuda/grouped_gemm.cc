@@ -1,10 +1,9 @@
 #include "kernels/gemm/cuda/grouped_gemm.h"
 
-#include <cudaTypedefs.h>
-
 #include <algorithm>
 #include <limits>
 
+#include "kernels/cuda/tensor_map.h"
 #include "kernels/gemm/cuda/sm90_grouped_gemm.h"
 
 namespace braid::kernels::cuda {
@@ -22,36 +21,11 @@ bool aligned(const void* pointer, int64_t stride, int64_t element_bytes) {
   return reinterpret_cast<uintptr_t>(pointer) % 16 == 0 && stride * element_bytes % 16 == 0;
 }
 
-PFN_cuTensorMapEncodeTiled_v12000 load_encoder() {
-  void* function = nullptr;
-  cudaDriverEntryPointQueryResult found{};
-  const cudaError_t code = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
-                                                            12000, cudaEnableDefault, &found);
-  BRAID_CHECK(code == cudaSuccess && found == cudaDriverEntryPointSuccess,
-              "the driver has no tensor maps: {}", cudaGetErrorString(code));
-  return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
-}
-
-// All slots' weights as one tensor [num_slots · n, k], read in boxes [tile.columns, 64]; zeros
-// beyond its edges.
+// All slots' weights as one tensor [num_slots · n, k].
 CUtensorMap weights_map(const GroupedGemmDesc& desc, const GroupedGemmShape& shape,
                         const GroupedGemmOperands& operands, const GroupedGemmTile& tile) {
-  BRAID_CHECK(aligned(operands.w, operands.w_stride, bytes_of(shape.in)), "w {} stride {}",
-              operands.w, operands.w_stride);
-  static const PFN_cuTensorMapEncodeTiled_v12000 encode = load_encoder();
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(shape.k),
-                              static_cast<cuuint64_t>(desc.num_slots * shape.n)};
-  const cuuint64_t strides[] = {static_cast<cuuint64_t>(operands.w_stride * bytes_of(shape.in))};
-  const cuuint32_t box[] = {kBoxColumns, static_cast<cuuint32_t>(tile.columns)};
-  const cuuint32_t steps[] = {1, 1};
-  CUtensorMap map;
-  const CUresult code =
-      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<void*>(operands.w), sizes,
-             strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  BRAID_CHECK(code == CUDA_SUCCESS, "tensor map of [{}, {}], stride {}: CUresult {}", sizes[1],
-              sizes[0], strides[0], static_cast<int>(code));
-  return map;
+  return weight_tiles(operands.w, desc.num_slots * shape.n, shape.k, operands.w_stride,
+                      tile.columns);
 }
 
 sm90::GroupedGemmKernel* kernel_of(const GroupedGemmTile& tile) {
@@ -99,7 +73,7 @@ Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
 }
 
 void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
-                  const GroupedGemmOperands& operands, cudaStream_t stream, int32_t sm_count) {
+                  const GroupedGemmOperands& operands, const KernelStream& on, int32_t sm_count) {
   if (rows == 0 || desc.num_slots == 0 || shape.n == 0) return;
   const sm90::GroupedGemmParams params = {
       .x = operands.x,
@@ -116,7 +90,7 @@ void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, in
       .x_aligned = aligned(operands.x, operands.x_stride, bytes_of(shape.in)),
       .y_aligned = aligned(operands.y, operands.y_stride, bytes_of(shape.out))};
   const sm90::GroupedGemmLaunch launch = {
-      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .stream = stream};
+      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .on = on};
   const GroupedGemmTile tile = choose_tile(desc);
   kernel_of(tile)(weights_map(desc, shape, operands, tile), params, launch);
 }

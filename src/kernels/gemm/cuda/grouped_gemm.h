@@ -13,6 +13,7 @@
 
 #include "base/format.h"
 #include "base/status.h"
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/gemm/cuda/grouped_gemm_tile.h"
 #include "kernels/gemm/gemm_desc.h"
 
@@ -47,7 +48,8 @@ Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
 // `rows`: y's capacity, at least offsets[num_slots]. `sm_count`: SMs that the launch may use; 0 is
 // all of them. It changes no bit of y.
 void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
-                  const GroupedGemmOperands& operands, cudaStream_t stream, int32_t sm_count = 0);
+                  const GroupedGemmOperands& operands, const KernelStream& on,
+                  int32_t sm_count = 0);
 
 // "sm90 grouped GEMM, tile 128x256x64, 4 stages, 1 blocks an SM"
 std::string explain_grouped_gemm(const GroupedGemmDesc& desc);

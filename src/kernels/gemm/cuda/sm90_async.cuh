@@ -37,7 +37,13 @@ __device__ inline void barrier_arrive_expect(uint32_t barrier, uint32_t bytes) {
 // once: the phase before the first counts as ended.
 __device__ inline void barrier_wait(uint32_t barrier, uint32_t parity) {
   uint32_t done = 0;
+#ifdef BRAID_SPIN_LIMIT  // of a build for tests: what would wait for ever is an error instead
+  uint32_t tries = 0;
+#endif
   do {
+#ifdef BRAID_SPIN_LIMIT
+    if (++tries > BRAID_SPIN_LIMIT) __trap();
+#endif
     asm volatile(
         "{\n"
         ".reg .pred p;\n"
@@ -67,6 +73,33 @@ __device__ inline void copy_box(uint32_t to, const CUtensorMap& map, int32_t col
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
       "[%0], [%1, {%2, %3}], [%4];" ::"r"(to),
       "l"(&map), "r"(column), "r"(row), "r"(barrier)
+      : "memory");
+}
+
+// How long what a copy brings stays in the L2 cache: weights that are read once a step go first.
+__device__ inline uint64_t evict_first() {
+  uint64_t policy;
+  asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+  return policy;
+}
+
+// As copy_box(), of a three-dimensional tensor.
+__device__ inline void copy_box(uint32_t to, const CUtensorMap& map, int32_t first, int32_t second,
+                                int32_t third, uint32_t barrier, uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".L2::cache_hint [%0], [%1, {%2, %3, %4}], [%5], %6;" ::"r"(to),
+      "l"(&map), "r"(first), "r"(second), "r"(third), "r"(barrier), "l"(policy)
+      : "memory");
+}
+
+// Copies `bytes`, and signals them to `barrier`. Both addresses and `bytes` are multiples of 16.
+__device__ inline void copy_bulk(uint32_t to, const void* from, uint32_t bytes, uint32_t barrier,
+                                 uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1], %2, [%3], %4;" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(barrier), "l"(policy)
       : "memory");
 }
 

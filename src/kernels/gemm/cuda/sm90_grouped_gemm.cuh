@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/gemm/cuda/elements.cuh"
 #include "kernels/gemm/cuda/grouped_gemm_tile.h"
 #include "kernels/gemm/cuda/sm90_async.cuh"
@@ -342,6 +343,9 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocksPerSm)
     }
     publish_barriers();
   }
+  // Its addresses are the kernel's before it; a next one's blocks would take its blocks' room.
+  await_predecessor();
+  release_successor();
   const TileList tiles = list_tiles<T>(params, reinterpret_cast<int32_t*>(base + T::kTables));
   __syncthreads();
 
@@ -364,8 +368,8 @@ void launch_grouped_gemm(const CUtensorMap& weights, const GroupedGemmParams& pa
   if (blocks == 0) return;
   const int bytes = T::shared_bytes(params.num_slots);
   cudaFuncSetAttribute(grouped_gemm_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-  grouped_gemm_kernel<T>
-      <<<static_cast<unsigned>(blocks), T::kThreads, bytes, launch.stream>>>(weights, params);
+  launch_kernel(launch.on, {static_cast<unsigned>(blocks), T::kThreads, static_cast<size_t>(bytes)},
+                grouped_gemm_kernel<T>, weights, params);
 }
 
 }  // namespace braid::kernels::cuda::sm90

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/kernel_stream.h"
+
 namespace braid::kernels::cuda::sm90 {
 
 // What the kernel is given beside the weights' tensor map [num_slots · n, k] with boxes of
@@ -34,7 +36,7 @@ inline constexpr int32_t kMaxSlots = 1024;
 struct GroupedGemmLaunch {
   int64_t rows = 0;
   int32_t sms = 0;
-  cudaStream_t stream = nullptr;
+  KernelStream on;
 };
 using GroupedGemmKernel = void(const CUtensorMap& weights, const GroupedGemmParams& params,
                                const GroupedGemmLaunch& launch);

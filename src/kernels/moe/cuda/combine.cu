@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/moe/cuda/moe.h"
 
 namespace braid::kernels::cuda {
@@ -22,6 +23,7 @@ constexpr int kBatch = 4;  // rows that a thread loads at once
 // One block a row.
 template <bool kPacked, typename T>
 __global__ void __launch_bounds__(1024) combine_rows(Sum<T> s) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   const int32_t* places = s.places.row(row);
   const float* weights = s.weights.row(row);
@@ -58,7 +60,7 @@ __global__ void __launch_bounds__(1024) combine_rows(Sum<T> s) {
 template <typename T>
 void combine(const CombineDesc& desc, int64_t rows, int64_t cols, int64_t top_k,
              Matrix<const T> grouped, Matrix<const int32_t> places, Matrix<const float> weights,
-             Matrix<T> out, cudaStream_t stream) {
+             Matrix<T> out, const KernelStream& on) {
   const Sum<T> sum{cols,
                    static_cast<int>(top_k),
                    static_cast<int>(top_k) + desc.num_shared,
@@ -71,15 +73,17 @@ void combine(const CombineDesc& desc, int64_t rows, int64_t cols, int64_t top_k,
   const int64_t packs = ceil_div(cols, kPack * kWarp) * kWarp;
   const auto threads = static_cast<unsigned>(std::min<int64_t>(packs, 1024));
   if (is_packed(cols, grouped) && is_packed(cols, out)) {
-    combine_rows<true><<<blocks, threads, 0, stream>>>(sum);
+    launch_kernel(on, {blocks, threads}, combine_rows<true, T>, sum);
   } else {
-    combine_rows<false><<<blocks, threads, 0, stream>>>(sum);
+    launch_kernel(on, {blocks, threads}, combine_rows<false, T>, sum);
   }
 }
 
 template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const float>,
-                      Matrix<const int32_t>, Matrix<const float>, Matrix<float>, cudaStream_t);
+                      Matrix<const int32_t>, Matrix<const float>, Matrix<float>,
+                      const KernelStream&);
 template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const bf16>,
-                      Matrix<const int32_t>, Matrix<const float>, Matrix<bf16>, cudaStream_t);
+                      Matrix<const int32_t>, Matrix<const float>, Matrix<bf16>,
+                      const KernelStream&);
 
 }  // namespace braid::kernels::cuda

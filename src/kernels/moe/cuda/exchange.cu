@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/moe/cuda/exchange.h"
 
 namespace braid::kernels::cuda {
@@ -49,6 +50,7 @@ __device__ void for_rows_of_warp(const Order& order, Body body) {
 // One block. Every warp has a stretch of the rows in their order, and lane r of it counts those for
 // rank r; with the counts of the warps before and of the ranks before, it then places them.
 __global__ void __launch_bounds__(kThreads) order_rows(Order order) {
+  start_in_turn();
   __shared__ int32_t counts[kWarps][kWarp];  // [warp, rank]: rows, then those of the warps before
   __shared__ int32_t total;
   const auto thread = static_cast<int>(threadIdx.x);
@@ -108,6 +110,7 @@ struct Merge {
 // One block a row. Sums begin with −0: −0 + x is x, whatever the sign of x.
 template <bool kPacked, typename T>
 __global__ void __launch_bounds__(1024) merge_rows(Merge<T> merge) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   const int32_t* places = merge.places.row(row);
   for (int64_t i = threadIdx.x * kPack; i < merge.cols; i += blockDim.x * kPack) {
@@ -141,7 +144,7 @@ __global__ void __launch_bounds__(1024) merge_rows(Merge<T> merge) {
 }  // namespace
 
 void rank_order(const RankOrderDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
-                int32_t* counts, int32_t* source, Matrix<int32_t> places, cudaStream_t stream) {
+                int32_t* counts, int32_t* source, Matrix<int32_t> places, const KernelStream& on) {
   const Order order{desc,
                     static_cast<int>(rows),
                     static_cast<int>(top_k),
@@ -151,27 +154,27 @@ void rank_order(const RankOrderDesc& desc, int64_t rows, int64_t top_k, Matrix<c
                     counts,
                     source,
                     places};
-  order_rows<<<1, kThreads, 0, stream>>>(order);
+  launch_kernel(on, {1, kThreads}, order_rows, order);
 }
 
 template <typename T>
 void merge_ranks(int64_t rows, int64_t cols, int64_t ranks, Matrix<const T> from,
-                 Matrix<const int32_t> places, Matrix<T> out, cudaStream_t stream) {
+                 Matrix<const int32_t> places, Matrix<T> out, const KernelStream& on) {
   const Merge<T> merge{cols, static_cast<int>(ranks), from, places, out};
   const auto blocks = static_cast<unsigned>(rows);
   if (blocks == 0 || cols == 0) return;
   const int64_t packs = ceil_div(cols, kPack * kWarp) * kWarp;
   const auto threads = static_cast<unsigned>(std::min<int64_t>(packs, 1024));
   if (is_packed(cols, from) && is_packed(cols, out)) {
-    merge_rows<true><<<blocks, threads, 0, stream>>>(merge);
+    launch_kernel(on, {blocks, threads}, merge_rows<true, T>, merge);
   } else {
-    merge_rows<false><<<blocks, threads, 0, stream>>>(merge);
+    launch_kernel(on, {blocks, threads}, merge_rows<false, T>, merge);
   }
 }
 
 template void merge_ranks(int64_t, int64_t, int64_t, Matrix<const float>, Matrix<const int32_t>,
-                          Matrix<float>, cudaStream_t);
+                          Matrix<float>, const KernelStream&);
 template void merge_ranks(int64_t, int64_t, int64_t, Matrix<const bf16>, Matrix<const int32_t>,
-                          Matrix<bf16>, cudaStream_t);
+                          Matrix<bf16>, const KernelStream&);
 
 }  // namespace braid::kernels::cuda

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/moe/cuda/moe.h"
 
 namespace braid::kernels::cuda {
@@ -63,6 +64,7 @@ __device__ void for_each_batch(const Permutation& p, int first, Body body) {
 }
 
 __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
+  start_in_turn();
   extern __shared__ int32_t shared[];
   const int num_slots = p.desc.num_slots;
   int32_t* const counts = shared;                       // [kWarps, slots]
@@ -127,7 +129,7 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
 
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
              const SlotTable& table, int32_t* offsets, int32_t* source, Matrix<int32_t> places,
-             cudaStream_t stream) {
+             const KernelStream& on) {
   const int64_t of_row = top_k + desc.num_shared;
   const int64_t choices = rows * of_row;
   const int64_t wanted = ceil_div(choices, kBlockChoices);
@@ -147,17 +149,8 @@ void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const 
       sizeof(int32_t);
   cudaFuncSetAttribute(permute_choices, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(shared));
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
-  cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(blocks));
-  config.blockDim = dim3(kThreads);
-  config.dynamicSmemBytes = shared;
-  config.stream = stream;
-  config.attrs = &cluster;
-  config.numAttrs = 1;
-  cudaLaunchKernelEx(&config, permute_choices, permutation);
+  const auto grid = static_cast<unsigned>(blocks);
+  launch_kernel(on, {grid, kThreads, shared, grid}, permute_choices, permutation);
 }
 
 }  // namespace braid::kernels::cuda

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/exp.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/hash.h"
 #include "kernels/moe/cuda/moe.h"
 
@@ -257,6 +258,7 @@ __device__ void count(const RouteDesc& desc, const RouteArgs& args, int64_t t, i
 }
 
 __global__ void __launch_bounds__(kWarps* kWarp) route_rows(RouteDesc desc, RouteArgs args) {
+  start_in_turn();
   extern __shared__ float shared[];
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = lane_of_warp();
@@ -282,11 +284,11 @@ __global__ void __launch_bounds__(kWarps* kWarp) route_rows(RouteDesc desc, Rout
 
 }  // namespace
 
-void route(const RouteDesc& desc, const RouteArgs& args, cudaStream_t stream) {
+void route(const RouteDesc& desc, const RouteArgs& args, const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(ceil_div(args.rows, kWarps));
   if (blocks == 0) return;
-  route_rows<<<blocks, kWarps * kWarp, kWarps * scratch_floats(desc) * sizeof(float), stream>>>(
-      desc, args);
+  launch_kernel(on, {blocks, kWarps * kWarp, kWarps * scratch_floats(desc) * sizeof(float)},
+                route_rows, desc, args);
 }
 
 }  // namespace braid::kernels::cuda

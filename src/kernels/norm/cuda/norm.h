@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/norm/norm_desc.h"
 
@@ -12,6 +13,6 @@ namespace braid::kernels::cuda {
 // size alone: row-invariant, but other last bits than the CPU's.
 template <typename T>
 void rms_norm(const RmsNormDesc& desc, const Rows& rows, int64_t cols, Matrix<const T> x,
-              const T* w, Matrix<T> y, cudaStream_t stream);
+              const T* w, Matrix<T> y, const KernelStream& on);
 
 }  // namespace braid::kernels::cuda

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/quantize/codec.h"
 #include "kernels/quantize/cuda/quantize.h"
 
@@ -84,6 +85,7 @@ struct Quantize {
 // One block a row.
 template <typename Codec, bool kPacked, typename T>
 __global__ void __launch_bounds__(kThreads) quantize(Quantize<T> q) {
+  start_in_turn();
   __shared__ double shared[2][kWarp];
   const int64_t row = blockIdx.x;
   uint8_t* payload = q.to.payload.row(row);
@@ -130,6 +132,7 @@ __global__ void __launch_bounds__(kThreads) quantize(Quantize<T> q) {
 template <typename Codec, bool kPacked, typename T>
 __global__ void __launch_bounds__(kThreads)
     dequantize(int64_t cols, QuantizedRows<const uint8_t> from, Matrix<T> out) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   const uint8_t* payload = from.payload.row(row);
   const auto* scales = reinterpret_cast<const typename Codec::Scale*>(from.scales.row(row));
@@ -153,6 +156,7 @@ __global__ void __launch_bounds__(kThreads)
 // One block: thread t adds up rows t, t + kThreads, …, then the threads' sums are added.
 __global__ void __launch_bounds__(kThreads)
     add_errors(int64_t rows, Matrix<const double> errors, Matrix<const int32_t> ids, double* sums) {
+  start_in_turn();
   __shared__ double shared[2][kWarp];
   double squared_error = 0, squares = 0;
   for (int64_t row = threadIdx.x; row < rows; row += kThreads) {
@@ -176,24 +180,24 @@ bool fits_packs(int64_t cols, Matrix<const T> rows, const void* payload, int64_t
 }
 
 template <typename Codec, typename T>
-void launch_quantize(int64_t rows, const Quantize<T>& q, cudaStream_t stream) {
+void launch_quantize(int64_t rows, const Quantize<T>& q, const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(rows);
   if (fits_packs(q.cols, q.x, q.to.payload.data, q.to.payload.stride)) {
-    quantize<Codec, true><<<blocks, kThreads, 0, stream>>>(q);
+    launch_kernel(on, {blocks, kThreads}, quantize<Codec, true, T>, q);
   } else {
-    quantize<Codec, false><<<blocks, kThreads, 0, stream>>>(q);
+    launch_kernel(on, {blocks, kThreads}, quantize<Codec, false, T>, q);
   }
 }
 
 template <typename Codec, typename T>
 void launch_dequantize(int64_t rows, int64_t cols, const QuantizedRows<const uint8_t>& from,
-                       Matrix<T> out, cudaStream_t stream) {
+                       Matrix<T> out, const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(rows);
   const Matrix<const T> to{out.data, out.stride};
   if (fits_packs(cols, to, from.payload.data, from.payload.stride)) {
-    dequantize<Codec, true><<<blocks, kThreads, 0, stream>>>(cols, from, out);
+    launch_kernel(on, {blocks, kThreads}, dequantize<Codec, true, T>, cols, from, out);
   } else {
-    dequantize<Codec, false><<<blocks, kThreads, 0, stream>>>(cols, from, out);
+    launch_kernel(on, {blocks, kThreads}, dequantize<Codec, false, T>, cols, from, out);
   }
 }
 
@@ -201,40 +205,44 @@ void launch_dequantize(int64_t rows, int64_t cols, const QuantizedRows<const uin
 
 template <typename T>
 void quantize_rows(const QuantizeRowsDesc& desc, int64_t rows, int64_t cols, Matrix<const T> x,
-                   const QuantizedRows<uint8_t>& to, Matrix<double> errors, cudaStream_t stream) {
+                   const QuantizedRows<uint8_t>& to, Matrix<double> errors,
+                   const KernelStream& on) {
   if (rows == 0 || cols == 0) return;
   const Quantize<T> q{cols, x, to, errors};
   if (desc.payload == Payload::fp8) {
-    launch_quantize<Fp8Codec>(rows, q, stream);
+    launch_quantize<Fp8Codec>(rows, q, on);
   } else {
-    launch_quantize<Nvfp4Codec>(rows, q, stream);
+    launch_quantize<Nvfp4Codec>(rows, q, on);
   }
 }
 
 template <typename T>
 void dequantize_rows(const DequantizeRowsDesc& desc, int64_t rows, int64_t cols,
-                     const QuantizedRows<const uint8_t>& from, Matrix<T> out, cudaStream_t stream) {
+                     const QuantizedRows<const uint8_t>& from, Matrix<T> out,
+                     const KernelStream& on) {
   if (rows == 0 || cols == 0) return;
   if (desc.payload == Payload::fp8) {
-    launch_dequantize<Fp8Codec>(rows, cols, from, out, stream);
+    launch_dequantize<Fp8Codec>(rows, cols, from, out, on);
   } else {
-    launch_dequantize<Nvfp4Codec>(rows, cols, from, out, stream);
+    launch_dequantize<Nvfp4Codec>(rows, cols, from, out, on);
   }
 }
 
 void sum_errors(int64_t rows, Matrix<const double> errors, Matrix<const int32_t> ids, double* sums,
-                cudaStream_t stream) {
+                const KernelStream& on) {
   if (rows == 0) return;
-  add_errors<<<1, kThreads, 0, stream>>>(rows, errors, ids, sums);
+  launch_kernel(on, {1, kThreads}, add_errors, rows, errors, ids, sums);
 }
 
 template void quantize_rows(const QuantizeRowsDesc&, int64_t, int64_t, Matrix<const float>,
-                            const QuantizedRows<uint8_t>&, Matrix<double>, cudaStream_t);
+                            const QuantizedRows<uint8_t>&, Matrix<double>, const KernelStream&);
 template void quantize_rows(const QuantizeRowsDesc&, int64_t, int64_t, Matrix<const bf16>,
-                            const QuantizedRows<uint8_t>&, Matrix<double>, cudaStream_t);
+                            const QuantizedRows<uint8_t>&, Matrix<double>, const KernelStream&);
 template void dequantize_rows(const DequantizeRowsDesc&, int64_t, int64_t,
-                              const QuantizedRows<const uint8_t>&, Matrix<float>, cudaStream_t);
+                              const QuantizedRows<const uint8_t>&, Matrix<float>,
+                              const KernelStream&);
 template void dequantize_rows(const DequantizeRowsDesc&, int64_t, int64_t,
-                              const QuantizedRows<const uint8_t>&, Matrix<bf16>, cudaStream_t);
+                              const QuantizedRows<const uint8_t>&, Matrix<bf16>,
+                              const KernelStream&);
 
 }  // namespace braid::kernels::cuda

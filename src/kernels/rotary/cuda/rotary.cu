@@ -1,4 +1,5 @@
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/rotary/cuda/rotary.h"
 
 namespace braid::kernels::cuda {
@@ -9,6 +10,7 @@ constexpr int kThreads = 256;
 __global__ void __launch_bounds__(kThreads)
     fill_table(float multiplier, int64_t rows, int half, const int32_t* positions,
                const float* inverse_frequencies, Matrix<float> table) {
+  start_in_turn();
   const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   const int64_t row = index / half;
   if (row >= rows) return;
@@ -40,6 +42,7 @@ struct Rotation {
 // One block a row. Pairs (i, i + half), kPack of them a thread.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) rotate_packs(Rotation<T> r) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   const int half = r.desc.dims / 2;
   const int packs = half / kPack;
@@ -63,6 +66,7 @@ __global__ void __launch_bounds__(kThreads) rotate_packs(Rotation<T> r) {
 // One block a row, one pair a thread.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) rotate_pairs(Rotation<T> r) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   const int half = r.desc.dims / 2;
   const float* cosines = r.table.row(row);
@@ -78,17 +82,17 @@ __global__ void __launch_bounds__(kThreads) rotate_pairs(Rotation<T> r) {
 }  // namespace
 
 void rotary_table(const RotaryTableDesc& desc, int64_t rows, int64_t dims, const int32_t* positions,
-                  const float* inverse_frequencies, Matrix<float> table, cudaStream_t stream) {
+                  const float* inverse_frequencies, Matrix<float> table, const KernelStream& on) {
   const auto half = static_cast<int>(dims / 2);
   const auto blocks = static_cast<unsigned>(ceil_div(rows * half, kThreads));
   if (blocks == 0) return;
-  fill_table<<<blocks, kThreads, 0, stream>>>(desc.multiplier, rows, half, positions,
-                                              inverse_frequencies, table);
+  launch_kernel(on, {blocks, kThreads}, fill_table, desc.multiplier, rows, half, positions,
+                inverse_frequencies, table);
 }
 
 template <typename T>
 void rotary(const RotaryDesc& desc, int64_t rows, int64_t cols, Matrix<const float> table,
-            Matrix<T> x, cudaStream_t stream) {
+            Matrix<T> x, const KernelStream& on) {
   const Rotation<T> rotation{desc, static_cast<int>(cols / desc.head_dim), table, x};
   const auto blocks = static_cast<unsigned>(rows);
   if (blocks == 0 || desc.dims == 0 || cols == 0) return;
@@ -97,15 +101,15 @@ void rotary(const RotaryDesc& desc, int64_t rows, int64_t cols, Matrix<const flo
                       is_packed(desc.dims / 2, x.data + desc.offset, x.stride) &&
                       is_packed(desc.dims / 2, table) && is_packed(desc.head_dim, x.data, x.stride);
   if (packed) {
-    rotate_packs<<<blocks, kThreads, 0, stream>>>(rotation);
+    launch_kernel(on, {blocks, kThreads}, rotate_packs<T>, rotation);
   } else {
-    rotate_pairs<<<blocks, kThreads, 0, stream>>>(rotation);
+    launch_kernel(on, {blocks, kThreads}, rotate_pairs<T>, rotation);
   }
 }
 
 template void rotary(const RotaryDesc&, int64_t, int64_t, Matrix<const float>, Matrix<float>,
-                     cudaStream_t);
+                     const KernelStream&);
 template void rotary(const RotaryDesc&, int64_t, int64_t, Matrix<const float>, Matrix<bf16>,
-                     cudaStream_t);
+                     const KernelStream&);
 
 }  // namespace braid::kernels::cuda

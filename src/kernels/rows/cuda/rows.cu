@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/rows/cuda/rows.h"
 
 namespace braid::kernels::cuda {
@@ -11,6 +12,7 @@ template <bool kPacked, typename T>
 __global__ void __launch_bounds__(1024)
     gather(GatherRowsDesc desc, Rows rows, int64_t cols, Matrix<const T> table,
            const int32_t* index, Matrix<T> out) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   if (row >= rows.live()) return;
   const int64_t from = int64_t{index[row]} - desc.first;
@@ -27,6 +29,7 @@ constexpr int kIdThreads = 128;
 __global__ void __launch_bounds__(kIdThreads)
     choose_ids(Rows rows, const int32_t* given, const int32_t* source, const int32_t* sampled,
                int32_t* out) {
+  start_in_turn();
   const int64_t row = int64_t{blockIdx.x} * kIdThreads + threadIdx.x;
   if (row < rows.live()) out[row] = source[row] >= 0 ? sampled[source[row]] : given[row];
 }
@@ -39,6 +42,7 @@ template <typename T>
 __global__ void __launch_bounds__(kJoinThreads)
     join(Rows rows, int32_t cols, int32_t each, int64_t part_rows, Matrix<const T> in,
          Matrix<T> out) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   if (row >= rows.live()) return;
   const auto first = static_cast<int32_t>(blockIdx.y) * kJoinColumns;
@@ -52,6 +56,7 @@ __global__ void __launch_bounds__(kJoinThreads)
 template <bool kPacked, typename T>
 __global__ void __launch_bounds__(1024)
     sum(Rows rows, int64_t cols, Matrix<const T> a, Matrix<const T> b, Matrix<T> out) {
+  start_in_turn();
   const int64_t row = blockIdx.x;
   if (row >= rows.live()) return;
   for (int64_t i = threadIdx.x * kPack; i < cols; i += blockDim.x * kPack) {
@@ -74,43 +79,44 @@ unsigned threads_of(int64_t cols) {
 
 template <typename T>
 void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Matrix<const T> table,
-                 const int32_t* index, Matrix<T> out, cudaStream_t stream) {
+                 const int32_t* index, Matrix<T> out, const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(rows.capacity);
   if (blocks == 0 || cols == 0) return;
   if (is_packed(cols, table) && is_packed(cols, out)) {
-    gather<true><<<blocks, threads_of(cols), 0, stream>>>(desc, rows, cols, table, index, out);
+    launch_kernel(on, {blocks, threads_of(cols)}, gather<true, T>, desc, rows, cols, table, index,
+                  out);
   } else {
-    gather<false><<<blocks, threads_of(cols), 0, stream>>>(desc, rows, cols, table, index, out);
+    launch_kernel(on, {blocks, threads_of(cols)}, gather<false, T>, desc, rows, cols, table, index,
+                  out);
   }
 }
 
 void input_ids(const Rows& rows, const int32_t* given, const int32_t* source,
-               const int32_t* sampled, int32_t* out, cudaStream_t stream) {
+               const int32_t* sampled, int32_t* out, const KernelStream& on) {
   if (rows.capacity == 0) return;
   const auto blocks = static_cast<unsigned>(ceil_div(rows.capacity, kIdThreads));
-  choose_ids<<<blocks, kIdThreads, 0, stream>>>(rows, given, source, sampled, out);
+  launch_kernel(on, {blocks, kIdThreads}, choose_ids, rows, given, source, sampled, out);
 }
 
 template <typename T>
 void join_columns(const JoinColumnsDesc& desc, const Rows& rows, int64_t cols, int64_t part_rows,
-                  Matrix<const T> in, Matrix<T> out, cudaStream_t stream) {
+                  Matrix<const T> in, Matrix<T> out, const KernelStream& on) {
   if (rows.capacity == 0 || cols == 0) return;
   const dim3 blocks(static_cast<unsigned>(rows.capacity),
                     static_cast<unsigned>(ceil_div(cols, kJoinColumns)));
-  join<<<blocks, kJoinThreads, 0, stream>>>(rows, static_cast<int32_t>(cols),
-                                            static_cast<int32_t>(ceil_div(cols, desc.parts)),
-                                            part_rows, in, out);
+  launch_kernel(on, {blocks, kJoinThreads}, join<T>, rows, static_cast<int32_t>(cols),
+                static_cast<int32_t>(ceil_div(cols, desc.parts)), part_rows, in, out);
 }
 
 template <typename T>
 void add(const Rows& rows, int64_t cols, Matrix<const T> a, Matrix<const T> b, Matrix<T> out,
-         cudaStream_t stream) {
+         const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(rows.capacity);
   if (blocks == 0 || cols == 0) return;
   if (is_packed(cols, a) && is_packed(cols, b) && is_packed(cols, out)) {
-    sum<true><<<blocks, threads_of(cols), 0, stream>>>(rows, cols, a, b, out);
+    launch_kernel(on, {blocks, threads_of(cols)}, sum<true, T>, rows, cols, a, b, out);
   } else {
-    sum<false><<<blocks, threads_of(cols), 0, stream>>>(rows, cols, a, b, out);
+    launch_kernel(on, {blocks, threads_of(cols)}, sum<false, T>, rows, cols, a, b, out);
   }
 }
 
@@ -128,16 +134,16 @@ void copy_rows(int64_t rows, int64_t row_bytes, const std::byte* from, int64_t f
 }
 
 template void gather_rows(const GatherRowsDesc&, const Rows&, int64_t, Matrix<const float>,
-                          const int32_t*, Matrix<float>, cudaStream_t);
+                          const int32_t*, Matrix<float>, const KernelStream&);
 template void gather_rows(const GatherRowsDesc&, const Rows&, int64_t, Matrix<const bf16>,
-                          const int32_t*, Matrix<bf16>, cudaStream_t);
+                          const int32_t*, Matrix<bf16>, const KernelStream&);
 template void join_columns(const JoinColumnsDesc&, const Rows&, int64_t, int64_t,
-                           Matrix<const float>, Matrix<float>, cudaStream_t);
+                           Matrix<const float>, Matrix<float>, const KernelStream&);
 template void join_columns(const JoinColumnsDesc&, const Rows&, int64_t, int64_t,
-                           Matrix<const bf16>, Matrix<bf16>, cudaStream_t);
+                           Matrix<const bf16>, Matrix<bf16>, const KernelStream&);
 template void add(const Rows&, int64_t, Matrix<const float>, Matrix<const float>, Matrix<float>,
-                  cudaStream_t);
+                  const KernelStream&);
 template void add(const Rows&, int64_t, Matrix<const bf16>, Matrix<const bf16>, Matrix<bf16>,
-                  cudaStream_t);
+                  const KernelStream&);
 
 }  // namespace braid::kernels::cuda

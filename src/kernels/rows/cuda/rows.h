@@ -5,6 +5,7 @@
 
 #include <cstddef>
 
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/rows/rows_desc.h"
 
@@ -13,21 +14,21 @@ namespace braid::kernels::cuda {
 // table [·, cols], index [rows], out [rows, cols].
 template <typename T>
 void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Matrix<const T> table,
-                 const int32_t* index, Matrix<T> out, cudaStream_t stream);
+                 const int32_t* index, Matrix<T> out, const KernelStream& on);
 
 // given, source, out [rows], sampled [·].
 void input_ids(const Rows& rows, const int32_t* given, const int32_t* source,
-               const int32_t* sampled, int32_t* out, cudaStream_t stream);
+               const int32_t* sampled, int32_t* out, const KernelStream& on);
 
 // out [rows, cols]; row r of a part lies part_rows rows behind that of the part before it.
 template <typename T>
 void join_columns(const JoinColumnsDesc& desc, const Rows& rows, int64_t cols, int64_t part_rows,
-                  Matrix<const T> in, Matrix<T> out, cudaStream_t stream);
+                  Matrix<const T> in, Matrix<T> out, const KernelStream& on);
 
 // a, b, out [rows, cols]; out may be a or b.
 template <typename T>
 void add(const Rows& rows, int64_t cols, Matrix<const T> a, Matrix<const T> b, Matrix<T> out,
-         cudaStream_t stream);
+         const KernelStream& on);
 
 // The first `row_bytes` of every row, by the copy engines; strides in bytes. Either side may be
 // pinned memory of the host.

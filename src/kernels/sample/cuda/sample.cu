@@ -2,6 +2,7 @@
 // most likely: kChunk of them at a time are selected, sorted and summed up.
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/exp.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/hash.h"
 #include "kernels/sample/cuda/sample.h"
 
@@ -292,6 +293,7 @@ __device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform, 
 
 __global__ void __launch_bounds__(kThreads)
     sample_rows(Rows rows, int vocab_size, SampleArgs args) {
+  start_in_turn();
   __shared__ Shared shared;
   const int64_t r = blockIdx.x;
   if (r >= rows.live()) return;
@@ -313,10 +315,10 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, cudaStream_t stream) {
+void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, const KernelStream& on) {
   const auto blocks = static_cast<unsigned>(rows.capacity);
   if (blocks == 0) return;
-  sample_rows<<<blocks, kThreads, 0, stream>>>(rows, static_cast<int>(vocab_size), args);
+  launch_kernel(on, {blocks, kThreads}, sample_rows, rows, static_cast<int>(vocab_size), args);
 }
 
 }  // namespace braid::kernels::cuda

@@ -6,6 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/sample/sample_desc.h"
 
@@ -25,6 +26,6 @@ struct SampleArgs {
   Matrix<int32_t> ids;
 };
 
-void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, cudaStream_t stream);
+void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, const KernelStream& on);
 
 }  // namespace braid::kernels::cuda

@@ -1,0 +1,104 @@
+// Whether kernels overlap only where they may (programmatic dependent launch).
+//
+// A kernel that follows may be launched while the one before it on its lane still runs. It awaits
+// that one's end, so that all other proofs, which take lanes for queues, hold as they are: to wait
+// for it is to wait for its predecessors, too. Proven here: that it does
+// await, that nothing but a kernel stands before it, and that what it reads before it awaits, when
+// any number of kernels in front may still run, are weights of its own rank, which no op writes
+// (check_shape).
+#include "flow/check/access.h"
+
+namespace braid::flow::check {
+namespace {
+
+class Overlaps {
+ public:
+  explicit Overlaps(const Schedule& schedule) : schedule_(schedule), program_(schedule.program) {}
+
+  Status run() {
+    for (const Lane lane : kLanes) {
+      int32_t before = -1;
+      for (const int32_t op : schedule_.lanes[index_of(lane)]) {
+        if (at(op).follows) TRY(check_follows(before, op));
+        if (at(op).constant_weights) TRY(check_early_reads(op));
+        before = op;
+      }
+    }
+    return {};
+  }
+
+ private:
+  const Succession& at(int32_t op) const { return schedule_.successions[static_cast<size_t>(op)]; }
+
+  bool is_collective(int32_t op) const {
+    return program_.collective_of(op_at(program_, op)).has_value();
+  }
+
+  Error refused(const char* why, int32_t op) const {
+    return Error(ErrorKind::internal, why)
+        .with("op", op_text(program_, op))
+        .with("lane", name_of(op_at(program_, op).lane));
+  }
+
+  Status check_follows(int32_t before, int32_t op) const {
+    if (before < 0) return refused("the first op of a lane follows none", op);
+    const auto behind = [&](const char* why) {
+      return refused(why, op).with("behind", op_text(program_, before));
+    };
+    if (!at(op).kernels.awaits_predecessor) {
+      return behind("an op follows another one without awaiting its end");
+    }
+    if (!at(before).kernels.can_be_followed) {
+      return behind("an op follows one that does not end in a kernel");
+    }
+    const Waits& waits = schedule_.waits[static_cast<size_t>(op)];
+    if (!waits.empty()) {
+      return behind("an op that waits for another lane follows one of its own")
+          .with("waits for", op_text(program_, *waits.begin()));
+    }
+    if (is_collective(op)) return behind("a collective follows another op");
+    if (is_collective(before)) return behind("an op follows a collective");
+    const Lane lane = op_at(program_, op).lane;
+    if (lane == Lane::comm || lane == Lane::copy) {
+      return behind("an op follows another one on a lane of collectives or copies");
+    }
+    return {};
+  }
+
+  Status check_early_reads(int32_t op) const {
+    if (!at(op).follows) return refused("an op reads weights early but follows none", op);
+    const Op& node = op_at(program_, op);
+    const uint32_t early = at(op).kernels.early_operands;
+    for (uint32_t i = 0; i < 32; ++i) {
+      if ((early >> i & 1u) == 0 || i >= node.operands.size() || node.operands[i].id < 0) continue;
+      TRY(check_early_read(op, i));
+    }
+    return {};
+  }
+
+  Status check_early_read(int32_t op, uint32_t operand) const {
+    const Op& node = op_at(program_, op);
+    const ValueInfo& view = program_.values[static_cast<size_t>(node.operands[operand].id)];
+    const Buffer& buffer = buffer_at(program_, view.buffer);
+    const auto refuse = [&](const char* why) {
+      return refused(why, op)
+          .with("operand", node.desc.kind().operands[operand].name)
+          .with("buffer", buffer.label);
+    };
+    if (buffer.lifetime != Lifetime::weight) {
+      return refuse("an op reads early what is no weight").with("it is", name_of(buffer.lifetime));
+    }
+    if (buffer.owner >= 0) return refuse("an op reads another rank's weight early");
+    if (view.count.id >= 0) return refuse("an op reads early how many rows a weight has");
+    return {};
+  }
+
+  const Schedule& schedule_;
+  const Program& program_;
+};
+
+}  // namespace
+
+Status check_overlaps(const Schedule& schedule) { return Overlaps(schedule).run(); }
+
+}  // namespace braid::flow::check
