@@ -237,8 +237,7 @@ TEST(GenerationRequestTest, ContinuesTheLastMessage) {
             "<|user|>\nTell a tale.<|assistant|>\nOnce upon");
   EXPECT_EQ(prompt({{"add_generation_prompt", false}}),
             "<|user|>\nTell a tale.<|assistant|>\nOnce upon");
-  EXPECT_EQ(prompt(Json::object()),
-            "<|user|>\nTell a tale.<|assistant|>\nOnce upon<|assistant|>");
+  EXPECT_EQ(prompt(Json::object()), "<|user|>\nTell a tale.<|assistant|>\nOnce upon<|assistant|>");
 }
 
 TEST(GenerationRequestTest, StrictModelsRefuseUnknownFields) {

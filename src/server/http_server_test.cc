@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
+#include <random>
 #include <thread>
 
 #include "base/log.h"
@@ -14,6 +16,7 @@ namespace {
 
 using testing::RawClient;
 using namespace std::chrono_literals;
+using namespace std::string_view_literals;
 
 // Answers /echo with the body, /stream with parts of it until the client has gone, and /hold never.
 class EchoServer {
@@ -179,6 +182,54 @@ TEST(HttpServerTest, RefusesWhatIsMalformed) {
   RawClient next(server.port());
   next.send(get("/next"));
   EXPECT_EQ(next.read_answer().body, "/next|");
+}
+
+// Whatever is sent: an answer or the end of the connection, and the next client is served.
+TEST(HttpServerTest, SurvivesRandomBytes) {
+  EchoServer server;
+  const std::string good =
+      "POST /a?b=c HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n3\r\nabc\r\n0\r\nT: u\r\n\r\n" +
+      get("/b");
+  constexpr std::string_view kBytes = "\r\n :;,0159afZ/\t\0\x7f\xff-+"sv;
+  std::mt19937_64 random(11);
+  const int64_t before = resident_bytes();
+  for (int round = 0; round < 2000; ++round) {
+    std::string bytes = good;
+    for (size_t edits = 1 + random() % 4; edits > 0; --edits) {
+      const size_t at = random() % bytes.size();
+      switch (random() % 4) {
+        case 0: bytes[at] = kBytes[random() % kBytes.size()]; break;
+        case 1: bytes.insert(at, 1 + random() % 3, kBytes[random() % kBytes.size()]); break;
+        case 2: bytes.erase(at, 1 + random() % 8); break;
+        default: bytes.insert(at, bytes.substr(random() % bytes.size(), random() % 40));
+      }
+      if (bytes.empty()) bytes = "x";
+    }
+    RawClient client(server.port());
+    ASSERT_TRUE(client.connected());
+    client.send(bytes);
+    if (round % 2 == 0) client.read_until("HTTP/1.1 ", 0.002);
+  }
+  RawClient next(server.port());
+  next.send(get("/next"));
+  EXPECT_EQ(next.read_answer().body, "/next|");
+  EXPECT_TRUE(soon([&] {
+    std::promise<size_t> count;
+    server.http().post([&] { count.set_value(server.http().connections()); });
+    return count.get_future().get() == 1;
+  }));
+  EXPECT_LT(resident_bytes() - before, 5 << 20);
+}
+
+TEST(HttpServerTest, AnswersAtAUnixSocket) {
+  const TempFolder folder;
+  const std::string path = folder.file("socket");
+  EchoServer server({}, path);
+  EXPECT_EQ(server.http().address(), "unix:" + path);
+  RawClient client(path);
+  client.send(get("/a"));
+  EXPECT_EQ(client.read_answer().body, "/a|");
 }
 
 TEST(HttpServerTest, TellsWhenAClientHasGone) {
