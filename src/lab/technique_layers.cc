@@ -30,7 +30,7 @@ class Comparison {
       TRY(compare("results of replays"));
     }
     LayerTechniqueRows found{
-        .device_name = pairs_->device_name(), .rows = {}, .left_out = list_.left_out};
+        .device_name = std::string(pairs_->device_name()), .rows = {}, .left_out = list_.left_out};
     for (size_t i = 0; i < pairs_->size(); ++i) found.rows.push_back(TRY(time(i)));
     TRY(control_.barrier());
     return found;
