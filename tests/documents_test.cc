@@ -55,6 +55,25 @@ std::vector<std::string> missing_paths(const std::string& text) {
   return missing;
 }
 
+std::string without_spaces(std::string text) {
+  std::erase_if(text, [](unsigned char c) { return std::isspace(c) != 0; });
+  return text;
+}
+
+// Lines of a document's C++ that are not in the file of src/ that it names last before them.
+std::vector<std::string> foreign_code(const std::string& text) {
+  static const std::regex block(R"(\((src/[\w/.]+)\)[^`]*```cpp\n([^`]*)```)");
+  std::vector<std::string> foreign;
+  for (std::sregex_iterator it(text.begin(), text.end(), block), end; it != end; ++it) {
+    const std::string code = without_spaces(read(kRoot / (*it)[1].str()));
+    std::istringstream lines((*it)[2].str());
+    for (std::string line; std::getline(lines, line);) {
+      if (code.find(without_spaces(line)) == code.npos) foreign.push_back(line);
+    }
+  }
+  return foreign;
+}
+
 // The words of every "braid …" command: in a line of code, or between backticks.
 std::vector<std::string> commands_in(const std::string& text) {
   static const std::regex inline_code(R"(`(build/release/)?braid ([^`]*)`)");
@@ -161,6 +180,14 @@ TEST(DocumentsTest, TestsExist) {
       EXPECT_TRUE(tests.contains(name)) << document.filename() << " names the test " << name;
     }
   }
+}
+
+TEST(DocumentsTest, TheCodeOfTheFirstScreenIsTheCode) {
+  const std::string text = read(kRoot / "README.md");
+  EXPECT_EQ(foreign_code(text), std::vector<std::string>());
+  EXPECT_NE(text.find("```cpp"), text.npos);
+  EXPECT_EQ(foreign_code("(src/layers/mlp.cc):\n```cpp\nreturn 7;\n```\n"),
+            std::vector<std::string>{"return 7;"});
 }
 
 TEST(DocumentsTest, MistakesAreFound) {

@@ -61,6 +61,8 @@ if [[ ${1:-} == --figures ]]; then
           size[int((NR + 1) / 2)], size[int((9 * NR + 9) / 10)], size[NR], where[NR]
       }'
   done
+  measure | grep '^file ' | grep -vE '_(test|bench)\.|^file [0-9]+ [0-9]+ (tests|bench)/' |
+    sort -k2,2n | awk '{ size[NR] = $2 } END { print "files without tests: " NR ", median " size[int((NR + 1) / 2)] " lines" }'
   exit 0
 fi
 

@@ -80,7 +80,7 @@ std::optional<Json> try_parse(std::string_view text, bool python, bool& too_deep
   return json.is_discarded() || word_as_key ? std::nullopt : std::optional(std::move(json));
 }
 
-// Where the parser stopped: only an exception tells.
+// The place where the parser stopped, which only an exception tells.
 size_t stopped_at(std::string_view text) {
   try {
     [[maybe_unused]] const Json json = Json::parse(text.begin(), text.end());

@@ -77,7 +77,7 @@ std::optional<std::string> path_in(const std::string& cgroups, const Version& ve
   return std::nullopt;
 }
 
-// Where a hierarchy is mounted, and which part of it.
+// The mount point of a hierarchy, and which part of it is mounted.
 struct Mount {
   std::string root, point;
 };

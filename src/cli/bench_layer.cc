@@ -8,7 +8,7 @@
 namespace braid::cli {
 namespace {
 
-// On standard output; with --json one line a table, and nothing else.
+// Prints to standard output; with --json one line a table, and nothing else.
 class Printed final : public lab::LayerReport {
  public:
   Printed(const lab::LayerSetting& setting, const Context& context)

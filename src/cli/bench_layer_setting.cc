@@ -53,9 +53,7 @@ Result<lab::LayerSetting> read_layer_setting(const Context& context) {
         .remedy("Add --load-format dummy: config.json is all that it reads.");
   }
   lab::LayerSetting setting;
-  setting.config = TRY(model::load_config(
-      options.text("model"),
-      options.has("json-model-override-args") ? options.text("json-model-override-args") : ""));
+  setting.config = TRY(start::asked_model(options));
   setting.layout = TRY(layout::make_layout(
       model::layout_sizes(setting.config),
       {.tp = static_cast<int32_t>(options.integer("tp")),

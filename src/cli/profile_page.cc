@@ -7,11 +7,13 @@
 
 #include "base/json.h"
 #include "cli/page.h"
+#include "cli/profile_table.h"
 
 namespace braid::cli {
 namespace {
 
 using lab::Module;
+using lab::StepWindow;
 using lab::PhaseReport;
 using lab::Profile;
 
@@ -70,7 +72,7 @@ class RankOps {
       for (const int32_t awaited : schedule.waits[i]) waits.push_back(first + awaited);
       ops_.push_back({strings.index_of(std::string(op.kind().name)),
                       strings.index_of(op.scope.to_string()),
-                      strings.index_of(std::string(name_of(module_of(op)))),
+                      strings.index_of(std::string(name_of(lab::module_of(op)))),
                       strings.index_of(operands_of(program, op)), work.flop, work.bytes,
                       work.link_bytes, std::move(waits)});
     }
@@ -170,7 +172,7 @@ Json page_data(const Profile& profile, const std::vector<PhaseReport>& phases,
   for (size_t i = 0; i < phases.size(); ++i) {
     data["phases"].push_back(phase_data(phases[i], facts.decisions[i], origin));
   }
-  for (size_t i = 0; i < kNumModules; ++i) {
+  for (size_t i = 0; i < lab::kNumModules; ++i) {
     data["modules"].push_back(name_of(static_cast<Module>(i)));
   }
   for (const flow::Lane lane : flow::kLanes) data["lanes"].push_back(name_of(lane));

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_fwd.h"
 #include "cost/decisions.h"
 #include "lab/profile_report.h"
 

@@ -12,6 +12,7 @@ using lab::Module;
 using lab::ModuleTimes;
 using lab::PhaseReport;
 using lab::RankReport;
+using lab::StepWindow;
 
 constexpr size_t kWidth = 9;  // of a rank's column
 

@@ -66,7 +66,7 @@ Result<int> run_on_processes(const Command& command, const ParsedOptions& option
         }
         const Result<Outcome> outcome = command.run(context);
         if (!outcome.ok() && !streams.out.closed()) return outcome.status();
-        // Without a reader of the output the command has ended early, but well.
+        // When the output has no reader, the command has ended early, but well.
         control.conclude(name_of(outcome.ok() ? *outcome : Outcome::success));
         return {};
       }));

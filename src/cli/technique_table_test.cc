@@ -30,13 +30,13 @@ TEST(TechniqueTableTest, ShowsMicrosecondsOfWhatIsShort) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   EXPECT_EQ(text.find("serial twice"), std::string::npos);
-  TechniqueRow slow = row(true, true, 0);
+  lab::TechniqueRow slow = row(true, true, 0);
   slow.before.median = 0.1421;
   EXPECT_NE(technique_table(std::vector{slow}, {}).find("142.10"), std::string::npos);
 }
 
 TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
-  TechniqueRow known = row(true, true, 0);
+  lab::TechniqueRow known = row(true, true, 0);
   known.again = lab::Estimate{.median = 1.001, .low = 0.998, .high = 1.004};
   known.hidden = lab::Estimate{.median = 0.85, .low = 0.5, .high = 0.97};
   const std::string text =

@@ -3,6 +3,7 @@
 #include "cli/bench_techniques.h"
 #include "cli/technique_table.h"
 #include "lab/technique_engines.h"
+#include "start/asked_options.h"
 #include "start/rank_setting.h"
 #include "start/weight_source.h"
 
@@ -34,9 +35,7 @@ Status print(const Context& context, const lab::TechniqueEffort& effort,
 
 Status engine_techniques(const Context& context, const lab::TechniqueDevice& device) {
   const ParsedOptions& options = context.options;
-  const std::string overrides =
-      options.has("json-model-override-args") ? options.text("json-model-override-args") : "";
-  const auto config = TRY(model::load_config(options.text("model"), overrides));
+  const auto config = TRY(start::asked_model(options));
   const auto source = TRY(start::open_weights(options, config, context.console));
   lab::EngineTechniqueSetting setting{
       .config = config,

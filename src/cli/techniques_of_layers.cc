@@ -6,6 +6,7 @@
 #include "cli/technique_table.h"
 #include "comm/control/processes.h"
 #include "lab/technique_layers.h"
+#include "start/asked_options.h"
 #include "start/rank_setting.h"
 
 namespace braid::cli {
@@ -60,14 +61,12 @@ Status print(const Context& context, const Asked& asked, const lab::LayerTechniq
 }
 
 Result<lab::LayerShapes> shapes_asked_for(const ParsedOptions& options) {
-  const bool overridden = options.has("json-model-override-args");
   if (options.flag("layer")) {
-    const std::string& folder = options.text("model");
     return lab::shapes_of(
-        TRY(model::load_config(folder, overridden ? options.text("json-model-override-args") : "")),
-        std::filesystem::path(folder).lexically_normal().filename());
+        TRY(start::asked_model(options)),
+        std::filesystem::path(options.text("model")).lexically_normal().filename());
   }
-  if (overridden) {
+  if (options.has("json-model-override-args")) {
     return Error(ErrorKind::usage, "nothing of the model is run on GPUs unless --layer is given")
         .with("--json-model-override-args", options.text("json-model-override-args"))
         .remedy("Add --layer, or --device cpu.");

@@ -74,7 +74,7 @@ class Communicator {
 
 // Σ counts: rows of a gathered buffer.
 int64_t total_of(std::span<const int32_t> counts);
-// Where member `index`'s rows begin in it.
+// The row at which the rows of member `index` begin.
 int64_t first_of(std::span<const int32_t> counts, int32_t index);
 
 }  // namespace braid::comm

@@ -13,7 +13,7 @@ struct GroupSizes {
 };
 
 struct EnginePlan {
-  // Of every rank; ranks fill in their numbers. worker.model has the KV blocks and their size.
+  // The options of every rank, who fills in its number. worker.model has the KV blocks.
   ranks::WorkerOptions worker;
   int32_t context_length = 0;        // tokens of prompt and answer
   int32_t max_running = 0;           // sequences in a step, on all groups of ranks together

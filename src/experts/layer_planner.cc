@@ -7,7 +7,7 @@
 namespace braid::experts {
 namespace {
 
-// As parts of the load that the busiest rank has in the best case.
+// Loads are parts of the load that the busiest rank has in the best case.
 constexpr double kSlack = 0.005;  // a load this close to the best case counts as the best case
 constexpr double kEven = 0.01;    // swaps alone did not help enough where more is left
 constexpr int kMostSwaps = 64;    // of a layer

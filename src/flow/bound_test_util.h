@@ -11,7 +11,7 @@ class TestMemory {
   // Allocates all copies of all residents, and a workspace for the largest of the Schedules.
   TestMemory(Residents residents, int64_t workspace_bytes)
       : TestMemory(std::move(residents), workspace_bytes, cpu()) {}
-  // In memory of `device` that the host can use, too.
+  // Allocates in memory of `device` that the host can use, too.
   TestMemory(Residents residents, int64_t workspace_bytes, device::Device& device)
       : residents_(std::move(residents)) {
     for (int32_t i = 0; i < residents_.size(); ++i) {

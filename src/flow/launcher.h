@@ -78,7 +78,7 @@ template <typename Desc>
 KernelOverlap awaits(const Desc& /*desc*/, std::span<const Type> /*types*/) {
   return kAwaits;
 }
-// Of those whose kernels know nothing of it.
+// The rule for kernels that know nothing of it.
 template <typename Desc>
 KernelOverlap can_be_followed(const Desc& /*desc*/, std::span<const Type> /*types*/) {
   return kCanBeFollowed;
@@ -108,7 +108,7 @@ class LauncherTable {
     };
     add<Desc>(std::move(launcher));
   }
-  // For kernels that hold something of their own, such as a communicator.
+  // Adds a kernel that holds something of its own, such as a communicator.
   template <typename Desc>
   void add(Launcher launcher) {
     const KindInfo* kind = &kind_of<Desc>();

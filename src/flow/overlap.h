@@ -18,9 +18,11 @@ struct KernelOverlap {
   // None of its kernels starts its work before the op in front has ended: each keeps the rules, or
   // is launched plainly behind one of this op's that does.
   bool awaits_predecessor = false;
-  // Operands, as bits by their numbers, that its first kernel may read before that, if they are
-  // constant: weights.
+  // Operands, as bits by their numbers, that its first kernel may read before that, if nothing that
+  // may still run writes them.
   uint32_t early_operands = 0;
+  // The kernel behind its last one starts only when all kernels before its last one have ended.
+  bool releases_late = false;
 
   bool operator==(const KernelOverlap&) const = default;
 };
@@ -38,7 +40,8 @@ struct Succession {
   KernelOverlap kernels;
   // Its kernel may be launched while that op still runs, and awaits its end itself.
   bool follows = false;
-  // All that it reads early is constant: it may read it.
+  // All that it reads early is constant, or was made by ops that have ended when its kernel starts:
+  // it may read it.
   bool constant_weights = false;
 };
 

@@ -100,6 +100,28 @@ TEST(OverlapTest, OnlyWeightsAreReadEarly) {
   EXPECT_EQ(early(kAwaits), Ops());
 }
 
+// Behind an op that lets its successor start only when all before it have ended: also what that op
+// doesn't write.
+TEST(OverlapTest, SoIsWhatEndedBeforeALateRelease) {
+  Draft draft;
+  const Value lists = draft.step("lists", 4), h = draft.step("h"), y = draft.carried("y", 0);
+  draft.op(Lane::compute, {.out = {lists}});
+  draft.op(Lane::compute, {.out = {h}, .in = {lists}});
+  draft.op(Lane::compute, {.inout = {y}, .in = {h, lists}});
+  draft.op(Lane::compute, {.inout = {y}, .in = {h, lists}});
+  using Operand = testing::MixOperand;
+  const auto early = [&](KernelOverlap front, std::initializer_list<size_t> operands) {
+    const Schedule schedule =
+        compiled(draft, overlaps_but({{1, front}, {2, reads_early(operands)}}));
+    return schedule.successions[2].constant_weights;
+  };
+  KernelOverlap late = kAwaits;
+  late.releases_late = true;
+  EXPECT_TRUE(early(late, {Operand::in1}));
+  EXPECT_FALSE(early(kAwaits, {Operand::in1}));
+  EXPECT_FALSE(early(late, {Operand::in0, Operand::in1}));  // the op in front writes h
+}
+
 TEST(OverlapTest, ASchedulePrintsWhatFollows) {
   Draft draft;
   const Value x = draft.carried("x", 0), w = draft.weight("w", 1);

@@ -64,7 +64,7 @@ std::vector<Moment> moments(std::span<const TimelineEvent> events, int64_t from_
 using Interval = std::array<int64_t, 2>;
 std::vector<Interval> exposed_intervals(std::span<const Moment> moments);
 
-// Where the time of some moments went, in nanoseconds. Every moment counts once.
+// How the time of some moments was spent, in nanoseconds. Every moment counts once.
 struct Occupancy {
   int64_t computing = 0;  // on compute or aux, and nothing on comm
   int64_t hidden = 0;     // communication beside computation

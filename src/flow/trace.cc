@@ -61,7 +61,7 @@ void add_events(const Timeline& timeline, int64_t origin, Json& events) {
   }
 }
 
-// From the start of the last member to the ends of the others, which waited for it.
+// Leads from the start of the last member to the ends of the others, which waited for it.
 void add_arrows(std::span<const Timeline> timelines, std::span<const CommunicatorGroup> groups,
                 int64_t origin, Json& events) {
   int64_t id = 0;

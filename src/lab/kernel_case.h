@@ -106,6 +106,8 @@ struct KernelForm {
   std::string_view name;
   // Appends the ops of a layer; what they have to do at least, of the memory and of arithmetic.
   flow::Work (*build)(KernelLayer& layer);
+  // Whether it is another way at these sizes; null: always.
+  bool (*applies)(const KernelSetting& setting) = nullptr;
 };
 
 struct KernelCase {

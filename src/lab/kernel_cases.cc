@@ -10,6 +10,7 @@
 #include "ops/gemm.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
+#include "ops/rows.h"
 #include "ops/sample.h"
 
 namespace braid::lab {
@@ -22,22 +23,94 @@ double bytes_of_values(const KernelLayer& layer, double elements) {
   return elements * static_cast<double>(bytes_of(layer.dtype));
 }
 
+bool is_on(const KernelLayer& layer, std::string_view name) { return layer.is(name, "on"); }
+
 ops::Epilogue epilogue_of(const KernelLayer& layer) {
   return layer.is("epilogue", "swiglu") ? ops::Epilogue::swiglu : ops::Epilogue::none;
 }
 
-// x [rows, k] · W [n, k]ᵀ.
-Work build_gemm(KernelLayer& layer) {
+// What a product computes on.
+struct Product {
+  Value x, norm_weight, residual;
+  ops::Linear linear;
+  Format out = Format::f32;
+};
+constexpr float kEpsilon = 1e-6f;
+
+Product product_of(KernelLayer& layer) {
   const int64_t rows = layer.size("rows"), n = layer.size("n"), k = layer.size("k");
-  const Format out = layer.is("out", "f32") ? Format::f32 : layer.dtype;
-  ops::Linear linear{.weight = layer.weight("weight", n, k), .bias = {}};
-  if (layer.is("bias", "on")) linear.bias = layer.weight("bias", 1, n);
-  const Value x = layer.random("x", layer.dtype, rows, k);
-  const Value y = ops::gemm(layer.b, x, linear, out, "y", epilogue_of(layer));
-  layer.result("y", y);
-  const auto elements = static_cast<double>(n * k + rows * k + rows * layer.b.num_cols(y));
+  const int64_t columns = layer.is("epilogue", "swiglu") ? n / 2 : n;
+  Product product{.x = layer.random("x", layer.dtype, rows, k),
+                  .norm_weight = {},
+                  .residual = {},
+                  .linear = {.weight = layer.weight("weight", n, k), .bias = {}},
+                  .out = layer.is("out", "f32") ? Format::f32 : layer.dtype};
+  if (is_on(layer, "bias")) product.linear.bias = layer.weight("bias", 1, n);
+  if (is_on(layer, "norm")) product.norm_weight = layer.weight("norm", 1, k);
+  if (is_on(layer, "residual")) {
+    product.residual = layer.random("residual", product.out, rows, columns);
+  }
+  return product;
+}
+
+Work work_of_product(const KernelLayer& layer) {
+  const int64_t rows = layer.size("rows"), n = layer.size("n"), k = layer.size("k");
+  const int64_t columns = layer.is("epilogue", "swiglu") ? n / 2 : n;
+  const int64_t outputs = rows * columns * (is_on(layer, "residual") ? 2 : 1);
   return {.flop = 2.0 * static_cast<double>(rows * n * k),
-          .bytes = bytes_of_values(layer, elements)};
+          .bytes = bytes_of_values(layer, static_cast<double>(n * k + rows * k + outputs))};
+}
+
+// [residual +] epilogue([norm of] x [rows, k] · W [n, k]ᵀ [+ bias]) in one op, whose kernel is the
+// one for `tuned_rows` rows.
+void build_product(KernelLayer& layer, int64_t tuned_rows) {
+  const Product product = product_of(layer);
+  const int64_t n = layer.size("n");
+  const Value y = layer.b.step("y", product.out, layer.size("rows"),
+                               epilogue_of(layer) == ops::Epilogue::swiglu ? n / 2 : n);
+  layer.b.emit(kernels::GemmDesc{.epilogue = epilogue_of(layer),
+                                 .tuned_rows = static_cast<int32_t>(tuned_rows),
+                                 .norm_eps = is_on(layer, "norm") ? kEpsilon : 0},
+               {{ops::GemmOperand::x, product.x},
+                {ops::GemmOperand::weight, product.linear.weight},
+                {ops::GemmOperand::bias, product.linear.bias},
+                {ops::GemmOperand::norm_weight, product.norm_weight},
+                {ops::GemmOperand::residual, product.residual},
+                {ops::GemmOperand::y, y}});
+  layer.result("y", y);
+}
+
+Work build_gemm(KernelLayer& layer) {
+  build_product(layer, layer.size("rows"));
+  return work_of_product(layer);
+}
+
+// The kernel for more rows than the streaming one takes.
+constexpr int64_t kSomeRows = 64;
+constexpr int64_t kFewRows = 16;
+
+Work build_gemm_for_some_rows(KernelLayer& layer) {
+  build_product(layer, kSomeRows);
+  return work_of_product(layer);
+}
+
+bool has_few_rows(const KernelSetting& setting) { return setting.size("rows") <= kFewRows; }
+
+// Each step an op of its own.
+Work build_gemm_apart(KernelLayer& layer) {
+  const Product product = product_of(layer);
+  Value x = product.x;
+  if (product.norm_weight.present()) {
+    x = ops::rms_norm(layer.b, x, product.norm_weight, kEpsilon, "normed");
+  }
+  Value y = ops::gemm(layer.b, x, product.linear, product.out, "y", epilogue_of(layer));
+  if (product.residual.present()) y = ops::add(layer.b, product.residual, y, "sum");
+  layer.result("y", y);
+  return work_of_product(layer);
+}
+
+bool has_more_steps(const KernelSetting& setting) {
+  return setting.choice("norm") == "on" || setting.choice("residual") == "on";
 }
 
 // Which rows go to which expert.
@@ -91,8 +164,8 @@ std::shared_ptr<const ExpertRows> rows_of_experts(const KernelLayer& layer) {
   return out;
 }
 
-// The rows of every expert · its W [n, k]ᵀ.
-Work build_grouped_gemm(KernelLayer& layer) {
+// The rows of every expert · its W [n, k]ᵀ. `tokens`: as many as the op is told of.
+Work write_grouped_gemm(KernelLayer& layer, int64_t tokens) {
   const int64_t rows = layer.size("rows"), experts = layer.size("experts");
   const int64_t n = layer.size("n"), k = layer.size("k");
   const auto lists = rows_of_experts(layer);
@@ -106,7 +179,8 @@ Work build_grouped_gemm(KernelLayer& layer) {
   const ops::Grouped in{.rows = layer.random("x", layer.dtype, rows, k),
                         .source = source,
                         .offsets = offsets,
-                        .count = layer.b.rows(offsets, experts, 1)};
+                        .count = layer.b.rows(offsets, experts, 1),
+                        .tokens = tokens};
   const ops::Grouped out = ops::grouped_gemm(layer.b, in, layer.weight("weights", experts * n, k),
                                              grouped_rows, "y", epilogue_of(layer));
   layer.result("y", out.rows);
@@ -116,6 +190,14 @@ Work build_grouped_gemm(KernelLayer& layer) {
   return {.flop = 2.0 * static_cast<double>(grouped_rows * n * k),
           .bytes = bytes_of_values(layer, weights + activations)};
 }
+
+// As a step of so many rows has it: few rows' weights are streamed.
+Work build_grouped_gemm(KernelLayer& layer) {
+  return write_grouped_gemm(layer, layer.size("rows"));
+}
+
+// By tiles of 64 rows and more, as where the rows of a step are not known.
+Work build_tiled_gemm(KernelLayer& layer) { return write_grouped_gemm(layer, 0); }
 
 // One query row of each sequence, which has `context` tokens in the cache.
 Work build_attention(KernelLayer& layer) {
@@ -200,14 +282,19 @@ Work build_sample(KernelLayer& layer) {
 std::span<const KernelCase> kernel_cases() {
   using Words = std::vector<std::string_view>;
   static const Words kEpilogues = {"none", "swiglu"};
+  static const Words kSwitch = {"off", "on"};
   static const std::vector<KernelCase> kCases = {
       {.name = "gemm",
-       .help = "a dense product, y = x · Wᵀ",
+       .help = "a dense product, y = x · Wᵀ, and what may be done with it in one kernel",
        .sizes = {{"rows", "8", {}}, {"n", "5120", {}}, {"k", "2048", {}}},
        .configuration = {{"epilogue", "none", kEpilogues},
-                         {"bias", "off", {"off", "on"}},
+                         {"bias", "off", kSwitch},
+                         {"norm", "off", kSwitch},
+                         {"residual", "off", kSwitch},
                          {"out", "dtype", {"dtype", "f32"}}},
-       .forms = {{"gemm", build_gemm}}},
+       .forms = {{"gemm", build_gemm},
+                 {"gemm as for 64 rows", build_gemm_for_some_rows, has_few_rows},
+                 {"apart", build_gemm_apart, has_more_steps}}},
       {.name = "grouped_gemm",
        .help = "the experts' product: each expert's rows by its own W",
        .sizes = {{"rows", "8", {}},
@@ -217,7 +304,7 @@ std::span<const KernelCase> kernel_cases() {
                  {"k", "2048", {}}},
        .configuration = {{"epilogue", "none", kEpilogues},
                          {"routing", "balanced", {"balanced", "random", "half"}}},
-       .forms = {{"grouped_gemm", build_grouped_gemm}}},
+       .forms = {{"grouped_gemm", build_grouped_gemm}, {"tiled", build_tiled_gemm}}},
       {.name = "attention",
        .help = "attention of one row of each sequence over its paged cache",
        .sizes = {{"rows", "8", {}},

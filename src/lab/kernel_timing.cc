@@ -177,6 +177,7 @@ class KernelBench {
     Rig rig(kernel_, setting_, backend_, options_.dtype);
     std::vector<size_t> chains, checks;
     for (const KernelForm& form : kernel_.forms) {
+      if (form.applies != nullptr && !form.applies(setting_)) continue;
       KernelTiming& timing = report_.forms.emplace_back();
       timing.form = form.name;
       checks.push_back(TRY(rig.add(form, 1, true, timing.work)));

@@ -18,7 +18,7 @@ using ops::ReduceMethod;
 
 // The most rows for which the CPU computes the same in float32, so that --check ends soon.
 constexpr int32_t kMostReferenceRows = 128;
-// Of bfloat16 against float32: rounding activations alone makes up to 1.1e-2 on the CPU, and each
+// The error of bfloat16 against float32: rounding activations makes up to 1.1e-2 on the CPU; each
 // of the two additions to the residual stream rounds all of that by up to 2⁻⁹.
 constexpr double kErrorBound = 1.5e-2;
 constexpr double kResidualRounding = 0x1p-8;

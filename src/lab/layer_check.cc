@@ -86,7 +86,7 @@ struct Squares {
   double output = 0;
 };
 
-// Of one rank's rows `before` and of those that it, or `after`, has left now.
+// The difference between one rank's rows `before` and those that it, or `after`, has left now.
 void add_squares(const LayerRank& rank, std::span<const std::byte> before, const LayerRank& after,
                  Squares& squares) {
   const std::vector<float> expected = to_floats(before, rank.model().options().dtype);

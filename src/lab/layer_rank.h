@@ -32,10 +32,10 @@ struct LayerRows {
   // "300", or "300 + 150" of groups.
   std::string to_string() const;
 
-  // Of a group alone:
+  // The sequences of one group:
   // prefill rows make up sequences of 2048 where they can, but at most 8.
   int32_t sequences() const;
-  // Of the longest one.
+  // The tokens of the longest one.
   int32_t tokens_of_a_sequence() const;
 };
 

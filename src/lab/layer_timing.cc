@@ -36,7 +36,7 @@ class Timer {
   }
 
  private:
-  // Of all ranks: a step is over when the last one is done.
+  // The slowest rank counts: a step is over when the last one is done.
   Result<double> slowest(double mine) {
     const auto all = TRY(control_.all_gather({reinterpret_cast<const char*>(&mine), sizeof(mine)}));
     for (const std::string& bytes : all) {

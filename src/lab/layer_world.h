@@ -36,12 +36,12 @@ class LayerWorld {
   Result<size_t> add(const std::string& name, const LayerRows& rows, const Rewrite& rewrite,
                      bool overlap_kernels = true);
 
-  // Of the ranks of this process.
+  // Both are for the ranks of this process.
   Status allocate(const model::TensorSource& source);
   Status capture();
   void set_rows(const LayerRows& rows);
 
-  // By rank; those elsewhere have no memory.
+  // All ranks, by number; those of other processes have no memory.
   LayerRank& rank(int32_t index) const { return *ranks_[static_cast<size_t>(index)]; }
   LayerRanks locals() const { return locals_; }
   const layout::Layout& layout() const { return options_.layout; }

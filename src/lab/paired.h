@@ -14,13 +14,13 @@ struct Estimate {
   double high = 0;
 };
 
-// Of at least one sample; with fewer than six the interval is the samples' range.
+// Needs at least one sample; with fewer than six the interval is the samples' range.
 Estimate estimate(std::span<const double> samples);
 
-// Of a[i] − b[i]; both of one size.
+// The estimate of a[i] − b[i]; both are of one size.
 Estimate paired_difference(std::span<const double> a, std::span<const double> b);
 
-// Of a[i] / b[i]; both of one size.
+// The estimate of a[i] / b[i]; both are of one size.
 Estimate paired_ratio(std::span<const double> a, std::span<const double> b);
 
 }  // namespace braid::lab

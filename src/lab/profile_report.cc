@@ -35,13 +35,13 @@ StepWindow window_of(const Profile& profile, int64_t step) {
   return window;
 }
 
-// Until when a collective waited for its last member, and which rank that is.
+// The end of a collective's wait for its last member, and the rank of that member.
 struct Wait {
   int64_t until_ns;
   int32_t rank;
 };
 
-// Of one rank, by the index of its event.
+// The waits of one rank, by the index of its event.
 std::map<int32_t, Wait> waits_of(const Profile& profile, size_t rank) {
   std::map<int32_t, Wait> waits;
   for (const flow::Meeting& meeting : profile.meetings) {

@@ -42,7 +42,7 @@ struct RankReport {
   int32_t waited_for = -1;  // the rank that most of it was for; −1: none
 };
 
-// From the first start on any rank to the last end.
+// The time from the first start on any rank to the last end.
 struct StepWindow {
   int64_t step = 0;
   int64_t from_ns = 0;

@@ -5,7 +5,7 @@
 #include "flow/test_kinds.h"
 #include "lab/profile_report.h"
 
-namespace braid::testing {
+namespace braid::lab::testing {
 
 struct HandMade {
   flow::Schedule schedule;
@@ -63,4 +63,4 @@ struct HandMade {
   PhaseReport report() const { return make_report(profile, "prefill", "16 tokens", {4, 5}); }
 };
 
-}  // namespace braid::testing
+}  // namespace braid::lab::testing

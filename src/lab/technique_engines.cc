@@ -82,7 +82,7 @@ class EngineTechniques {
     return engines->time(requests_, effort_.rounds, seed_);
   }
 
-  // Of the time that links add to serial execution, how much overlap takes away again.
+  // The share of the time added by links that overlap takes away again.
   static Estimate hidden_share(std::span<const double> serial, std::span<const double> overlapped,
                                std::span<const double> compute) {
     std::vector<double> shares;
@@ -108,7 +108,7 @@ class EngineTechniques {
   std::vector<engine::Request> requests_;
 };
 
-// As large as the requests need.
+// An engine just large enough for the requests.
 EngineOptions base_options(const TechniqueEffort& effort, Format dtype) {
   EngineOptions options{.context_length = effort.input_len + effort.output_len,
                         .max_running = kRequests,

@@ -16,7 +16,7 @@ using ops::ReduceMethod;
 using steps::PassOptions;
 
 constexpr int32_t kChunks = 4;
-// Of whole sums by copy engines 8 chunks are hidden best (docs/performance.md).
+// Sums by copy engines are hidden best in 8 chunks (docs/performance.md).
 constexpr int32_t kCopiedChunks = 8;
 constexpr double kOtherSums = 1e-4;         // the same sums in another order, in float32
 constexpr double kOtherRoundings = 1.5e-2;  // and in bfloat16, each side within 1e-2 of float32
@@ -138,7 +138,7 @@ class LayerList {
     return two();
   }
 
-  // As many rows on each group of ranks.
+  // The same number of rows on each group of ranks.
   LayerRows rows(int32_t count, bool decode, bool groups) const {
     LayerRows rows{.rows = count, .context = decode ? facts_.context : 0};
     for (int32_t group = 0; groups && two() && group < kTechniqueRanks; ++group) {

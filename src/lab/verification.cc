@@ -43,7 +43,7 @@ std::vector<StepShape> representative_shapes(const RowCounts& most) {
 std::vector<std::vector<StepShape>> unequal_shapes(const RowCounts& most, int32_t dp) {
   std::vector<std::vector<StepShape>> steps;
   if (dp == 1) return steps;
-  // Of those that do the same, each has about half as many rows as the one before.
+  // Of groups that do the same, each has about half as many rows as the one before.
   const auto rows_of = [&](int32_t sort, int32_t halvings) -> RowCounts {
     const auto some = [&](int32_t rows) {
       return layers::bucket_of(std::max(rows >> halvings, 1));

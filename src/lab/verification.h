@@ -22,7 +22,7 @@ using RankSteps = std::vector<std::unique_ptr<steps::CompiledStep>>;
 // Compiles steps of all ranks of a layout, without allocating anything.
 class StepCompiler {
  public:
-  // As the Workers of an engine with these options would.
+  // Compiles as the Workers of an engine with these options would.
   StepCompiler(const model::ModelConfig& config, const ranks::WorkerOptions& options);
 
   // The steps of all ranks, each proven on its own; with the same rows on all groups of ranks, or

@@ -5,6 +5,27 @@
 
 namespace braid::layers {
 
+void plan_attention(Builder& b, const GqaDesc& d, StepRows& rows) {
+  const ops::AttentionPlanDesc desc{d.attention.num_heads / d.attention.num_kv_heads};
+  for (const StepRows::Plan& plan : rows.attention_plans) {
+    if (plan.group == desc.group) return;
+  }
+  rows.attention_plans.push_back({desc.group, ops::attention_plan(b, rows.paged, desc)});
+}
+
+namespace {
+
+Value plan_of(Builder& b, const GqaDesc& d, const StepRows& rows) {
+  const int32_t group = d.attention.num_heads / d.attention.num_kv_heads;
+  for (const StepRows::Plan& plan : rows.attention_plans) {
+    if (plan.group == group) return plan.words;
+  }
+  b.require(false, "the step has a plan for groups of this size", {rows.paged.sequences});
+  return rows.paged.sequences;
+}
+
+}  // namespace
+
 Value gqa(Builder& b, const GqaWeights& w, const GqaDesc& d, const StepRows& rows, Value x) {
   const int64_t q_cols = int64_t{d.attention.num_heads} * d.attention.head_dim;
   const int64_t kv_cols = int64_t{d.attention.num_kv_heads} * d.attention.head_dim;
@@ -16,7 +37,7 @@ Value gqa(Builder& b, const GqaWeights& w, const GqaDesc& d, const StepRows& row
   }
   ops::rotary(b, b.columns(qkv, 0, q_cols + kv_cols), rows.rotary_table, d.rotary);
   ops::kv_write(b, b.columns(qkv, q_cols, 2 * kv_cols), rows.paged, w.cache);
-  const Value heads = ops::attention(b, q, w.cache, rows.paged, d.attention);
+  const Value heads = ops::attention(b, q, w.cache, rows.paged, plan_of(b, d, rows), d.attention);
   const Value out = ops::gemm(b, heads, w.o, b.format(x), "attention_out");
   return ops::sum_to(b, {out}, b.placement(x), "attention_sum");
 }

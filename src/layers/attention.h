@@ -27,6 +27,9 @@ struct GqaDesc {
   float eps = 1e-6f;
 };
 
+// Makes the step's plan for attention of this Desc, if it isn't there yet. Before the layers.
+void plan_attention(Builder& b, const GqaDesc& d, StepRows& rows);
+
 // x [T, H] → [T, H].
 Value gqa(Builder& b, const GqaWeights& w, const GqaDesc& d, const StepRows& rows, Value x);
 

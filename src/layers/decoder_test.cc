@@ -33,6 +33,7 @@ class DecoderTest : public ::testing::Test {
     StepRows rows;
     rows.paged = {column(), column(), column(), input(Format::i32, 2, 4)};
     rows.rotary_table = input(Format::f32, kRows, 4);
+    rows.attention_plans = {{.group = 2, .words = input(Format::i32, 100, 1)}};
     return rows;
   }
 

@@ -72,7 +72,8 @@ StepRows step_inputs(ops::Builder& b, Value host_words, Value device_words,
                        .seed = logits(layout.seeds, Format::u64),
                        .position = logits(layout.chosen, Format::i32)},
           .ranks = ranks,
-          .rotary_table = {}};
+          .rotary_table = {},
+          .attention_plans = {}};
 }
 
 }  // namespace braid::layers

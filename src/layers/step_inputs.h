@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "layers/step_shape.h"
 #include "ops/attention.h"
@@ -59,6 +60,13 @@ struct StepRows {
   ops::SamplingRows sampling;
   ops::RankRows ranks;  // `group` comes from the StepShape
   Value rotary_table;   // f32 [T, rotary dims], computed once a step
+
+  // The plans of attention, made once a step: one for each size of groups of query heads.
+  struct Plan {
+    int32_t group = 0;
+    Value words;
+  };
+  std::vector<Plan> attention_plans;
 };
 
 // Copies the step's words from the host's block to the device's and names the fields, whose

@@ -43,7 +43,7 @@ Numbers after_a_token(const Numbers& before, int64_t num_experts, int64_t top_k)
   return after;
 }
 
-// In how many ways 0, 1, … experts can be chosen with at most `most` of every group's.
+// The number of ways to choose 0, 1, … experts with at most `most` of each group.
 Numbers ways_with_at_most(int64_t most, const Numbers& of_group, int32_t groups) {
   Numbers ways = {1};
   for (int32_t group = 0; group < groups; ++group) {

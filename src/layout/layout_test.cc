@@ -40,7 +40,7 @@ TEST(LayoutTest, BothMeshesHaveAllRanks) {
       }
     }
   }
-  EXPECT_EQ(legal, (std::vector<int>{-1, -1, -1, -1}));
+  EXPECT_EQ(legal, (std::vector<int>{15, 6, 15, 3}));
 }
 
 TEST(LayoutTest, CoordinatesCountAlongTheSecondAxisFirst) {

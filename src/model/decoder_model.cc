@@ -331,6 +331,12 @@ layers::StepRows DecoderModel::step_rows(ops::Builder& b, const layers::StepShap
   rows.rotary_table =
       ops::rotary_table(b, rows.paged.positions, b.resident(weights_.inverse_frequencies),
                         cos_sin_multiplier(config_.rotary));
+  for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
+    const layers::DecoderDesc decoder = desc(layer);
+    if (const auto* gqa = std::get_if<layers::GqaDesc>(&decoder.attention)) {
+      layers::plan_attention(b, *gqa, rows);
+    }
+  }
   return rows;
 }
 

@@ -14,7 +14,7 @@ class DummySource final : public TensorSource {
   bool has(std::string_view name) const override;
   int64_t bytes(std::string_view name) const override;
   int64_t bytes() const override;
-  // Of all but norm weights.
+  // The formula of all weights but those of norms.
   std::optional<kernels::UniformDesc> formula(std::string_view name) const override;
 
  private:

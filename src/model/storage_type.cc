@@ -11,7 +11,7 @@ struct Entry {
   int64_t bytes;
 };
 
-// In the order of the enum.
+// They stand in the order of the enum.
 constexpr std::array<Entry, 15> kTypes = {{
     {StorageType::f64, "F64", 8},
     {StorageType::f32, "F32", 4},

@@ -19,7 +19,7 @@ struct WeightBytes {
   int64_t total() const { return attention + dense + experts + router + vocabulary; }
 };
 
-// Of the model's weights in `format`, of which nothing is read or allocated.
+// The bytes of the model's weights in `format`; nothing is read or allocated.
 // `placement` as for plan_weights().
 WeightBytes weight_bytes(const ModelConfig& config, Format format, const layout::Shards& shards,
                          const experts::ExpertPlacement* placement = nullptr);

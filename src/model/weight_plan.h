@@ -27,7 +27,7 @@ struct WeightPart {
 
   int64_t rows() const { return window ? window->rows : shape.front(); }
   Block block() const;  // of the tensor: the window, or all of it
-  // Of a row of the part in a buffer. A vector is a column of numbers, whatever the buffer's width.
+  // How many columns a row of the part has in a buffer. A vector is always one column wide.
   int64_t target_columns(int64_t buffer_columns) const;
 };
 

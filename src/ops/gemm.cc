@@ -100,15 +100,16 @@ Grouped grouped_gemm(Builder& b, const Grouped& in, Value weights, int64_t capac
   const Value y =
       b.step(label, b.format(in.rows), capacity, epilogue == Epilogue::swiglu ? n / 2 : n,
              grouped_product_placement(b, in.rows, in.offsets, weights), in.count);
-  b.emit(
-      GroupedGemmDesc{
-          .epilogue = epilogue, .num_slots = slots, .tuned_rows = static_cast<int32_t>(capacity)},
-      {{GroupedGemmOperand::x, in.rows},
-       {GroupedGemmOperand::source, in.source},
-       {GroupedGemmOperand::offsets, in.offsets},
-       {GroupedGemmOperand::weight, weights},
-       {GroupedGemmOperand::y, y}});
-  return {.rows = y, .source = {}, .offsets = in.offsets, .count = in.count};
+  b.emit(GroupedGemmDesc{.epilogue = epilogue,
+                         .num_slots = slots,
+                         .tuned_rows = static_cast<int32_t>(capacity),
+                         .tokens = static_cast<int32_t>(in.tokens)},
+         {{GroupedGemmOperand::x, in.rows},
+          {GroupedGemmOperand::source, in.source},
+          {GroupedGemmOperand::offsets, in.offsets},
+          {GroupedGemmOperand::weight, weights},
+          {GroupedGemmOperand::y, y}});
+  return {.rows = y, .source = {}, .offsets = in.offsets, .count = in.count, .tokens = in.tokens};
 }
 
 }  // namespace braid::ops

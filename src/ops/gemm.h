@@ -30,6 +30,7 @@ struct Grouped {
   Value source;   // i32 [≤ T·K], or absent
   Value offsets;  // i32 [slots + 1]
   Value count;    // i32 [1]: offsets[slots]
+  int64_t tokens = 0;  // how many rows were grouped; 0 where that is not known
 };
 
 // weights [slots · N, K] → Grouped rows [capacity, N] (swiglu: N / 2).

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "ops/moe.h"
-
 namespace braid::ops {
 
 Status need_equal_formats(std::string_view device, std::initializer_list<flow::Type> types) {
@@ -21,20 +19,6 @@ Status need_equal_formats(std::string_view device, std::initializer_list<flow::T
         .with("other", name_of(type.format));
   }
   return {};
-}
-
-kernels::RouteArgs route_args(flow::Args args) {
-  const flow::Arg& logits = args[RouteOperand::logits];
-  return {.rows = logits.rows,
-          .logits = matrix<const float>(logits),
-          .bias = pointer<const float>(args[RouteOperand::bias]),
-          .slots = pointer<const int32_t>(args[RouteOperand::kv_slots]),
-          .forced = matrix<const int32_t>(args[RouteOperand::forced]),
-          .popularity = pointer<const float>(args[RouteOperand::popularity]),
-          .first_row = logits.first_row,
-          .ids = matrix<int32_t>(args[RouteOperand::ids]),
-          .weights = matrix<float>(args[RouteOperand::weights]),
-          .heat = matrix<uint64_t>(args[RouteOperand::heat])};
 }
 
 }  // namespace braid::ops

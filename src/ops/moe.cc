@@ -6,6 +6,7 @@
 #include "ops/placement.h"
 
 using braid::kernels::CombineDesc;
+using braid::kernels::ExpertsDownDesc;
 using braid::kernels::PermuteDesc;
 using braid::kernels::RouteDesc;
 
@@ -36,11 +37,34 @@ constexpr auto kCombineOperands = flow::operand_specs<CombineOperand>({
     {CombineOperand::out, "out", Access::write},
 });
 
+constexpr auto kExpertsDownOperands = flow::operand_specs<ExpertsDownOperand>({
+    {ExpertsDownOperand::x, "x", Access::read, Slicing::whole},
+    {ExpertsDownOperand::offsets, "offsets", Access::read, Slicing::whole},
+    {ExpertsDownOperand::weight, "weight", Access::read, Slicing::whole},
+    {ExpertsDownOperand::places, "places"},
+    {ExpertsDownOperand::weights, "weights"},
+    {ExpertsDownOperand::shared, "shared", Access::read, Slicing::rows, true},
+    {ExpertsDownOperand::residual, "residual", Access::read, Slicing::rows, true},
+    {ExpertsDownOperand::out, "out", Access::write},
+});
+
+Work experts_down_work(const void* desc, std::span<const Type> types) {
+  const auto& down = *static_cast<const ExpertsDownDesc*>(desc);
+  const Type& x = types[ExpertsDownOperand::x];
+  const Type& w = types[ExpertsDownOperand::weight];
+  const double n = static_cast<double>(w.rows) / down.num_slots;
+  const double active = std::min<double>(down.num_slots, static_cast<double>(x.rows));
+  return {.flop = 2.0 * static_cast<double>(x.rows) * n * static_cast<double>(w.cols),
+          .bytes = bytes(types) - bytes(w) * (1 - active / down.num_slots)};
+}
+
 constexpr KindInfo kRoute = {.name = "route", .operands = kRouteOperands, .work = moves_operands};
 constexpr KindInfo kPermute = {
     .name = "permute", .operands = kPermuteOperands, .work = moves_operands};
 constexpr KindInfo kCombine = {
     .name = "combine", .operands = kCombineOperands, .work = moves_operands};
+constexpr KindInfo kExpertsDown = {
+    .name = "experts_down", .operands = kExpertsDownOperands, .work = experts_down_work};
 
 }  // namespace
 }  // namespace braid::ops
@@ -58,6 +82,11 @@ const braid::flow::KindInfo& braid::flow::kind_of<PermuteDesc>() {
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<CombineDesc>() {
   return ops::kCombine;
+}
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<ExpertsDownDesc>() {
+  return ops::kExpertsDown;
 }
 
 namespace braid::ops {
@@ -120,7 +149,8 @@ Permuted permute(Builder& b, const Dispatched& in, const ExpertSlots& slots, Val
   return {{.rows = in.rows,
            .source = source,
            .offsets = offsets,
-           .count = b.rows(offsets, slots.count, 1)},
+           .count = b.rows(offsets, slots.count, 1),
+           .tokens = b.num_rows(ids)},
           places,
           in.routing.weights,
           in.way_back};

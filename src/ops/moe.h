@@ -86,6 +86,22 @@ struct CombineOperand {
 // were sent to this rank go back where they came from, and are whole there.
 Value combine(Builder& b, const Grouped& grouped, const Permuted& in);
 
+// A down product, its combination and the additions behind it, as passes::fuse_experts puts them
+// into one op.
+struct ExpertsDownOperand {
+  enum : size_t {
+    x,
+    offsets,
+    weight,
+    places,
+    weights,
+    shared,
+    residual,
+    out,
+    num_operands,
+  };
+};
+
 }  // namespace braid::ops
 
 template <>
@@ -94,3 +110,5 @@ template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::PermuteDesc>();
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::CombineDesc>();
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<braid::kernels::ExpertsDownDesc>();

@@ -3,6 +3,7 @@
 #include "ops/kind.h"
 #include "ops/placement.h"
 
+using braid::kernels::AddRmsNormDesc;
 using braid::kernels::RmsNormDesc;
 
 namespace braid::ops {
@@ -14,8 +15,17 @@ constexpr auto kNormOperands = flow::operand_specs<RmsNormOperand>({
     {RmsNormOperand::weight, "weight", Access::read, Slicing::whole},
     {RmsNormOperand::y, "y", Access::write},
 });
+constexpr auto kAddNormOperands = flow::operand_specs<AddRmsNormOperand>({
+    {AddRmsNormOperand::a, "a"},
+    {AddRmsNormOperand::b, "b"},
+    {AddRmsNormOperand::weight, "weight", Access::read, Slicing::whole},
+    {AddRmsNormOperand::sum, "sum", Access::write},
+    {AddRmsNormOperand::y, "y", Access::write},
+});
 constexpr KindInfo kRmsNorm = {
     .name = "rms_norm", .operands = kNormOperands, .work = moves_operands};
+constexpr KindInfo kAddRmsNorm = {
+    .name = "add_rms_norm", .operands = kAddNormOperands, .work = moves_operands};
 
 }  // namespace
 }  // namespace braid::ops
@@ -23,6 +33,11 @@ constexpr KindInfo kRmsNorm = {
 template <>
 const braid::flow::KindInfo& braid::flow::kind_of<RmsNormDesc>() {
   return ops::kRmsNorm;
+}
+
+template <>
+const braid::flow::KindInfo& braid::flow::kind_of<AddRmsNormDesc>() {
+  return ops::kAddRmsNorm;
 }
 
 namespace braid::ops {

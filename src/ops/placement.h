@@ -18,7 +18,7 @@ Placement grouped_product_placement(Builder& b, Value x, Value offsets, Value w)
 // a + b: equal placements only, so that no replicated term gets into a sum that is reduced later.
 Placement sum_placement(Builder& b, Value a, Value other);
 
-// For ops that need whole rows (norm, softmax): no Partial, no split columns.
+// Checks operands of ops that need whole rows (norm, softmax): no Partial, no split columns.
 void require_whole_rows(Builder& b, Value x, std::string_view rule);
 
 }  // namespace braid::ops

@@ -62,7 +62,7 @@ struct AllGatherVOperand {
     all_weights,
     num_operands,
   };
-  // From an operand that is gathered to the one where it is gathered.
+  // Maps an operand that is gathered to the operand into which it is gathered.
   static constexpr size_t kToAll = all_rows - rows;
 };
 

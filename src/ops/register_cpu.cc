@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "kernels/attention/cpu/attention.h"
+#include "kernels/attention/cpu/attention_plan.h"
+#include "kernels/attention/cpu/decode_attention.h"
 #include "kernels/fill/cpu/fill.h"
 #include "kernels/gemm/cpu/gemm.h"
 #include "kernels/moe/cpu/exchange.h"
@@ -19,6 +21,7 @@
 #include "ops/moe.h"
 #include "ops/norm.h"
 #include "ops/quantize.h"
+#include "ops/register_route_experts_cpu.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
 #include "ops/sample.h"
@@ -64,7 +67,7 @@ Status can_gemm(const kernels::GemmDesc& desc, std::span<const Type> types) {
   return can_multiply<kernels::GemmDesc, GemmOperand>(desc, types);
 }
 
-// Of the normalised x.
+// Bytes of the normalised x.
 int64_t gemm_workspace(const kernels::GemmDesc& /*desc*/, std::span<const Type> types) {
   const Type& x = types[GemmOperand::x];
   return types[GemmOperand::norm_weight].cols == 0 ? 0 : x.rows * x.cols * bytes_of(x.format);
@@ -120,6 +123,18 @@ void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*wo
   });
 }
 
+void launch_add_rms_norm(const kernels::AddRmsNormDesc& desc, Args args, Workspace /*workspace*/) {
+  using Operand = AddRmsNormOperand;
+  const Arg& sum = args[Operand::sum];
+  with_type(sum.format, [&]<typename T>(T) {
+    const int64_t rows = sum.live_rows();
+    kernels::cpu::add<T>(rows, sum.cols, matrix<const T>(args[Operand::a]),
+                         matrix<const T>(args[Operand::b]), matrix<T>(sum));
+    kernels::cpu::rms_norm<T>({.eps = desc.eps}, rows, sum.cols, matrix<const T>(sum),
+                              pointer<const T>(args[Operand::weight]), matrix<T>(args[Operand::y]));
+  });
+}
+
 void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Workspace /*workspace*/) {
   const Arg& table = args[RotaryTableOperand::table];
   kernels::cpu::rotary_table(
@@ -141,6 +156,12 @@ void register_norms(flow::LauncherTable& table) {
       {.can_implement =
            of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
        .launch = launch_rms_norm});
+  using AddNorm = kernels::AddRmsNormDesc;
+  table.add<AddNorm>(
+      {.can_implement =
+           of_one_format<AddNorm, AddRmsNormOperand::a, AddRmsNormOperand::b,
+                         AddRmsNormOperand::weight, AddRmsNormOperand::sum, AddRmsNormOperand::y>,
+       .launch = launch_add_rms_norm});
   table.add<kernels::RotaryTableDesc>({.launch = launch_rotary_table});
   using Rotary = kernels::RotaryDesc;
   table.add<Rotary>(
@@ -163,6 +184,41 @@ void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace)
     kernels::cpu::attention<T>(desc, paged_rows<Operand>(args), matrix<const T>(q),
                                matrix<const T>(args[Operand::cache]), matrix<T>(args[Operand::out]),
                                workspace.data);
+  });
+}
+
+void launch_attention_plan(const AttentionPlanDesc& desc, Args args, Workspace /*workspace*/) {
+  using Operand = AttentionPlanOperand;
+  const kernels::PagedRows rows = paged_rows<Operand>(args);
+  kernels::cpu::plan_attention({desc, rows.rows, rows.num_sequences,
+                                pointer<int32_t>(args[Operand::plan])},
+                               rows);
+}
+
+void launch_decode_plan(const DecodePlanDesc& desc, Args args, Workspace /*workspace*/) {
+  using Operand = DecodePlanOperand;
+  kernels::cpu::plan_decode(desc,
+                            {.rows = args[Operand::sequences].rows,
+                             .sequences = pointer<const int32_t>(args[Operand::sequences]),
+                             .positions = pointer<const int32_t>(args[Operand::positions])},
+                            pointer<int32_t>(args[Operand::plan]));
+}
+
+void launch_decode_attention(const DecodeAttentionDesc& desc, Args args, Workspace workspace) {
+  using Operand = DecodeAttentionOperand;
+  with_type(args[Operand::qkv].format, [&]<typename T>(T) {
+    kernels::cpu::decode_attention<T>(
+        desc,
+        {.rows = paged_rows<Operand>(args),
+         .kv_slots = pointer<const int32_t>(args[Operand::kv_slots]),
+         .qkv = matrix<const T>(args[Operand::qkv]),
+         .q_norm = pointer<const T>(args[Operand::q_norm]),
+         .k_norm = pointer<const T>(args[Operand::k_norm]),
+         .rotary_table = matrix<const float>(args[Operand::rotary_table]),
+         .plan = pointer<int32_t>(args[Operand::plan]),
+         .cache = matrix<T>(args[Operand::cache]),
+         .out = matrix<T>(args[Operand::out])},
+        workspace.data);
   });
 }
 
@@ -190,6 +246,19 @@ void register_attention(flow::LauncherTable& table) {
                  desc, types[AttentionOperand::block_table].cols * desc.page_size);
            },
        .launch = launch_attention});
+  table.add<AttentionPlanDesc>({.launch = launch_attention_plan});
+  table.add<DecodePlanDesc>({.launch = launch_decode_plan});
+  using Decode = DecodeAttentionOperand;
+  table.add<DecodeAttentionDesc>(
+      {.can_implement =
+           of_one_format<DecodeAttentionDesc, Decode::qkv, Decode::cache, Decode::out>,
+       .workspace_bytes =
+           [](const DecodeAttentionDesc& desc, std::span<const Type> types) {
+             return kernels::cpu::decode_attention_scratch_bytes(
+                 desc, types[Decode::qkv].rows, bytes_of(types[Decode::qkv].format),
+                 types[Decode::block_table].cols * desc.attention.page_size);
+           },
+       .launch = launch_decode_attention});
   table.add<MlaDesc>({.can_implement = of_one_format<MlaDesc, MlaOperand::q, MlaOperand::cache,
                                                      MlaOperand::kv_b, MlaOperand::out>,
                       .workspace_bytes =
@@ -201,7 +270,7 @@ void register_attention(flow::LauncherTable& table) {
 }
 
 void launch_route(const RouteDesc& desc, Args args, Workspace workspace) {
-  kernels::cpu::route(desc, route_args(args), workspace.data);
+  kernels::cpu::route(desc, route_args<RouteOperand>(args), workspace.data);
 }
 
 void launch_permute(const kernels::PermuteDesc& desc, Args args, Workspace /*workspace*/) {
@@ -223,6 +292,12 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
   });
 }
 
+void launch_experts_down(const kernels::ExpertsDownDesc& desc, Args args, Workspace workspace) {
+  with_type(args[ExpertsDownOperand::out].format, [&]<typename T>(T) {
+    kernels::cpu::experts_down<T>(desc, experts_down_args<T>(args), workspace.data);
+  });
+}
+
 void register_moe(flow::LauncherTable& table) {
   table.add<RouteDesc>({.workspace_bytes =
                             [](const RouteDesc& desc, std::span<const Type>) {
@@ -234,6 +309,12 @@ void register_moe(flow::LauncherTable& table) {
   table.add<Combine>(
       {.can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
        .launch = launch_combine});
+  using Down = kernels::ExpertsDownDesc;
+  table.add<Down>(
+      {.can_implement = of_one_format<Down, ExpertsDownOperand::x, ExpertsDownOperand::weight,
+                                      ExpertsDownOperand::out>,
+       .workspace_bytes = experts_down_workspace,
+       .launch = launch_experts_down});
 }
 
 void launch_rank_order(const kernels::RankOrderDesc& desc, Args args, Workspace /*workspace*/) {
@@ -411,6 +492,7 @@ void register_cpu(flow::LauncherTable& table) {
   register_norms(table);
   register_attention(table);
   register_moe(table);
+  register_route_experts_cpu(table);
   register_exchange(table);
   register_quantize(table);
   register_rows(table);

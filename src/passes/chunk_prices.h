@@ -30,7 +30,7 @@ struct ChunkChoice {
 std::span<const int32_t> all_chunk_numbers();
 
 // `whole`: the stages in one piece; `cut`: the stages in chunks. Considers one piece and `numbers`.
-// Of equal prices it takes the fewer chunks.
+// When prices are equal, fewer chunks win.
 ChunkChoice choose_chunks(std::span<const cost::Stage> whole, std::span<const cost::Stage> cut,
                           int64_t rows, const cost::CostModel& model,
                           std::span<const int32_t> numbers = all_chunk_numbers());

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ops/moe.h"
+#include "ops/route_experts.h"
 #include "ops/rows.h"
 
 namespace braid::passes {
@@ -17,7 +18,24 @@ using flow::Value;
 constexpr std::string_view kOptions[] = {"expert-heat"};
 constexpr flow::Scope kScope = {.layer = -1, .role = flow::Role::router};
 
-bool routes(const Op& op) { return op.desc.is<kernels::RouteDesc>(); }
+bool routes(const Op& op) {
+  return op.desc.is<kernels::RouteDesc>() || op.desc.is<kernels::RouteExpertsDesc>();
+}
+
+// Lets a routing op count into `counters`: of its first `decode_rows` rows those of decode.
+void count_into(Op& op, Value counters, int32_t decode_rows) {
+  if (op.desc.is<kernels::RouteDesc>()) {
+    auto desc = op.desc.as<kernels::RouteDesc>();
+    desc.decode_rows = decode_rows;
+    op.desc = flow::AnyDesc(desc);
+    op.operands[ops::RouteOperand::heat] = counters;
+  } else {
+    auto desc = op.desc.as<kernels::RouteExpertsDesc>();
+    desc.route.decode_rows = decode_rows;
+    op.desc = flow::AnyDesc(desc);
+    op.operands[ops::RouteExpertsOperand::heat] = counters;
+  }
+}
 
 // Rows [first, first + count) of a resident, which the Program may name already.
 Value rows_of(Program& program, const flow::Residents& residents, int32_t index, int64_t first,
@@ -78,12 +96,9 @@ Result<Program> count_heat(Program program, const HeatOptions& options,
   int rewrites = 0;
   for (Op& op : program.ops) {
     if (!routes(op)) continue;
-    auto desc = op.desc.as<kernels::RouteDesc>();
-    desc.decode_rows = context.shape.own.decode;
-    op.desc = flow::AnyDesc(desc);
     const auto layer = std::lower_bound(layers.begin(), layers.end(), op.scope.layer);
-    op.operands[ops::RouteOperand::heat] =
-        rows_of(program, residents, heat.counters, 2 * (layer - layers.begin()), 2);
+    count_into(op, rows_of(program, residents, heat.counters, 2 * (layer - layers.begin()), 2),
+               context.shape.own.decode);
     ++rewrites;
   }
   const Value counters = all_of(program, residents, heat.counters);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "flow/rewrite.h"
+#include "flow/uses.h"
 #include "kernels/rows/rows_desc.h"
 #include "ops/moe.h"
 #include "ops/rows.h"
@@ -33,13 +34,6 @@ struct Branches {
 
 const Op& op_at(const Program& program, int32_t index) {
   return program.ops[static_cast<size_t>(index)];
-}
-
-bool same_memory(const Program& program, Value a, Value b) {
-  const flow::ValueInfo& one = program.info(a);
-  const flow::ValueInfo& other = program.info(b);
-  return one.buffer == other.buffer && one.offset == other.offset && one.rows == other.rows &&
-         one.cols == other.cols;
 }
 
 Branches find_branches(const Program& program, const flow::ScopeOps& shared,
@@ -87,16 +81,16 @@ std::string why_not(const Program& program, const Branches& b) {
                    shared_down.operands[GemmOperand::weight])) {
     return "the shared experts don't lie in the routed experts' pool: ranks have different experts";
   }
-  if (!same_memory(program, up.operands[GroupedGemmOperand::x],
-                   shared_up.operands[GemmOperand::x])) {
+  if (!flow::same_memory(program, up.operands[GroupedGemmOperand::x],
+                         shared_up.operands[GemmOperand::x])) {
     return "the experts see other rows";
   }
   const Op& add = op_at(program, b.add);
   const Value routed = op_at(program, b.combine).operands[CombineOperand::out];
   const Value shared = shared_down.operands[GemmOperand::y];
   const auto adds = [&](size_t one, size_t other) {
-    return same_memory(program, add.operands[one], routed) &&
-           same_memory(program, add.operands[other], shared);
+    return flow::same_memory(program, add.operands[one], routed) &&
+           flow::same_memory(program, add.operands[other], shared);
   };
   if (!add.desc.is<AddDesc>() ||
       (!adds(AddOperand::a, AddOperand::b) && !adds(AddOperand::b, AddOperand::a))) {

@@ -7,6 +7,10 @@
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_decode_attention.h"
+#include "passes/fuse_experts.h"
+#include "passes/fuse_norm.h"
+#include "passes/fuse_route.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -17,7 +21,11 @@ constexpr std::array kPasses = {
     &kQuantizeDispatch,  // first, so that the shared expert runs beside the quantization as well
     &kDualStream,        // before reductions are cut: the ops on lane aux then stay whole
     &kChunkCollectives,  //
-    &kCountHeat,         // last: routing that counts can't be split by rows any more
+    &kFuseExperts,       // behind what moves and cuts ops: what is left whole becomes one
+    &kFuseDecodeAttention,
+    &kFuseNorm,   // what no other op took in
+    &kFuseRoute,  // takes in the norms that no product took
+    &kCountHeat,  // last: routing that counts can't be split by rows any more
 };
 
 }  // namespace

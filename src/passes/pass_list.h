@@ -7,7 +7,7 @@
 
 namespace braid::passes {
 
-// In the order in which they rewrite a step.
+// All passes, in the order in which they rewrite a step.
 std::span<const Pass* const> all_passes();
 
 // The options of all passes. The cost model is the default one.

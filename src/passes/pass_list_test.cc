@@ -8,6 +8,10 @@
 #include "passes/chunk_collectives.h"
 #include "passes/count_heat.h"
 #include "passes/dual_stream.h"
+#include "passes/fuse_decode_attention.h"
+#include "passes/fuse_experts.h"
+#include "passes/fuse_norm.h"
+#include "passes/fuse_route.h"
 #include "passes/quantize_dispatch.h"
 
 namespace braid::passes {
@@ -32,10 +36,28 @@ TEST(PassListTest, EveryOptionOfAPassIsARowOfTheTableAndOfNoOtherPass) {
 }
 
 TEST(PassListTest, EachPassReadsItsOptions) {
-  const ParsedOptions options =
-      parsed({"--dispatch-dtype", "fp8", "--dual-stream", "on", "--dual-stream-max-tokens", "7",
-              "--overlap-chunks", "3", "--overlap-continuation", "off", "--overlap-min-tokens", "9",
-              "--expert-heat", "off"});
+  const ParsedOptions options = parsed({"--dispatch-dtype",
+                                        "fp8",
+                                        "--dual-stream",
+                                        "on",
+                                        "--dual-stream-max-tokens",
+                                        "7",
+                                        "--overlap-chunks",
+                                        "3",
+                                        "--overlap-continuation",
+                                        "off",
+                                        "--overlap-min-tokens",
+                                        "9",
+                                        "--fuse-norm",
+                                        "on",
+                                        "--fuse-route",
+                                        "off",
+                                        "--expert-heat",
+                                        "off",
+                                        "--fuse-experts",
+                                        "on",
+                                        "--fuse-attention",
+                                        "off"});
   const PassOptions passes = parse_passes(options).value();
   EXPECT_EQ(passes.of<QuantizeDispatchOptions>().dtype, DispatchDtype::fp8);
   EXPECT_EQ(passes.of<DualStreamOptions>().mode, Switch::on);
@@ -43,7 +65,11 @@ TEST(PassListTest, EachPassReadsItsOptions) {
   EXPECT_EQ(passes.of<ChunkOptions>().chunks, 3);
   EXPECT_FALSE(passes.of<ChunkOptions>().continued);
   EXPECT_EQ(passes.of<ChunkOptions>().min_tokens, 9);
+  EXPECT_EQ(passes.of<FuseAttentionOptions>().mode, Switch::off);
+  EXPECT_EQ(passes.of<FuseNormOptions>().mode, Switch::on);
+  EXPECT_EQ(passes.of<FuseRouteOptions>().mode, Switch::off);
   EXPECT_EQ(passes.of<HeatOptions>().mode, Switch::off);
+  EXPECT_EQ(passes.of<FuseExpertsOptions>().mode, Switch::on);
   EXPECT_EQ(describe_passes(options)[1],
             "dual_stream: --dual-stream on, --dual-stream-max-tokens 7");
 }

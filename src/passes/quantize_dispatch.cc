@@ -48,7 +48,7 @@ Traffic traffic_of(const Program& program, const Op& gather) {
   return {ranks, group, others * share, all.cols, all.cols * bytes_of(all.format)};
 }
 
-// Until all rows are there in all dispatches of a step, as they are and as fp8.
+// Predicts the time until all rows of a step's dispatches are there, unquantized and as fp8.
 std::vector<cost::Alternative> predict(const Traffic& traffic, size_t dispatches,
                                        const cost::CostModel& cost) {
   const auto times = static_cast<double>(dispatches);

@@ -16,7 +16,7 @@ struct DispatchError {
   double relative() const;  // ‖x̂ − x‖ / ‖x‖; 0 where there were no rows
 };
 
-// By layer, read from the ranks' memory between steps; all zeros where no rows were quantized,
+// One value a layer, read from the ranks' memory between steps; zeros where no rows were quantized,
 // empty where ranks have no rows of their own.
 Result<std::vector<DispatchError>> dispatch_errors(Ranks& ranks);
 

@@ -150,7 +150,7 @@ Result<std::vector<std::string>> RankProcess::answer(const std::vector<int32_t>&
   return gather_answers(own);
 }
 
-// In pieces that the control plane carries, as many as the longest answer has.
+// Answers come in pieces that the control plane carries, as many as the longest one has.
 Result<std::vector<std::string>> RankProcess::gather_answers(std::string_view own) {
   const auto size = static_cast<size_t>(control_.size());
   const size_t piece = comm::kMaxMessageBytes / 2 / size;

@@ -7,8 +7,8 @@ namespace braid::ranks {
 
 class RankCompiler {
  public:
-  // As the Worker of rank options.model.rank would. `unsupported` where this program has no kernels
-  // for the device.
+  // Compiles as the Worker of rank options.model.rank would. `unsupported` where this program has
+  // no kernels for the device.
   static Result<std::unique_ptr<RankCompiler>> create(const model::ModelConfig& config,
                                                       const WorkerOptions& options);
   const model::DecoderModel& model() const { return model_; }

@@ -38,7 +38,7 @@ struct RankQuery {
 
   static RankQuery read(const ResidentRows& rows);
   static RankQuery write(const ResidentRows& rows, std::string bytes);
-  // Of the token targets[i] by row i of the probe all_logits.
+  // Asks for the log-likelihood of token targets[i] by row i of the probe all_logits.
   static RankQuery score(std::span<const int32_t> targets);
   // The delays differ from rank to rank.
   static RankQuery execution(bool serial, const flow::Delays& delays);
@@ -46,7 +46,7 @@ struct RankQuery {
   static RankQuery keep_state(int64_t step);
   static RankQuery compare_state(int64_t step);
 
-  // Of write(), read().
+  // The rows of write() and read().
   ResidentRows rows() const;
 
   std::string to_bytes() const;

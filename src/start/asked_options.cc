@@ -69,6 +69,12 @@ Result<EngineOptions> asked_options(const ParsedOptions& options) {
   return asked;
 }
 
+Result<model::ModelConfig> asked_model(const ParsedOptions& options) {
+  constexpr const char* kOverrides = "json-model-override-args";
+  return model::load_config(options.text("model"),
+                            options.has(kOverrides) ? options.text(kOverrides) : "");
+}
+
 Result<cost::DeviceProfile> profile_of(const ParsedOptions& options, cost::DeviceProfile standard,
                                        const std::optional<LinkSpeed>& link) {
   if (options.has("tuning")) {

@@ -10,6 +10,9 @@ namespace braid::start {
 
 Result<EngineOptions> asked_options(const ParsedOptions& options);
 
+// The configuration of the model in --model, with the keys of --json-model-override-args.
+Result<model::ModelConfig> asked_model(const ParsedOptions& options);
+
 // What predictions are made from: --tuning, or else `standard`, with an emulated link's speed.
 Result<cost::DeviceProfile> profile_of(const ParsedOptions& options, cost::DeviceProfile standard,
                                        const std::optional<LinkSpeed>& link);

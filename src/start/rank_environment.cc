@@ -26,7 +26,7 @@ std::optional<int> number_in(const Environment& environment, const std::string& 
   return number;
 }
 
-// From three variables with a rank, the number of ranks, and the rank on its host.
+// Reads three variables: a rank, the number of ranks, and the rank on its host.
 std::optional<Launched> launched_by(std::string_view launcher, const Environment& environment,
                                     const std::array<std::string, 3>& names) {
   const auto rank = number_in(environment, names[0]), world = number_in(environment, names[1]),

@@ -21,9 +21,7 @@ Result<Session> Session::open(const Invocation& invocation, bool with_tokenizer)
   const ParsedOptions& options = invocation.options;
   Console& console = invocation.console;
   Stage reading("reading the configuration", console);
-  const std::string override_json =
-      options.has("json-model-override-args") ? options.text("json-model-override-args") : "";
-  session.config_ = TRY(model::load_config(session.folder(), override_json));
+  session.config_ = TRY(asked_model(options));
   const EngineOptions asked = TRY(asked_options(options));
   if (invocation.control != nullptr && asked.worker.link) {
     return Error(ErrorKind::usage, "links are emulated between threads of one process only")

@@ -63,7 +63,7 @@ std::set<layers::StepShape> largest_shapes(const layers::RowCounts& most, int32_
        {most, layers::RowCounts{most.decode, 0}, layers::RowCounts{0, most.prefill},
         layers::RowCounts{most.decode, 1}, layers::RowCounts{1, most.prefill}}) {
     shapes.insert({.own = rows, .group = rows});
-    // With ranks that have rows of their own, another one may have the most at the same time.
+    // When ranks have rows of their own, another rank may have the most at the same time.
     if (dp > 1) shapes.insert({.own = rows, .group = most});
   }
   return shapes;

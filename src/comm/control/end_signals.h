@@ -18,7 +18,7 @@ class EndSignals {
   // The next signal that has come; 0: none.
   int take();
 
-  // In a child, which deals with signals as it did before.
+  // Called in a child, which then handles signals as before.
   void restore();
 
  private:

@@ -12,7 +12,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kMostAtOnce = 256;  // connections taken at a look, so that ranks are heard between
-// Without descriptors or memory accept() fails at once, again and again.
+// When descriptors or memory are used up, accept() fails at once, again and again.
 constexpr std::chrono::milliseconds kPause{100};
 
 }  // namespace

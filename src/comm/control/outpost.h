@@ -26,7 +26,7 @@ class Outpost {
   using Clock = std::chrono::steady_clock;
 
   Status start(const RankBody& body);
-  // Until all children have ended, or the grace after a fault is over.
+  // Serves until all children have ended, or the grace after a fault is over.
   Result<Ended> watch();
   bool all_ended() const;
   void take_signals();

@@ -25,7 +25,7 @@ class Supervisor {
   Supervisor& operator=(const Supervisor&) = delete;
 
   Status start(const RankBody& body);
-  // Until all ranks have ended, or the grace after a fault or a signal is over.
+  // Serves until all ranks have ended, or the grace after a fault or a signal is over.
   Result<Ended> serve();
 
  private:

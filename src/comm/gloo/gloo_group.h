@@ -21,7 +21,7 @@ namespace braid::comm {
 // The network of this process, for all of its groups: one thread that serves its connections.
 class GlooDevice {
  public:
-  // At the address by which other ranks reach this host.
+  // Listens at the address by which other ranks reach this host.
   static Result<GlooDevice> open(const ControlPlane& control);
   std::shared_ptr<gloo::transport::Device>& get() { return device_; }
 

@@ -17,7 +17,7 @@ struct LinkLoad {
   int64_t messages = 0;  // one behind the other, each with the link's latency
 };
 
-// As a ring does them among `ranks` members, of which each has a link to the next.
+// The load of a ring of `ranks` members, each of which has a link to the next.
 // Sum of `bytes` on every member: 2 (n − 1) messages of an n-th of them each.
 LinkLoad load_of_all_reduce(double bytes, int64_t ranks);
 // Rows that a member gets from the others (a gather), or sums up for them (the way back): all but

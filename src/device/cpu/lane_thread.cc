@@ -10,7 +10,7 @@
 namespace braid::device {
 namespace {
 
-// Of sched_setattr(2), which glibc 2.36 doesn't declare.
+// The argument of sched_setattr(2), which glibc 2.36 doesn't declare.
 struct SchedulingAttributes {
   uint32_t size = sizeof(SchedulingAttributes);
   uint32_t policy = 0;

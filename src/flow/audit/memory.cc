@@ -94,7 +94,7 @@ size_t AuditedMemory::piece_of(const Buffer& buffer) const {
   return first + (buffer.copies == 2 ? static_cast<size_t>(step_ & 1) : 0);
 }
 
-// Of a view's Region, in its piece.
+// The bytes of a view's Region in its piece.
 Bytes AuditedMemory::place_of(const ValueInfo& view) const {
   const auto index = static_cast<size_t>(view.buffer);
   const Buffer& buffer = program().buffers[index];

@@ -41,7 +41,7 @@ class PeerMemory {
     }
   }
 
-  // In an order of time, so that no access comes before one that was looked at already.
+  // Goes in the order of time, so that no access comes before one that was looked at already.
   Status run() {
     if (shared_.empty()) return {};
     for (const int32_t node : order_.sorted()) TRY(check(node));

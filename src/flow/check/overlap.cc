@@ -2,10 +2,11 @@
 //
 // A kernel that follows may be launched while the one before it on its lane still runs. It awaits
 // that one's end, so that all other proofs, which take lanes for queues, hold as they are: to wait
-// for it is to wait for its predecessors, too. Proven here: that it does
-// await, that nothing but a kernel stands before it, and that what it reads before it awaits, when
-// any number of kernels in front may still run, are weights of its own rank, which no op writes
-// (check_shape).
+// for it is to wait for its predecessors, too. Proven here: that it does await, that nothing but a
+// kernel stands before it, and that nothing writes what it reads before it awaits. Any number of
+// kernels in front may still run then, and it reads weights of its own rank, which no op writes
+// (check_shape); or the op in front lets it start only when all before that one have ended, and it
+// reads what that one doesn't write.
 #include "flow/check/access.h"
 
 namespace braid::flow::check {
@@ -20,7 +21,7 @@ class Overlaps {
       int32_t before = -1;
       for (const int32_t op : schedule_.lanes[index_of(lane)]) {
         if (at(op).follows) TRY(check_follows(before, op));
-        if (at(op).constant_weights) TRY(check_early_reads(op));
+        if (at(op).constant_weights) TRY(check_early_reads(before, op));
         before = op;
       }
     }
@@ -65,18 +66,18 @@ class Overlaps {
     return {};
   }
 
-  Status check_early_reads(int32_t op) const {
+  Status check_early_reads(int32_t before, int32_t op) const {
     if (!at(op).follows) return refused("an op reads weights early but follows none", op);
     const Op& node = op_at(program_, op);
     const uint32_t early = at(op).kernels.early_operands;
     for (uint32_t i = 0; i < 32; ++i) {
       if ((early >> i & 1u) == 0 || i >= node.operands.size() || node.operands[i].id < 0) continue;
-      TRY(check_early_read(op, i));
+      TRY(check_early_read(before, op, i));
     }
     return {};
   }
 
-  Status check_early_read(int32_t op, uint32_t operand) const {
+  Status check_early_read(int32_t before, int32_t op, uint32_t operand) const {
     const Op& node = op_at(program_, op);
     const ValueInfo& view = program_.values[static_cast<size_t>(node.operands[operand].id)];
     const Buffer& buffer = buffer_at(program_, view.buffer);
@@ -86,11 +87,31 @@ class Overlaps {
           .with("buffer", buffer.label);
     };
     if (buffer.lifetime != Lifetime::weight) {
-      return refuse("an op reads early what is no weight").with("it is", name_of(buffer.lifetime));
+      if (!at(before).kernels.releases_late) {
+        return refuse("an op reads early what is no weight")
+            .with("it is", name_of(buffer.lifetime));
+      }
+      if (writes_some(before, view)) {
+        return refuse("an op reads early what the one in front writes")
+            .with("behind", op_text(program_, before));
+      }
     }
     if (buffer.owner >= 0) return refuse("an op reads another rank's weight early");
     if (view.count.id >= 0) return refuse("an op reads early how many rows a weight has");
     return {};
+  }
+
+  bool writes_some(int32_t op, const ValueInfo& view) const {
+    const Op& node = op_at(program_, op);
+    for (size_t i = 0; i < node.operands.size(); ++i) {
+      if (node.operands[i].id < 0 || !writes(node.desc.kind().operands[i].access)) continue;
+      const ValueInfo& written = program_.values[static_cast<size_t>(node.operands[i].id)];
+      if (written.buffer == view.buffer && written.first_row < view.first_row + view.region_rows &&
+          view.first_row < written.first_row + written.region_rows) {
+        return true;
+      }
+    }
+    return false;
   }
 
   const Schedule& schedule_;

@@ -137,6 +137,20 @@ TEST(CheckOverlapTest, EarlyReadsAreOfWeights) {
   expect_parts(error_of(schedule), {"malformed: successions"});
 }
 
+TEST(CheckOverlapTest, EarlyReadsBehindALateReleaseAreOfWhatWasThereBefore) {
+  Schedule schedule = Chain().compiled();
+  schedule.successions[2].kernels = reads_early({Operand::in0});  // what op 1 writes
+  schedule.successions[1].kernels.releases_late = true;
+  expect_parts(error_of(schedule), {"what the one in front writes", "op = op 2", "operand = in0",
+                                    "buffer = b", "behind = op 1"});
+  schedule = Chain().compiled();
+  schedule.program.ops[2].operands[Operand::in0] = Chain().a;  // what op 0 writes
+  schedule.successions[2].kernels = reads_early({Operand::in0});
+  expect_parts(error_of(schedule), {"reads early what is no weight", "buffer = a"});
+  schedule.successions[1].kernels.releases_late = true;
+  EXPECT_EQ(error_of(schedule), "ok");
+}
+
 // The compiler finds all that may follow: one more is always refused.
 TEST(CheckOverlapTest, NoneCanBeAdded) {
   int64_t follow = 0, refused = 0;

@@ -22,17 +22,43 @@ template <>
 __device__ inline float narrow<float>(float value) {
   return value;
 }
+// Without branches: there are as many roundings as there are elements.
 template <>
 __device__ inline bf16 narrow<bf16>(float value) {
-  const uint32_t bits = __float_as_uint(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((bits >> 16) | 0x40u)};
-  return {static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16)};
+  uint16_t rounded;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(rounded) : "f"(value));
+  const auto nan = static_cast<uint16_t>((__float_as_uint(value) >> 16) | 0x40u);
+  return {value != value ? nan : rounded};
+}
+
+// Two numbers rounded at once, the first in the low half; every NaN becomes 0x7fff.
+__device__ inline uint32_t narrow_two(float low, float high) {
+  uint32_t words;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(words) : "f"(high), "f"(low));
+  return words;
 }
 
 template <typename T>
 struct alignas(16) Pack {
   T values[kPack];
 };
+
+// The elements of 16 bytes, and 16 bytes of elements.
+__device__ inline Pack<bf16> pack_of(uint4 words) {
+  const uint32_t all[] = {words.x, words.y, words.z, words.w};
+  Pack<bf16> pack;
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) {
+    pack.values[i] = {static_cast<uint16_t>(all[i / 2] >> (i % 2 * 16))};
+  }
+  return pack;
+}
+__device__ inline uint4 words_of(const Pack<bf16>& pack) {
+  const auto word = [&](int i) {
+    return pack.values[i].bits | static_cast<uint32_t>(pack.values[i + 1].bits) << 16;
+  };
+  return make_uint4(word(0), word(2), word(4), word(6));
+}
 
 // Elements 0 … min(kPack, left) − 1 behind `from`, zeros after them. kPacked: all of them are
 // there, on 16 bytes; the values are the same either way.

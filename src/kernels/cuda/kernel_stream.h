@@ -12,8 +12,8 @@ namespace braid::kernels::cuda {
 struct KernelStream {
   cudaStream_t stream = nullptr;
   bool follows = false;  // the launch is a programmatic one
-  // Nothing that may still run writes the kernel's weights: it may read them before it awaits the
-  // kernel before it.
+  // Nothing that may still run writes the kernel's weights, nor what else its launcher says that it
+  // reads early: it may read them before it awaits the kernel before it.
   bool constant_weights = false;
 
   KernelStream() = default;

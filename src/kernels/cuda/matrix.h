@@ -13,7 +13,7 @@ struct Rows {
   int64_t first = 0;  // index of row 0 in the buffer
   const int32_t* count = nullptr;
 
-  // On the device only where there is a count.
+  // Where there is a count, only the device can call it.
   constexpr int64_t live() const {
     if (count == nullptr) return capacity;
     const int64_t real = *count - first;

@@ -36,7 +36,8 @@ class Ring {
       : stages_(stages), barriers_(barriers), num_stages_(num_stages), stage_bytes_(stage_bytes) {}
 
   // By one thread, once; publish_barriers() and __syncthreads() follow. `consumers`: how many warps
-  // release a stage. `fillers`: how many hand_over() it, or the one that announces copies.
+  // release a stage. `fillers`: how many hand_over() it, or the threads whose copies fill
+  // it.
   __device__ void init(uint32_t consumers, uint32_t fillers = 1) const {
     for (uint32_t slot = 0; slot < num_stages_; ++slot) {
       barrier_init(filled({slot, 0}), fillers);
@@ -51,7 +52,7 @@ class Ring {
     barrier_arrive_expect(filled(at), bytes);
   }
   // Where warps write a stage themselves: all lanes of each wait until it is free, and hand over
-  // what they have written.
+  // what they have written, or arrive at filled() after their copies.
   __device__ void await_free(RingPlace at) const {
     barrier_wait(free(at), at.parity ^ 1u);
     __syncwarp();

@@ -11,7 +11,6 @@ namespace braid::kernels::cuda {
 namespace {
 
 constexpr cuuint32_t kBlockColumns = 64;  // 128 bytes, which the swizzle spans
-constexpr cuuint32_t kBoxRows = 8;
 constexpr int64_t kElementBytes = 2;
 
 PFN_cuTensorMapEncodeTiled_v12000 load_encoder() {
@@ -52,13 +51,14 @@ CUtensorMap weight_tiles(const void* w, int64_t rows, int64_t cols, int64_t stri
 }
 
 CUtensorMap weight_boxes(const void* w, int64_t rows, int64_t cols, int64_t stride,
-                         int64_t box_blocks) {
+                         int64_t box_blocks, int64_t box_rows) {
   BRAID_CHECK(cols % kBlockColumns == 0, "{} columns in blocks of {}", cols, kBlockColumns);
   const cuuint64_t sizes[] = {kBlockColumns, static_cast<cuuint64_t>(rows),
                               static_cast<cuuint64_t>(cols) / kBlockColumns};
   const cuuint64_t strides[] = {static_cast<cuuint64_t>(stride * kElementBytes),
                                 kBlockColumns * kElementBytes};
-  const cuuint32_t box[] = {kBlockColumns, kBoxRows, static_cast<cuuint32_t>(box_blocks)};
+  const cuuint32_t box[] = {kBlockColumns, static_cast<cuuint32_t>(box_rows),
+                            static_cast<cuuint32_t>(box_blocks)};
   return encode(w, sizes, strides, box, CU_TENSOR_MAP_L2_PROMOTION_NONE);
 }
 

@@ -179,7 +179,7 @@ void expect_row_invariant(int64_t rows, int64_t cols,
   }
 }
 
-// As the CPU's kernels take it.
+// A grid in the form that the CPU's kernels take.
 template <typename T>
 Matrix<const T> on_cpu(const Grid<T>& grid, int64_t first_row = 0, int64_t first_col = 0) {
   const Matrix<const T> all = grid.input(first_row);

@@ -34,6 +34,7 @@ struct GroupedGemmDesc {
   Epilogue epilogue = Epilogue::none;
   int32_t num_slots = 0;
   int32_t tuned_rows = 0;  // as in GemmDesc: grouped rows
+  int32_t tokens = 0;      // the rows that they were before, as far as that is known
 };
 
 }  // namespace braid::kernels

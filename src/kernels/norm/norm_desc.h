@@ -12,4 +12,9 @@ struct RmsNormDesc {
   int32_t group = 0;
 };
 
+// sum = a + b, rounded to its format, and y the norm of the whole rows of that sum.
+struct AddRmsNormDesc {
+  float eps = 1e-6f;
+};
+
 }  // namespace braid::kernels

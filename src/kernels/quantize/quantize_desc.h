@@ -19,7 +19,7 @@ constexpr int64_t scale_columns(Payload payload, int64_t columns) {
   return (columns + group_columns(payload) - 1) / group_columns(payload);
 }
 constexpr int64_t bytes_per_scale(Payload payload) { return payload == Payload::fp8 ? 4 : 1; }
-// Of payload and scales together.
+// Bytes of payload and scales together.
 constexpr int64_t bytes_per_row(Payload payload, int64_t columns) {
   return payload_columns(payload, columns) +
          scale_columns(payload, columns) * bytes_per_scale(payload);

@@ -2,9 +2,13 @@
 
 #include "device/cuda/cuda_queue.h"
 #include "kernels/attention/cuda/attention.h"
+#include "kernels/attention/cuda/attention_plan.h"
+#include "kernels/attention/cuda/decode_attention.h"
+#include "kernels/attention/cuda/decode_plan.h"
 #include "kernels/attention/cuda/mla.h"
 #include "kernels/fill/cuda/fill.h"
 #include "kernels/moe/cuda/exchange.h"
+#include "kernels/moe/cuda/experts_down.h"
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/norm/cuda/norm.h"
 #include "kernels/quantize/cuda/quantize.h"
@@ -14,6 +18,7 @@
 #include "ops/attention.h"
 #include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/register_products.h"
+#include "ops/cuda/register_route_experts_cuda.h"
 #include "ops/fill.h"
 #include "ops/launch_args.h"
 #include "ops/moe.h"
@@ -66,6 +71,18 @@ void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*wo
   });
 }
 
+void launch_add_rms_norm(const kernels::AddRmsNormDesc& desc, Args args, Workspace /*workspace*/,
+                         CudaQueue& queue) {
+  using Operand = AddRmsNormOperand;
+  const Arg& sum = args[Operand::sum];
+  with_type(sum.format, [&]<typename T>(T) {
+    kernels::cuda::add_rms_norm<T>(desc, rows(sum), sum.cols, matrix<const T>(args[Operand::a]),
+                                   matrix<const T>(args[Operand::b]),
+                                   pointer<const T>(args[Operand::weight]), matrix<T>(sum),
+                                   matrix<T>(args[Operand::y]), kernel_stream(queue));
+  });
+}
+
 void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Workspace /*workspace*/,
                          CudaQueue& queue) {
   const Arg& table = args[RotaryTableOperand::table];
@@ -91,6 +108,13 @@ void register_norms(flow::LauncherTable& table) {
           of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
       .overlap = flow::awaits<Norm>,
       .launch = launch_rms_norm});
+  using AddNorm = kernels::AddRmsNormDesc;
+  table.add<AddNorm>(Launcher<AddNorm>{
+      .can_implement =
+          of_one_format<AddNorm, AddRmsNormOperand::a, AddRmsNormOperand::b,
+                        AddRmsNormOperand::weight, AddRmsNormOperand::sum, AddRmsNormOperand::y>,
+      .overlap = flow::awaits<AddNorm>,
+      .launch = launch_add_rms_norm});
   using Table = kernels::RotaryTableDesc;
   table.add<Table>(Launcher<Table>{.overlap = flow::awaits<Table>, .launch = launch_rotary_table});
   using Rotary = kernels::RotaryDesc;
@@ -109,12 +133,11 @@ void launch_kv_write(const kernels::KvWriteDesc& /*desc*/, Args args, Workspace 
   });
 }
 
-Status can_attend(const AttentionDesc& desc, std::span<const Type> types) {
-  using Operand = AttentionOperand;
-  for (const size_t operand : {Operand::q, Operand::cache, Operand::out}) {
-    if (types[operand].format == Format::bf16) continue;
+Status can_attend(const AttentionDesc& desc, std::initializer_list<Type> types) {
+  for (const Type& type : types) {
+    if (type.format == Format::bf16) continue;
     return Error(ErrorKind::unsupported, "the GPU's attention computes on bf16 only")
-        .with("format", name_of(types[operand].format))
+        .with("format", name_of(type.format))
         .remedy("Use --dtype bfloat16, or --device cpu.");
   }
   if (kernels::cuda::can_attend(desc)) return {};
@@ -125,11 +148,52 @@ Status can_attend(const AttentionDesc& desc, std::span<const Type> types) {
       .remedy("Use --device cpu.");
 }
 
-void launch_attention(const AttentionDesc& desc, Args args, Workspace workspace, CudaQueue& queue) {
+void launch_attention_plan(const AttentionPlanDesc& desc, Args args, Workspace /*workspace*/,
+                           CudaQueue& queue) {
+  using Operand = AttentionPlanOperand;
+  const kernels::PagedRows rows = paged_rows<Operand>(args);
+  kernels::cuda::plan_attention(
+      {desc, rows.rows, rows.num_sequences, pointer<int32_t>(args[Operand::plan])}, rows,
+      kernel_stream(queue));
+}
+
+void launch_attention(const AttentionDesc& desc, Args args, Workspace /*workspace*/,
+                      CudaQueue& queue) {
   using Operand = AttentionOperand;
-  kernels::cuda::attention(desc, paged_rows<Operand>(args), matrix<const bf16>(args[Operand::q]),
+  const kernels::PagedRows rows = paged_rows<Operand>(args);
+  const kernels::AttentionPlan plan(kernels::cuda::plan_desc_of(desc), rows.rows,
+                                    rows.num_sequences, pointer<int32_t>(args[Operand::plan]));
+  kernels::cuda::attention(desc, rows, matrix<const bf16>(args[Operand::q]),
                            matrix<const bf16>(args[Operand::cache]),
-                           matrix<bf16>(args[Operand::out]), workspace.data, kernel_stream(queue));
+                           matrix<bf16>(args[Operand::out]), plan, kernel_stream(queue));
+}
+
+void launch_decode_plan(const DecodePlanDesc& desc, Args args, Workspace /*workspace*/,
+                        CudaQueue& queue) {
+  using Operand = DecodePlanOperand;
+  kernels::cuda::plan_decode(desc,
+                             {.rows = args[Operand::sequences].rows,
+                              .sequences = pointer<const int32_t>(args[Operand::sequences]),
+                              .positions = pointer<const int32_t>(args[Operand::positions])},
+                             pointer<int32_t>(args[Operand::plan]), kernel_stream(queue));
+}
+
+void launch_decode_attention(const DecodeAttentionDesc& desc, Args args, Workspace workspace,
+                             CudaQueue& queue) {
+  using Operand = DecodeAttentionOperand;
+  kernels::cuda::decode_attention(
+      desc,
+      {.rows = paged_rows<Operand>(args),
+       .kv_slots = pointer<const int32_t>(args[Operand::kv_slots]),
+       .qkv = matrix<const bf16>(args[Operand::qkv]),
+       .q_norm = pointer<const bf16>(args[Operand::q_norm]),
+       .k_norm = pointer<const bf16>(args[Operand::k_norm]),
+       .rotary_table = matrix<const float>(args[Operand::rotary_table]),
+       .plan = pointer<int32_t>(args[Operand::plan]),
+       .cache = matrix<bf16>(args[Operand::cache]),
+       .out = matrix<bf16>(args[Operand::out]),
+       .scratch = workspace.data},
+      kernel_stream(queue));
 }
 
 Status can_attend_latents(const MlaDesc& desc, std::span<const Type> types) {
@@ -159,15 +223,37 @@ void register_attention(flow::LauncherTable& table) {
       .can_implement = of_one_format<Write, KvWriteOperand::source, KvWriteOperand::cache>,
       .overlap = flow::awaits<Write>,
       .launch = launch_kv_write});
-  table.add<AttentionDesc>(Launcher<AttentionDesc>{
-      .can_implement = can_attend,
-      .workspace_bytes =
-          [](const AttentionDesc& desc, std::span<const Type> types) {
-            return kernels::cuda::attention_scratch_bytes(
-                desc, types[AttentionOperand::q].rows, types[AttentionOperand::block_table].rows);
+  table.add<AttentionPlanDesc>(Launcher<AttentionPlanDesc>{
+      .overlap = flow::awaits<AttentionPlanDesc>, .launch = launch_attention_plan});
+  table.add<AttentionDesc>(
+      Launcher<AttentionDesc>{.can_implement =
+                                  [](const AttentionDesc& desc, std::span<const Type> types) {
+                                    using Operand = AttentionOperand;
+                                    return can_attend(desc, {types[Operand::q],
+                                                             types[Operand::cache],
+                                                             types[Operand::out]});
+                                  },
+                              .overlap = flow::awaits<AttentionDesc>,
+                              .launch = launch_attention});
+  table.add<DecodePlanDesc>(Launcher<DecodePlanDesc>{
+      .overlap = flow::awaits<DecodePlanDesc>, .launch = launch_decode_plan});
+  using Decode = DecodeAttentionOperand;
+  table.add<DecodeAttentionDesc>(Launcher<DecodeAttentionDesc>{
+      .can_implement =
+          [](const DecodeAttentionDesc& desc, std::span<const Type> types) {
+            return can_attend(desc.attention,
+                              {types[Decode::qkv], types[Decode::cache], types[Decode::out]});
           },
-      .overlap = flow::awaits<AttentionDesc>,
-      .launch = launch_attention});
+      .workspace_bytes =
+          [](const DecodeAttentionDesc& desc, std::span<const Type> types) {
+            return kernels::cuda::decode_attention_scratch_bytes(
+                desc, types[Decode::qkv].rows, types[Decode::block_table].rows);
+          },
+      .overlap =
+          [](const DecodeAttentionDesc& desc, std::span<const Type>) {
+            return kernels::cuda::can_fuse_decode(desc) ? flow::kAwaits : flow::KernelOverlap{};
+          },
+      .launch = launch_decode_attention});
   table.add<MlaDesc>(Launcher<MlaDesc>{
       .can_implement = can_attend_latents, .overlap = flow::awaits<MlaDesc>, .launch = launch_mla});
 }
@@ -178,7 +264,7 @@ Status can_route(const RouteDesc& desc, std::span<const Type> /*types*/) {
 }
 
 void launch_route(const RouteDesc& desc, Args args, Workspace /*workspace*/, CudaQueue& queue) {
-  kernels::cuda::route(desc, route_args(args), kernel_stream(queue));
+  kernels::cuda::route(desc, route_args<RouteOperand>(args), kernel_stream(queue));
 }
 
 Status can_permute(const kernels::PermuteDesc& desc, std::span<const Type> /*types*/) {
@@ -206,6 +292,31 @@ void launch_combine(const kernels::CombineDesc& desc, Args args, Workspace /*wor
   });
 }
 
+Status can_experts_down(const kernels::ExpertsDownDesc& desc, std::span<const Type> types) {
+  const Type& out = types[ExpertsDownOperand::out];
+  TRY(need_equal({types[ExpertsDownOperand::x], types[ExpertsDownOperand::weight], out}));
+  return kernels::cuda::can_experts_down(
+      desc,
+      {.n = out.cols, .k = types[ExpertsDownOperand::x].cols, .in = out.format, .out = out.format});
+}
+
+// What it reads early is made by the router and the permutation, and weights.
+flow::KernelOverlap experts_down_overlap(const kernels::ExpertsDownDesc& /*desc*/,
+                                         std::span<const Type> /*types*/) {
+  flow::KernelOverlap overlap = flow::kAwaits;
+  for (const size_t operand : {ExpertsDownOperand::weight, ExpertsDownOperand::offsets,
+                               ExpertsDownOperand::places, ExpertsDownOperand::weights}) {
+    overlap.early_operands |= 1u << operand;
+  }
+  return overlap;
+}
+
+void launch_experts_down(const kernels::ExpertsDownDesc& desc, Args args, Workspace workspace,
+                         CudaQueue& queue) {
+  kernels::cuda::experts_down(desc, experts_down_args<bf16>(args), workspace.data,
+                              kernel_stream(queue));
+}
+
 void register_moe(flow::LauncherTable& table) {
   table.add<RouteDesc>(Launcher<RouteDesc>{
       .can_implement = can_route, .overlap = flow::awaits<RouteDesc>, .launch = launch_route});
@@ -217,6 +328,11 @@ void register_moe(flow::LauncherTable& table) {
       .can_implement = of_one_format<Combine, CombineOperand::grouped, CombineOperand::out>,
       .overlap = flow::awaits<Combine>,
       .launch = launch_combine});
+  using Down = kernels::ExpertsDownDesc;
+  table.add<Down>(Launcher<Down>{.can_implement = can_experts_down,
+                                 .workspace_bytes = experts_down_workspace,
+                                 .overlap = experts_down_overlap,
+                                 .launch = launch_experts_down});
 }
 
 Status can_order(const kernels::RankOrderDesc& desc, std::span<const Type> /*types*/) {
@@ -422,6 +538,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_norms(table);
   register_attention(table);
   register_moe(table);
+  register_route_experts_cuda(table);
   register_exchange(table);
   register_quantize(table);
   register_rows(table);

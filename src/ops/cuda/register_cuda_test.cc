@@ -1,5 +1,7 @@
 #include "ops/cuda/register_cuda.h"
 
+#include <fmt/format.h>
+
 #include "device/cpu/cpu_device.h"
 #include "device/cuda/cuda_device.h"
 #include "ops/attention.h"
@@ -11,6 +13,7 @@
 #include "ops/quantize.h"
 #include "ops/register_cpu.h"
 #include "ops/rotary.h"
+#include "ops/route_experts.h"
 #include "ops/rows.h"
 #include "ops/sample.h"
 
@@ -68,6 +71,15 @@ class AllKinds : public testing::DeviceProgram {
     const Value weight = noise(b, "norm weight", Format::bf16, 1, kHidden);
     sum_ = add(b, x_, rms_norm(b, x_, weight, 1e-3f, "normed"), "sum");
     keep(b, "kept sum", sum_);
+    const Value both = b.step("both", Format::bf16, kRows, kHidden);
+    const Value normed = b.step("normed", Format::bf16, kRows, kHidden);
+    b.emit(kernels::AddRmsNormDesc{.eps = 1e-3f}, {{AddRmsNormOperand::a, x_},
+                                                   {AddRmsNormOperand::b, sum_},
+                                                   {AddRmsNormOperand::weight, weight},
+                                                   {AddRmsNormOperand::sum, both},
+                                                   {AddRmsNormOperand::y, normed}});
+    keep(b, "kept both", both);
+    keep(b, "kept normed", normed);
   }
 
   // Four sequences; rows 3 and 11 are padding.
@@ -105,8 +117,29 @@ class AllKinds : public testing::DeviceProgram {
                              .head_dim = kHeadDim,
                              .page_size = kPageSize,
                              .scale = 0.2f};
-    keep(b, "attended", ops::attention(b, b.columns(qkv, 0, kQ), cache, paged, desc));
+    const Value plan = attention_plan(b, paged, {.group = kHeads / kKvHeads});
+    keep(b, "attended", ops::attention(b, b.columns(qkv, 0, kQ), cache, paged, plan, desc));
     latents(b, paged);
+    decode(b, paged, desc, head_weight, inverse);
+  }
+
+  // The first rows, which are of one sequence each.
+  void decode(Builder& b, const PagedRows& paged, const AttentionDesc& desc, Value head_weight,
+              Value inverse) {
+    const auto first = [&](Value value) { return b.rows(value, 0, kSequences); };
+    const PagedRows rows{.sequences = first(paged.sequences),
+                         .positions = first(paged.positions),
+                         .kv_slots = first(paged.kv_slots),
+                         .block_table = paged.block_table};
+    const Value qkv = noise(b, "decode qkv", Format::bf16, kSequences, kQ + 2 * kKv);
+    const Value cache = noise(b, "decode cache", Format::bf16, 12 * kPageSize, 2 * kKv);
+    const Value k_weight = noise(b, "k head weight", Format::bf16, 1, kHeadDim);
+    const Value plan = decode_plan(b, rows, {.num_kv_heads = kKvHeads});
+    const Value out = decode_attention(
+        b, qkv, {head_weight, k_weight}, rotary_table(b, rows.positions, inverse, 1.25f), cache,
+        rows, plan,
+        {.attention = desc, .rotary = {.head_dim = kHeadDim, .dims = kHeadDim / 2}, .eps = 1e-4f});
+    keep(b, "decoded", out);
   }
 
   void latents(Builder& b, const PagedRows& paged) {
@@ -146,6 +179,50 @@ class AllKinds : public testing::DeviceProgram {
     grouped.rows = b.placed(noise(b, "grouped", Format::bf16, kRows * kTopK, kHidden),
                             b.placement(permuted.grouped.rows));
     keep(b, "combined", combine(b, grouped, permuted));
+    for (const int64_t hidden : {128, 96}) routed_experts(b, desc, inputs, hidden);
+  }
+
+  // 128 columns are taken by the one kernel, 96 by a kernel for each part.
+  void routed_experts(Builder& b, const RouteDesc& route, const RouteInputs& inputs,
+                      int64_t hidden) {
+    using Operand = RouteExpertsOperand;
+    const std::string name = fmt::format("{} columns ", hidden);
+    const auto input = [&](const char* what, int64_t num_rows) {
+      return noise(b, name + what, Format::bf16, num_rows, hidden);
+    };
+    const auto output = [&](Format format, int64_t num_rows, int64_t cols) {
+      return b.step("routed", format, num_rows, cols);
+    };
+    const Value sum = output(Format::bf16, kRows, hidden);
+    const Value normed = output(Format::bf16, kRows, hidden);
+    const Value logits = output(Format::f32, kRows, kExperts);
+    const Value ids = output(Format::i32, kRows, kTopK);
+    const Value weights = output(Format::f32, kRows, kTopK);
+    const Value offsets = output(Format::i32, kExperts + 1, 1);
+    const Value source = output(Format::i32, kRows * kTopK, 1);
+    const Value places = output(Format::i32, kRows, kTopK);
+    b.emit(kernels::RouteExpertsDesc{.norm = {.eps = 1e-3f},
+                                     .router = {.tuned_rows = kRows},
+                                     .route = route,
+                                     .permute = {.num_slots = kExperts}},
+           {{Operand::x, input("x", kRows)},
+            {Operand::addend, input("addend", kRows)},
+            {Operand::norm_weight, input("norm weight", 1)},
+            {Operand::router, input("router", kExperts)},
+            {Operand::bias, inputs.bias},
+            {Operand::kv_slots, kv_slots_},
+            {Operand::forced, inputs.forced},
+            {Operand::sum, sum},
+            {Operand::normed, normed},
+            {Operand::logits, logits},
+            {Operand::ids, ids},
+            {Operand::weights, weights},
+            {Operand::offsets, offsets},
+            {Operand::source, source},
+            {Operand::places, places}});
+    for (const Value value : {sum, normed, logits, ids, weights, offsets, places}) {
+      keep(b, name + "kept", value);
+    }
   }
 
   // Rows for three ranks, and their sums of what comes back.

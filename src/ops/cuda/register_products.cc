@@ -120,6 +120,12 @@ void launch_grouped_gemm(const GroupedGemmDesc& desc, Args args, Workspace /*wor
                               kernel_stream(queue));
 }
 
+flow::KernelOverlap grouped_overlap(const GroupedGemmDesc& desc, std::span<const Type> types) {
+  flow::KernelOverlap overlap = flow::kAwaits;
+  overlap.releases_late = kernels::cuda::releases_late(desc, grouped_gemm_shape(desc, types));
+  return overlap;
+}
+
 }  // namespace
 
 void register_products_cuda(flow::LauncherTable& table) {
@@ -129,7 +135,7 @@ void register_products_cuda(flow::LauncherTable& table) {
                                                                 .launch = launch_gemm});
   table.add<GroupedGemmDesc>(
       flow::QueuedLauncher<GroupedGemmDesc, CudaQueue>{.can_implement = can_grouped_gemm,
-                                                       .overlap = flow::awaits<GroupedGemmDesc>,
+                                                       .overlap = grouped_overlap,
                                                        .launch = launch_grouped_gemm});
 }
 

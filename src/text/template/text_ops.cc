@@ -54,7 +54,7 @@ size_t find_space(std::string_view text) {
   return at;
 }
 
-// Where the last word of `text` starts.
+// The place where the last word of `text` starts.
 size_t find_last_word(std::string_view text) {
   size_t begin = text.size();
   while (begin > 0) {

@@ -17,7 +17,7 @@ size_t find_last(std::string_view text, std::string_view part);
 // Occurrences that don't overlap; an empty part occurs around every code point.
 int64_t count_occurrences(std::string_view text, std::string_view part);
 
-// Without the white space at its ends, or without the code points of `chars`.
+// The text without white space at its ends, or without the code points of `chars`.
 std::string_view strip_space(std::string_view text, Side side);
 std::string_view strip_chars(std::string_view text, std::string_view chars, Side side);
 

@@ -3,8 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cstddef>
-
+#include "kernels/attention/attention_plan.h"
 #include "kernels/attention/paged_rows.h"
 #include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
@@ -19,10 +18,13 @@ void kv_write(int64_t rows, int64_t cols, Matrix<const T> source, const int32_t*
 // Whether there is a kernel for these sizes.
 bool can_attend(const AttentionDesc& desc);
 
-int64_t attention_scratch_bytes(const AttentionDesc& desc, int64_t rows, int64_t num_sequences);
+// Whose plan attention() takes.
+inline AttentionPlanDesc plan_desc_of(const AttentionDesc& desc) {
+  return {desc.num_heads / desc.num_kv_heads};
+}
 
 // q [rows, heads · head_dim], cache [·, 2 · kv_heads · head_dim], rows and strides on 16 bytes; out
-// like q, but without gaps between its rows. A row's result depends on its own sequence and
+// like q, but without gaps between its rows; plan: plan_attention()'s of these rows. A row's result depends on its own sequence and
 // on whether it is taken alone: the only row of its sequence here, or one of no more rows than
 // sequences.
 //
@@ -30,7 +32,7 @@ int64_t attention_scratch_bytes(const AttentionDesc& desc, int64_t rows, int64_t
 // their positions. The block table names pages of the cache everywhere, also behind a sequence's
 // last page, where none is read.
 void attention(const AttentionDesc& desc, const PagedRows& rows, Matrix<const bf16> q,
-               Matrix<const bf16> cache, Matrix<bf16> out, std::byte* scratch,
+               Matrix<const bf16> cache, Matrix<bf16> out, const AttentionPlan& plan,
                const KernelStream& on);
 
 }  // namespace braid::kernels::cuda

@@ -1,7 +1,5 @@
 #include "kernels/attention/cuda/attention_plan.h"
 
-#include <algorithm>
-
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 
@@ -9,7 +7,6 @@ namespace braid::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 1024;
-constexpr int kMaxZeroBlocks = 128;
 
 // One row a request.
 __device__ void find_rows(const AttentionPlan& plan, const PagedRows& rows) {
@@ -97,20 +94,9 @@ __device__ void place_large(const AttentionPlan& plan) {
   }
 }
 
-__device__ void zero_padding(const PagedRows& rows, int64_t cols, Matrix<bf16> out) {
-  for (int64_t t = blockIdx.x - 1; t < rows.rows; t += gridDim.x - 1) {
-    if (rows.sequences[t] >= 0) continue;
-    for (int64_t i = threadIdx.x * kPack; i < cols; i += kThreads * kPack) {
-      store_pack<true>(out.row(t) + i, cols - i, Pack<bf16>{});
-    }
-  }
-}
-
-// Block 0 plans, the others write zeros.
-__global__ void __launch_bounds__(kThreads)
-    plan_step(AttentionPlan plan, PagedRows rows, int64_t cols, Matrix<bf16> out) {
+// One block.
+__global__ void __launch_bounds__(kThreads) plan_step(AttentionPlan plan, PagedRows rows) {
   start_in_turn();
-  if (blockIdx.x > 0) return zero_padding(rows, cols, out);
   const int64_t tiles = max(plan.small.num_tiles, plan.large.num_tiles);
   for (int64_t i = threadIdx.x; i < tiles; i += kThreads) plan.zeros[i] = 0;
   if (threadIdx.x == 0) {
@@ -130,35 +116,8 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-AttentionPlan::AttentionPlan(const AttentionDesc& desc, int64_t rows, int64_t num_sequences,
-                             std::byte* scratch)
-    : num_requests(std::min(rows, num_sequences)), group(desc.num_heads / desc.num_kv_heads) {
-  const auto take = [this, scratch]<typename T>(T*& array, int64_t count) {
-    if (scratch != nullptr) array = reinterpret_cast<T*>(scratch + bytes);
-    bytes += ceil_div(count * static_cast<int64_t>(sizeof(T)), 16) * 16;
-  };
-  small.tile_rows = kSmallTile;
-  small.num_tiles = num_requests * ceil_div(group, kSmallTile);
-  large.tile_rows = kLargeTile;
-  // Every request may end in a tile that is not full.
-  if (rows > num_sequences) large.num_tiles = rows * group / kLargeTile + num_requests;
-  take(first_rows, num_requests);
-  take(num_rows, num_requests);
-  take(lengths, num_requests);
-  take(pages, num_requests + 1);
-  take(zeros, std::max(small.num_tiles, large.num_tiles));
-  take(no_chunk, 1);
-  for (AttentionTiles* tiles : {&small, &large}) {
-    take(tiles->requests, tiles->num_tiles);
-    take(tiles->indices, tiles->num_tiles);
-    take(tiles->valid, tiles->num_tiles);
-  }
-}
-
-void plan_attention(const AttentionPlan& plan, const PagedRows& rows, int64_t cols,
-                    Matrix<bf16> out, const KernelStream& on) {
-  const auto zero_blocks = static_cast<unsigned>(std::min<int64_t>(rows.rows, kMaxZeroBlocks));
-  launch_kernel(on, {1 + zero_blocks, kThreads}, plan_step, plan, rows, cols, out);
+void plan_attention(const AttentionPlan& plan, const PagedRows& rows, const KernelStream& stream) {
+  launch_kernel(stream, {.grid = dim3(1), .block = dim3(kThreads)}, plan_step, plan, rows);
 }
 
 }  // namespace braid::kernels::cuda

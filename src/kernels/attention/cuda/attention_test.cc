@@ -1,5 +1,6 @@
 #include "kernels/attention/cuda/attention.h"
 
+#include "kernels/attention/cuda/attention_plan.h"
 #include "kernels/attention/cuda/step_test_support.h"
 
 namespace braid::kernels::cuda {
@@ -45,9 +46,12 @@ struct Step {
     if (count < 0) count = rows.size();
     const DeviceRows device(rows, cache.table, first, count);
     const DeviceGrid<bf16> device_q(q), device_cache(cache.cache), out(count, cols());
-    const DeviceArray<std::byte> scratch(attention_scratch_bytes(desc, count, rows.num_sequences));
+    const AttentionPlanDesc plan_desc = plan_desc_of(desc);
+    const DeviceArray<int32_t> words(AttentionPlan(plan_desc, count, rows.num_sequences).words);
+    const AttentionPlan plan(plan_desc, count, rows.num_sequences, words.data());
+    plan_attention(plan, device.paged, nullptr);
     attention(desc, device.paged, device_q.input(first, 64), device_cache.input(), out.matrix(),
-              scratch.data(), nullptr);
+              plan, nullptr);
     return out.fetch();
   }
 };

@@ -56,6 +56,15 @@ __device__ void store(T* y, const float (&values)[kColumns], int64_t count, bool
   }
 }
 
+// The rounded values and a residual's, of which there are `count`.
+template <int kCount, typename T>
+__device__ void add_residual(const T* residual, float (&values)[kColumns], int64_t count) {
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    if (i < count) values[i] = __fadd_rn(to_f32(from_f32<T>(values[i])), to_f32(residual[i]));
+  }
+}
+
 template <typename In, typename Bias, typename Out>
 __global__ void finish_kernel(FinishGemm finish, bool aligned) {
   start_in_turn();
@@ -67,12 +76,16 @@ __global__ void finish_kernel(FinishGemm finish, bool aligned) {
     load_sums(static_cast<const In*>(finish.sums) + row * finish.sums_stride, finish.parts,
               finish.rows * finish.sums_stride, bias, col, finish.n, values);
     Out* y = static_cast<Out*>(finish.y) + row * finish.y_stride;
+    const bool adds = finish.residual != nullptr;
+    const Out* residual = static_cast<const Out*>(finish.residual) + row * finish.residual_stride;
     if (finish.epilogue == Epilogue::swiglu) {
       for (int i = 0; i < kColumns / 2; ++i) {
         values[i] = silu(values[2 * i]) * values[2 * i + 1];
       }
+      if (adds) add_residual<kColumns / 2>(residual + col / 2, values, (finish.n - col) / 2);
       store<kColumns / 2>(y + col / 2, values, (finish.n - col) / 2, aligned);
     } else {
+      if (adds) add_residual<kColumns>(residual + col, values, finish.n - col);
       store<kColumns>(y + col, values, finish.n - col, aligned);
     }
   }

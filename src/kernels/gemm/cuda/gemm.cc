@@ -194,12 +194,13 @@ void multiply(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
   }
 }
 
-// y = epilogue(x · Wᵀ + bias) by cuBLASLt.
+// y = epilogue(x · Wᵀ + bias) + residual by cuBLASLt.
 void product(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
              const GemmOperands& operands, void* sums, const BlasQueue& queue, int32_t sm_count) {
   const Steps steps = steps_of(desc, shape, rows);
   if (steps.direct) {
     multiply(desc, shape, rows, operands, {operands.y, operands.y_stride}, queue, sm_count);
+    if (shape.residual) add_residual(desc, shape, rows, operands, behind(queue.stream));
     return;
   }
   multiply(desc, shape, rows, operands, {sums, steps.columns}, queue, sm_count);
@@ -212,6 +213,8 @@ void product(const GemmDesc& desc, const GemmShape& shape, int64_t rows,
                .f32_sums = steps.product == Format::f32,
                .bias = operands.bias,
                .f32_bias = shape.in == Format::f32,
+               .residual = operands.residual,
+               .residual_stride = operands.residual_stride,
                .y = operands.y,
                .y_stride = operands.y_stride,
                .f32_y = shape.out == Format::f32},
@@ -271,7 +274,6 @@ void gemm(const GemmDesc& desc, const GemmShape& shape, int64_t rows, const Gemm
   }
   void* sums = static_cast<std::byte*>(scratch) + scratch_of(desc, shape, rows).normed;
   product(desc, shape, rows, operands, sums, queue, sm_count);
-  if (shape.residual) add_residual(desc, shape, rows, operands, behind(queue.stream));
 }
 
 GemmOverlap gemm_overlap(const GemmDesc& desc, const GemmShape& shape, int64_t rows) {

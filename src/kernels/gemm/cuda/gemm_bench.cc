@@ -102,7 +102,7 @@ void BM_CudaGroupedGemm(benchmark::State& state) {
                          stream);
           });
   need(cudaStreamDestroy(stream));
-  state.SetLabel(fmt::format("{}: {}", experts.name, explain_grouped_gemm(desc)));
+  state.SetLabel(fmt::format("{}: {}", experts.name, explain_grouped_gemm(desc, {n, k})));
 }
 BENCHMARK(BM_CudaGroupedGemm)
     ->ArgNames({"model", "tokens", "down"})

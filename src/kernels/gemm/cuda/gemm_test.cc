@@ -4,6 +4,8 @@
 #include "kernels/gemm/cuda/blas_config.h"
 #include "kernels/gemm/cuda/test_support.h"
 #include "kernels/gemm/gemm_test_types.h"
+#include "kernels/norm/cuda/norm.h"
+#include "kernels/rows/cuda/rows.h"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -196,6 +198,65 @@ TYPED_TEST(CudaGemmTest, ARowAloneIsBitwiseTheRowInABatch) {
     for (int64_t row = 0; row < 67; ++row) {
       const auto alone = problem.run(blas, desc, row, 1);
       ASSERT_TRUE(alone.same_row(0, whole, row)) << "row " << row;
+    }
+  }
+}
+
+// What is fused against the ops apart, by whichever kernels: bit for bit.
+template <typename X, typename Y>
+void check_fused(Random& random, const Case& c) {
+  SCOPED_TRACE(testing::Message() << "m " << c.m << " n " << c.n << " k " << c.k << " k_slots "
+                                  << c.desc.k_slots << " swiglu " << int(c.desc.epilogue));
+  const Blas blas;
+  const cudaStream_t stream = blas.queue().stream.stream;
+  const Problem<X, Y> problem(random, c);
+  const Grid<X> weight(random, 1, c.k);
+  const Grid<Y> addend(random, c.m, c.y_cols());
+  const DeviceGrid<X> weight_gpu(weight), normed(c.m, c.k);
+  const DeviceGrid<Y> addend_gpu(addend), fused(c.m, c.y_cols()), apart(c.m, c.y_cols());
+  const auto run = [&](const GemmShape& shape, const GemmOperands& operands) {
+    const DeviceBytes scratch(static_cast<size_t>(gemm_scratch_bytes(c.desc, shape, c.m)));
+    gemm(c.desc, shape, c.m, operands, scratch.as<void>(), blas.queue());
+    gemm_test::synchronize();
+  };
+  GemmShape shape = problem.shape();
+  GemmOperands operands = problem.operands(0, apart);
+  rms_norm<X>({.eps = c.desc.norm_eps}, {.capacity = c.m}, c.k,
+              {problem.x_gpu.data(), problem.x_gpu.stride()}, weight_gpu.data(),
+              {normed.data(), normed.stride()}, stream);
+  operands.x = normed.data();
+  operands.x_stride = normed.stride();
+  run(shape, operands);
+  add<Y>({.capacity = c.m}, c.y_cols(), {apart.data(), apart.stride()},
+         {addend_gpu.data(), addend_gpu.stride()}, {apart.data(), apart.stride()}, stream);
+
+  shape.norm = shape.residual = true;
+  operands = problem.operands(0, fused);
+  operands.norm_weight = weight_gpu.data();
+  operands.residual = addend_gpu.data();
+  operands.residual_stride = addend_gpu.stride();
+  run(shape, operands);
+  Grid<Y> got(c.m, c.y_cols()), want(c.m, c.y_cols());
+  fused.download(got);
+  apart.download(want);
+  for (int64_t r = 0; r < c.m; ++r) ASSERT_TRUE(got.same_row(r, want, r)) << "row " << r;
+}
+
+TYPED_TEST(CudaGemmTest, ANormAndAResidualHaveTheBitsOfOpsApart) {
+  BRAID_GPU_TEST();
+  struct Size {
+    int64_t n, k;
+    int32_t k_slots = 1;
+  };
+  Random random(14);
+  for (const Epilogue epilogue : kEpilogues) {
+    for (const int64_t m : {1, 7, 16, 48, 300}) {
+      for (const Size& size :
+           {Size{2048, 4096}, Size{144, 96}, Size{144, 96, 2}, Size{1000, 2048}, Size{50, 100}}) {
+        const GemmDesc desc{.epilogue = epilogue, .k_slots = size.k_slots, .norm_eps = 1e-5f};
+        check_fused<typename TypeParam::X, typename TypeParam::Y>(random,
+                                                                  {desc, m, size.n, size.k, true});
+      }
     }
   }
 }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/cuda/num_sms.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/gemm/cuda/sm90_grouped_gemm.h"
+#include "kernels/gemm/cuda/stream_grouped.h"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -16,10 +18,6 @@ constexpr int64_t kSomeRows = 48;
 
 // Columns of K in a box: 128 bytes, what the swizzle spans.
 constexpr uint32_t kBoxColumns = 64;
-
-bool aligned(const void* pointer, int64_t stride, int64_t element_bytes) {
-  return reinterpret_cast<uintptr_t>(pointer) % 16 == 0 && stride * element_bytes % 16 == 0;
-}
 
 // All slots' weights as one tensor [num_slots · n, k].
 CUtensorMap weights_map(const GroupedGemmDesc& desc, const GroupedGemmShape& shape,
@@ -34,12 +32,44 @@ sm90::GroupedGemmKernel* kernel_of(const GroupedGemmTile& tile) {
   return sm90::grouped_gemm_128x256;
 }
 
-int32_t num_sms() {
-  int device = 0;
-  int count = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count;
+// Rows of a step that are multiplied alike, so that a row's bits don't depend on how many there
+// are; kMostStreamed is where the time is no longer that of reading weights.
+constexpr int64_t kFewestTokens = 16;
+constexpr int64_t kFewTokens = 64;
+constexpr int64_t kMostStreamed = 128;
+// Tokens up to which no slot has more rows than a list of 8 takes.
+constexpr int64_t kShortLists = 8;
+
+// Whether weights are streamed: always for the fewest tokens, otherwise where the most of those
+// that are multiplied alike still have few rows a slot, whose weights lists then read once.
+bool streams(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  if (desc.tokens <= 0 || desc.tokens > kMostStreamed) return false;
+  if (!can_stream(desc.num_slots, shape.n, shape.k)) return false;
+  if (desc.tokens <= kFewestTokens) return true;
+  const int64_t most = desc.tokens <= kFewTokens ? kFewTokens : kMostStreamed;
+  return desc.tuned_rows * most <= kFewRows * desc.num_slots * desc.tokens;
+}
+
+StreamConfig stream_config(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  return choose_stream(shape.k, desc.tokens <= kShortLists ? 8 : 16, false);
+}
+
+void stream(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
+            const GroupedGemmOperands& operands, const KernelStream& on, int32_t sm_count) {
+  stream_grouped(stream_config(desc, shape),
+                 {.data = operands.w,
+                  .stride = operands.w_stride,
+                  .num_slots = desc.num_slots,
+                  .n = shape.n,
+                  .k = shape.k},
+                 {.x = {operands.x, operands.x_stride},
+                  .source = operands.source,
+                  .offsets = operands.offsets,
+                  .y = operands.y,
+                  .y_stride = operands.y_stride,
+                  .swiglu = desc.epilogue == Epilogue::swiglu,
+                  .f32_y = shape.out == Format::f32},
+                 rows, on, sm_count);
 }
 
 }  // namespace
@@ -75,27 +105,39 @@ Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& sha
 void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
                   const GroupedGemmOperands& operands, const KernelStream& on, int32_t sm_count) {
   if (rows == 0 || desc.num_slots == 0 || shape.n == 0) return;
-  const sm90::GroupedGemmParams params = {
-      .x = operands.x,
-      .x_stride = operands.x_stride,
-      .source = operands.source,
-      .offsets = operands.offsets,
-      .y = operands.y,
-      .y_stride = operands.y_stride,
-      .n = static_cast<int32_t>(shape.n),
-      .k = static_cast<int32_t>(shape.k),
-      .num_slots = desc.num_slots,
-      .swiglu = desc.epilogue == Epilogue::swiglu,
-      .f32_y = shape.out == Format::f32,
-      .x_aligned = aligned(operands.x, operands.x_stride, bytes_of(shape.in)),
-      .y_aligned = aligned(operands.y, operands.y_stride, bytes_of(shape.out))};
-  const sm90::GroupedGemmLaunch launch = {
-      .rows = rows, .sms = sm_count > 0 ? sm_count : num_sms(), .on = on};
+  const bool x_aligned = is_streamable(operands.x, operands.x_stride, bytes_of(shape.in));
+  const bool y_aligned = is_streamable(operands.y, operands.y_stride, bytes_of(shape.out));
+  const bool as_streamed = streams(desc, shape);
+  if (as_streamed && x_aligned && y_aligned) {
+    return stream(desc, shape, rows, operands, on, sm_count);
+  }
+  const sm90::GroupedGemmParams params = {.x = operands.x,
+                                          .x_stride = operands.x_stride,
+                                          .source = operands.source,
+                                          .offsets = operands.offsets,
+                                          .y = operands.y,
+                                          .y_stride = operands.y_stride,
+                                          .n = static_cast<int32_t>(shape.n),
+                                          .k = static_cast<int32_t>(shape.k),
+                                          .num_slots = desc.num_slots,
+                                          .swiglu = desc.epilogue == Epilogue::swiglu,
+                                          .f32_y = shape.out == Format::f32,
+                                          .x_aligned = x_aligned,
+                                          .y_aligned = y_aligned};
+  const sm90::GroupedGemmLaunch launch = {.rows = rows,
+                                          .sms = sm_count > 0 ? sm_count : num_sms(),
+                                          // Launched plainly, it keeps releases_late()'s promise.
+                                          .on = as_streamed ? KernelStream(on.stream) : on};
   const GroupedGemmTile tile = choose_tile(desc);
   kernel_of(tile)(weights_map(desc, shape, operands, tile), params, launch);
 }
 
-std::string explain_grouped_gemm(const GroupedGemmDesc& desc) {
+bool releases_late(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  return streams(desc, shape);
+}
+
+std::string explain_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape) {
+  if (streams(desc, shape)) return explain(stream_config(desc, shape), shape.k);
   const GroupedGemmTile tile = choose_tile(desc);
   return fmt::format("sm90 grouped GEMM, tile {}x{}x{}, {} stages, {} blocks an SM", tile.rows,
                      tile.columns, kBoxColumns, tile.stages, tile.blocks_per_sm);

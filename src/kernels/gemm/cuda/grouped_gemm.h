@@ -39,19 +39,24 @@ struct GroupedGemmOperands {
   int64_t y_stride = 0;
 };
 
-// Chosen by the rows that a slot has on average when the op has as many as it was tuned for.
+// The tile where weights are not streamed: by the rows that a slot has on average when the op has
+// as many as it was tuned for.
 GroupedGemmTile choose_tile(const GroupedGemmDesc& desc);
 
 // Refuses by name the formats and sizes that no kernel takes; needs no GPU.
 Status can_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape);
 
 // `rows`: y's capacity, at least offsets[num_slots]. `sm_count`: SMs that the launch may use; 0 is
-// all of them. It changes no bit of y.
+// all of them. It changes no bit of y. Few tokens' products stream the weights (stream_grouped.h),
+// by a kernel that may overlap the one before it.
 void grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape, int64_t rows,
                   const GroupedGemmOperands& operands, const KernelStream& on,
                   int32_t sm_count = 0);
 
+// Whether the kernel behind its own starts only when all kernels before its own have ended.
+bool releases_late(const GroupedGemmDesc& desc, const GroupedGemmShape& shape);
+
 // "sm90 grouped GEMM, tile 128x256x64, 4 stages, 1 blocks an SM"
-std::string explain_grouped_gemm(const GroupedGemmDesc& desc);
+std::string explain_grouped_gemm(const GroupedGemmDesc& desc, const GroupedGemmShape& shape);
 
 }  // namespace braid::kernels::cuda

@@ -68,7 +68,7 @@ void check(Random& random, const Case& c) {
   for (const int32_t tuned : kTunedRowsPerSlot) {
     const GroupedGemmDesc desc{c.epilogue, c.slots(), tuned * c.slots()};
     const GroupedGemmShape shape{c.n, c.k, Format::bf16, kFormat<Y>};
-    SCOPED_TRACE(explain_grouped_gemm(desc));
+    SCOPED_TRACE(explain_grouped_gemm(desc, shape));
     ASSERT_TRUE(can_grouped_gemm(desc, shape).ok());
     Grid<Y> got(c.total() + c.spare, c.y_cols(), c.y_padding);
     const DeviceGrid<Y> y_gpu(got.rows(), got.input().stride, c.shift);
@@ -189,7 +189,7 @@ void check_glm(Random& random, const std::vector<std::pair<int32_t, int32_t>>& s
   const DeviceBytes source_gpu(source), offsets_gpu(offsets);
   for (const int32_t tuned : kTunedRowsPerSlot) {
     const GroupedGemmDesc desc{epilogue, kSlots, tuned * kSlots};
-    SCOPED_TRACE(explain_grouped_gemm(desc));
+    SCOPED_TRACE(explain_grouped_gemm(desc, {n, k}));
     grouped_gemm(desc, {n, k}, total,
                  {x_gpu.data(), k, source_gpu.as<int32_t>(), offsets_gpu.as<int32_t>(),
                   w_gpu.as<bf16>(), k, y_gpu.data(), cols},
@@ -340,7 +340,7 @@ TEST(GroupedGemmTileTest, FollowsTheRowsThatASlotHasOnAverage) {
 }
 
 TEST(GroupedGemmTileTest, IsNamed) {
-  EXPECT_EQ(explain_grouped_gemm({Epilogue::none, 8, 8000}),
+  EXPECT_EQ(explain_grouped_gemm({Epilogue::none, 8, 8000}, {16, 64}),
             "sm90 grouped GEMM, tile 128x256x64, 4 stages, 1 blocks an SM");
 }
 

@@ -110,11 +110,36 @@ __device__ inline void copy_16(uint32_t to, const void* from, uint32_t bytes) {
                : "memory");
 }
 
+// Arrives at the barrier when all copies of this thread's copy_16 so far have ended.
+__device__ inline void barrier_arrive_after_copies(uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
 // Ends a group of this thread's copy_16; wait_copies<N> leaves at most the N youngest unfinished.
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kUnfinished>
 __device__ void wait_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kUnfinished) : "memory");
+}
+
+// Four matrices of 8 by 8 elements of two bytes: lane i gives the address of row i % 8 of matrix
+// i / 8, and gets elements 2 (i % 4), 2 (i % 4) + 1 of row i / 4 of each.
+__device__ inline uint4 load_matrices(uint32_t from) {
+  uint4 words;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+               : "r"(from)
+               : "memory");
+  return words;
+}
+// The same of the transposed matrices.
+__device__ inline uint4 load_matrices_transposed(uint32_t from) {
+  uint4 words;
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+               : "r"(from)
+               : "memory");
+  return words;
 }
 
 __device__ inline void store_16(uint32_t to, uint4 value) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/matrix.h"
+#include "kernels/cuda/num_sms.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/gemm/cuda/sm90_stream_gemm.h"
 
@@ -23,14 +24,6 @@ constexpr int32_t kLongRing = 8;
 bool is_aligned(const void* data, int64_t stride, Format format, int64_t bytes) {
   return reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(bytes) == 0 &&
          stride * bytes_of(format) % bytes == 0;
-}
-
-int32_t num_sms() {
-  int device = 0;
-  int count = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-  return count;
 }
 
 }  // namespace

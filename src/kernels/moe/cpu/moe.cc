@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "kernels/cpu/lanes.h"
+#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/rows/cpu/rows.h"
 
 namespace braid::kernels::cpu {
 
@@ -68,9 +70,26 @@ void combine(const CombineDesc& desc, int64_t rows, int64_t cols, int64_t top_k,
   }
 }
 
+template <typename T>
+void experts_down(const ExpertsDownDesc& desc, const ExpertsDownArgs<T>& args, std::byte* scratch) {
+  const Matrix<T> grouped{reinterpret_cast<T*>(scratch), args.n};
+  grouped_gemm<T, T, T>({.num_slots = desc.num_slots}, args.n, args.k, args.x, nullptr,
+                        args.offsets, args.w, grouped);
+  const Matrix<const T> products{grouped.data, grouped.stride};
+  combine<T>({.num_shared = desc.num_shared}, args.rows, args.n, args.top_k, products, args.places,
+             args.weights, args.out);
+  const Matrix<const T> sums{args.out.data, args.out.stride};
+  for (const Matrix<const T>& addend : {args.addends.shared, args.addends.residual}) {
+    if (addend.data != nullptr) add<T>(args.rows, args.n, sums, addend, args.out);
+  }
+}
+
 template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const float>,
                       Matrix<const int32_t>, Matrix<const float>, Matrix<float>);
 template void combine(const CombineDesc&, int64_t, int64_t, int64_t, Matrix<const bf16>,
                       Matrix<const int32_t>, Matrix<const float>, Matrix<bf16>);
+
+template void experts_down(const ExpertsDownDesc&, const ExpertsDownArgs<float>&, std::byte*);
+template void experts_down(const ExpertsDownDesc&, const ExpertsDownArgs<bf16>&, std::byte*);
 
 }  // namespace braid::kernels::cpu

@@ -1,6 +1,7 @@
 // Routing, permutation and combination on the CPU.
 #pragma once
 
+#include "kernels/moe/experts_down_args.h"
 #include "kernels/moe/route_args.h"
 
 namespace braid::kernels::cpu {
@@ -19,5 +20,10 @@ template <typename T>
 void combine(const CombineDesc& desc, int64_t rows, int64_t cols, int64_t top_k,
              Matrix<const T> grouped, Matrix<const int32_t> places, Matrix<const float> weights,
              Matrix<T> out);
+
+// grouped_gemm() into `scratch` (experts_down_scratch_bytes()), combine(), and add() of what is to
+// be added: the same bits.
+template <typename T>
+void experts_down(const ExpertsDownDesc& desc, const ExpertsDownArgs<T>& args, std::byte* scratch);
 
 }  // namespace braid::kernels::cpu

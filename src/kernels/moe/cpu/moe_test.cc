@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "kernels/cpu/test_support.h"
+#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/rows/cpu/rows.h"
 
 namespace braid::kernels::cpu {
 namespace {
@@ -272,6 +274,59 @@ TYPED_TEST(CombineTest, IsRowInvariant) {
     combine<TypeParam>(CombineDesc{}, count, 75, 5, grouped.input(), places.input(first),
                        weights.input(first), out.matrix());
   });
+}
+
+// Products, sums and additions as the ops that experts_down() stands for make them.
+template <typename T>
+class ExpertsDownTest : public testing::Test {};
+TYPED_TEST_SUITE(ExpertsDownTest, AllTypes);
+
+TYPED_TEST(ExpertsDownTest, HasTheBitsOfProductsCombinationAndSums) {
+  using T = TypeParam;
+  constexpr int64_t kRows = 9, kN = 40, kK = 24, kTopK = 3, kGrouped = kRows * (kTopK + 1);
+  constexpr int32_t kSlots = 6;
+  Random random(21);
+  const auto ids = random_ids(random, kRows, kTopK, kSlots - 1);
+  std::vector<int32_t> offsets(kSlots + 1), source(kGrouped);
+  Grid<int32_t> places(kRows, kTopK + 1);
+  permute({.num_slots = kSlots, .num_shared = 1}, kRows, kTopK, ids.input(), {}, offsets.data(),
+          source.data(), places.matrix());
+  const Grid<T> x(random, kGrouped, kK, 3), w(random, kSlots * kN, kK);
+  const Grid<T> shared(random, kRows, kN, 1), residual(random, kRows, kN, 2);
+  const Grid<float> weights(random, kRows, kTopK);
+
+  Grid<T> grouped(kGrouped, kN);
+  grouped_gemm<T, T, T>({.num_slots = kSlots}, kN, kK, x.input(), nullptr, offsets.data(),
+                        w.input(), grouped.matrix());
+  Grid<T> sum(kRows, kN);
+  combine<T>({.num_shared = 1}, kRows, kN, kTopK, grouped.input(), places.input(), weights.input(),
+             sum.matrix());
+  for (const auto& [has_shared, has_residual] :
+       {std::pair{false, false}, {false, true}, {true, false}, {true, true}}) {
+    Grid<T> want = sum;
+    if (has_shared) add<T>(kRows, kN, want.input(), shared.input(), want.matrix());
+    if (has_residual) add<T>(kRows, kN, want.input(), residual.input(), want.matrix());
+    Grid<T> got(kRows, kN, 4);
+    ExpertsDownArgs<T> args{.rows = kRows,
+                            .n = kN,
+                            .k = kK,
+                            .top_k = kTopK,
+                            .grouped_rows = kGrouped,
+                            .x = x.input(),
+                            .offsets = offsets.data(),
+                            .w = w.input(),
+                            .places = places.input(),
+                            .weights = weights.input(),
+                            .addends = {},
+                            .out = got.matrix()};
+    if (has_shared) args.addends.shared = shared.input();
+    if (has_residual) args.addends.residual = residual.input();
+    std::vector<std::byte> scratch(
+        static_cast<size_t>(experts_down_scratch_bytes(kGrouped, kN, sizeof(T))));
+    experts_down<T>({.num_slots = kSlots, .num_shared = 1}, args, scratch.data());
+    for (int64_t t = 0; t < kRows; ++t) EXPECT_TRUE(got.same_row(t, want, t)) << "row " << t;
+    got.expect_padding_kept();
+  }
 }
 
 // Three owners of 2, 1 and 3 of six experts: each orders the choices that it holds, as one owner of

@@ -2,10 +2,9 @@
 // operands.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
+#include "kernels/moe/experts_down_args.h"
 #include "kernels/moe/route_args.h"
 
 namespace braid::kernels::cuda {
@@ -24,10 +23,11 @@ void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const 
              const KernelStream& on);
 
 // grouped [·, cols], places [rows, top_k + num_shared], weights [rows, top_k], out [rows, cols];
-// places of −1 add nothing. T: float, bf16.
+// places of −1 add nothing. To each sum, rounded, `addends` are added one after the other, each sum
+// rounded. T: float, bf16. May overlap the kernel before it.
 template <typename T>
 void combine(const CombineDesc& desc, int64_t rows, int64_t cols, int64_t top_k,
              Matrix<const T> grouped, Matrix<const int32_t> places, Matrix<const float> weights,
-             Matrix<T> out, const KernelStream& on);
+             Matrix<T> out, const KernelStream& on, const Addends<T>& addends = {});
 
 }  // namespace braid::kernels::cuda

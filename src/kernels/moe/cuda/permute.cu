@@ -1,6 +1,8 @@
-// A counting sort by one cluster of blocks. Every warp has a stretch of the choices in their order;
-// it counts its slots, the warps' and blocks' counts are summed in order, and then it places its
-// choices behind those of the warps before it. So the result doesn't depend on timing.
+// Few choices are placed by counting for each of them how many come before it.
+//
+// Many are by a counting sort in one cluster of blocks. Every warp has a stretch of the choices in
+// their order; it counts its slots, the warps' and blocks' counts are summed in order, and then it
+// places its choices behind those of the warps before it. So the result doesn't depend on timing.
 #include <cooperative_groups.h>
 
 #include <algorithm>
@@ -8,6 +10,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/moe/cuda/moe.h"
+#include "kernels/moe/cuda/place_keys.cuh"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -19,6 +22,9 @@ constexpr int kWarps = kThreads / kWarp;
 constexpr int kBatch = 4;                // choices that a lane loads at once
 constexpr int64_t kBlockChoices = 8192;  // beyond which another block is worth its while
 constexpr int64_t kMaxBlocks = 8;        // what every cluster may have
+constexpr int kFewChoices = 2048;        // up to which each is compared with all
+constexpr int kFewThreads = 256;
+constexpr int kFewOfWarp = 4;
 
 struct Permutation {
   PermuteDesc desc;
@@ -125,6 +131,27 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
   });
 }
 
+// Every block knows all choices, and places its share of them.
+__global__ void __launch_bounds__(kFewThreads) permute_few(Permutation p) {
+  __shared__ int32_t keys[kFewChoices];
+  start_in_turn();
+  for (int i = static_cast<int>(threadIdx.x); i < p.choices; i += kFewThreads) {
+    keys[i] = key_of(slot_of_choice(p, i), i);
+  }
+  __syncthreads();
+  const int warp = static_cast<int>(blockIdx.x * kFewThreads + threadIdx.x) / kWarp;
+  place_keys(keys, p.choices, p.of_row, p.desc.num_slots, {p.offsets, p.source, p.places}, warp,
+             static_cast<int>(gridDim.x) * kFewThreads / kWarp);
+}
+
+void launch_few(const Permutation& permutation, const KernelStream& on) {
+  // A warp places kFewOfWarp choices or slots.
+  const int64_t blocks = ceil_div((permutation.choices + permutation.desc.num_slots + 1) * kWarp,
+                                  kFewThreads * kFewOfWarp);
+  launch_kernel(on, {.grid = dim3(static_cast<unsigned>(blocks)), .block = dim3(kFewThreads)},
+                permute_few, permutation);
+}
+
 }  // namespace
 
 void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const int32_t> ids,
@@ -135,22 +162,25 @@ void permute(const PermuteDesc& desc, int64_t rows, int64_t top_k, Matrix<const 
   const int64_t wanted = ceil_div(choices, kBlockChoices);
   const int64_t blocks = wanted <= 1 ? 1 : wanted <= 2 ? 2 : wanted <= 4 ? 4 : kMaxBlocks;
   const int64_t batches = ceil_div(choices, blocks * kWarps * kWarp * kBatch);
-  Permutation permutation{desc,
-                          table,
-                          static_cast<int>(choices),
-                          static_cast<int>(of_row),
-                          static_cast<int>(batches) * kWarp * kBatch,
-                          ids,
-                          offsets,
-                          source,
-                          places};
+  const Permutation permutation{desc,
+                                table,
+                                static_cast<int>(choices),
+                                static_cast<int>(of_row),
+                                static_cast<int>(batches) * kWarp * kBatch,
+                                ids,
+                                offsets,
+                                source,
+                                places};
+  if (choices <= kFewChoices) return launch_few(permutation, on);
   const size_t shared =
       (static_cast<size_t>(kWarps + 2) * static_cast<size_t>(desc.num_slots) + kWarp) *
       sizeof(int32_t);
   cudaFuncSetAttribute(permute_choices, cudaFuncAttributeMaxDynamicSharedMemorySize,
                        static_cast<int>(shared));
   const auto grid = static_cast<unsigned>(blocks);
-  launch_kernel(on, {grid, kThreads, shared, grid}, permute_choices, permutation);
+  launch_kernel(
+      on, {.grid = dim3(grid), .block = dim3(kThreads), .shared_bytes = shared, .cluster = grid},
+      permute_choices, permutation);
 }
 
 }  // namespace braid::kernels::cuda

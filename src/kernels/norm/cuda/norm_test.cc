@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/test_support.h"
 #include "kernels/norm/cpu/norm.h"
+#include "kernels/rows/cuda/rows.h"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -46,6 +47,33 @@ TYPED_TEST(CudaRmsNormTest, EqualsTheCpu) {
                         y.matrix(), nullptr);
     Grid<TypeParam> got = y.fetch();
     expect_near(got, want, rows, kBound<TypeParam>);
+  }
+}
+
+TYPED_TEST(CudaRmsNormTest, AddAndNormHasTheBitsOfBoth) {
+  BRAID_NEEDS_GPU();
+  Random random(5);
+  for (const auto& [rows, cols, padding] : {std::array<int64_t, 3>{1, 2048, 0},
+                                            {5, 7168, 16},
+                                            {64, 4096, 0},
+                                            {3, 1025, 0},
+                                            {2, 20000, 3},
+                                            {4, 37, 2},
+                                            {7, 512, 8}}) {
+    SCOPED_TRACE(testing::Message() << rows << " x " << cols);
+    const Grid<TypeParam> a(random, rows, cols, padding), b(random, rows, cols, 0),
+        w(random, 1, cols);
+    const DeviceGrid<TypeParam> device_a(a), device_b(b), device_w(w);
+    const DeviceGrid<TypeParam> sum(rows, cols, padding), y(rows, cols), want_sum(rows, cols),
+        want(rows, cols);
+    add_rms_norm<TypeParam>({1e-5f}, {rows}, cols, device_a.input(), device_b.input(),
+                            device_w.input().data, sum.matrix(), y.matrix(), nullptr);
+    add<TypeParam>({rows}, cols, device_a.input(), device_b.input(), want_sum.matrix(), nullptr);
+    rms_norm<TypeParam>({1e-5f, 0}, {rows}, cols, want_sum.input(), device_w.input().data,
+                        want.matrix(), nullptr);
+    Grid<TypeParam> got_sum = sum.fetch(), got = y.fetch();
+    expect_same(got_sum, want_sum.fetch(), rows);
+    expect_same(got, want.fetch(), rows);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/rotary/cuda/rotary.h"
+#include "kernels/rotary/cuda/turn.cuh"
 
 namespace braid::kernels::cuda {
 namespace {
@@ -20,15 +21,6 @@ __global__ void __launch_bounds__(kThreads)
   sincos(angle, &sine, &cosine);
   table.row(row)[i] = __fmul_rn(static_cast<float>(cosine), multiplier);
   table.row(row)[half + i] = __fmul_rn(static_cast<float>(sine), multiplier);
-}
-
-// The pair (a, b) turned by the angle.
-template <typename T>
-__device__ void turn(T& a, T& b, float cosine, float sine) {
-  const float from_a = widen(a);
-  const float from_b = widen(b);
-  a = narrow<T>(__fsub_rn(__fmul_rn(from_a, cosine), __fmul_rn(from_b, sine)));
-  b = narrow<T>(__fadd_rn(__fmul_rn(from_b, cosine), __fmul_rn(from_a, sine)));
 }
 
 template <typename T>

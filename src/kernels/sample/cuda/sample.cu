@@ -1,5 +1,9 @@
-// One block a row. What is drawn from a cut distribution is found by walking down the ids from the
-// most likely: kChunk of them at a time are selected, sorted and summed up.
+// One cluster of blocks a row, each with a stretch of the ids. What is drawn from a cut
+// distribution is found by walking down the ids from the most likely: kChunk of them at a time are
+// selected by all blocks, then sorted and summed up by the first. All sums are of integers, so that
+// neither the number of blocks nor the order of anything changes a token.
+#include <cooperative_groups.h>
+
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/exp.cuh"
 #include "kernels/cuda/launch.cuh"
@@ -9,6 +13,9 @@
 namespace braid::kernels::cuda {
 namespace {
 
+namespace cg = cooperative_groups;
+
+constexpr unsigned kMaxBlocks = 8;  // of a row: what every cluster may have
 constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / kWarp;
 constexpr int kChunk = kThreads;  // one sorted id a thread
@@ -18,8 +25,6 @@ constexpr int kRankBits = 50;  // of a Rank: the logit's 32, the id's 18
 constexpr int kIdBits = 18;
 static_assert(kMaxVocabSize == int64_t{1} << kIdBits && kRankBits % kDigitBits == 0);
 static_assert(kBins == kThreads);
-constexpr float kInfinity = __builtin_huge_valf();
-
 // Where an id stands: a lower Rank is a higher logit or, of equals, a lower id. Ids that can't be
 // drawn have kNoRank.
 using Rank = uint64_t;
@@ -31,7 +36,8 @@ constexpr float kMassUnit = 0x1p45f;
 
 struct Row {
   const float* logits;
-  int vocab_size;
+  int first;  // of this block's ids
+  int last;   // one past
   float top;  // the highest logit
   float temperature;
 
@@ -54,79 +60,104 @@ struct Row {
   static __device__ int id_of(Rank rank) { return static_cast<int>(rank & ((1u << kIdBits) - 1)); }
 };
 
+// How far a walk down the most likely ids came.
+struct Reached {
+  Mass mass = 0;       // of the ids up to there
+  uint32_t count = 0;  // of these ids
+  int id = 0;
+};
+struct Walk {
+  Reached reached;
+  Rank from = 0;        // where it goes on
+  uint32_t loaded = 0;  // how many of the most likely ids stand in Shared::ranks
+  bool ended = false;
+};
+
 struct Shared {
   uint32_t bins[kBins];
   Rank ranks[kChunk];
   Mass masses[kWarp];
   uint32_t counts[kWarp];
-  float values[kWarp];
-  int ids[kWarp];
+  uint64_t tops[kWarp];
   uint32_t size;  // of `ranks`
   Rank bound;
   uint32_t below;
   uint32_t inside;
+  // What other blocks read.
+  uint64_t top;
   Mass mass;
+  Walk walk;
   int found;
 };
 
-// The lowest id of the highest logit. NaN compares false: 0 if there is nothing else.
-__device__ int highest(const float* logits, int count, Shared& shared) {
-  float value = -kInfinity;
-  int best = 0x7fffffff;
-  for (int i = static_cast<int>(threadIdx.x); i < count; i += kThreads) {
-    if (logits[i] > value) {
-      value = logits[i];
-      best = i;
-    }
+// Σ value over the blocks before this one, and over all; the value is this block's `member`, which
+// its first thread has written. All blocks have read it when sum_over() returns.
+struct Sums {
+  Mass before = 0;
+  Mass all = 0;
+};
+__device__ Sums sum_over(const cg::cluster_group& cluster, Shared& shared) {
+  cluster.sync();
+  Sums sums;
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    const Mass of_block = cluster.map_shared_rank(&shared, b)->mass;
+    if (b < cluster.block_rank()) sums.before += of_block;
+    sums.all += of_block;
   }
-  const auto reduce = [&value, &best] {
-#pragma unroll
-    for (int step = kWarp / 2; step > 0; step /= 2) {
-      const float other = __shfl_xor_sync(kAllLanes, value, step);
-      const int other_best = __shfl_xor_sync(kAllLanes, best, step);
-      if (other > value || (other == value && other_best < best)) {
-        value = other;
-        best = other_best;
-      }
-    }
-  };
-  reduce();
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  if (lane == 0) {
-    shared.values[threadIdx.x / kWarp] = value;
-    shared.ids[threadIdx.x / kWarp] = best;
-  }
-  __syncthreads();
-  value = shared.values[lane];
-  best = shared.ids[lane];
-  reduce();
-  return best < count ? best : 0;
+  cluster.sync();
+  return sums;
 }
 
-// The id at which the masses, summed up in the order of ids, exceed `point`. Every warp has a
-// stretch of the ids; the one that the point is in looks for it.
-__device__ int find_by_id(const Row& row, Mass point, Mass own, Shared& shared) {
-  const int stretch = static_cast<int>(ceil_div(row.vocab_size, kWarps));
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int end = min((warp + 1) * stretch, row.vocab_size);
-  // `own`: the warp's sum; before it, those of the warps in front.
-  Mass sum = 0;
-  for (int w = 0; w < warp; ++w) sum += shared.masses[w];
-  if (sum <= point && point < sum + own) {
-    for (int first = warp * stretch; first < end; first += kWarp) {
-      const int id = first + lane;
-      const Mass up_to = sum + warp_scan(id < end ? row.mass(row.logits[id]) : Mass{0});
-      const uint32_t beyond = __ballot_sync(kAllLanes, up_to > point);
-      if (beyond != 0) {
-        if (lane == 0) shared.found = first + __ffs(static_cast<int>(beyond)) - 1;
-        break;
-      }
-      sum = __shfl_sync(kAllLanes, up_to, kWarp - 1);
+// A logit and its id as one number: higher for a higher logit or, of equals, for a lower id. 0 for
+// what is never the highest: NaN and −infinity.
+__device__ uint64_t top_of(float logit, int id) {
+  if (!(logit > -__builtin_huge_valf())) return 0;
+  const uint32_t bits = __float_as_uint(__fadd_rn(logit, 0.0f));  // zeros of either sign are equal
+  const uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+  return uint64_t{ascending} << 32 | static_cast<uint32_t>(~id);
+}
+
+__device__ uint64_t highest_top(uint64_t top) {
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    top = max(top, static_cast<uint64_t>(__shfl_xor_sync(kAllLanes, top, step)));
+  }
+  return top;
+}
+
+// The highest of this block's logits.
+__device__ uint64_t highest_of_block(const Row& row, bool packed, Shared& shared) {
+  uint64_t top = 0;
+  const int thread = static_cast<int>(threadIdx.x);
+  if (packed) {
+#pragma unroll 4
+    for (int id = row.first + 4 * thread; id < row.last; id += 4 * kThreads) {
+      const float4 four = *reinterpret_cast<const float4*>(row.logits + id);
+      top = max(max(top, top_of(four.x, id)), top_of(four.y, id + 1));
+      top = max(max(top, top_of(four.z, id + 2)), top_of(four.w, id + 3));
+    }
+  } else {
+    for (int id = row.first + thread; id < row.last; id += kThreads) {
+      top = max(top, top_of(row.logits[id], id));
     }
   }
+  top = highest_top(top);
+  if (thread % kWarp == 0) shared.tops[thread / kWarp] = top;
   __syncthreads();
-  return shared.found;
+  return highest_top(shared.tops[thread % kWarp]);
+}
+
+// The lowest id of the highest logit; 0 where all are NaN or −infinity.
+__device__ int highest(const Row& row, bool packed, const cg::cluster_group& cluster,
+                       Shared& shared) {
+  const uint64_t of_block = highest_of_block(row, packed, shared);
+  if (threadIdx.x == 0) shared.top = of_block;
+  cluster.sync();
+  uint64_t top = 0;
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    top = max(top, cluster.map_shared_rank(&shared, b)->top);
+  }
+  return top == 0 ? 0 : static_cast<int>(~static_cast<uint32_t>(top));
 }
 
 __device__ Mass scaled(double fraction, Mass mass) {
@@ -134,38 +165,66 @@ __device__ Mass scaled(double fraction, Mass mass) {
   return point < mass ? point : mass - 1;
 }
 
-// Draws from all ids, in their order.
-__device__ int draw_uncut(const Row& row, double uniform, Shared& shared) {
-  const int stretch = static_cast<int>(ceil_div(row.vocab_size, kWarps));
+// Draws from all ids, in their order: the id at which the masses, summed up, exceed the point.
+// Every warp has a stretch of the block's ids; the one that the point is in looks for it.
+__device__ int draw_uncut(const Row& row, double uniform, const cg::cluster_group& cluster,
+                          Shared& shared) {
+  const int stretch = static_cast<int>(ceil_div(row.last - row.first, kWarps));
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int end = min((warp + 1) * stretch, row.vocab_size);
+  const int begin = row.first + warp * stretch;
+  const int end = min(begin + stretch, row.last);
   Mass own = 0;
-  for (int id = warp * stretch + lane; id < end; id += kWarp) own += row.mass(row.logits[id]);
+  for (int id = begin + lane; id < end; id += kWarp) own += row.mass(row.logits[id]);
   own = warp_sum(own);
   if (lane == 0) shared.masses[warp] = own;
   __syncthreads();
-  Mass total = 0;
-  for (int w = 0; w < kWarps; ++w) total += shared.masses[w];
-  return find_by_id(row, scaled(uniform, total), own, shared);
+  Mass sum = 0, of_block = 0;
+  for (int w = 0; w < kWarps; ++w) {
+    if (w < warp) sum += shared.masses[w];
+    of_block += shared.masses[w];
+  }
+  if (threadIdx.x == 0) shared.mass = of_block;
+  const Sums sums = sum_over(cluster, shared);
+  const Mass point = scaled(uniform, sums.all);
+  sum += sums.before;
+  if (sum <= point && point < sum + own) {
+    for (int first = begin; first < end; first += kWarp) {
+      const int id = first + lane;
+      const Mass up_to = sum + warp_scan(id < end ? row.mass(row.logits[id]) : Mass{0});
+      const uint32_t beyond = __ballot_sync(kAllLanes, up_to > point);
+      if (beyond != 0) {
+        if (lane == 0) {
+          cluster.map_shared_rank(&shared, 0)->found = first + __ffs(static_cast<int>(beyond)) - 1;
+        }
+        break;
+      }
+      sum = __shfl_sync(kAllLanes, up_to, kWarp - 1);
+    }
+  }
+  cluster.sync();
+  return shared.found;  // in the first block
 }
 
 // One digit of the search in select(): among the ranks that agree with `bound` above this digit and
 // are at least `from`, the digit's value in which the `count`-th lies goes into `bound`, how many
 // have a lower one into `below`, how many this one into `inside`. Returns how many agree.
 __device__ uint32_t select_digit(const Row& row, Rank from, int shift, uint32_t count,
-                                 Shared& shared) {
+                                 const cg::cluster_group& cluster, Shared& shared) {
   const Rank bound = shared.bound;
   shared.bins[threadIdx.x] = 0;
   __syncthreads();
-  for (int id = static_cast<int>(threadIdx.x); id < row.vocab_size; id += kThreads) {
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
     const Rank rank = row.rank(id);
     if (rank == kNoRank || rank < from) continue;
     if (rank >> (shift + kDigitBits) != bound >> (shift + kDigitBits)) continue;
     atomicAdd(&shared.bins[rank >> shift & (kBins - 1)], 1u);
   }
-  __syncthreads();
-  const uint32_t bin = shared.bins[threadIdx.x];
+  cluster.sync();
+  uint32_t bin = 0;
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    bin += cluster.map_shared_rank(&shared, b)->bins[threadIdx.x];
+  }
   uint32_t total = 0;
   const uint32_t up_to = block_scan(bin, shared.counts, total);
   if (up_to - bin < count && count <= up_to) {
@@ -173,7 +232,7 @@ __device__ uint32_t select_digit(const Row& row, Rank from, int shift, uint32_t 
     shared.below = up_to - bin;
     shared.inside = bin;
   }
-  __syncthreads();
+  cluster.sync();  // all have read the bins
   return total;
 }
 
@@ -196,8 +255,10 @@ __device__ void sort_ranks(Shared& shared) {
   }
 }
 
-// shared.ranks = the lowest `most` ≤ kChunk ranks from `from` on, in order; how many there are.
-__device__ uint32_t select(const Row& row, Rank from, uint32_t most, Shared& shared) {
+// The first block's shared.ranks = the lowest `most` ≤ kChunk ranks from `from` on, in order, and
+// its shared.size how many there are.
+__device__ void select(const Row& row, Rank from, uint32_t most, const cg::cluster_group& cluster,
+                       Shared& shared) {
   if (threadIdx.x == 0) {
     shared.size = 0;
     shared.bound = 0;
@@ -207,118 +268,154 @@ __device__ uint32_t select(const Row& row, Rank from, uint32_t most, Shared& sha
   Rank bound = kNoRank - 1;  // of the ranks that are taken
   uint32_t left = most;
   for (int shift = kRankBits - kDigitBits; shift >= 0; shift -= kDigitBits) {
-    if (select_digit(row, from, shift, left, shared) < left) break;  // at first only: all of them
+    // At first only: all of them.
+    if (select_digit(row, from, shift, left, cluster, shared) < left) break;
     left -= shared.below;
     bound = shared.bound | ((Rank{1} << shift) - 1);
     if (left == shared.inside) break;
   }
-  for (int id = static_cast<int>(threadIdx.x); id < row.vocab_size; id += kThreads) {
+  Shared& first = *cluster.map_shared_rank(&shared, 0);
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
     const Rank rank = row.rank(id);
-    if (rank >= from && rank <= bound) shared.ranks[atomicAdd(&shared.size, 1u)] = rank;
+    if (rank >= from && rank <= bound) first.ranks[atomicAdd(&first.size, 1u)] = rank;
+  }
+  cluster.sync();
+  if (cluster.block_rank() == 0) sort_ranks(shared);
+}
+
+// By the first block: goes on from walk.reached through the ranks in shared.ranks, `size` of which
+// count, until the masses exceed `point`.
+__device__ Walk walk_ranks(const Row& row, Walk walk, uint32_t limit, uint32_t size, Mass point,
+                           Shared& shared) {
+  if (size == 0) {
+    walk.ended = true;
+    return walk;
+  }
+  Reached& reached = walk.reached;
+  const Rank rank = shared.ranks[threadIdx.x];
+  const bool here = threadIdx.x < size;
+  const Mass mass = here ? row.mass(row.logits[Row::id_of(rank)]) : 0;
+  Mass total = 0;
+  const Mass up_to = reached.mass + block_scan(mass, shared.masses, total);
+  if (here && up_to > point && up_to - mass <= point) {
+    shared.found = static_cast<int>(threadIdx.x);
+    shared.mass = up_to;
   }
   __syncthreads();
-  sort_ranks(shared);
-  return shared.size;
+  if (reached.mass + total > point) {
+    const int found = shared.found;
+    reached = {shared.mass, reached.count + static_cast<uint32_t>(found) + 1,
+               Row::id_of(shared.ranks[found])};
+    walk.ended = true;
+  } else {
+    reached = {reached.mass + total, reached.count + size, Row::id_of(shared.ranks[size - 1])};
+    walk.ended = reached.count >= limit;
+  }
+  walk.from = shared.ranks[size - 1] + 1;
+  return walk;
 }
 
 // Walks down the first `limit` ids from the most likely until their masses, added up, exceed
-// `point`.
-struct Reached {
-  Mass mass;       // of the ids up to there
-  uint32_t count;  // of these ids
-  int id;
-};
+// `point`; `loaded` of them stand in the first block's shared.ranks.
 __device__ Reached walk(const Row& row, uint32_t limit, Mass point, uint32_t& loaded,
-                        Shared& shared) {
-  Reached reached{0, 0, 0};
-  Rank from = 0;
-  while (reached.count < limit) {
-    const uint32_t most = min(limit - reached.count, static_cast<uint32_t>(kChunk));
-    uint32_t size = loaded;
-    if (reached.count > 0 || loaded == 0) size = select(row, from, most, shared);
-    loaded = reached.count == 0 ? size : 0;
-    size = min(size, most);
-    if (size == 0) break;
-    const Rank rank = shared.ranks[threadIdx.x];
-    const bool here = threadIdx.x < size;
-    const Mass mass = here ? row.mass(row.logits[Row::id_of(rank)]) : 0;
-    Mass total = 0;
-    const Mass up_to = reached.mass + block_scan(mass, shared.masses, total);
-    if (here && up_to > point && up_to - mass <= point) {
-      shared.found = static_cast<int>(threadIdx.x);
-      shared.mass = up_to;
+                        const cg::cluster_group& cluster, Shared& shared) {
+  Walk walk{.loaded = loaded};
+  while (!walk.ended) {
+    const bool is_first = walk.reached.count == 0;
+    const uint32_t most = min(limit - walk.reached.count, static_cast<uint32_t>(kChunk));
+    const bool selects = !is_first || walk.loaded == 0;
+    if (selects) select(row, walk.from, most, cluster, shared);
+    if (cluster.block_rank() == 0) {
+      const uint32_t size = selects ? shared.size : walk.loaded;
+      walk = walk_ranks(row, walk, limit, min(size, most), point, shared);
+      walk.loaded = is_first ? size : 0;
+      if (threadIdx.x == 0) shared.walk = walk;
     }
-    from = shared.ranks[size - 1] + 1;
-    const bool beyond = reached.mass + total > point;
-    __syncthreads();
-    if (beyond) {
-      const int found = shared.found;
-      reached = {shared.mass, reached.count + static_cast<uint32_t>(found) + 1,
-                 Row::id_of(shared.ranks[found])};
-      __syncthreads();
-      return reached;
-    }
-    reached = {reached.mass + total, reached.count + size, Row::id_of(shared.ranks[size - 1])};
-    __syncthreads();
+    cluster.sync();
+    walk = cluster.map_shared_rank(&shared, 0)->walk;
+    cluster.sync();
   }
-  return reached;
+  loaded = walk.loaded;
+  return walk.reached;
 }
 
 constexpr Mass kNoPoint = ~Mass{0};
 
 // Draws from the top_k most likely ids (all for ≤ 0), and of these from the smallest set of
 // probability ≥ top_p.
-__device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform, Shared& shared) {
+__device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
+                        const cg::cluster_group& cluster, Shared& shared) {
   uint32_t limit = top_k > 0 ? static_cast<uint32_t>(top_k) : ~0u;
-  uint32_t loaded = 0;  // how many of the most likely ids stand in shared.ranks
+  uint32_t loaded = 0;
   Mass mass = 0;
   if (top_k > 0) {
-    mass = walk(row, limit, kNoPoint, loaded, shared).mass;
+    mass = walk(row, limit, kNoPoint, loaded, cluster, shared).mass;
   } else {
-    for (int id = static_cast<int>(threadIdx.x); id < row.vocab_size; id += kThreads) {
+    for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
       mass += row.mass(row.logits[id]);
     }
     mass = block_sum(mass, shared.masses);
-    __syncthreads();
+    if (threadIdx.x == 0) shared.mass = mass;
+    mass = sum_over(cluster, shared).all;
   }
   if (top_p < 1) {
     const double wanted = ceil(static_cast<double>(top_p) * static_cast<double>(mass));
     const Mass needed = wanted < 1 ? 1 : min(static_cast<Mass>(wanted), mass);
-    const Reached reached = walk(row, limit, needed - 1, loaded, shared);
+    const Reached reached = walk(row, limit, needed - 1, loaded, cluster, shared);
     limit = reached.count;
     mass = reached.mass;
   }
-  return walk(row, limit, scaled(uniform, mass), loaded, shared).id;
+  return walk(row, limit, scaled(uniform, mass), loaded, cluster, shared).id;
 }
 
+// Blocks of x are a row's cluster. Whatever a cluster does depends on its row alone, so that its
+// blocks meet in every sync().
 __global__ void __launch_bounds__(kThreads)
-    sample_rows(Rows rows, int vocab_size, SampleArgs args) {
-  start_in_turn();
+    sample_rows(Rows rows, int vocab_size, int stretch, bool packed, SampleArgs args) {
   __shared__ Shared shared;
-  const int64_t r = blockIdx.x;
+  start_in_turn();
+  const int64_t r = blockIdx.y;
   if (r >= rows.live()) return;
-  const float* logits = args.logits.row(r);
-  int id = highest(logits, vocab_size, shared);
-  const float temperature = *args.temperature.row(r);
-  if (temperature > 0 && isfinite(logits[id])) {
-    const Row row{logits, vocab_size, logits[id], temperature};
+  const cg::cluster_group cluster = cg::this_cluster();
+  const int begin = static_cast<int>(cluster.block_rank()) * stretch;
+  Row row{args.logits.row(r), min(begin, vocab_size), min(begin + stretch, vocab_size), 0, 0};
+  row.temperature = *args.temperature.row(r);
+  int id = highest(row, packed, cluster, shared);
+  if (row.temperature > 0) row.top = row.logits[id];
+  if (row.temperature > 0 && isfinite(row.top)) {
     const double uniform = unit_interval(
         hash(*args.seed.row(r), static_cast<uint64_t>(int64_t{*args.position.row(r)})));
     const int top_k = *args.top_k.row(r);
     const float top_p = *args.top_p.row(r);
-    __syncthreads();
-    id = top_k > 0 || top_p < 1 ? draw_cut(row, top_k, top_p, uniform, shared)
-                                : draw_uncut(row, uniform, shared);
+    cluster.sync();
+    id = top_k > 0 || top_p < 1 ? draw_cut(row, top_k, top_p, uniform, cluster, shared)
+                                : draw_uncut(row, uniform, cluster, shared);
   }
-  if (threadIdx.x == 0) *args.ids.row(r) = id;
+  if (cluster.block_rank() == 0 && threadIdx.x == 0) *args.ids.row(r) = id;
+  cluster.sync();  // no block leaves while another reads what it has
+}
+
+// So many blocks a row that the clusters of all rows find room at once: not every SM has one that
+// fits.
+unsigned blocks_of_row(int64_t rows) {
+  unsigned blocks = kMaxBlocks;
+  while (blocks > 1 && rows * blocks > 64) blocks /= 2;
+  return blocks;
 }
 
 }  // namespace
 
 void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, const KernelStream& on) {
-  const auto blocks = static_cast<unsigned>(rows.capacity);
-  if (blocks == 0) return;
-  launch_kernel(on, {blocks, kThreads}, sample_rows, rows, static_cast<int>(vocab_size), args);
+  const auto capacity = static_cast<unsigned>(rows.capacity);
+  if (capacity == 0) return;
+  const unsigned blocks = blocks_of_row(rows.capacity);
+  const int64_t stretch = ceil_div(ceil_div(vocab_size, blocks), 4) * 4;
+  // A row's last pack may not go beyond it.
+  const bool packed = vocab_size % 4 == 0 && args.logits.stride % 4 == 0 &&
+                      reinterpret_cast<uintptr_t>(args.logits.data) % 16 == 0;
+  launch_kernel(on, {.grid = dim3(blocks, capacity), .block = dim3(kThreads), .cluster = blocks},
+                sample_rows, rows, static_cast<int>(vocab_size), static_cast<int>(stretch), packed,
+                args);
 }
 
 }  // namespace braid::kernels::cuda

@@ -4,8 +4,6 @@
 // differs only where the drawn point or top_p's bound is within about 1e-8 of a token's edge.
 #pragma once
 
-#include <cuda_runtime_api.h>
-
 #include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
 #include "kernels/sample/sample_desc.h"

@@ -1,0 +1,64 @@
+#include "ops/register_route_experts_cpu.h"
+
+#include "kernels/gemm/cpu/gemm.h"
+#include "kernels/moe/cpu/moe.h"
+#include "kernels/norm/cpu/norm.h"
+#include "kernels/rows/cpu/rows.h"
+#include "ops/launch_args.h"
+#include "ops/route_experts.h"
+
+namespace braid::ops {
+namespace {
+
+using flow::Arg;
+using flow::Args;
+using flow::Type;
+using flow::Workspace;
+using Operand = RouteExpertsOperand;
+
+Status can_route_experts(const RouteExpertsDesc& /*desc*/, std::span<const Type> types) {
+  const Type& x = types[Operand::x];
+  if (types[Operand::addend].cols != 0) {
+    TRY(need_equal_formats("the CPU", {x, types[Operand::addend], types[Operand::sum]}));
+  }
+  return need_equal_formats(
+      "the CPU", {x, types[Operand::norm_weight], types[Operand::router], types[Operand::normed]});
+}
+
+// The kernels of the ops that this one stands for, one after the other.
+void launch(const RouteExpertsDesc& desc, Args args, Workspace workspace) {
+  const Arg &x = args[Operand::x], &router = args[Operand::router], &ids = args[Operand::ids];
+  const int64_t rows = x.rows;
+  with_type(x.format, [&]<typename T>(T) {
+    kernels::Matrix<const T> in = matrix<const T>(x);
+    if (args[Operand::addend].data != nullptr) {
+      kernels::cpu::add<T>(rows, x.cols, in, matrix<const T>(args[Operand::addend]),
+                           matrix<T>(args[Operand::sum]));
+      in = matrix<const T>(args[Operand::sum]);
+    }
+    kernels::cpu::rms_norm<T>({.eps = desc.norm.eps}, rows, x.cols, in,
+                              pointer<const T>(args[Operand::norm_weight]),
+                              matrix<T>(args[Operand::normed]));
+    kernels::cpu::gemm<T, T, float>(desc.router, rows, router.rows, x.cols,
+                                    matrix<const T>(args[Operand::normed]), matrix<const T>(router),
+                                    nullptr, matrix<float>(args[Operand::logits]));
+  });
+  kernels::cpu::route(desc.route, route_args<Operand>(args), workspace.data);
+  kernels::cpu::permute(desc.permute, rows, ids.cols, matrix<const int32_t>(ids),
+                        slot_table(args[Operand::table]), pointer<int32_t>(args[Operand::offsets]),
+                        pointer<int32_t>(args[Operand::source]),
+                        matrix<int32_t>(args[Operand::places]));
+}
+
+}  // namespace
+
+void register_route_experts_cpu(flow::LauncherTable& table) {
+  table.add<RouteExpertsDesc>({.can_implement = can_route_experts,
+                               .workspace_bytes =
+                                   [](const RouteExpertsDesc& desc, std::span<const Type>) {
+                                     return kernels::cpu::route_scratch_bytes(desc.route);
+                                   },
+                               .launch = launch});
+}
+
+}  // namespace braid::ops
