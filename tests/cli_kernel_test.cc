@@ -17,7 +17,10 @@ Ran bench_kernel(std::vector<std::string> more) {
 const std::map<std::string, std::string> kSmall = {
     {"gemm", "rows=3,n=48,k=80"},
     {"grouped_gemm", "rows=5,experts=6,top_k=2,n=24,k=32"},
+    {"experts", "rows=5,experts=6,top_k=2,width=24,hidden=32"},
     {"attention", "rows=3,context=37,heads=4,kv_heads=2,head_dim=16,page=4"},
+    {"decode_attention", "rows=3,context=37,heads=4,kv_heads=2,head_dim=16,page=4,hidden=24"},
+    {"route_experts", "rows=5,experts=12,top_k=3,hidden=64"},
     {"route", "rows=5,experts=12,top_k=3"},
     {"norm", "rows=3,cols=72"},
     {"sample", "rows=3,vocab=500"},

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <functional>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "model/config.h"
 #include "passes/fuse_decode_attention.h"
@@ -81,9 +81,8 @@ TEST(FuseAttentionTest, StaysWhereItMust) {
 
   // One layer writes its keys and values on another lane: something stands beside them.
   const Fused moved = fuse("qwen3_moe", kDecode, Switch::on, [](flow::Program& program) {
-    const auto write = std::find_if(program.ops.rbegin(), program.ops.rend(), [](const auto& op) {
-      return op.kind().name == "kv_write";
-    });
+    const auto write = std::find_if(program.ops.rbegin(), program.ops.rend(),
+                                    [](const auto& op) { return op.kind().name == "kv_write"; });
     write->lane = flow::Lane::aux;
   });
   EXPECT_EQ(moved.count("decode_attention"), 0);
@@ -92,7 +91,7 @@ TEST(FuseAttentionTest, StaysWhereItMust) {
 
 // Logits of a prompt and the tokens after it.
 std::vector<float> logits_with(const std::string& folder, Switch mode) {
-  engine::EngineOptions options{
+  start::EngineOptions options{
       .context_length = 64, .max_running = 4, .chunked_prefill_size = 32, .page_size = 4};
   options.worker.model.probes.all_logits = true;
   options.worker.passes.of<passes::FuseAttentionOptions>().mode = mode;

@@ -28,7 +28,7 @@ struct Form {
 
 std::vector<float> logits(const std::string& golden, const Form& form, Switch fuse) {
   const std::vector<int32_t> prompt = golden_ids(golden, "input_ids");
-  engine::EngineOptions options = prompt_options(prompt.size());
+  start::EngineOptions options = prompt_options(prompt.size());
   options.layout = form.layout;
   options.worker.model.dtype = form.dtype;
   options.worker.passes.of<passes::DualStreamOptions>() = form.dual;

@@ -39,7 +39,7 @@ passes::PassOptions options_of(const Settings& settings) {
 std::vector<TokenRecord> run(const std::string& golden, const LayoutOptions& layout,
                              const Settings& settings) {
   const std::vector<int32_t> prompt = golden_ids(golden, "input_ids");
-  engine::EngineOptions options = prompt_options(prompt.size() + 8);
+  start::EngineOptions options = prompt_options(prompt.size() + 8);
   options.chunked_prefill_size = static_cast<int32_t>(prompt.size() / 2 + 1);
   options.layout = layout;
   options.worker.passes = options_of(settings);
@@ -140,7 +140,7 @@ TEST(FusedOpsProgramTest, ManyRowsFuseSumsWithNormsAlone) {
   EXPECT_EQ(found["add_rms_norm"], 2 * layers - 1);  // the last layer's sum meets the head's gather
   EXPECT_EQ(found["add"], 1);
   EXPECT_EQ(why[1].choice, "off");
-  EXPECT_EQ(why[1].reason, "auto: 256 rows, above the limit of 64");
+  EXPECT_EQ(why[1].reason, "auto: 256 rows, above the limit of 16");
 }
 
 }  // namespace

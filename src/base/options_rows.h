@@ -51,6 +51,7 @@ inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
 std::vector<OptionSpec> engine_options();
+std::vector<OptionSpec> fusion_options();
 std::vector<OptionSpec> step_options();  // how the engine runs its steps
 std::vector<OptionSpec> rank_options();
 std::vector<OptionSpec> node_options();

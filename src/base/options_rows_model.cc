@@ -143,14 +143,6 @@ std::vector<OptionSpec> engine_options() {
        .commands = kAll,
        .standard = "auto",
        .choices = {"auto", "on", "off", "fused"}},
-      {.name = "fuse-attention",
-       .type = OptionType::choice,
-       .group = group,
-       .help = "in decode steps, one kernel for the norms of q and k, rotary embedding, the write "
-               "to the KV cache and attention; auto: on",
-       .commands = kAll,
-       .standard = "auto",
-       .choices = {"auto", "on", "off"}},
       {.name = "dual-stream-max-tokens",
        .type = OptionType::integer,
        .group = group,
@@ -159,6 +151,12 @@ std::vector<OptionSpec> engine_options() {
        .standard = "256",
        .minimum = 0,
        .maximum = kMillion},
+  };
+}
+
+std::vector<OptionSpec> fusion_options() {
+  const auto group = "Engine";
+  return {
       {.name = "fuse-experts",
        .type = OptionType::choice,
        .group = group,
@@ -177,6 +175,13 @@ std::vector<OptionSpec> engine_options() {
        .type = OptionType::choice,
        .group = group,
        .help = "norm, router, routing and the experts' lists of rows in one operation",
+       .commands = kAll,
+       .standard = "auto",
+       .choices = {"auto", "on", "off"}},
+      {.name = "fuse-attention",
+       .type = OptionType::choice,
+       .group = group,
+       .help = "one op for attention and all before it behind the product, in decode steps",
        .commands = kAll,
        .standard = "auto",
        .choices = {"auto", "on", "off"}},

@@ -30,10 +30,10 @@ const OptionTable& braid_options() {
   static const OptionTable table = [] {
     std::vector<OptionSpec> all;
     for (auto group :
-         {rows::model_options, rows::engine_options, rows::step_options, rows::rank_options,
-          rows::node_options, rows::expert_options, rows::overlap_options, rows::sampling_options,
-          rows::eval_options, rows::heat_options, rows::bench_options, rows::layer_options,
-          rows::kernel_options, rows::profile_options, rows::server_options,
+         {rows::model_options, rows::engine_options, rows::fusion_options, rows::step_options,
+          rows::rank_options, rows::node_options, rows::expert_options, rows::overlap_options,
+          rows::sampling_options, rows::eval_options, rows::heat_options, rows::bench_options,
+          rows::layer_options, rows::kernel_options, rows::profile_options, rows::server_options,
           rows::report_options}) {
       for (OptionSpec& row : group()) all.push_back(std::move(row));
     }

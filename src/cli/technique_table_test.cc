@@ -53,7 +53,7 @@ TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
 
 TEST(TechniqueTableTest, ResultsTooFarOffAreAnErrorBehindTheTable) {
   EXPECT_TRUE(lab::check_exactness(std::vector{row(true, true, 0), row(false, false, 0.009)}).ok());
-  for (const TechniqueRow& wrong :
+  for (const lab::TechniqueRow& wrong :
        {row(true, false, 0), row(false, false, 0.02), row(false, false, std::nan("")),
         row(true, true, std::nan(""))}) {
     const std::vector rows = {row(true, true, 0), wrong};

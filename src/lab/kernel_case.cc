@@ -154,11 +154,13 @@ Status KernelOperands::fill(device::Device& device, const flow::LauncherTable& k
 }
 
 KernelLayer::KernelLayer(ops::Builder& builder, KernelOperands& operands,
-                         const KernelSetting& of_case, int32_t layer, Format computed, bool results)
+                         const KernelSetting& of_case, Common& common, int32_t layer,
+                         Format computed, bool results)
     : b(builder),
       setting(of_case),
       dtype(computed),
       operands_(operands),
+      common_(common),
       layer_(layer),
       results_(results) {
   b.set_layer(layer);

@@ -12,6 +12,7 @@
 #include "flow/launcher.h"
 #include "kernels/fill/fill_desc.h"
 #include "ops/builder.h"
+#include "passes/pass.h"
 
 namespace braid::lab {
 
@@ -66,9 +67,12 @@ class KernelOperands {
 // What a case writes one layer of the chain with.
 class KernelLayer {
  public:
+  // What the layers of a chain have in common, by name.
+  using Common = std::map<std::string, ops::Value, std::less<>>;
+
   // `dtype`: what the kernels compute on; float32 in the reference. `results`: keep what they give.
   KernelLayer(ops::Builder& builder, KernelOperands& operands, const KernelSetting& setting,
-              int32_t layer, Format dtype, bool results);
+              Common& common, int32_t layer, Format dtype, bool results);
 
   ops::Builder& b;
   const KernelSetting& setting;
@@ -87,6 +91,12 @@ class KernelLayer {
   ops::Value random(std::string_view name, Format format, int64_t rows, int64_t cols);
   ops::Value filled(std::string_view name, Format format, int64_t rows, int64_t cols,
                     KernelOperands::Fill fill);
+  // What make() gives for the first layer: made once a step.
+  template <typename Make>
+  ops::Value once(std::string_view name, Make make) {
+    const auto found = common_.find(name);
+    return found != common_.end() ? found->second : common_.emplace(name, make()).first->second;
+  }
   // A result, which is compared with the reference's.
   void result(std::string_view name, ops::Value value);
   // Where an op leaves a result that outlives its step.
@@ -97,6 +107,7 @@ class KernelLayer {
                  double deviation);
 
   KernelOperands& operands_;
+  Common& common_;
   int32_t layer_;
   bool results_;
 };
@@ -108,6 +119,9 @@ struct KernelForm {
   flow::Work (*build)(KernelLayer& layer);
   // Whether it is another way at these sizes; null: always.
   bool (*applies)(const KernelSetting& setting) = nullptr;
+  // The passes that make it of these ops; null: none.
+  Result<flow::Program> (*rewrite)(flow::Program program,
+                                   const passes::PassContext& context) = nullptr;
 };
 
 struct KernelCase {

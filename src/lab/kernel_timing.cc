@@ -42,14 +42,16 @@ class Rig {
   // Compiles `layers` of a form. The program's index, and the work of one layer in `work`.
   Result<size_t> add(const KernelForm& form, int32_t layers, bool results, flow::Work& work) {
     ops::Builder builder(operands_.residents());
+    KernelLayer::Common common;
     for (int32_t i = 0; i < layers; ++i) {
-      KernelLayer layer(builder, operands_, setting_, i, dtype_, results);
+      KernelLayer layer(builder, operands_, setting_, common, i, dtype_, results);
       work = form.build(layer);
     }
+    flow::Program rewritten = TRY(std::move(builder).finish());
+    if (form.rewrite != nullptr) rewritten = TRY(rewrite(form, std::move(rewritten)));
     auto program = std::make_unique<Bound>();
     const flow::LauncherTable& table = backend_.table();
-    program->schedule =
-        TRY(flow::compile(TRY(std::move(builder).finish()), table.scratch(), table.overlaps()));
+    program->schedule = TRY(flow::compile(std::move(rewritten), table.scratch(), table.overlaps()));
     TRY(flow::check_schedule(program->schedule));
     programs_.push_back(std::move(program));
     return programs_.size() - 1;
@@ -112,6 +114,17 @@ class Rig {
   }
 
  private:
+  // As in a decode step of so many rows.
+  Result<flow::Program> rewrite(const KernelForm& form, flow::Program program) {
+    const layers::RowCounts counts{.decode = static_cast<int32_t>(setting_.size("rows"))};
+    const passes::PassOptions options;
+    passes::Decisions why;
+    return form.rewrite(std::move(program), {.options = options,
+                                             .residents = operands_.residents(),
+                                             .decisions = why,
+                                             .shape = {.own = counts, .group = counts}});
+  }
+
   struct Bound {
     flow::Schedule schedule;
     flow::BoundSchedule bound;
@@ -199,7 +212,9 @@ class KernelBench {
     const auto cpu = TRY(ranks::make_cpu_backend());
     Rig rig(kernel_, setting_, *cpu, Format::f32);
     flow::Work work;
-    const size_t program = TRY(rig.add(kernel_.forms.front(), 1, true, work));
+    KernelForm serial = kernel_.forms.front();
+    serial.rewrite = nullptr;
+    const size_t program = TRY(rig.add(serial, 1, true, work));
     TRY(rig.allocate());
     return rig.results_of(program);
   }

@@ -137,6 +137,9 @@ class Bench {
       };
       TRY(add("all-to-all", VariantRole::passes, rows, sent, variants));
     }
+    if (setting_.layout.world == 1 && setting_.part == Part::layer) {
+      TRY(add_all_passes(rows, variants));
+    }
     if (num_collectives(serial) == 0) return variants;
     const auto without = [](LayerRank&, const Program& program) {
       return without_collectives(program);
@@ -145,6 +148,21 @@ class Bench {
     if (num_groups() == 1) TRY(add("compute alone", VariantRole::compute, rows, without, variants));
     for (const ReduceMethod method : methods()) TRY(add_method(rows, method, variants));
     return variants;
+  }
+
+  // As an engine's steps run it; what is fused may round otherwise.
+  Status add_all_passes(const LayerRows& rows, std::vector<TimedVariant>& variants) {
+    const auto all = [&](LayerRank& rank, flow::Program program) -> Result<flow::Program> {
+      passes::Decisions why;
+      passes::PassOptions options;
+      options.cost = setting_.profile;
+      const auto shape = rows.shape(rank.group());
+      return passes::run_passes(std::move(program),
+                                steps::pass_context(rank.model(), shape, options, why));
+    };
+    TRY(add("all passes", VariantRole::rounded, rows, all, variants));
+    if (!setting_.cuda || !setting_.backend.overlap_kernels) return {};
+    return add("all passes, plain launches", VariantRole::rounded, rows, all, variants, false);
   }
 
   std::vector<ReduceMethod> methods() const {
@@ -238,7 +256,8 @@ class Bench {
     if (rows.rows <= kMostReferenceRows) {
       for (const TimedVariant& variant : variants) {
         if (variant.role != VariantRole::rounded) continue;
-        TRY(compare(variant.index, ExpertPattern::balanced, "fused slot"));
+        const std::string& name = locals().front()->variant(variant.index).name;
+        TRY(compare(variant.index, ExpertPattern::balanced, name));
       }
       TRY(compare(serial, ExpertPattern::balanced, routed ? "balanced" : "dense"));
     }

@@ -83,21 +83,21 @@ Work decode_work(const void* /*desc*/, std::span<const Type> types) {
 
 constexpr KindInfo kWrite = {.name = "kv_write", .operands = kWriteOperands, .work = write_work};
 constexpr KindInfo kAttentionPlan = {.name = "attention_plan",
-                                    .operands = kAttentionPlanOperands,
-                                    .row_invariant = false,
-                                    .work = moves_operands};
+                                     .operands = kAttentionPlanOperands,
+                                     .row_invariant = false,
+                                     .work = moves_operands};
 constexpr KindInfo kAttention = {.name = "attention",
-                                .operands = kAttentionOperands,
-                                .row_invariant = false,  // the plan numbers the rows of the step
-                                .work = attention_work<AttentionOperand>};
+                                 .operands = kAttentionOperands,
+                                 .row_invariant = false,  // the plan numbers the rows of the step
+                                 .work = attention_work<AttentionOperand>};
 constexpr KindInfo kDecodePlan = {.name = "decode_plan",
-                                 .operands = kDecodePlanOperands,
-                                 .row_invariant = false,
-                                 .work = moves_operands};
+                                  .operands = kDecodePlanOperands,
+                                  .row_invariant = false,
+                                  .work = moves_operands};
 constexpr KindInfo kDecode = {.name = "decode_attention",
-                             .operands = kDecodeOperands,
-                             .row_invariant = false,  // as attention
-                             .work = decode_work};
+                              .operands = kDecodeOperands,
+                              .row_invariant = false,  // as attention
+                              .work = decode_work};
 constexpr KindInfo kMla = {
     .name = "mla_attention", .operands = kMlaOperands, .work = attention_work<MlaOperand>};
 
@@ -149,8 +149,7 @@ Value attention_plan(Builder& b, const PagedRows& rows, const AttentionPlanDesc&
   b.require(desc.group > 0, "a group has query heads", {rows.sequences});
   const int64_t words =
       kernels::AttentionPlan(desc, b.num_rows(rows.sequences), b.num_rows(rows.block_table)).words;
-  const Value plan =
-      b.step("attention_plan", Format::i32, words, 1, b.placement(rows.sequences));
+  const Value plan = b.step("attention_plan", Format::i32, words, 1, b.placement(rows.sequences));
   b.emit(desc, {{AttentionPlanOperand::sequences, rows.sequences},
                 {AttentionPlanOperand::positions, rows.positions},
                 {AttentionPlanOperand::block_table, rows.block_table},
@@ -198,8 +197,7 @@ Value decode_attention(Builder& b, Value qkv, const HeadNorms& norms, Value rota
             "qkv holds q, k and v of the heads, the cache K and V of the KV heads",
             {qkv, cache, rotary_table});
   b.require(norms.q.present() == norms.k.present(), "q and k have norms, or neither", {qkv});
-  const Value out =
-      b.step("attention", b.format(qkv), b.num_rows(qkv), q_cols, b.placement(qkv));
+  const Value out = b.step("attention", b.format(qkv), b.num_rows(qkv), q_cols, b.placement(qkv));
   b.emit(desc, {{DecodeAttentionOperand::qkv, qkv},
                 {DecodeAttentionOperand::q_norm, norms.q},
                 {DecodeAttentionOperand::k_norm, norms.k},

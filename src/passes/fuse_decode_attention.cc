@@ -109,8 +109,8 @@ class Finder {
     const int32_t op = last();
     if (op < 0 || !op_at(program_, op).desc.is<RotaryDesc>()) return false;
     const Value x = op_at(program_, op).operands[RotaryOperand::x];
-    return take(op, is_columns(program_, x, q_, 0) &&
-                        program_.info(x).cols == q_cols() + kv_cols());
+    return take(op,
+                is_columns(program_, x, q_, 0) && program_.info(x).cols == q_cols() + kv_cols());
   }
 
   // Both norms or none: of k, and before it of q, in place.
@@ -198,8 +198,7 @@ class Plans {
     const Op& op = op_at(program_, before);
     const Value sequences = op.operands[AttentionPlanOperand::sequences];
     const kernels::DecodePlanLayout layout(program_.info(sequences).rows, num_kv_heads);
-    entry->second =
-        rewrite_.like(op.operands[AttentionPlanOperand::plan], layout.words, 1);
+    entry->second = rewrite_.like(op.operands[AttentionPlanOperand::plan], layout.words, 1);
     const flow::AnyDesc desc(DecodePlanDesc{num_kv_heads});
     const flow::NamedValue operands[] = {
         {DecodePlanOperand::sequences, sequences},
@@ -227,8 +226,7 @@ class Plans {
   std::map<int32_t, std::vector<Op>> ops_;
 };
 
-double us_of(const Program& program, const std::vector<int32_t>& ops,
-             const cost::CostModel& cost) {
+double us_of(const Program& program, const std::vector<int32_t>& ops, const cost::CostModel& cost) {
   double us = 0;
   for (const int32_t op : ops) us += cost.us_of(program, op_at(program, op));
   return us;

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "layers/mlp.h"
 #include "ops/norm.h"

@@ -21,7 +21,7 @@ struct FuseRouteOptions {
 Result<flow::Program> fuse_route(flow::Program program, const FuseRouteOptions& options,
                                  const PassContext& context);
 
-inline constexpr int64_t kMaxRouteRows = 64;
+inline constexpr int64_t kMaxRouteRows = 16;
 
 extern const Pass kFuseRoute;
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "flow/check.h"
+#include "flow/check/check.h"
 #include "flow/compile.h"
 #include "ops/moe.h"
 #include "ops/norm.h"
@@ -128,10 +128,10 @@ TEST_F(FuseRouteTest, StandsBeforeOtherReadersOfTheNormedRows) {
 TEST_F(FuseRouteTest, OffAndManyRowsChangeNothing) {
   const Names apart = {"rms_norm", "gemm", "route", "permute"};
   EXPECT_EQ(names(fused(build({}), Switch::off)), apart);
-  const auto many = fuse_route(build({}), {}, context(65));
+  const auto many = fuse_route(build({}), {}, context(17));
   EXPECT_EQ(names(*many), apart);
-  EXPECT_EQ(why_.back().reason, "auto: 65 rows, above the limit of 64");
-  const auto asked = fuse_route(build({}), {.mode = Switch::on}, context(65));
+  EXPECT_EQ(why_.back().reason, "auto: 17 rows, above the limit of 16");
+  const auto asked = fuse_route(build({}), {.mode = Switch::on}, context(17));
   EXPECT_EQ(names(*asked), (Names{"route_experts"}));
 }
 

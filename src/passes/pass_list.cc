@@ -18,14 +18,14 @@ namespace {
 
 // A pass is one line here.
 constexpr std::array kPasses = {
-    &kQuantizeDispatch,  // first, so that the shared expert runs beside the quantization as well
-    &kDualStream,        // before reductions are cut: the ops on lane aux then stay whole
-    &kChunkCollectives,  //
-    &kFuseExperts,       // behind what moves and cuts ops: what is left whole becomes one
-    &kFuseDecodeAttention,
-    &kFuseNorm,   // what no other op took in
-    &kFuseRoute,  // takes in the norms that no product took
-    &kCountHeat,  // last: routing that counts can't be split by rows any more
+    &kQuantizeDispatch,     // first: the shared expert then runs beside the quantization as well
+    &kDualStream,           // before reductions are cut: the ops on lane aux then stay whole
+    &kChunkCollectives,     //
+    &kFuseExperts,          // behind what moves and cuts ops: what is left whole becomes one
+    &kFuseDecodeAttention,  //
+    &kFuseNorm,             // what no other op took in
+    &kFuseRoute,            // takes in the norms that no product took
+    &kCountHeat,            // last: routing that counts can't be split by rows any more
 };
 
 }  // namespace

@@ -62,7 +62,7 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const layout::Layout& layout,
                                                    comm::ControlPlane& control,
                                                    const BackendOptions& options);
 
-// The kernels of a device without its collectives: enough to plan and prove steps without a rank.
+// The kernels of a device, collectives without communicators: enough to plan and prove steps.
 // `unsupported` where braid is built without CUDA.
 Status register_kernels(flow::LauncherTable& table, DeviceKind device);
 

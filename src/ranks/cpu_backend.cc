@@ -4,6 +4,7 @@
 #include "ops/register_cpu.h"
 #include "ranks/backend.h"
 #ifdef BRAID_WITH_CUDA
+#include "ops/cuda/register_collectives_cuda.h"
 #include "ops/cuda/register_cuda.h"
 #endif
 
@@ -59,8 +60,10 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(
 Status register_kernels(flow::LauncherTable& table, DeviceKind device) {
   if (device == DeviceKind::cuda) {
     ops::register_cuda(table);
+    ops::register_collectives_cuda(table, {});
   } else {
     ops::register_cpu(table);
+    ops::register_collectives_cpu(table, {});
   }
   return {};
 }
@@ -78,6 +81,7 @@ Error without_cuda() {
 Status register_kernels(flow::LauncherTable& table, DeviceKind device) {
   if (device == DeviceKind::cuda) return without_cuda();
   ops::register_cpu(table);
+  ops::register_collectives_cpu(table, {});
   return {};
 }
 

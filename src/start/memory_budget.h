@@ -47,10 +47,10 @@ Result<MemoryShare> memory_of_ranks(const ranks::WorkerOptions& options);
 Result<MemoryShare> memory_of_process(const ranks::WorkerOptions& options,
                                       const comm::ControlPlane& control, int32_t ranks_here);
 
-// The budget of an engine with this plan. The largest steps of this process's ranks are compiled
-// for it: in chunks of a reduction one rank may have a row more than another. Where the plan leaves
-// the KV blocks open, the cache gets what max_running full contexts need, but no more than what is
-// left beside all the rest. `unsupported` when the device has no kernel for an op.
+// The budget of an engine with this plan. The largest steps of every rank of this process are
+// compiled for it. Where the plan leaves the KV blocks open, the cache gets what max_running full
+// contexts need, but no more than what is left beside all the rest. `unsupported` when the device
+// has no kernel for an op.
 Result<MemoryBudget> plan_memory(const model::ModelConfig& config, const engine::EnginePlan& plan,
                                  MemoryShare memory);
 

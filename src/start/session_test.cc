@@ -56,7 +56,7 @@ TEST_F(SessionTest, StartingCompilesEachOfTheLargestStepsOnce) {
   }
 }
 
-// In chunks of a reduction one rank has a row more than another.
+// Scratch memory of collectives is part of it.
 TEST_F(SessionTest, EveryRankHasTheWorkspaceOfItsLargestSteps) {
   Session session = open({"--tp", "4", "--chunked-prefill-size", "256", "--overlap-chunks", "2"});
   ASSERT_TRUE(session.start({}).ok()) << told_;

@@ -11,8 +11,8 @@ namespace {
 
 std::atomic<int64_t> g_compiled_steps = 0;
 
-// `unsupported` when the device has no kernel for an op. Those of collectives are registered with
-// the ranks' communicators, and not there when steps are only planned.
+// `unsupported` when the device has no kernel for an op. Collectives are left out: they need the
+// rank's communicators, which are not there when steps are only planned.
 Status find_kernels(const flow::Program& program, const flow::LauncherTable& table) {
   for (const flow::Op& op : program.ops) {
     if (!program.collective_of(op)) TRY(table.find(program, op));

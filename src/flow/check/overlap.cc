@@ -14,7 +14,8 @@ namespace {
 
 class Overlaps {
  public:
-  explicit Overlaps(const Schedule& schedule) : schedule_(schedule), program_(schedule.program) {}
+  explicit Overlaps(const Schedule& schedule)
+      : schedule_(schedule), program_(schedule.program), spaces_(program_) {}
 
   Status run() {
     for (const Lane lane : kLanes) {
@@ -101,12 +102,19 @@ class Overlaps {
     return {};
   }
 
+  // Two buffers may name one resident.
+  bool same_memory(int32_t a, int32_t b) const {
+    const int32_t space = spaces_.of_buffer[static_cast<size_t>(a)];
+    return a == b || (space >= 0 && space == spaces_.of_buffer[static_cast<size_t>(b)]);
+  }
+
   bool writes_some(int32_t op, const ValueInfo& view) const {
     const Op& node = op_at(program_, op);
     for (size_t i = 0; i < node.operands.size(); ++i) {
       if (node.operands[i].id < 0 || !writes(node.desc.kind().operands[i].access)) continue;
       const ValueInfo& written = program_.values[static_cast<size_t>(node.operands[i].id)];
-      if (written.buffer == view.buffer && written.first_row < view.first_row + view.region_rows &&
+      if (same_memory(written.buffer, view.buffer) &&
+          written.first_row < view.first_row + view.region_rows &&
           view.first_row < written.first_row + written.region_rows) {
         return true;
       }
@@ -116,6 +124,7 @@ class Overlaps {
 
   const Schedule& schedule_;
   const Program& program_;
+  ResidentSpaces spaces_;
 };
 
 }  // namespace

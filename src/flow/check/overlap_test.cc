@@ -151,6 +151,22 @@ TEST(CheckOverlapTest, EarlyReadsBehindALateReleaseAreOfWhatWasThereBefore) {
   EXPECT_EQ(error_of(schedule), "ok");
 }
 
+// The compiler takes two buffers for two memories.
+TEST(CheckOverlapTest, EarlyReadsKnowAResidentByAnyName) {
+  Draft draft;
+  const Value lists = draft.carried("lists", 0), again = draft.carried("lists again", 0);
+  const Value x = draft.carried("x", 1);
+  draft.op(Lane::compute, {.inout = {x}});
+  draft.op(Lane::compute, {.inout = {again}});
+  draft.op(Lane::compute, {.inout = {x}, .in = {lists}});
+  KernelOverlap late = kAwaits;
+  late.releases_late = true;
+  const Schedule schedule =
+      *compile(draft.program, nullptr, overlaps_but({{1, late}, {2, reads_early({Operand::in0})}}));
+  ASSERT_TRUE(schedule.successions[2].constant_weights);
+  expect_parts(error_of(schedule), {"what the one in front writes", "op = op 2", "buffer = lists"});
+}
+
 // The compiler finds all that may follow: one more is always refused.
 TEST(CheckOverlapTest, NoneCanBeAdded) {
   int64_t follow = 0, refused = 0;

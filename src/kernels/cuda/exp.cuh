@@ -39,11 +39,13 @@ __device__ inline float sigmoid(float x) { return __fdiv_rn(1.0f, __fadd_rn(1.0f
 
 // Σ term(i) for i < count in the order of cpu::sum_terms(): lane i % 8 adds term i, then the eight
 // lanes are added. Called by a whole warp, with the same result in all lanes; term(i) is evaluated
-// by all lanes, also for i ≥ count where `count` is no multiple of 8.
-template <typename Term>
+// by all lanes, also for i ≥ count where `count` is no multiple of 8. kAtOnce: how many terms a
+// lane asks for before it adds them.
+template <int kAtOnce = 1, typename Term>
 __device__ inline float sum_terms(int count, Term term) {
   const int lane = static_cast<int>(threadIdx.x) % 8;
   float sum = 0;
+#pragma unroll kAtOnce
   for (int i = lane; i - lane < count; i += 8) {
     const float value = term(i);
     if (i < count) sum = __fadd_rn(sum, value);

@@ -2,8 +2,8 @@
 //
 // Such a kernel keeps three rules:
 // 1. Every thread of every block calls await_predecessor() before its first access to anything but
-//    what rule 3 allows, and before it ends. The kernel before has then ended and all its writes are
-//    seen; as that kernel kept the same rule, so have all kernels before it.
+//    what rule 3 allows, and before it ends. The kernel before has then ended and all its writes
+//    are seen; as that kernel kept the same rule, so have all kernels before it.
 // 2. release_successor() lets the next kernel's blocks start as soon as there is room. It promises
 //    nothing about memory: the next kernel awaits this one's end. Called behind await_predecessor()
 //    it promises that all kernels before this one have ended when the next one starts.

@@ -36,8 +36,7 @@ class Ring {
       : stages_(stages), barriers_(barriers), num_stages_(num_stages), stage_bytes_(stage_bytes) {}
 
   // By one thread, once; publish_barriers() and __syncthreads() follow. `consumers`: how many warps
-  // release a stage. `fillers`: how many hand_over() it, or the threads whose copies fill
-  // it.
+  // release a stage. `fillers`: how many threads' copies fill it.
   __device__ void init(uint32_t consumers, uint32_t fillers = 1) const {
     for (uint32_t slot = 0; slot < num_stages_; ++slot) {
       barrier_init(filled({slot, 0}), fillers);
@@ -51,15 +50,10 @@ class Ring {
     barrier_wait(free(at), at.parity ^ 1u);
     barrier_arrive_expect(filled(at), bytes);
   }
-  // Where warps write a stage themselves: all lanes of each wait until it is free, and hand over
-  // what they have written, or arrive at filled() after their copies.
+  // The same for warps whose copies arrive at filled() by themselves.
   __device__ void await_free(RingPlace at) const {
     barrier_wait(free(at), at.parity ^ 1u);
     __syncwarp();
-  }
-  __device__ void hand_over(RingPlace at) const {
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barrier_arrive(filled(at));
   }
   __device__ uint32_t stage(RingPlace at) const { return stages_ + at.slot * stage_bytes_; }
   __device__ uint32_t filled(RingPlace at) const { return barriers_ + at.slot * kBarrierBytes; }

@@ -24,7 +24,7 @@ struct GemmDesc {
   // Rows that the kernel's configuration is chosen for; a part of a split op keeps it, so that its
   // rows come out bitwise the same.
   int32_t tuned_rows = 0;
-  float norm_eps = 0;      // of the RMSNorm, where there is a norm_weight
+  float norm_eps = 0;     // of the RMSNorm, where there is a norm_weight
   int32_t spare_sms = 0;  // SMs that it leaves to what runs beside it; they change no bit of y
 };
 

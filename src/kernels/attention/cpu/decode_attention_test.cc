@@ -41,9 +41,8 @@ struct Step {
     }
     for (int64_t r = 0; r < kRows; ++r) {
       const int32_t page = kSequences[r] < 0 ? 0 : table.at(kSequences[r], kPositions[r] / kPage);
-      slots.push_back(kSequences[r] < 0
-                          ? -1
-                          : static_cast<int32_t>(page * kPage + kPositions[r] % kPage));
+      slots.push_back(
+          kSequences[r] < 0 ? -1 : static_cast<int32_t>(page * kPage + kPositions[r] % kPage));
     }
   }
 
@@ -143,7 +142,8 @@ void check_plan(const std::vector<int32_t>& lengths, int32_t num_kv_heads, int32
     }
   }
   ASSERT_EQ(plan[0], count);
-  for (int64_t i = layout.arrivals; i < layout.words; ++i) ASSERT_EQ(plan[static_cast<size_t>(i)], 0);
+  for (int64_t i = layout.arrivals; i < layout.words; ++i)
+    ASSERT_EQ(plan[static_cast<size_t>(i)], 0);
 }
 
 TEST(DecodePlanTest, SharesCoverTheRows) {

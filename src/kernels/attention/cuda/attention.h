@@ -24,9 +24,9 @@ inline AttentionPlanDesc plan_desc_of(const AttentionDesc& desc) {
 }
 
 // q [rows, heads · head_dim], cache [·, 2 · kv_heads · head_dim], rows and strides on 16 bytes; out
-// like q, but without gaps between its rows; plan: plan_attention()'s of these rows. A row's result depends on its own sequence and
-// on whether it is taken alone: the only row of its sequence here, or one of no more rows than
-// sequences.
+// like q, but without gaps between its rows; plan: plan_attention()'s of these rows. A row's result
+// depends on its own sequence and on whether it is taken alone: the only row of its sequence here,
+// or one of no more rows than sequences.
 //
 // Where there are more rows than sequences, the rows of each sequence follow one another and so do
 // their positions. The block table names pages of the cache everywhere, also behind a sequence's

@@ -76,7 +76,8 @@ Planned run(const AttentionPlanDesc& desc, const StepRows& rows, const Grid<int3
   return planned;
 }
 
-void check(const AttentionPlanDesc& desc, const std::vector<Stretch>& stretches, int64_t table_rows) {
+void check(const AttentionPlanDesc& desc, const std::vector<Stretch>& stretches,
+           int64_t table_rows) {
   const StepRows rows(stretches, table_rows);
   SCOPED_TRACE(testing::Message() << rows.size() << " rows, " << table_rows << " sequences");
   const int64_t group = desc.group;

@@ -10,14 +10,14 @@ namespace braid::kernels::cuda {
 
 struct DecodeAttentionArgs {
   PagedRows rows;
-  const int32_t* kv_slots = nullptr;    // [rows], −1: padding
-  Matrix<const bf16> qkv;               // [rows, q | k | v]
-  const bf16* q_norm = nullptr;         // [head_dim], or none
-  const bf16* k_norm = nullptr;         // [head_dim], or none
-  Matrix<const float> rotary_table;     // [rows, rotary dims]
-  int32_t* plan = nullptr;              // plan_decode()'s, in which parts of rows are counted
-  Matrix<bf16> cache;                   // [·, K | V]
-  Matrix<bf16> out;                     // [rows, heads · head_dim]
+  const int32_t* kv_slots = nullptr;  // [rows], −1: padding
+  Matrix<const bf16> qkv;             // [rows, q | k | v]
+  const bf16* q_norm = nullptr;       // [head_dim], or none
+  const bf16* k_norm = nullptr;       // [head_dim], or none
+  Matrix<const float> rotary_table;   // [rows, rotary dims]
+  int32_t* plan = nullptr;            // plan_decode()'s, in which parts of rows are counted
+  Matrix<bf16> cache;                 // [·, K | V]
+  Matrix<bf16> out;                   // [rows, heads · head_dim]
   std::byte* scratch = nullptr;
 };
 

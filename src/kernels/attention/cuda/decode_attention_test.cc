@@ -61,8 +61,8 @@ struct Step {
         rotary_table(rows.size(), std::max(desc.rotary.dims, 4), 4) {
     std::vector<float> frequencies;
     for (int32_t i = 0; i < desc.rotary.dims / 2; ++i) {
-      frequencies.push_back(std::pow(1e4f, -2.0f * static_cast<float>(i) /
-                                               static_cast<float>(desc.rotary.dims)));
+      frequencies.push_back(
+          std::pow(1e4f, -2.0f * static_cast<float>(i) / static_cast<float>(desc.rotary.dims)));
     }
     cpu::rotary_table({1.0f}, rows.size(), desc.rotary.dims, rows.positions.data(),
                       frequencies.data(), rotary_table.matrix());
@@ -75,12 +75,8 @@ struct Step {
     }
   }
 
-  int64_t q_cols() const {
-    return int64_t{desc.attention.num_heads} * desc.attention.head_dim;
-  }
-  int64_t kv_cols() const {
-    return int64_t{desc.attention.num_kv_heads} * desc.attention.head_dim;
-  }
+  int64_t q_cols() const { return int64_t{desc.attention.num_heads} * desc.attention.head_dim; }
+  int64_t kv_cols() const { return int64_t{desc.attention.num_kv_heads} * desc.attention.head_dim; }
   int64_t max_positions() const { return cache.table.cols() * desc.attention.page_size; }
 
   Results on_cpu() const {
@@ -90,20 +86,19 @@ struct Step {
     const PagedRows paged{rows.size(), rows.sequences.data(), rows.positions.data(),
                           cache.table.input()};
     cpu::plan_decode({desc.attention.num_kv_heads}, paged, plan.data());
-    std::vector<std::byte> scratch(static_cast<size_t>(cpu::decode_attention_scratch_bytes(
-        desc, rows.size(), sizeof(bf16), max_positions())));
-    cpu::decode_attention<bf16>(
-        desc,
-        {.rows = paged,
-         .kv_slots = slots.data(),
-         .qkv = qkv.input(),
-         .q_norm = normed ? q_norm.input().data : nullptr,
-         .k_norm = normed ? k_norm.input().data : nullptr,
-         .rotary_table = rotary_table.input(),
-         .plan = plan.data(),
-         .cache = results.cache.matrix(),
-         .out = results.out.matrix()},
-        scratch.data());
+    std::vector<std::byte> scratch(static_cast<size_t>(
+        cpu::decode_attention_scratch_bytes(desc, rows.size(), sizeof(bf16), max_positions())));
+    cpu::decode_attention<bf16>(desc,
+                                {.rows = paged,
+                                 .kv_slots = slots.data(),
+                                 .qkv = qkv.input(),
+                                 .q_norm = normed ? q_norm.input().data : nullptr,
+                                 .k_norm = normed ? k_norm.input().data : nullptr,
+                                 .rotary_table = rotary_table.input(),
+                                 .plan = plan.data(),
+                                 .cache = results.cache.matrix(),
+                                 .out = results.out.matrix()},
+                                scratch.data());
     results.arrivals.assign(plan.begin() + layout.arrivals, plan.end());
     return results;
   }
@@ -115,8 +110,7 @@ struct Step {
     const DeviceArray<int32_t> device_slots(slots);
     const RmsNormDesc norm{desc.eps, desc.attention.head_dim};
     if (normed) {
-      rms_norm<bf16>(norm, {rows.size()}, q_cols(), x.input(), q.input().data, x.matrix(),
-                     nullptr);
+      rms_norm<bf16>(norm, {rows.size()}, q_cols(), x.input(), q.input().data, x.matrix(), nullptr);
       rms_norm<bf16>(norm, {rows.size()}, kv_cols(), x.input(0, q_cols()), k.input().data,
                      x.matrix(0, q_cols()), nullptr);
     }

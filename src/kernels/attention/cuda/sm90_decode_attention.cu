@@ -1,6 +1,6 @@
 // Norms, rotary embedding, KV write and attention of a decode step in one kernel.
 //
-// Blocks take units: a share of the plan (decode_plan.h) for one KV head, dealt in turn. Two warps
+// Blocks take units: a share of the plan (decode_plan.h) for one KV head, dealt in turn. Four warps
 // fill a ring with cached keys and values, far ahead of the others; four warps compute. For a leaf
 // of 128 positions each of them makes the scores of 16 positions of each half for all query heads
 // of the group, which are the rows of a tensor core's 16 by 8 product; then, with the weights of
@@ -11,385 +11,17 @@
 // the zeros that the ring holds there, and writes them to the cache.
 #include "kernels/attention/cuda/sm90_decode_attention.h"
 
-#include <algorithm>
-
 #include "kernels/attention/cuda/decode_sums.cuh"
+#include "kernels/attention/cuda/sm90_decode_fill.cuh"
+#include "kernels/attention/cuda/sm90_decode_prepare.cuh"
+#include "kernels/attention/cuda/sm90_decode_step.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/stream_ring.cuh"
-#include "kernels/norm/cuda/norm_math.cuh"
-#include "kernels/rotary/cuda/turn.cuh"
 
 namespace braid::kernels::cuda {
 namespace {
 
 using namespace sm90;
-
-constexpr int kComputeWarps = 4;
-constexpr int kComputeThreads = kComputeWarps * kWarp;
-constexpr int kFillWarps = 2;
-constexpr int kThreads = kComputeThreads + kFillWarps * kWarp;
-constexpr int kBlocksPerSm = 2;
-constexpr int kHeadRows = 16;  // query heads of a group, as rows of a product
-
-constexpr int kHalf = 64;  // positions of a stage; a leaf has two of keys, two of values
-constexpr int kHalves = kLeafPositions / kHalf;
-constexpr uint32_t kRingBytes = 96 * 1024;
-
-// What the kernel is told. Matrices of the cache count from the K and V of KV head 0.
-struct Step {
-  PagedRows rows;
-  const int32_t* kv_slots;
-  Matrix<const bf16> qkv;
-  const bf16 *q_norm, *k_norm;
-  Matrix<const float> rotary_table;
-  const int32_t* header;  // of the plan
-  const DecodeShare* shares;
-  int32_t* arrivals;
-  int32_t capacity;  // of shares
-  Matrix<bf16> cache;
-  Matrix<bf16> out;
-  float* parts;
-  int32_t num_kv_heads, group, page_size;
-  int32_t rotary_dims;
-  float eps;
-  float scale;  // of scores, in units of log 2
-};
-
-// Columns of a head are handled in packs of 16 bytes. In shared memory, pack p of row r of keys or
-// values stands at p XOR r mod 8, so that reading a column of packs meets all banks.
-template <int kHeadDim>
-struct Layout {
-  static constexpr int kPacks = kHeadDim / kPack;
-  static constexpr uint32_t kRowBytes = kHeadDim * sizeof(bf16);
-  static constexpr uint32_t kStageBytes = kHalf * kRowBytes;
-  static constexpr uint32_t kStages = kRingBytes / kStageBytes;
-  // Rows of queries and weights are 16 bytes longer than they need be, for the same reason.
-  static constexpr uint32_t kQueryStride = kRowBytes + 16;
-  static constexpr uint32_t kWeightStride = kLeafPositions * sizeof(bf16) + 16;
-
-  static constexpr uint32_t kQueries = kRingBytes;  // bf16 [16, head_dim]
-  static constexpr uint32_t kWeights = kQueries + kHeadRows * kQueryStride;  // bf16 [16, 128]
-  static constexpr uint32_t kNewest = kWeights + kHeadRows * kWeightStride;  // bf16 [2, head_dim]
-  static constexpr uint32_t kPeaks = kNewest + 2 * kRowBytes;                // f32 [warps, 16]
-  static constexpr uint32_t kSums = kPeaks + kComputeWarps * kHeadRows * 4;  // f32 [warps, 16]
-  static constexpr uint32_t kIsLast = kSums + kComputeWarps * kHeadRows * 4;
-  static constexpr uint32_t kBarriers = kIsLast + 16;
-  static constexpr uint32_t kBytes = kBarriers + kStages * Ring::kBarrierBytes;
-
-  __device__ static uint32_t place(uint32_t row, uint32_t pack) {
-    return row * kRowBytes + (pack ^ (row % 8)) * 16;
-  }
-};
-
-__device__ void await_compute_warps() {
-  asm volatile("bar.sync 1, %0;" ::"n"(kComputeThreads) : "memory");
-}
-
-// A block's walk over its units.
-struct Walk {
-  int32_t unit;  // share · num_kv_heads + KV head
-  int32_t num_units;
-  int32_t share_leaves;
-  DecodeShare share;
-
-  __device__ explicit Walk(const Step& step) : unit(static_cast<int32_t>(blockIdx.x)) {
-    // Both loads are under way at once; what isn't a share is not looked at.
-    const int2 header = *reinterpret_cast<const int2*>(step.header);
-    load(step);
-    num_units = header.x * step.num_kv_heads;
-    share_leaves = header.y;
-  }
-  __device__ void advance(const Step& step) {
-    unit += static_cast<int32_t>(gridDim.x);
-    if (more()) load(step);
-  }
-  __device__ void load(const Step& step) {
-    const int32_t index = min(unit / step.num_kv_heads, step.capacity - 1);
-    const int4 words = reinterpret_cast<const int4*>(step.shares)[index];
-    share = {words.x, words.y, words.z, words.w};
-  }
-  __device__ bool more() const { return unit < num_units; }
-  __device__ int32_t head(const Step& step) const { return unit % step.num_kv_heads; }
-  __device__ int32_t leaves() const {
-    return min(share_leaves, leaves_of(share.length) - share.first_leaf);
-  }
-  __device__ bool has_newest() const {
-    return share.first_leaf + share_leaves >= leaves_of(share.length);
-  }
-};
-
-// --- The warps that fill the ring ---------------------------------------------------------------
-
-// Each fills a half of every stage: 32 positions, of which lane i finds the i-th in the cache.
-static_assert(kFillWarps * kWarp == kHalf);
-
-__device__ uint32_t fill_warp() { return threadIdx.x / kWarp - kComputeWarps; }
-
-// Where this warp's positions of a leaf's halves are in the cache, in packs from its start.
-struct LeafPlaces {
-  static constexpr uint32_t kNone = ~0u;  // behind the last cached position
-  uint32_t packs[kHalves];
-
-  __device__ LeafPlaces(const Step& step, const DecodeShare& share, int32_t leaf) {
-    const int32_t* pages = step.rows.block_table.row(share.sequence);
-    const auto size = static_cast<uint32_t>(step.page_size);
-    const uint32_t first = fill_warp() * kWarp + threadIdx.x % kWarp;
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      const uint32_t position = static_cast<uint32_t>(leaf * kLeafPositions + half * kHalf) + first;
-      packs[half] = kNone;
-      if (static_cast<int32_t>(position) < share.length - 1) {
-        const auto page = static_cast<uint32_t>(pages[position / size]);
-        packs[half] =
-            (page * size + position % size) * static_cast<uint32_t>(step.cache.stride / kPack);
-      }
-    }
-  }
-};
-
-// In one instruction: addresses are most of what filling costs.
-__device__ const void* packs_behind(const bf16* from, uint32_t packs) {
-  uint64_t address;
-  asm("mad.wide.u32 %0, %1, 16, %2;"
-      : "=l"(address)
-      : "r"(packs), "l"(reinterpret_cast<uint64_t>(from)));
-  return reinterpret_cast<const void*>(address);
-}
-
-// Copies this warp's half of a stage, from the column of the cache that `from` points to; zeros
-// where there is no cached position.
-template <int kHeadDim>
-__device__ void fill_stage(uint32_t stage, const bf16* from, uint32_t my_place) {
-  using L = Layout<kHeadDim>;
-  constexpr uint32_t kRows = kWarp / L::kPacks;  // that the warp copies at a time
-  constexpr uint32_t kAtOnce = 8;                // addresses that are found before they are used
-  const uint32_t lane = threadIdx.x % kWarp, pack = lane % L::kPacks, row = lane / L::kPacks;
-  constexpr uint32_t kStep = kRows * L::kRowBytes;
-  // Places repeat every 8 rows.
-  constexpr uint32_t kDistinct = 8 / kRows;
-  uint32_t to[kDistinct];
-#pragma unroll
-  for (uint32_t j = 0; j < kDistinct; ++j) {
-    to[j] = stage + fill_warp() * kWarp * L::kRowBytes + L::place(j * kRows + row, pack) - j * kStep;
-  }
-  const bf16* source = from + pack * kPack;
-  const bool all = __all_sync(kAllLanes, my_place != LeafPlaces::kNone);
-#pragma unroll 1
-  for (uint32_t first = 0; first < kWarp; first += kAtOnce * kRows) {
-    uint32_t place[kAtOnce];
-#pragma unroll
-    for (uint32_t j = 0; j < kAtOnce; ++j) {
-      place[j] = __shfl_sync(kAllLanes, my_place, first + j * kRows + row);
-    }
-    if (all) {
-#pragma unroll
-      for (uint32_t j = 0; j < kAtOnce; ++j) {
-        copy_16(to[j % kDistinct] + j * kStep, packs_behind(source, place[j]), 16);
-      }
-    } else {
-#pragma unroll
-      for (uint32_t j = 0; j < kAtOnce; ++j) {
-        const bool cached = place[j] != LeafPlaces::kNone;
-        copy_16(to[j % kDistinct] + j * kStep, packs_behind(source, cached ? place[j] : 0),
-                cached ? 16 : 0);
-      }
-    }
-#pragma unroll
-    for (uint32_t j = 0; j < kDistinct; ++j) to[j] += kAtOnce * kStep;
-  }
-}
-
-template <int kHeadDim>
-__device__ void fill_leaf(const Step& step, const Ring& ring, RingPlace& at, int32_t head,
-                          int32_t positions, const LeafPlaces& leaf) {
-  const int32_t halves = positions > kHalf ? 2 : 1;
-  const bf16* from = step.cache.data + head * kHeadDim;
-#pragma unroll 1  // a long body would not stay in the instruction cache
-  for (int32_t stage = 0; stage < 2 * halves; ++stage) {
-    const bool values = stage >= halves, high = halves > 1 && stage % 2 == 1;
-    ring.await_free(at);
-    fill_stage<kHeadDim>(ring.stage(at), from + (values ? step.num_kv_heads * kHeadDim : 0),
-                         high ? leaf.packs[1] : leaf.packs[0]);
-    barrier_arrive_after_copies(ring.filled(at));
-    ring.advance(at);
-  }
-}
-
-template <int kHeadDim>
-__device__ void fill_ring(const Step& step, const Ring& ring) {
-  RingPlace at;
-  Walk walk(step);
-  if (!walk.more()) return;
-  int32_t leaf = walk.share.first_leaf;
-  int32_t last = leaf + walk.leaves() - 1;
-  LeafPlaces places(step, walk.share, leaf);
-  while (true) {
-    const LeafPlaces mine = places;
-    const int32_t head = walk.head(step);
-    const int32_t positions = walk.share.length - leaf * kLeafPositions;
-    // Find the next leaf's positions before the copies of this one, which may wait for room.
-    if (leaf == last) {
-      walk.advance(step);
-      if (walk.more()) {
-        leaf = walk.share.first_leaf;
-        last = leaf + walk.leaves() - 1;
-      }
-    } else {
-      ++leaf;
-    }
-    if (walk.more()) places = LeafPlaces(step, walk.share, leaf);
-    fill_leaf<kHeadDim>(step, ring, at, head, positions, mine);
-    if (!walk.more()) return;
-  }
-}
-
-// Blocks take the rows in turn.
-__device__ void zero_padding(const Step& step, int32_t columns) {
-  if (fill_warp() > 0) return;
-  for (int64_t row = blockIdx.x; row < step.rows.rows; row += gridDim.x) {
-    if (step.rows.sequences[row] >= 0) continue;
-    for (int32_t i = static_cast<int32_t>(threadIdx.x % kWarp) * kPack; i < columns;
-         i += kWarp * kPack) {
-      store_pack<true>(step.out.row(row) + i, kPack, Pack<bf16>{});
-    }
-  }
-}
-
-// --- Queries, and the newest key and value ------------------------------------------------------
-
-// The heads of a unit that are to be prepared, as half or quarter warps take them: a pack a lane.
-template <int kHeadDim, int kMaxGroup>
-class Preparation {
- public:
-  __device__ Preparation(const Step& step, int32_t row, int32_t head)
-      : step_(step), row_(row), head_(head) {}
-
-  // Puts normed and turned queries and, where the unit has the newest position, the key and value
-  // into shared memory, and these also into the cache.
-  __device__ void run(uint32_t shared, bool has_newest) const {
-    const int count = step_.group + (has_newest ? 2 : 0);
-    uint4 packs[kRounds];
-#pragma unroll
-    for (int i = 0; i < kRounds; ++i) packs[i] = load(item(i), count);
-    const Angles angles = load_angles();
-    const uint4 q_weights = load_weights(step_.q_norm), k_weights = load_weights(step_.k_norm);
-    const int32_t slot = has_newest ? step_.kv_slots[row_] : -1;
-#pragma unroll
-    for (int i = 0; i < kRounds; ++i) {
-      if (i * kAtOnce >= count) return;
-      const bool is_key = item(i) == step_.group, is_value = item(i) == step_.group + 1;
-      const bool normed = (is_key ? step_.k_norm : step_.q_norm) != nullptr;
-      Pack<bf16> pack = pack_of(packs[i]);
-      const float squares = head_sum(add_squares(0, pack));
-      if (normed && !is_value) {
-        pack = scale_pack(pack, pack_of(either(is_key, k_weights, q_weights)),
-                          norm_scale(squares, kHeadDim, step_.eps));
-      }
-      const Pack<bf16> turned = turn_pack(pack, angles);
-      store(shared, item(i), count, is_value ? pack : turned, slot);
-    }
-  }
-
- private:
-  using L = Layout<kHeadDim>;
-  static constexpr int kAtOnce = kComputeThreads / L::kPacks;
-  static constexpr int kRounds = (kMaxGroup + 2 + kAtOnce - 1) / kAtOnce;
-
-  struct Angles {
-    float4 cosines[2];
-    float4 sines[2];
-    __device__ static float at(const float4 (&all)[2], int i) {
-      const float4& four = all[i / 4];
-      return i % 4 == 0 ? four.x : i % 4 == 1 ? four.y : i % 4 == 2 ? four.z : four.w;
-    }
-  };
-
-  __device__ static int pack_index() { return static_cast<int>(threadIdx.x) % L::kPacks; }
-  __device__ static int item(int round) {
-    return round * kAtOnce + static_cast<int>(threadIdx.x) / L::kPacks;
-  }
-
-  __device__ uint4 load(int item, int count) const {
-    if (item >= count) return make_uint4(0, 0, 0, 0);
-    const int32_t heads = step_.group * step_.num_kv_heads;
-    const int32_t column = item < step_.group    ? head_ * step_.group + item
-                           : item == step_.group ? heads + head_
-                                                 : heads + step_.num_kv_heads + head_;
-    const bf16* from = step_.qkv.row(row_) + column * kHeadDim + pack_index() * kPack;
-    return *reinterpret_cast<const uint4*>(from);
-  }
-  __device__ static uint4 load_weights(const bf16* weights) {
-    if (weights == nullptr) return make_uint4(0, 0, 0, 0);
-    return *reinterpret_cast<const uint4*>(weights + pack_index() * kPack);
-  }
-  // Word by word, so that both stay in registers.
-  __device__ static uint4 either(bool first, uint4 a, uint4 b) {
-    return make_uint4(first ? a.x : b.x, first ? a.y : b.y, first ? a.z : b.z, first ? a.w : b.w);
-  }
-  // Packs [0, half) of a head are turned with packs [half, 2 half), by the same angles.
-  __device__ int half() const { return step_.rotary_dims / 2 / kPack; }
-  __device__ Angles load_angles() const {
-    Angles angles = {};
-    if (pack_index() < 2 * half()) {
-      const float* from = step_.rotary_table.row(row_) + pack_index() % half() * kPack;
-      const auto* cosines = reinterpret_cast<const float4*>(from);
-      const auto* sines = reinterpret_cast<const float4*>(from + half() * kPack);
-      angles = {{cosines[0], cosines[1]}, {sines[0], sines[1]}};
-    }
-    return angles;
-  }
-
-  // The sum over a head's lanes, in the order in which a whole warp sums (device.cuh).
-  __device__ static float head_sum(float value) {
-#pragma unroll
-    for (int step = L::kPacks / 2; step > 0; step /= 2) {
-      value += __shfl_xor_sync(kAllLanes, value, step);
-    }
-    return value;
-  }
-
-  __device__ Pack<bf16> turn_pack(const Pack<bf16>& pack, const Angles& angles) const {
-    const int index = pack_index();
-    const bool first = index < half(), second = !first && index < 2 * half();
-    const int partner = first ? index + half() : second ? index - half() : index;
-    const int lane = static_cast<int>(threadIdx.x) % kWarp - index + partner;
-    const uint4 own = words_of(pack);
-    const Pack<bf16> other = pack_of(make_uint4(
-        __shfl_sync(kAllLanes, own.x, lane), __shfl_sync(kAllLanes, own.y, lane),
-        __shfl_sync(kAllLanes, own.z, lane), __shfl_sync(kAllLanes, own.w, lane)));
-    Pack<bf16> out;
-#pragma unroll
-    for (int i = 0; i < kPack; ++i) {
-      bf16 a = {first ? pack.values[i].bits : other.values[i].bits};
-      bf16 b = {first ? other.values[i].bits : pack.values[i].bits};
-      turn(a, b, Angles::at(angles.cosines, i), Angles::at(angles.sines, i));
-      const uint16_t turned = first ? a.bits : b.bits;
-      out.values[i] = {first || second ? turned : pack.values[i].bits};
-    }
-    return out;
-  }
-
-  __device__ void store(uint32_t shared, int item, int count, const Pack<bf16>& pack,
-                        int32_t slot) const {
-    if (item >= count) return;
-    const uint4 words = words_of(pack);
-    const uint32_t column = static_cast<uint32_t>(pack_index()) * 16;
-    if (item < step_.group) {
-      store_16(shared + L::kQueries + static_cast<uint32_t>(item) * L::kQueryStride + column,
-               words);
-      return;
-    }
-    const int is_value = item - step_.group;
-    store_16(shared + L::kNewest + static_cast<uint32_t>(is_value) * L::kRowBytes + column, words);
-    if (slot < 0) return;
-    bf16* to = step_.cache.row(slot) + (is_value * step_.num_kv_heads + head_) * kHeadDim;
-    *reinterpret_cast<uint4*>(to + pack_index() * kPack) = words;
-  }
-
-  const Step& step_;
-  int32_t row_;
-  int32_t head_;
-};
+using namespace sm90_decode;
 
 // --- A leaf -------------------------------------------------------------------------------------
 
@@ -514,7 +146,7 @@ class Unit {
     });
     share_rows(L::kPeaks, peaks, [](float a, float b) { return fmaxf(a, b); });
     await_compute_warps();  // and all have read the weights of the leaf before
-    read_rows(L::kPeaks, [&](int row, const float (&all)[kComputeWarps]) {
+    read_rows(L::kPeaks, [&](int row, const float(&all)[kComputeWarps]) {
       const float peak = fmaxf(fmaxf(all[0], all[1]), fmaxf(all[2], all[3]));
       node.weighing[row].peak = ceilf(peak * step_.scale);
     });
@@ -529,7 +161,7 @@ class Unit {
     });
     share_rows(L::kSums, sums, [](float a, float b) { return a + b; });
     await_compute_warps();
-    read_rows(L::kSums, [&](int row, const float (&all)[kComputeWarps]) {
+    read_rows(L::kSums, [&](int row, const float(&all)[kComputeWarps]) {
       node.weighing[row].sum = ((all[0] + all[1]) + all[2]) + all[3];
     });
   }
@@ -593,7 +225,8 @@ class Unit {
     }
   }
 
-  // A number of each row, joined over the four lanes that have columns of it, goes to shared memory.
+  // A number of each row, joined over the four lanes that have columns of it, goes to shared
+  // memory.
   template <typename Join>
   __device__ void share_rows(uint32_t to, float (&values)[kRows], Join&& join) const {
 #pragma unroll
@@ -614,8 +247,8 @@ class Unit {
       float all[kComputeWarps];
 #pragma unroll
       for (int w = 0; w < kComputeWarps; ++w) {
-        all[w] = __uint_as_float(
-            load_4(shared_ + from + (w * kHeadRows + lane() / 4 + row * 8) * 4));
+        all[w] =
+            __uint_as_float(load_4(shared_ + from + (w * kHeadRows + lane() / 4 + row * 8) * 4));
       }
       read(row, all);
     }
@@ -703,11 +336,10 @@ __device__ bool is_last_part(int32_t* arrivals, int32_t num_parts, int* flag) {
 
 // Merges the parts of a row, `stride` floats apart. Threads take four columns of some heads each,
 // of kItems heads at a time so that more loads are under way.
-template <int kHeadDim>
+template <int kHeadDim, int kItems>
 __device__ void merge_parts(const Step& step, const float* parts, int64_t stride, int num_parts,
                             bf16* out) {
   constexpr int kAtOnce = 8;  // parts
-  constexpr int kItems = 1;
   constexpr int kItemsOfHead = kHeadDim / 4;
   using Node = Sums<kItems, 4>;
   const int num_items = step.group * kItemsOfHead;
@@ -773,7 +405,7 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
     Preparation<kHeadDim, kRows * 8>(step, share.row, head).run(shared, walk.has_newest());
     await_compute_warps();
     U unit(step, shared, ring, share);
-    using Tree = TreeSums<typename U::Node, kRows == 1 ? 3 : 2>;
+    using Tree = TreeSums<typename U::Node, kRows == 1 ? 4 : 2>;
     typename Tree::Far far;
     Tree tree(far);
     const int32_t last_leaf = share.first_leaf + walk.leaves() - 1;
@@ -787,8 +419,7 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
     sums = tree.finish(sums);
 
     bf16* out = step.out.row(share.row) + int64_t{head} * step.group * kHeadDim;
-    const int32_t num_parts =
-        (leaves_of(share.length) + walk.share_leaves - 1) / walk.share_leaves;
+    const int32_t num_parts = (leaves_of(share.length) + walk.share_leaves - 1) / walk.share_leaves;
     int32_t* arrivals = step.arrivals + int64_t{share.row} * step.num_kv_heads + head;
     if (num_parts == 1) {
       write_result<kHeadDim>(step, unit, sums, out);
@@ -800,7 +431,7 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
         // The row's shares follow one another, and units of one head are num_kv_heads apart.
         const int64_t first_unit =
             walk.unit - int64_t{share.first_leaf / walk.share_leaves} * step.num_kv_heads;
-        merge_parts<kHeadDim>(step, step.parts + first_unit * floats, step.num_kv_heads * floats,
+        merge_parts<kHeadDim, kRows == 1 ? 2 : 1>(step, step.parts + first_unit * floats, step.num_kv_heads * floats,
                               num_parts, out);
       }
     }
@@ -809,7 +440,8 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
 }
 
 template <int kHeadDim, int kRows>
-__global__ void __launch_bounds__(kThreads, kBlocksPerSm) decode(const __grid_constant__ Step step) {
+__global__ void __launch_bounds__(kThreads, kBlocksPerSm)
+    decode(const __grid_constant__ Step step) {
   using L = Layout<kHeadDim>;
   extern __shared__ __align__(128) uint8_t memory[];
   const uint32_t shared = shared_address(memory);
@@ -826,8 +458,10 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm) decode(const __grid_co
   __syncthreads();
   await_predecessor();
   if (threadIdx.x < kComputeThreads) {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kComputeRegisters));
     compute<kHeadDim, kRows>(step, shared, ring, reinterpret_cast<int*>(memory + L::kIsLast));
   } else {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kFillRegisters));
     fill_ring<kHeadDim>(step, ring);
     zero_padding(step, step.num_kv_heads * step.group * kHeadDim);
   }

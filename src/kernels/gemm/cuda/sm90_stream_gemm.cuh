@@ -17,13 +17,14 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/partial_tiles.cuh"
 #include "kernels/cuda/stream_ring.cuh"
 #include "kernels/gemm/cuda/elements.cuh"
 #include "kernels/gemm/cuda/sm90_stream_gemm.h"
 
 namespace braid::kernels::cuda::sm90 {
 
-constexpr int kProductWarps = 8;
+constexpr int kProductWarps = kSumWarps;
 constexpr int kFillWarp = kProductWarps;
 constexpr int kFinishWarp = kProductWarps + 1;
 constexpr int kStreamGemmThreads = (kProductWarps + 2) * kWarp;
@@ -35,15 +36,15 @@ constexpr int kSharedRows = 2;  // up to which x is normalised through shared me
 
 constexpr uint32_t kChunkBlocks = kChunkColumns / kBlockColumns;
 constexpr uint32_t kStageBytes = kChunkBlocks * kBlockBytes;
-// Sums of a tile, from each warp: [8, 16, 8] f32.
-constexpr uint32_t kSumsBytes = kProductWarps * kMostRows * kBoxRows * 4;
-constexpr uint32_t kSumsStages = 4;
+// Of up to kRows rows, whatever their number.
+template <int kHalves>
+using TileParts = PartialTiles<8 * kHalves, 1>;
 // More than half of an SM's shared memory, so that no two blocks share one.
 constexpr uint32_t kLeastSharedBytes = 120 * 1024;
 
 // Where what lies in shared memory, in bytes from its start.
 struct StreamGemmLayout {
-  uint32_t sums;         // behind the stages
+  uint32_t parts;        // TileParts, behind the stages
   uint32_t norm_weight;  // f32 [chunks · kChunkColumns]
   uint32_t squares;      // f32 [chunks · kProductWarps, kMostRows], of each warp's columns
   uint32_t shared_x;     // bf16 [kSharedRows, chunks · kChunkColumns]
@@ -53,12 +54,12 @@ struct StreamGemmLayout {
   __host__ __device__ explicit StreamGemmLayout(const StreamGemmParams& p) {
     const auto stages = static_cast<uint32_t>(p.stages);
     const uint32_t normed = p.norm_weight == nullptr ? 0 : static_cast<uint32_t>(p.chunks);
-    sums = stages * kStageBytes;
-    norm_weight = sums + kSumsStages * kSumsBytes;
+    parts = stages * kStageBytes;
+    norm_weight = parts + TileParts<2>::kValueBytes;
     squares = norm_weight + normed * kChunkColumns * 4;
     shared_x = squares + normed * kProductWarps * kMostRows * 4;
     barriers = shared_x + normed * kSharedRows * kChunkColumns * 2;
-    bytes = barriers + (stages + kSumsStages) * Ring::kBarrierBytes;
+    bytes = barriers + stages * Ring::kBarrierBytes + TileParts<2>::kBarrierBytes;
     if (bytes < kLeastSharedBytes) bytes = kLeastSharedBytes;
   }
 };
@@ -68,7 +69,6 @@ struct StreamGemmBlock {
   uint8_t* memory;
   StreamGemmLayout layout;
   Ring weights;
-  Ring sums;
   int first_tile;
   int end_tile;
 
@@ -77,10 +77,6 @@ struct StreamGemmBlock {
         layout(p),
         weights(shared_address(shared), shared_address(shared) + layout.barriers,
                 static_cast<uint32_t>(p.stages), kStageBytes),
-        sums(shared_address(shared) + layout.sums,
-             shared_address(shared) + layout.barriers +
-                 static_cast<uint32_t>(p.stages) * Ring::kBarrierBytes,
-             kSumsStages, kSumsBytes),
         first_tile(static_cast<int>(int64_t{p.tiles} * blockIdx.x / gridDim.x)),
         end_tile(static_cast<int>(int64_t{p.tiles} * (blockIdx.x + 1) / gridDim.x)) {}
 
@@ -91,9 +87,11 @@ struct StreamGemmBlock {
     return reinterpret_cast<__nv_bfloat16*>(memory + layout.shared_x);
   }
   __device__ float* squares() const { return reinterpret_cast<float*>(memory + layout.squares); }
-  __device__ float* warp_sums(RingPlace at, int warp) const {
-    return reinterpret_cast<float*>(memory + layout.sums + at.slot * kSumsBytes) +
-           warp * kMostRows * kBoxRows;
+  template <int kHalves>
+  __device__ TileParts<kHalves> parts(const StreamGemmParams& p) const {
+    const uint32_t own_barriers =
+        layout.barriers + static_cast<uint32_t>(p.stages) * Ring::kBarrierBytes;
+    return {memory + layout.parts, shared_address(memory) + own_barriers};
   }
 };
 
@@ -247,21 +245,6 @@ __device__ void add_chunk(const StreamGemmBlock& block, RingPlace& at, const Box
   block.weights.advance(at);
 }
 
-// Hands a tile's sums of this warp to the one that finishes it.
-template <int kHalves>
-__device__ void hand_sums(const StreamGemmBlock& block, RingPlace& at, int warp,
-                          const TileSums& sums) {
-  block.sums.await_free(at);
-  float* to = block.warp_sums(at, warp) + threadIdx.x % 4 * 2;
-#pragma unroll
-  for (int half = 0; half < kHalves; ++half) {
-    *reinterpret_cast<float2*>(to + lane_row(half) * kBoxRows) =
-        make_float2(sums.at(2 * half), sums.at(2 * half + 1));
-  }
-  block.sums.hand_over(at);
-  block.sums.advance(at);
-}
-
 // Loads and normalises x of at most kSharedRows rows. As x is dealt to lanes, most of them would
 // have nothing but zeros: here each takes 8 columns of a row at a time, and puts them to shared
 // memory.
@@ -362,9 +345,10 @@ __device__ void multiply_resident(const StreamGemmParams& p, const StreamGemmBlo
     }
   }
   const BoxReader box(warp * kWarpSteps);
-  RingPlace weights_at, sums_at;
+  RingPlace at;
+  TileParts<kHalves> parts = block.parts<kHalves>(p);
   for (int tile = block.first_tile; tile < block.end_tile; ++tile) {
-    TileSums sums;
+    TileSums sums[1];
 #pragma unroll
     for (int chunk = 0; chunk < kChunks; ++chunk) {
       if constexpr (kHalves == 1) {
@@ -377,9 +361,9 @@ __device__ void multiply_resident(const StreamGemmParams& p, const StreamGemmBlo
           }
         }
       }
-      add_chunk(block, weights_at, box, x[chunk], sums);
+      add_chunk(block, at, box, x[chunk], sums[0]);
     }
-    hand_sums<kHalves>(block, sums_at, warp, sums);
+    parts.put(warp, sums);
   }
 }
 
@@ -387,21 +371,22 @@ template <int kHalves>
 __device__ void multiply_in_groups(const StreamGemmParams& p, const StreamGemmBlock& block,
                                    int warp) {
   const BoxReader box(warp * kWarpSteps);
-  RingPlace weights_at, sums_at;
+  RingPlace at;
+  TileParts<kHalves> parts = block.parts<kHalves>(p);
   XChunk<kHalves> next = load_x<kHalves>(p, warp, 0);
   for (int group = block.first_tile; group < block.end_tile; group += kGroupTiles) {
-    TileSums sums[kGroupTiles];
+    TileSums sums[kGroupTiles][1];
     for (int chunk = 0; chunk < p.chunks; ++chunk) {
       const XChunk<kHalves> x = next;
       next = load_x<kHalves>(p, warp, chunk + 1 < p.chunks ? chunk + 1 : 0);
 #pragma unroll
       for (int i = 0; i < kGroupTiles; ++i) {
-        if (group + i < block.end_tile) add_chunk(block, weights_at, box, x, sums[i]);
+        if (group + i < block.end_tile) add_chunk(block, at, box, x, sums[i][0]);
       }
     }
 #pragma unroll
     for (int i = 0; i < kGroupTiles; ++i) {
-      if (group + i < block.end_tile) hand_sums<kHalves>(block, sums_at, warp, sums[i]);
+      if (group + i < block.end_tile) parts.put(warp, sums[i]);
     }
   }
 }
@@ -481,30 +466,15 @@ __device__ Addends<kHalves> load_addends(const StreamGemmParams& p, int tile) {
 }
 
 template <typename Y, int kHalves>
-__device__ void finish_tile(const StreamGemmParams& p, const StreamGemmBlock& block, RingPlace& at,
-                            int tile, const Addends<kHalves>& addends) {
-  float2 sum[kHalves];
-#pragma unroll
-  for (int half = 0; half < kHalves; ++half) sum[half] = make_float2(0, 0);
-  block.sums.await_filled(at);
-#pragma unroll
-  for (int warp = 0; warp < kProductWarps; ++warp) {
-    const float* part = block.warp_sums(at, warp) + threadIdx.x % 4 * 2;
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      const float2 more = *reinterpret_cast<const float2*>(part + lane_row(half) * kBoxRows);
-      sum[half].x += more.x;
-      sum[half].y += more.y;
-    }
-  }
-  block.sums.release(at, sum[0].x, sum[kHalves - 1].y);
-  block.sums.advance(at);
+__device__ void finish_tile(const StreamGemmParams& p, TileParts<kHalves>& parts, int tile,
+                            const Addends<kHalves>& addends) {
+  float2 sums[kHalves];
+  parts.take(sums);
 #pragma unroll
   for (int half = 0; half < kHalves; ++half) {
     const int row = lane_row(half);
-    sum[half].x += addends.bias.x;
-    sum[half].y += addends.bias.y;
-    if (row < p.rows) finish_pair<Y>(p, row, tile_column(tile), sum[half], addends.residual[half]);
+    const float2 sum = make_float2(sums[half].x + addends.bias.x, sums[half].y + addends.bias.y);
+    if (row < p.rows) finish_pair<Y>(p, row, tile_column(tile), sum, addends.residual[half]);
   }
 }
 
@@ -520,7 +490,7 @@ __device__ void finish_tiles(const StreamGemmParams& p, const StreamGemmBlock& b
     }
   };
   load_group(block.first_tile);
-  RingPlace at;
+  TileParts<kHalves> parts = block.parts<kHalves>(p);
   for (int group = block.first_tile; group < block.end_tile; group += kGroupTiles) {
     Addends<kHalves> now[kGroupTiles];
 #pragma unroll
@@ -528,7 +498,7 @@ __device__ void finish_tiles(const StreamGemmParams& p, const StreamGemmBlock& b
     load_group(group + kGroupTiles);
 #pragma unroll
     for (int i = 0; i < kGroupTiles; ++i) {
-      if (group + i < block.end_tile) finish_tile<Y>(p, block, at, group + i, now[i]);
+      if (group + i < block.end_tile) finish_tile<Y>(p, parts, group + i, now[i]);
     }
   }
 }
@@ -545,7 +515,7 @@ __global__ void __launch_bounds__(kStreamGemmThreads, 1)
   if (threadIdx.x == kFillWarp * kWarp) {
     prefetch_tensor_map(map);
     block.weights.init(kProductWarps);
-    block.sums.init(1, kProductWarps);
+    block.parts<kHalves>(p).init();
     publish_barriers();
   }
   release_successor();

@@ -23,8 +23,7 @@ constexpr int kBatch = 4;                // choices that a lane loads at once
 constexpr int64_t kBlockChoices = 8192;  // beyond which another block is worth its while
 constexpr int64_t kMaxBlocks = 8;        // what every cluster may have
 constexpr int kFewChoices = 2048;        // up to which each is compared with all
-constexpr int kFewThreads = 256;
-constexpr int kFewOfWarp = 4;
+constexpr int kFewThreads = 128;
 
 struct Permutation {
   PermuteDesc desc;
@@ -133,23 +132,21 @@ __global__ void __launch_bounds__(kThreads) permute_choices(Permutation p) {
 
 // Every block knows all choices, and places its share of them.
 __global__ void __launch_bounds__(kFewThreads) permute_few(Permutation p) {
-  __shared__ int32_t keys[kFewChoices];
+  __shared__ __align__(16) int32_t keys[kFewChoices];
   start_in_turn();
-  for (int i = static_cast<int>(threadIdx.x); i < p.choices; i += kFewThreads) {
-    keys[i] = key_of(slot_of_choice(p, i), i);
+  for (int i = static_cast<int>(threadIdx.x); i < padded_keys(p.choices); i += kFewThreads) {
+    keys[i] = i < p.choices ? key_of(slot_of_choice(p, i), i) : kNotHere;
   }
   __syncthreads();
-  const int warp = static_cast<int>(blockIdx.x * kFewThreads + threadIdx.x) / kWarp;
-  place_keys(keys, p.choices, p.of_row, p.desc.num_slots, {p.offsets, p.source, p.places}, warp,
-             static_cast<int>(gridDim.x) * kFewThreads / kWarp);
+  place_keys(keys, p.choices, p.of_row, p.desc.num_slots, {p.offsets, p.source, p.places},
+             static_cast<int>(blockIdx.x * kFewThreads + threadIdx.x),
+             static_cast<int>(gridDim.x) * kFewThreads);
 }
 
 void launch_few(const Permutation& permutation, const KernelStream& on) {
-  // A warp places kFewOfWarp choices or slots.
-  const int64_t blocks = ceil_div((permutation.choices + permutation.desc.num_slots + 1) * kWarp,
-                                  kFewThreads * kFewOfWarp);
-  launch_kernel(on, {.grid = dim3(static_cast<unsigned>(blocks)), .block = dim3(kFewThreads)},
-                permute_few, permutation);
+  const int64_t threads = permutation.choices + permutation.desc.num_slots + 1;
+  const dim3 blocks(static_cast<unsigned>(ceil_div(threads, kFewThreads)));
+  launch_kernel(on, {.grid = blocks, .block = dim3(kFewThreads)}, permute_few, permutation);
 }
 
 }  // namespace

@@ -11,16 +11,12 @@ __global__ void __launch_bounds__(kWarps* kWarp) route_rows(RouteDesc desc, Rout
   extern __shared__ float shared[];
   start_in_turn();
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t t = int64_t{blockIdx.x} * kWarps + warp;
   if (t >= args.rows) return;
   float* const scratch = shared + warp * routing::route_row_floats(desc);
-  const routing::Routed routed =
-      routing::route_row(desc, args, t, args.logits.row(t), args.slots[t], scratch);
-  if (lane < desc.top_k) {
-    args.ids.row(t)[lane] = routed.id;
-    args.weights.row(t)[lane] = routed.weight;
-  }
+  routing::finish_row(
+      desc, args, t,
+      routing::choose_row(desc, args, t, args.logits.row(t), args.slots[t], scratch));
 }
 
 }  // namespace

@@ -39,25 +39,33 @@ __device__ inline float score_by_block(const RouteDesc& desc, const float* logit
   return __fdiv_rn(term, sum);
 }
 
-// How many of the keys are higher, or as high and of a lower index.
+// How many of four keys are above `limit`, added to four sums that don't wait for each other.
+__device__ inline void count_above(const uint32_t* keys, uint32_t limit, int (&counts)[4]) {
+  const uint4 four = *reinterpret_cast<const uint4*>(keys);
+  counts[0] += four.x > limit;
+  counts[1] += four.y > limit;
+  counts[2] += four.z > limit;
+  counts[3] += four.w > limit;
+}
+
+// How many of the keys are higher, or as high and of a lower index: `key` is that of index thread.
 __device__ inline int rank_by_block(const uint32_t* keys, int count, uint32_t key) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  int rank = 0;
+  int counts[4] = {};
   for (int w = 0; w * kWarp < count; ++w) {
-    const auto* const fours = reinterpret_cast<const uint4*>(keys + w * kWarp);
-    // Equal keys count where they stand before this one.
-    const int before = w < warp ? kWarp : w == warp ? lane : 0;
+    if (w == warp) continue;
+    const uint32_t limit = w < warp ? key - 1 : key;  // no key is 0
 #pragma unroll
-    for (int i = 0; i < kWarp / 4; ++i) {
-      const uint4 four = fours[i];
-      rank += four.x + (4 * i < before) > key;
-      rank += four.y + (4 * i + 1 < before) > key;
-      rank += four.z + (4 * i + 2 < before) > key;
-      rank += four.w + (4 * i + 3 < before) > key;
-    }
+    for (int i = 0; i < kWarp; i += 4) count_above(keys + w * kWarp + i, limit, counts);
   }
-  return rank;
+  // Those of this warp are in its lanes' registers, too.
+  const auto before = static_cast<int>(threadIdx.x) % kWarp;
+#pragma unroll 8
+  for (int lane = 0; lane < kWarp; ++lane) {
+    const uint32_t other = __shfl_sync(kAllLanes, key, lane);
+    counts[lane % 4] += other > (lane < before ? key - 1 : key);
+  }
+  return counts[0] + counts[1] + counts[2] + counts[3];
 }
 
 // Writes the experts of places 0 … top_k − 1 and their scores. False, with nothing written, where a
@@ -72,9 +80,9 @@ __device__ inline bool choose_by_block(const RouteDesc& desc, const float* bias,
   const uint32_t key = mine ? key_of_value(selection) : 0;
   if (e < (count + kWarp - 1) / kWarp * kWarp) scratch.keys[e] = key;
   if (__syncthreads_or(mine && isnan(selection))) return false;
-  if (!mine) return true;
+  if (e / kWarp * kWarp >= count) return true;
   const int rank = rank_by_block(scratch.keys, count, key);
-  if (rank < desc.top_k) {
+  if (mine && rank < desc.top_k) {
     ids[rank] = e;
     scores[rank] = score;
   }

@@ -7,8 +7,8 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/stream_ring.cuh"
 #include "kernels/moe/cuda/place_keys.cuh"
+#include "kernels/moe/cuda/route_block.cuh"
 #include "kernels/moe/cuda/route_experts.h"
-#include "kernels/moe/cuda/route_row.cuh"
 #include "kernels/norm/cuda/norm_row.cuh"
 
 namespace braid::kernels::cuda {
@@ -52,7 +52,9 @@ struct Plan {
   uint32_t norm;      // [slabs_each] rows of a slab
   uint32_t parts;     // f32 [rows_each][blocks][experts]
   uint32_t logits;    // f32 [rows_each][E]
-  uint32_t scratch;   // f32 [rows_each][route_row_floats]
+  uint32_t scratch;   // f32 [rows_each][route_row_floats], or a BlockScratch
+  uint32_t ids;       // i32 [rows_each][32]: what the block's rows choose
+  uint32_t scores;    // f32 [rows_each][32]
   uint32_t bias;      // f32 [E]
   uint32_t squares;   // f32 [rows][norm_warps]
   uint32_t scales;    // f32 [rows]
@@ -107,6 +109,8 @@ class Block {
         sm90::barrier_arrive_expect(barrier(what), bytes[what]);
       }
       sm90::publish_barriers();
+      const int keys = plan_.rows * p_.of_row;
+      for (int i = keys; i < padded_keys(keys); ++i) at<int32_t>(plan_.keys)[i] = kNotHere;
     }
     __syncwarp();
     sm90::arrive_at_cluster();
@@ -157,21 +161,31 @@ class Block {
     }
   }
 
-  // The partial sums of squares of the rows that are this block's to add up.
-  __device__ void add_up_squares() const {
-    for (int i = 0; i < squared_rows(); ++i) {
-      float sums[kNormBatch] = {};
+  // The partial sums of squares of the rows that are this block's to add up. `meanwhile` runs while
+  // the first row is on its way.
+  template <typename Body>
+  __device__ void add_up_squares(Body meanwhile) const {
+    for (int i = 0; i < max(squared_rows(), 1); ++i) {
+      const bool real = i < squared_rows();
+      Pack<bf16> packs[kNormBatch];
 #pragma unroll
       for (int b = 0; b < kNormBatch; ++b) {
-        if (warp_ + b * kWarps < plan_.norm_warps) sums[b] = squares_of(i, warp_ + b * kWarps);
+        packs[b] = {};
+        const int first = (warp_ + b * kWarps) * kWarp * kPack + lane_ * kPack;
+        if (real && first < hidden()) packs[b] = load_row(squared_row(i), first);
       }
+      if (i == 0) meanwhile();
 #pragma unroll
       for (int b = 0; b < kNormBatch; ++b) {
-        if (warp_ + b * kWarps >= plan_.norm_warps) break;
-        const float sum = plan_.norm_warps == 1 ? warp_sum(sums[b]) : lane_squares(sums[b]);
-        if (lane_ == 0) {
-          at<float>(plan_.squares)[i * plan_.norm_warps + warp_ + b * kWarps] = sum;
+        const int warp = warp_ + b * kWarps;
+        if (!real || warp >= plan_.norm_warps) break;
+        float sum = add_squares(0.0f, packs[b]);
+        const int step = plan_.norm_warps * kWarp * kPack;
+        for (int next = (warp * kWarp + lane_) * kPack + step; next < hidden(); next += step) {
+          sum = add_squares(sum, load_row(squared_row(i), next));
         }
+        sum = plan_.norm_warps == 1 ? warp_sum(sum) : lane_squares(sum);
+        if (lane_ == 0) at<float>(plan_.squares)[i * plan_.norm_warps + warp] = sum;
       }
     }
   }
@@ -182,10 +196,11 @@ class Block {
     const int i = thread_ >> bits;
     if (i >= squared_rows()) return;
     float squares = 0;
+#pragma unroll 8
     for (int w = 0; w < plan_.norm_warps; ++w) {
       squares += at<float>(plan_.squares)[i * plan_.norm_warps + w];
     }
-    const float scale = norm_scale(squares, static_cast<int>(p_.args.hidden), p_.desc.norm.eps);
+    const float scale = norm_scale(squares, hidden(), p_.desc.norm.eps);
     if (plan_.own_squares) {
       at<float>(plan_.scales)[i] = scale;
     } else {
@@ -258,6 +273,7 @@ class Block {
       for (int e = thread_; e < experts; e += kThreads) {
         const float* part = at<float>(plan_.parts) + i * plan_.blocks * plan_.experts + e;
         float sum = *part;
+#pragma unroll 5
         for (int b = 1; b < plan_.blocks; ++b) sum = __fadd_rn(sum, part[b * plan_.experts]);
         at<float>(plan_.logits)[i * experts + e] = sum;
         p_.args.logits.row(row_of(i))[e] = sum;
@@ -265,28 +281,50 @@ class Block {
     }
   }
 
-  // Routes the block's rows, a warp each, and tells all blocks what they choose.
-  __device__ void route_rows() const {
+  // What the block's rows choose: one after the other by all warps, or each by a warp.
+  __device__ void choose_experts() const {
     const RouteDesc& desc = p_.desc.route;
     RouteArgs args = p_.args.route;
     if (args.bias != nullptr) args.bias = at<float>(plan_.bias);
-    for (int i = warp_; i < num_rows_; i += kWarps) {
-      const int t = row_of(i);
-      float* const scratch =
-          at<float>(plan_.scratch) + static_cast<size_t>(i) * routing::route_row_floats(desc);
-      const routing::Routed routed =
-          routing::route_row(desc, args, t, at<float>(plan_.logits) + i * desc.num_experts,
-                             at<int32_t>(plan_.kv_slots)[i], scratch);
-      if (lane_ < desc.top_k) {
-        args.ids.row(t)[lane_] = routed.id;
-        args.weights.row(t)[lane_] = routed.weight;
+    const bool plain = routing::is_plain(desc, args);
+    for (int i = 0; plain && i < num_rows_; ++i) {
+      if (i > 0) __syncthreads();
+      if (at<int32_t>(plan_.kv_slots)[i] >= 0) {
+        const bool chosen = routing::choose_by_block(desc, args.bias, logits_of(i), block_scratch(),
+                                                     at<int32_t>(plan_.ids) + i * kWarp,
+                                                     at<float>(plan_.scores) + i * kWarp);
+        if (!chosen) choose_by_warp(desc, args, i, i);
+      } else if (thread_ < kWarp) {
+        at<int32_t>(plan_.ids)[i * kWarp + thread_] = -1;
       }
-      if (lane_ >= p_.of_row) continue;
-      const int slot = lane_ < desc.top_k ? local_slot(p_.desc.permute, p_.args.table, routed.id, t)
-                                          : shared_slot(p_.desc.permute, lane_, desc.top_k);
-      const int choice = t * p_.of_row + lane_;
-      for (int b = 0; b < plan_.blocks; ++b) {
-        tell(b, plan_.keys, choice, static_cast<uint32_t>(key_of(slot, choice)), kKeys);
+    }
+    if (!plain) {
+      for (int i = 0; i < num_rows_; i += kWarps) choose_by_warp(desc, args, i, num_rows_ - 1);
+    }
+    __syncthreads();
+  }
+
+  // Tells all blocks what the block's rows choose, and finishes these rows: some warps do the one,
+  // some the other.
+  __device__ void share_choices() const {
+    const int finishing = min(num_rows_, kWarps / 2);
+    for (int i = warp_; warp_ < finishing && i < num_rows_; i += finishing) {
+      const int index = i * kWarp + lane_;
+      routing::finish_row(p_.desc.route, p_.args.route, row_of(i),
+                          {at<int32_t>(plan_.ids)[index], at<float>(plan_.scores)[index]});
+    }
+    if (warp_ < finishing) return;
+    const int others = kThreads - finishing * kWarp;
+    for (int i = 0; i < num_rows_; ++i) {
+      for (int to = thread_ - finishing * kWarp; to < p_.of_row << plan_.block_bits; to += others) {
+        const int k = to >> plan_.block_bits, t = row_of(i);
+        const int top_k = p_.desc.route.top_k;
+        const int slot = k < top_k ? local_slot(p_.desc.permute, p_.args.table,
+                                                at<int32_t>(plan_.ids)[i * kWarp + k], t)
+                                   : shared_slot(p_.desc.permute, k, top_k);
+        const int choice = t * p_.of_row + k;
+        tell(to & (plan_.blocks - 1), plan_.keys, choice,
+             static_cast<uint32_t>(key_of(slot, choice)), kKeys);
       }
     }
   }
@@ -295,7 +333,7 @@ class Block {
   __device__ void make_lists() const {
     place_keys(at<int32_t>(plan_.keys), plan_.rows * p_.of_row, p_.of_row,
                p_.desc.permute.num_slots, {p_.args.offsets, p_.args.source, p_.args.places},
-               rank_ * kWarps + warp_, plan_.blocks * kWarps);
+               rank_ * kThreads + thread_, plan_.blocks * kThreads);
   }
 
   __device__ int num_slabs() const { return num_slabs_; }
@@ -304,6 +342,25 @@ class Block {
   template <typename T>
   __device__ T* at(uint32_t offset) const {
     return reinterpret_cast<T*>(shared_ + offset);
+  }
+  __device__ const float* logits_of(int row) const {
+    return at<float>(plan_.logits) + row * p_.desc.route.num_experts;
+  }
+  __device__ routing::BlockScratch block_scratch() const {
+    auto* const keys = at<uint32_t>(plan_.scratch);
+    return {reinterpret_cast<float*>(keys + kThreads), keys, keys + 2 * kThreads};
+  }
+  // Warp w chooses for row first + w, up to `last`.
+  __device__ void choose_by_warp(const RouteDesc& desc, const RouteArgs& args, int first,
+                                 int last) const {
+    const int i = first + warp_;
+    if (i > last) return;
+    float* const scratch =
+        at<float>(plan_.scratch) + static_cast<size_t>(i) * routing::route_row_floats(desc);
+    const routing::Chosen chosen = routing::choose_row(desc, args, row_of(i), logits_of(i),
+                                                       at<int32_t>(plan_.kv_slots)[i], scratch);
+    at<int32_t>(plan_.ids)[i * kWarp + lane_] = chosen.id;
+    at<float>(plan_.scores)[i * kWarp + lane_] = chosen.score;
   }
   __device__ uint32_t barrier(uint32_t what) const { return base_ + plan_.barriers + what * 8; }
   // Writes element `index`, of 4 bytes, and perhaps the next at `offset` in another block.
@@ -334,19 +391,12 @@ class Block {
   // The rows whose squares this block adds up.
   __device__ int squared_rows() const { return plan_.own_squares ? plan_.rows : num_rows_; }
   __device__ int squared_row(int index) const { return plan_.own_squares ? index : row_of(index); }
-  // What lane i adds that is lane i of warp `warp` of a kernel that normalises a row by itself.
-  __device__ float squares_of(int index, int warp) const {
-    const int row = squared_row(index), hidden = static_cast<int>(p_.args.hidden);
-    float sum = 0;
-    for (int i = (warp * kWarp + lane_) * kPack; i < hidden;
-         i += plan_.norm_warps * kWarp * kPack) {
-      Pack<bf16> pack = load_pack<true>(p_.args.x.row(row) + i, kPack);
-      if (p_.args.addend.data != nullptr) {
-        pack = add_packs(pack, load_pack<true>(p_.args.addend.row(row) + i, kPack));
-      }
-      sum = add_squares(sum, pack);
-    }
-    return sum;
+  __device__ int hidden() const { return static_cast<int>(p_.args.hidden); }
+  // A pack of a row, with the addend in it.
+  __device__ Pack<bf16> load_row(int row, int col) const {
+    const Pack<bf16> pack = load_pack<true>(p_.args.x.row(row) + col, kPack);
+    if (p_.args.addend.data == nullptr) return pack;
+    return add_packs(pack, load_pack<true>(p_.args.addend.row(row) + col, kPack));
   }
 
   const Parameters& p_;
@@ -375,9 +425,10 @@ __global__ void __launch_bounds__(kThreads) route_few(const __grid_constant__ Pa
     block.load_small_weights();
   }
 
-  block.load_rows();
-  sm90::commit_copies();
-  block.add_up_squares();
+  block.add_up_squares([&] {
+    block.load_rows();
+    sm90::commit_copies();
+  });
   sm90::await_cluster();
   __syncthreads();
   block.share_scales();
@@ -409,7 +460,8 @@ __global__ void __launch_bounds__(kThreads) route_few(const __grid_constant__ Pa
   block.await_others(kSums);
   block.add_up_logits();
   __syncthreads();
-  block.route_rows();
+  block.choose_experts();
+  block.share_choices();
   block.await_others(kKeys);
   block.make_lists();
 }
@@ -444,7 +496,10 @@ Plan make_plan(const RouteExpertsDesc& desc, const RouteExpertsArgs& args) {
   plan.parts = take(plan, int64_t{plan.rows_each} * plan.blocks * plan.experts, sizeof(float));
   plan.logits = take(plan, int64_t{plan.rows_each} * experts, sizeof(float));
   const auto floats = static_cast<int64_t>(routing::route_row_floats(desc.route));
-  plan.scratch = take(plan, plan.rows_each * floats, sizeof(float));
+  plan.scratch =
+      take(plan, std::max<int64_t>(plan.rows_each * floats, 2 * kThreads + kWarps), sizeof(float));
+  plan.ids = take(plan, int64_t{plan.rows_each} * kWarp, sizeof(int32_t));
+  plan.scores = take(plan, int64_t{plan.rows_each} * kWarp, sizeof(float));
   plan.bias = take(plan, experts, sizeof(float));
   plan.squares = take(plan, int64_t{rows} * plan.norm_warps, sizeof(float));
   plan.scales = take(plan, rows, sizeof(float));

@@ -39,6 +39,15 @@ struct Taken {
   }
 };
 
+// A higher value has a higher key; zeros of either sign are equal, NaN is −infinity. No key is 0.
+__device__ inline uint32_t key_of_value(float value) {
+  const uint32_t bits = __float_as_uint(isnan(value) ? -kInfinity : __fadd_rn(value, 0.0f));
+  return bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+}
+__device__ inline float value_of_key(uint32_t key) {
+  return __uint_as_float(key >> 31 != 0 ? key & 0x7fffffffu : ~key);
+}
+
 // Finds the highest of up to kPerLane · 32 values, and takes it, again and again: the lowest index
 // of equals. A NaN in front of all others is the highest, elsewhere the lowest: so compares a
 // search from the front. Lane i has values i, 32 + i, … in its registers.
@@ -52,7 +61,7 @@ class Ranking {
       const int index = i * kWarp + lane;
       const float value = index < count ? values[index] : 0.0f;
       if (isnan(value)) nans_ |= 1u << i;
-      keys_[i] = index < count ? key_of(value) : kTaken;
+      keys_[i] = index < count ? key_of_value(value) : kTaken;
     }
     any_nan_ = __any_sync(kAllLanes, nans_ != 0);
   }
@@ -78,11 +87,6 @@ class Ranking {
   static constexpr int kNone = 0x7fffffff;
   static constexpr uint32_t kTaken = 0;  // lower than the key of any value
 
-  // A higher value has a higher key; zeros of either sign are equal, NaN is −infinity.
-  static __device__ uint32_t key_of(float value) {
-    const uint32_t bits = __float_as_uint(isnan(value) ? -kInfinity : __fadd_rn(value, 0.0f));
-    return bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
-  }
   template <typename Condition>
   __device__ int first_where(Condition condition) const {
     int index = kNone;
@@ -270,11 +274,10 @@ __device__ inline int choose(const RouteDesc& desc, const RouteArgs& args, int64
   return 0;
 }
 
-// The weight of place `lane`: its expert's score, as the Desc wants it.
-__device__ inline float weigh(const RouteDesc& desc, const float* scores, int id) {
+// The weight of place `lane`, from its expert's score, as the Desc wants it.
+__device__ inline float weigh(const RouteDesc& desc, float weight) {
   const int count = desc.top_k;
   const int place = min(lane_of_warp(), count - 1);
-  float weight = scores[id];
   const auto of_place = [&weight, count](int k) {
     return __shfl_sync(kAllLanes, weight, min(k, count - 1));
   };
@@ -303,21 +306,32 @@ __device__ inline void count(const RouteDesc& desc, const RouteArgs& args, int64
   atomicAdd(reinterpret_cast<unsigned long long*>(heat + id), 1ull);
 }
 
-// Routes row t by a warp: `scratch` has route_row_floats() floats of shared memory, `logits` the
-// row's own. Returns the id of place `lane`, or −1 where the row is padding, with its weight; for
-// lanes from top_k on they mean nothing.
-struct Routed {
+// What a row chooses: for place `lane` < top_k an expert and its score. Id −1: the row is padding.
+struct Chosen {
   int id = -1;
-  float weight = 0;
+  float score = 0;
 };
-__device__ inline Routed route_row(const RouteDesc& desc, const RouteArgs& args, int64_t t,
-                                   const float* logits, int32_t kv_slot, float* scratch) {
+
+// The choice of row t, by a warp: `scratch` has route_row_floats() floats of shared memory,
+// `logits` are the row's own.
+__device__ inline Chosen choose_row(const RouteDesc& desc, const RouteArgs& args, int64_t t,
+                                    const float* logits, int32_t kv_slot, float* scratch) {
   if (kv_slot < 0) return {};
   const RowScratch row{scratch, scratch + desc.num_experts, scratch + 2 * desc.num_experts};
   score(desc, logits, row.scores);
   const int id = choose(desc, args, t, row);
-  if (args.heat.data != nullptr) count(desc, args, t, id);
-  return {id, weigh(desc, row.scores, id)};
+  return {id, row.scores[id]};
+}
+
+// Counts, weighs and writes what row t has chosen, by a warp.
+__device__ inline void finish_row(const RouteDesc& desc, const RouteArgs& args, int64_t t,
+                                  const Chosen& chosen) {
+  const bool is_padding = __shfl_sync(kAllLanes, chosen.id, 0) < 0;
+  if (args.heat.data != nullptr && !is_padding) count(desc, args, t, chosen.id);
+  const float weight = is_padding ? 0.0f : weigh(desc, chosen.score);
+  if (lane_of_warp() >= desc.top_k) return;
+  args.ids.row(t)[lane_of_warp()] = chosen.id;
+  args.weights.row(t)[lane_of_warp()] = weight;
 }
 
 }  // namespace braid::kernels::cuda::routing
