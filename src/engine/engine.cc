@@ -94,6 +94,20 @@ int64_t Engine::preemptions() const {
   return all;
 }
 
+EngineStats Engine::stats() const {
+  EngineStats stats{.steps = step_, .rows = rows_, .padding_rows = padding_rows_};
+  for (const auto& group : groups_) {
+    const auto running = static_cast<int64_t>(group->scheduler.running());
+    stats.running += running;
+    stats.waiting += static_cast<int64_t>(group->scheduler.size()) - running;
+    stats.blocks += group->pool.num_blocks();
+    stats.blocks_used += group->pool.num_blocks() - group->pool.num_free();
+    stats.preemptions += group->scheduler.preemptions();
+    stats.recomputed += group->scheduler.recomputed();
+  }
+  return stats;
+}
+
 // The next step of all groups; nothing where none has rows to compute, or one must wait.
 std::vector<GroupStep> Engine::plan_step() {
   std::vector<GroupStep> steps;
@@ -137,6 +151,9 @@ void Engine::fill_inputs(std::span<GroupStep> steps) {
   }
   for (int32_t group = 0; group < std::ssize(steps); ++group) {
     GroupStep& step = steps[static_cast<size_t>(group)];
+    const layers::RowCounts rows = step.plan.rows();
+    rows_ += rows.total();
+    padding_rows_ += step.shape.own.total() - rows.total();
     step.logit_rows = fill_words(step.plan, step.shape, limits, plan_.model().page_size,
                                  ranks_->words(group, step_), rank_rows);
     const layers::InputLayout layout(step.shape.own, limits, step.shape.sampling);
@@ -203,7 +220,9 @@ Status Engine::deliver(int32_t group, int64_t number, const GroupStep& step,
     Sequence* sequence = step.logit_rows[row].sequence;
     if (sequence->finished) continue;
     if (sequence->request.max_tokens == 0) {  // only the prompt was wanted
-      events.push_back({.request = sequence->id, .finished = FinishReason::length});
+      events.push_back({.request = sequence->id,
+                        .finished = FinishReason::length,
+                        .admitted = sequence->admitted});
       scheduler.finish(sequence);
       continue;
     }
@@ -214,7 +233,8 @@ Status Engine::deliver(int32_t group, int64_t number, const GroupStep& step,
     }
     sequence->tokens.push_back(token);
     --sequence->unknown;
-    TokenEvent event{.request = sequence->id, .token = token};
+    TokenEvent event{
+        .request = sequence->id, .token = token, .finished = {}, .admitted = sequence->admitted};
     if (sequence->request.logprobs >= 0) {
       const layers::InputLayout layout(step.shape.own, worker().model().limits());
       event.logprobs = logprobs_of(ranks_->logprobs(group, number), layout.num_logits, row);

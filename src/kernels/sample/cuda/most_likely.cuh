@@ -2,6 +2,8 @@
 // ids: the highest one, or the next kChunk in order. Sums are of integers, so that neither the
 // number of blocks nor the order of anything changes what is found.
 //
+// For log probabilities; what draws (sample.cu) looks for levels of likelihood beside.
+//
 // A Row has `logits`, the block's ids `first` to `last` − 1, and rank(id).
 #pragma once
 

@@ -1,17 +1,40 @@
 // One cluster of blocks a row, each with a stretch of the ids. What is drawn from a cut
-// distribution is found by walking down the ids from the most likely: kChunk of them at a time are
-// selected by all blocks, then sorted and summed up by the first. All sums are of integers, so that
-// neither the number of blocks nor the order of anything changes a token.
+// distribution is found by levels: ids that are about as likely are counted and summed up together,
+// and only those of the level in question are sorted. Where too many are as likely, it is found by
+// walking down the ids from the most likely instead, kChunk of them at a time. All sums are of
+// integers, so that neither the number of blocks nor the order of anything changes a token.
+#include <cooperative_groups.h>
+
+#include "kernels/cuda/device.cuh"
 #include "kernels/cuda/exp.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/hash.h"
-#include "kernels/sample/cuda/most_likely.cuh"
 #include "kernels/sample/cuda/sample.h"
 
 namespace braid::kernels::cuda {
 namespace {
 
-static_assert(kMaxVocabSize == int64_t{1} << kIdBits);
+namespace cg = cooperative_groups;
+
+constexpr unsigned kMaxBlocks = 8;  // of a row: what every cluster may have
+constexpr int kThreads = 1024;
+constexpr int kWarps = kThreads / kWarp;
+constexpr int kChunk = kThreads;  // one sorted id a thread
+constexpr int kDigitBits = 10;
+constexpr int kBins = 1 << kDigitBits;
+constexpr int kRankBits = 50;  // of a Rank: the logit's 32, the id's 18
+constexpr int kIdBits = 18;
+static_assert(kMaxVocabSize == int64_t{1} << kIdBits && kRankBits % kDigitBits == 0);
+static_assert(kBins == kThreads);
+// Where an id stands: a lower Rank is a higher logit or, of equals, a lower id. Ids that can't be
+// drawn have kNoRank.
+using Rank = uint64_t;
+constexpr Rank kNoRank = ~Rank{0};
+constexpr float kInfinity = __builtin_huge_valf();
+
+// A weight in units of 2^-45 of the highest: sums are exact in any order.
+using Mass = uint64_t;
+constexpr float kMassUnit = 0x1p45f;
 
 struct Row {
   const float* logits;
@@ -19,21 +42,30 @@ struct Row {
   int last;   // one past
   float top;  // the highest logit
   float temperature;
-  float log_min_p;  // at most 0
+  float log_min_p = -kInfinity;  // at most 0
 
   // As on the CPU.
   __device__ float weight(float logit) const {
     return exp(__fdiv_rn(__fsub_rn(logit, top), temperature));
   }
-  __device__ Mass mass(float logit) const { return mass_of(weight(logit)); }
+  // 0 for NaN.
+  __device__ Mass mass(float logit) const {
+    const float value = weight(logit);
+    return value > 0 ? static_cast<Mass>(__fmul_rn(value, kMassUnit)) : 0;
+  }
   // Whether min_p leaves an id of this logit; as on the CPU.
   __device__ bool is_kept(float logit) const {
     return __fdiv_rn(__fsub_rn(logit, top), temperature) >= log_min_p;
   }
   __device__ Mass kept_mass(float logit) const { return is_kept(logit) ? mass(logit) : 0; }
   __device__ Rank rank(int id) const {
-    return weight(logits[id]) > 0 ? rank_of(logits[id], id) : kNoRank;
+    const float logit = logits[id];
+    if (!(weight(logit) > 0)) return kNoRank;
+    const uint32_t bits = __float_as_uint(logit == 0 ? 0.0f : logit);
+    const uint32_t descending = bits >> 31 != 0 ? bits : ~bits & 0x7fffffffu;
+    return static_cast<Rank>(descending) << kIdBits | static_cast<Rank>(id);
   }
+  static __device__ int id_of(Rank rank) { return static_cast<int>(rank & ((1u << kIdBits) - 1)); }
 };
 
 // How far a walk down the most likely ids came.
@@ -49,9 +81,107 @@ struct Walk {
   bool ended = false;
 };
 
-struct Drawing : Shared {
-  Walk walk;  // which other blocks read
+// The level that something was found in.
+struct Level {
+  int index;
+  uint32_t count;         // of its ids
+  uint32_t count_before;  // of those of the levels before
+  Mass mass_before;
 };
+
+struct Shared {
+  uint32_t bins[kBins];
+  Mass bin_masses[kBins];
+  Rank ranks[kChunk];
+  Mass masses[kWarp];
+  uint32_t counts[kWarp];
+  uint64_t tops[kWarp];
+  uint32_t size;  // of `ranks`
+  Rank bound;
+  uint32_t below;
+  uint32_t inside;
+  Level level;
+  float lows[kWarp];
+  // What other blocks read.
+  uint64_t top;
+  float low;
+  Mass mass;
+  Walk walk;
+  int found;
+};
+
+// Σ value over the blocks before this one, and over all; the value is this block's `member`, which
+// its first thread has written. All blocks have read it when sum_over() returns.
+struct Sums {
+  Mass before = 0;
+  Mass all = 0;
+};
+__device__ Sums sum_over(const cg::cluster_group& cluster, Shared& shared) {
+  cluster.sync();
+  Sums sums;
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    const Mass of_block = cluster.map_shared_rank(&shared, b)->mass;
+    if (b < cluster.block_rank()) sums.before += of_block;
+    sums.all += of_block;
+  }
+  cluster.sync();
+  return sums;
+}
+
+// A logit and its id as one number: higher for a higher logit or, of equals, for a lower id. 0 for
+// −infinity, kOddTop for NaN and +infinity, which no choice can be made from.
+constexpr uint64_t kOddTop = ~uint64_t{0};
+__device__ uint64_t top_of(float logit, int id) {
+  if (!(logit < kInfinity)) return kOddTop;
+  if (logit == -kInfinity) return 0;
+  const uint32_t bits = __float_as_uint(__fadd_rn(logit, 0.0f));  // zeros of either sign are equal
+  const uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+  return uint64_t{ascending} << 32 | static_cast<uint32_t>(~id);
+}
+
+__device__ uint64_t highest_top(uint64_t top) {
+#pragma unroll
+  for (int step = kWarp / 2; step > 0; step /= 2) {
+    top = max(top, static_cast<uint64_t>(__shfl_xor_sync(kAllLanes, top, step)));
+  }
+  return top;
+}
+
+// The highest of this block's logits.
+__device__ uint64_t highest_of_block(const Row& row, bool packed, Shared& shared) {
+  uint64_t top = 0;
+  const int thread = static_cast<int>(threadIdx.x);
+  if (packed) {
+#pragma unroll 4
+    for (int id = row.first + 4 * thread; id < row.last; id += 4 * kThreads) {
+      const float4 four = *reinterpret_cast<const float4*>(row.logits + id);
+      top = max(max(top, top_of(four.x, id)), top_of(four.y, id + 1));
+      top = max(max(top, top_of(four.z, id + 2)), top_of(four.w, id + 3));
+    }
+  } else {
+    for (int id = row.first + thread; id < row.last; id += kThreads) {
+      top = max(top, top_of(row.logits[id], id));
+    }
+  }
+  top = highest_top(top);
+  if (thread % kWarp == 0) shared.tops[thread / kWarp] = top;
+  __syncthreads();
+  return highest_top(shared.tops[thread % kWarp]);
+}
+
+// The lowest id of the highest logit; kNoChoice where there is NaN or +infinity, or −infinity
+// alone.
+__device__ int highest(const Row& row, bool packed, const cg::cluster_group& cluster,
+                       Shared& shared) {
+  const uint64_t of_block = highest_of_block(row, packed, shared);
+  if (threadIdx.x == 0) shared.top = of_block;
+  cluster.sync();
+  uint64_t top = 0;
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    top = max(top, cluster.map_shared_rank(&shared, b)->top);
+  }
+  return top == 0 || top == kOddTop ? kNoChoice : static_cast<int>(~static_cast<uint32_t>(top));
+}
 
 __device__ Mass scaled(double fraction, Mass mass) {
   const auto point = static_cast<Mass>(fraction * static_cast<double>(mass));
@@ -100,6 +230,83 @@ __device__ int draw_uncut(const Row& row, double uniform, const cg::cluster_grou
   return shared.found;  // in the first block
 }
 
+// One digit of the search in select(): among the ranks that agree with `bound` above this digit and
+// are at least `from`, the digit's value in which the `count`-th lies goes into `bound`, how many
+// have a lower one into `below`, how many this one into `inside`. Returns how many agree.
+__device__ uint32_t select_digit(const Row& row, Rank from, int shift, uint32_t count,
+                                 const cg::cluster_group& cluster, Shared& shared) {
+  const Rank bound = shared.bound;
+  shared.bins[threadIdx.x] = 0;
+  __syncthreads();
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    const Rank rank = row.rank(id);
+    if (rank == kNoRank || rank < from) continue;
+    if (rank >> (shift + kDigitBits) != bound >> (shift + kDigitBits)) continue;
+    atomicAdd(&shared.bins[rank >> shift & (kBins - 1)], 1u);
+  }
+  cluster.sync();
+  uint32_t bin = 0;
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    bin += cluster.map_shared_rank(&shared, b)->bins[threadIdx.x];
+  }
+  uint32_t total = 0;
+  const uint32_t up_to = block_scan(bin, shared.counts, total);
+  if (up_to - bin < count && count <= up_to) {
+    shared.bound = bound | static_cast<Rank>(threadIdx.x) << shift;
+    shared.below = up_to - bin;
+    shared.inside = bin;
+  }
+  cluster.sync();  // all have read the bins
+  return total;
+}
+
+// Sorts shared.ranks, one a thread, by a bitonic network.
+__device__ void sort_ranks(Shared& shared) {
+  const unsigned i = threadIdx.x;
+  for (unsigned width = 2; width <= kChunk; width *= 2) {
+    for (unsigned step = width / 2; step > 0; step /= 2) {
+      const unsigned other = i ^ step;
+      if (i < other) {
+        const Rank a = shared.ranks[i];
+        const Rank b = shared.ranks[other];
+        if ((a > b) == ((i & width) == 0)) {
+          shared.ranks[i] = b;
+          shared.ranks[other] = a;
+        }
+      }
+      __syncthreads();
+    }
+  }
+}
+
+// The first block's shared.ranks = the lowest `most` ≤ kChunk ranks from `from` on, in order, and
+// its shared.size how many there are.
+__device__ void select(const Row& row, Rank from, uint32_t most, const cg::cluster_group& cluster,
+                       Shared& shared) {
+  if (threadIdx.x == 0) {
+    shared.size = 0;
+    shared.bound = 0;
+  }
+  shared.ranks[threadIdx.x] = kNoRank;
+  __syncthreads();
+  Rank bound = kNoRank - 1;  // of the ranks that are taken
+  uint32_t left = most;
+  for (int shift = kRankBits - kDigitBits; shift >= 0; shift -= kDigitBits) {
+    // At first only: all of them.
+    if (select_digit(row, from, shift, left, cluster, shared) < left) break;
+    left -= shared.below;
+    bound = shared.bound | ((Rank{1} << shift) - 1);
+    if (left == shared.inside) break;
+  }
+  Shared& first = *cluster.map_shared_rank(&shared, 0);
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    const Rank rank = row.rank(id);
+    if (rank >= from && rank <= bound) first.ranks[atomicAdd(&first.size, 1u)] = rank;
+  }
+  cluster.sync();
+  if (cluster.block_rank() == 0) sort_ranks(shared);
+}
+
 // By the first block: goes on from walk.reached through the ranks in shared.ranks, `size` of which
 // count, until the masses exceed `point`.
 __device__ Walk walk_ranks(const Row& row, Walk walk, uint32_t limit, uint32_t size, Mass point,
@@ -111,7 +318,7 @@ __device__ Walk walk_ranks(const Row& row, Walk walk, uint32_t limit, uint32_t s
   Reached& reached = walk.reached;
   const Rank rank = shared.ranks[threadIdx.x];
   const bool here = threadIdx.x < size;
-  const Mass mass = here ? row.mass(row.logits[id_of(rank)]) : 0;
+  const Mass mass = here ? row.mass(row.logits[Row::id_of(rank)]) : 0;
   Mass total = 0;
   const Mass up_to = reached.mass + block_scan(mass, shared.masses, total);
   if (here && up_to > point && up_to - mass <= point) {
@@ -122,10 +329,10 @@ __device__ Walk walk_ranks(const Row& row, Walk walk, uint32_t limit, uint32_t s
   if (reached.mass + total > point) {
     const int found = shared.found;
     reached = {shared.mass, reached.count + static_cast<uint32_t>(found) + 1,
-               id_of(shared.ranks[found])};
+               Row::id_of(shared.ranks[found])};
     walk.ended = true;
   } else {
-    reached = {reached.mass + total, reached.count + size, id_of(shared.ranks[size - 1])};
+    reached = {reached.mass + total, reached.count + size, Row::id_of(shared.ranks[size - 1])};
     walk.ended = reached.count >= limit;
   }
   walk.from = shared.ranks[size - 1] + 1;
@@ -135,7 +342,7 @@ __device__ Walk walk_ranks(const Row& row, Walk walk, uint32_t limit, uint32_t s
 // Walks down the first `limit` ids from the most likely until their masses, added up, exceed
 // `point`; `loaded` of them stand in the first block's shared.ranks.
 __device__ Reached walk(const Row& row, uint32_t limit, Mass point, uint32_t& loaded,
-                        const cg::cluster_group& cluster, Drawing& shared) {
+                        const cg::cluster_group& cluster, Shared& shared) {
   Walk walk{.loaded = loaded};
   while (!walk.ended) {
     const bool is_first = walk.reached.count == 0;
@@ -158,30 +365,161 @@ __device__ Reached walk(const Row& row, uint32_t limit, Mass point, uint32_t& lo
 
 constexpr Mass kNoPoint = ~Mass{0};
 
-// The ids that min_p leaves: these are the `count` most likely ones.
-struct Kept {
-  Mass mass = 0;
-  uint32_t count = 0;
-};
-__device__ Kept count_kept(const Row& row, const cg::cluster_group& cluster, Shared& shared) {
-  Kept own;
+// The lowest of all logits that are finite.
+__device__ float lowest(const Row& row, const cg::cluster_group& cluster, Shared& shared) {
+  float low = row.top;
   for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
-    const float logit = row.logits[id];
-    own.mass += row.kept_mass(logit);
-    own.count += row.is_kept(logit) && row.weight(logit) > 0 ? 1 : 0;
+    if (isfinite(row.logits[id])) low = fminf(low, row.logits[id]);
   }
-  const Mass mass = block_sum(own.mass, shared.masses);
-  if (threadIdx.x == 0) shared.mass = mass;
-  const Mass all = sum_over(cluster, shared).all;
-  const uint32_t count = block_sum(own.count, shared.counts);
-  if (threadIdx.x == 0) shared.mass = count;
-  return {all, static_cast<uint32_t>(sum_over(cluster, shared).all)};
+  const auto reduce = [&low] {
+#pragma unroll
+    for (int step = kWarp / 2; step > 0; step /= 2) {
+      low = fminf(low, __shfl_xor_sync(kAllLanes, low, step));
+    }
+  };
+  reduce();
+  if (threadIdx.x % kWarp == 0) shared.lows[threadIdx.x / kWarp] = low;
+  __syncthreads();
+  low = shared.lows[threadIdx.x % kWarp];
+  reduce();
+  if (threadIdx.x == 0) shared.low = low;
+  cluster.sync();
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    low = fminf(low, cluster.map_shared_rank(&shared, b)->low);
+  }
+  return low;
 }
 
-// Draws from the top_k most likely ids (all for ≤ 0), of these from the smallest set of probability
-// ≥ top_p, and of these from what min_p leaves.
-__device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
-                        const cg::cluster_group& cluster, Drawing& shared) {
+constexpr float kMostBelow = 16;  // temperatures
+
+// The ids that can be drawn by kBins levels, equally wide in the logit, of which the last one has
+// all that is kMostBelow or more below the top. Of lower ranks none is in a later level. Thread i
+// knows level i.
+struct Levels {
+  float scale;  // levels for a logit of 1
+  uint32_t count, count_before, all;
+  Mass mass, mass_before, mass_of_all;
+
+  __device__ int level_of(const Row& row, float logit) const {
+    return min(static_cast<int>(__fmul_rn(__fsub_rn(row.top, logit), scale)), kBins - 1);
+  }
+};
+
+__device__ void add_mass(Mass& to, Mass mass) {
+  static_assert(sizeof(unsigned long long) == sizeof(Mass));
+  atomicAdd(reinterpret_cast<unsigned long long*>(&to), static_cast<unsigned long long>(mass));
+}
+
+__device__ Levels count_levels(const Row& row, const cg::cluster_group& cluster, Shared& shared) {
+  Levels levels{};
+  const float span = fminf(row.top - lowest(row, cluster, shared), kMostBelow * row.temperature);
+  levels.scale = span > 1e-30f ? static_cast<float>(kBins - 1) / span : 0.0f;
+  shared.bins[threadIdx.x] = 0;
+  shared.bin_masses[threadIdx.x] = 0;
+  __syncthreads();
+  // Often most ids are in the last level: each thread adds up its own.
+  uint32_t last_count = 0;
+  Mass last_mass = 0;
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    const float logit = row.logits[id];
+    const float weight = row.weight(logit);
+    if (!(weight > 0)) continue;
+    const auto mass = static_cast<Mass>(__fmul_rn(weight, kMassUnit));
+    const int level = levels.level_of(row, logit);
+    if (level == kBins - 1) {
+      ++last_count;
+      last_mass += mass;
+    } else {
+      atomicAdd(&shared.bins[level], 1u);
+      add_mass(shared.bin_masses[level], mass);
+    }
+  }
+  last_count = warp_sum(last_count);
+  last_mass = warp_sum(last_mass);
+  if (threadIdx.x % kWarp == 0) {
+    atomicAdd(&shared.bins[kBins - 1], last_count);
+    add_mass(shared.bin_masses[kBins - 1], last_mass);
+  }
+  cluster.sync();
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    const Shared& other = *cluster.map_shared_rank(&shared, b);
+    levels.count += other.bins[threadIdx.x];
+    levels.mass += other.bin_masses[threadIdx.x];
+  }
+  levels.count_before = block_scan(levels.count, shared.counts, levels.all) - levels.count;
+  levels.mass_before = block_scan(levels.mass, shared.masses, levels.mass_of_all) - levels.mass;
+  cluster.sync();
+  return levels;
+}
+
+// How far the most likely ids reach of which there are `count` or, for 0, whose masses exceed
+// `point`. False where the level that this is in has more than kChunk ids.
+__device__ bool find(const Row& row, const Levels& levels, uint32_t count, Mass point,
+                     const cg::cluster_group& cluster, Shared& shared, Reached& reached) {
+  const bool here = count > 0
+                        ? levels.count_before < count && count <= levels.count_before + levels.count
+                        : levels.mass_before <= point && point < levels.mass_before + levels.mass;
+  if (here) {
+    shared.level = {static_cast<int>(threadIdx.x), levels.count, levels.count_before,
+                    levels.mass_before};
+  }
+  if (threadIdx.x == 0) shared.size = 0;
+  shared.ranks[threadIdx.x] = kNoRank;
+  cluster.sync();
+  const Level level = shared.level;
+  if (level.count > kChunk) return false;
+  Shared& first = *cluster.map_shared_rank(&shared, 0);
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    if (levels.level_of(row, row.logits[id]) != level.index) continue;
+    const Rank rank = row.rank(id);
+    if (rank != kNoRank) first.ranks[atomicAdd(&first.size, 1u)] = rank;
+  }
+  cluster.sync();
+  if (cluster.block_rank() == 0) {
+    sort_ranks(shared);
+    const uint32_t most = count > 0 ? count - level.count_before : level.count;
+    Walk before;
+    before.reached = {level.mass_before, level.count_before, 0};
+    const Walk walk = walk_ranks(row, before, ~0u, most, point, shared);
+    if (threadIdx.x == 0) shared.walk = walk;
+  }
+  cluster.sync();
+  reached = first.walk.reached;
+  cluster.sync();
+  return true;
+}
+
+// The smallest set of probability ≥ top_p is that whose mass exceeds the result.
+__device__ Mass mass_below(float top_p, Mass mass) {
+  const double wanted = ceil(static_cast<double>(top_p) * static_cast<double>(mass));
+  return (wanted < 1 ? 1 : min(static_cast<Mass>(wanted), mass)) - 1;
+}
+
+// Leaves of the ids reached those that min_p leaves: they are the most likely ones, too.
+__device__ void cut_min_p(const Row& row, const cg::cluster_group& cluster, Shared& shared,
+                          uint32_t& count, Mass& mass) {
+  if (row.log_min_p == -kInfinity) return;
+  Mass own_mass = 0;
+  uint32_t own_count = 0;
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    const float logit = row.logits[id];
+    own_mass += row.kept_mass(logit);
+    own_count += row.is_kept(logit) && row.weight(logit) > 0 ? 1 : 0;
+  }
+  own_mass = block_sum(own_mass, shared.masses);
+  if (threadIdx.x == 0) shared.mass = own_mass;
+  const Mass kept_mass = sum_over(cluster, shared).all;
+  own_count = block_sum(own_count, shared.counts);
+  if (threadIdx.x == 0) shared.mass = own_count;
+  const auto kept_count = static_cast<uint32_t>(sum_over(cluster, shared).all);
+  if (kept_count >= count) return;
+  count = kept_count;
+  mass = kept_mass;
+}
+
+// As draw_cut(), whatever the distribution.
+__device__ int draw_walking(const Row& row, int top_k, float top_p, double uniform,
+                            const cg::cluster_group& cluster, Shared& shared) {
   uint32_t limit = top_k > 0 ? static_cast<uint32_t>(top_k) : ~0u;
   uint32_t loaded = 0;
   Mass mass = 0;
@@ -196,39 +534,47 @@ __device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
     mass = sum_over(cluster, shared).all;
   }
   if (top_p < 1) {
-    const double wanted = ceil(static_cast<double>(top_p) * static_cast<double>(mass));
-    const Mass needed = wanted < 1 ? 1 : min(static_cast<Mass>(wanted), mass);
-    const Reached reached = walk(row, limit, needed - 1, loaded, cluster, shared);
+    const Reached reached = walk(row, limit, mass_below(top_p, mass), loaded, cluster, shared);
     limit = reached.count;
     mass = reached.mass;
   }
-  if (row.log_min_p > -kInfinity) {
-    const Kept kept = count_kept(row, cluster, shared);
-    if (kept.count < limit) {
-      limit = kept.count;
-      mass = kept.mass;
-    }
-  }
+  cut_min_p(row, cluster, shared, limit, mass);
   return walk(row, limit, scaled(uniform, mass), loaded, cluster, shared).id;
+}
+
+// Draws from the top_k most likely ids (all for ≤ 0), of these from the smallest set of probability
+// ≥ top_p, and of these from what min_p leaves.
+__device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
+                        const cg::cluster_group& cluster, Shared& shared) {
+  const Levels levels = count_levels(row, cluster, shared);
+  Reached reached{levels.mass_of_all, levels.all, 0};
+  bool found = true;
+  if (top_k > 0 && static_cast<uint32_t>(top_k) < levels.all) {
+    found = find(row, levels, static_cast<uint32_t>(top_k), kNoPoint, cluster, shared, reached);
+  }
+  if (found && top_p < 1) {
+    found = find(row, levels, 0, mass_below(top_p, reached.mass), cluster, shared, reached);
+  }
+  if (found) {
+    cut_min_p(row, cluster, shared, reached.count, reached.mass);
+    found = find(row, levels, 0, scaled(uniform, reached.mass), cluster, shared, reached);
+  }
+  return found ? reached.id : draw_walking(row, top_k, top_p, uniform, cluster, shared);
 }
 
 // Blocks of x are a row's cluster. Whatever a cluster does depends on its row alone, so that its
 // blocks meet in every sync().
 __global__ void __launch_bounds__(kThreads)
-    sample_rows(Rows rows, int vocab_size, Stretches stretches, SampleArgs args) {
-  __shared__ Drawing shared;
+    sample_rows(Rows rows, int vocab_size, int stretch, bool packed, SampleArgs args) {
+  __shared__ Shared shared;
   start_in_turn();
   const int64_t r = blockIdx.y;
   if (r >= rows.live()) return;
   const cg::cluster_group cluster = cg::this_cluster();
-  const unsigned block = cluster.block_rank();
-  Row row{args.logits.row(r),
-          stretches.first(block, vocab_size),
-          stretches.first(block + 1, vocab_size),
-          0,
-          *args.temperature.row(r),
-          -kInfinity};
-  int id = highest(row, stretches.packed, cluster, shared);
+  const int begin = static_cast<int>(cluster.block_rank()) * stretch;
+  Row row{args.logits.row(r), min(begin, vocab_size), min(begin + stretch, vocab_size), 0, 0};
+  row.temperature = *args.temperature.row(r);
+  int id = highest(row, packed, cluster, shared);
   if (row.temperature > 0 && id != kNoChoice) {
     row.top = row.logits[id];
     const float log_min_p = *args.log_min_p.row(r);
@@ -241,8 +587,16 @@ __global__ void __launch_bounds__(kThreads)
     id = top_k > 0 || top_p < 1 ? draw_cut(row, top_k, top_p, uniform, cluster, shared)
                                 : draw_uncut(row, uniform, cluster, shared);
   }
-  if (block == 0 && threadIdx.x == 0) *args.ids.row(r) = id;
+  if (cluster.block_rank() == 0 && threadIdx.x == 0) *args.ids.row(r) = id;
   cluster.sync();  // no block leaves while another reads what it has
+}
+
+// So many blocks a row that the clusters of all rows find room at once: not every SM has one that
+// fits.
+unsigned blocks_of_row(int64_t rows) {
+  unsigned blocks = kMaxBlocks;
+  while (blocks > 1 && rows * blocks > 64) blocks /= 2;
+  return blocks;
 }
 
 }  // namespace
@@ -250,12 +604,14 @@ __global__ void __launch_bounds__(kThreads)
 void sample(const Rows& rows, int64_t vocab_size, const SampleArgs& args, const KernelStream& on) {
   const auto capacity = static_cast<unsigned>(rows.capacity);
   if (capacity == 0) return;
-  const Stretches stretches = stretches_of(rows.capacity, vocab_size, args.logits);
-  launch_kernel(on,
-                {.grid = dim3(stretches.blocks, capacity),
-                 .block = dim3(kThreads),
-                 .cluster = stretches.blocks},
-                sample_rows, rows, static_cast<int>(vocab_size), stretches, args);
+  const unsigned blocks = blocks_of_row(rows.capacity);
+  const int64_t stretch = ceil_div(ceil_div(vocab_size, blocks), 4) * 4;
+  // A row's last pack may not go beyond it.
+  const bool packed = vocab_size % 4 == 0 && args.logits.stride % 4 == 0 &&
+                      reinterpret_cast<uintptr_t>(args.logits.data) % 16 == 0;
+  launch_kernel(on, {.grid = dim3(blocks, capacity), .block = dim3(kThreads), .cluster = blocks},
+                sample_rows, rows, static_cast<int>(vocab_size), static_cast<int>(stretch), packed,
+                args);
 }
 
 }  // namespace braid::kernels::cuda
