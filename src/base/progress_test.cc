@@ -49,7 +49,7 @@ TEST(ProgressTest, ATerminalSeesABarTenTimesASecond) {
   recorder.time += std::chrono::milliseconds(1);
   progress.add(400);
   EXPECT_EQ(recorder.text,
-            "\r\033[Kloading [###########...........] 50 %, 500 B of 1.00 kB, "
+            "\r\033[Kloading [###########............] 50 %, 500 B of 1.00 kB, "
             "5.00 kB/s, 0.1 s left");
   recorder.text.clear();
   progress.add(500);
