@@ -55,6 +55,16 @@ void Console::report(std::string_view text) {
 void Console::warn(std::string_view text) { report(fmt::format("braid: warning: {}", text)); }
 void Console::error(std::string_view text) { report(fmt::format("braid: error: {}", text)); }
 
+void Console::set_activity(Activity activity) {
+  const std::lock_guard lock(mutex_);
+  activity_ = std::move(activity);
+}
+
+Activity Console::activity() const {
+  const std::lock_guard lock(mutex_);
+  return activity_;
+}
+
 Console& console() {
   static Console out({.write = write_stderr, .is_terminal = isatty(STDERR_FILENO) != 0});
   return out;
@@ -62,6 +72,7 @@ Console& console() {
 
 Stage::Stage(std::string name, Console& out)
     : name_(std::move(name)), out_(out), start_(out.now()) {
+  out_.set_activity({.stage = name_});
   out_.transient(fmt::format("{} …", name_));
 }
 

@@ -9,12 +9,20 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace braid {
 
 using Clock = std::chrono::steady_clock;
+
+// What a process is doing: its present stage, and how much of it is done, where that is known.
+struct Activity {
+  std::string stage;
+  std::optional<double> share = {};
+  std::optional<double> seconds_left = {};
+};
 
 // Where messages go. On a terminal one line may be transient: shown, then replaced; and control
 // characters in a message are written out (visible.h). All threads may use a Console.
@@ -38,12 +46,17 @@ class Console {
   void warn(std::string_view text);       // "braid: warning: text", quiet or not
   void error(std::string_view text);      // "braid: error: text", quiet or not
 
+  // Stages and progress tell it; it is not printed.
+  void set_activity(Activity activity);
+  Activity activity() const;
+
  private:
   void write_line(std::string_view text);
 
   mutable std::mutex mutex_;
   Settings settings_;             // quiet is guarded by mutex_
   bool shows_transient_ = false;  // guarded by mutex_
+  Activity activity_;             // guarded by mutex_
 };
 
 // The process's console: stderr.

@@ -117,7 +117,14 @@ class ParsedOptions {
   std::vector<std::string> values(std::string_view name) const;  // of any type, as written
   Origin origin(std::string_view name) const;
 
-  // The table "option, value, origin" of every option that the command takes.
+  // Every option that the command takes, with its value and where that comes from.
+  struct Shown {
+    std::string_view name;
+    std::optional<std::string> value;  // none: not set; of a secret not what it is
+    std::string origin;                // "environment BRAID_SEED"
+  };
+  std::vector<Shown> shown() const;
+  // The same as a table.
   std::string explain() const;
 
  private:

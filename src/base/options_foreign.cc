@@ -13,7 +13,10 @@ constexpr std::string_view kOwnRanks =
 constexpr std::string_view kEp = "Give the number of parts: --ep N.";
 constexpr std::string_view kNoDispatch =
     "With --dp every rank gathers all rows in their own type; nothing else is dispatched yet.";
-constexpr std::string_view kNoServer = "braid has no server yet: use braid generate or braid chat.";
+constexpr std::string_view kNoTools =
+    "braid serve does not read tool calls or reasoning out of answers yet.";
+constexpr std::string_view kNoTls =
+    "braid serve speaks HTTP alone: put it behind a proxy, as in deploy/nginx.conf.";
 constexpr std::string_view kKernels =
     "braid chooses kernels itself; --explain tells which and why.";
 constexpr std::string_view kMemory =
@@ -50,6 +53,7 @@ std::vector<ForeignOption> renamed() {
       {"random-output", kValue, "output-len"},
       {"random-output-len", kValue, "output-len"},
       {"num-iters", kValue, "repeats"},
+      {"allowed-origins", kValue, "allow-origin"},
   };
 }
 
@@ -130,13 +134,13 @@ std::vector<ForeignOption> model_files() {
 std::vector<ForeignOption> server_and_bench() {
   constexpr std::string_view one_line = "--json prints the result as one line: redirect it.";
   return {
-      {"host", kValue, {}, kNoServer},
-      {"port", kValue, {}, kNoServer},
-      {"api-key", kValue, {}, kNoServer},
-      {"served-model-name", kValue, {}, kNoServer},
-      {"tool-call-parser", kValue, {}, kNoServer},
-      {"reasoning-parser", kValue, {}, kNoServer},
-      {"enable-metrics", kFlag, {}, kNoServer},
+      {"tool-call-parser", kValue, {}, kNoTools},
+      {"reasoning-parser", kValue, {}, kNoTools},
+      {"enable-auto-tool-choice", kFlag, {}, kNoTools},
+      {"ssl-keyfile", kValue, {}, kNoTls},
+      {"ssl-certfile", kValue, {}, kNoTls},
+      {"ssl-ca-certs", kValue, {}, kNoTls},
+      {"enable-metrics", kFlag, {}, "braid serve always has GET /metrics: leave it out."},
       {"enable-expert-distribution-metrics", kFlag, {}, kHeat},
       {"expert-distribution-recorder-mode", kValue, {}, kHeat},
       {"expert-distribution-recorder-buffer-size", kValue, {}, kHeat},

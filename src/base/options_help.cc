@@ -207,21 +207,32 @@ std::string OptionTable::markdown() const {
   return text + foreign_rows(foreign_);
 }
 
-std::string ParsedOptions::explain() const {
-  std::string text = explain_row("option", "value", "origin");
+std::vector<ParsedOptions::Shown> ParsedOptions::shown() const {
+  std::vector<Shown> all;
   for (const OptionSpec& spec : table_->options()) {
     if (!takes(spec, command_)) continue;
     if (!has(spec.name)) {
-      text += explain_row(spec.name, "-", "not set");
+      all.push_back({.name = spec.name, .value = {}, .origin = "not set"});
       continue;
     }
     const Value& set = value(spec.name);
-    std::string shown = spec.secret ? "(not shown)" : fmt::format("{}", fmt::join(set.texts, ", "));
+    all.push_back({.name = spec.name,
+                   .value = spec.secret ? std::string("(not shown)")
+                                        : fmt::format("{}", fmt::join(set.texts, ", ")),
+                   .origin = set.origin_text});
+  }
+  return all;
+}
+
+std::string ParsedOptions::explain() const {
+  std::string text = explain_row("option", "value", "origin");
+  for (const Shown& option : shown()) {
+    std::string value = option.value.value_or("-");
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' '; };
-    if (std::any_of(shown.begin(), shown.end(), is_control)) {
-      shown = Json(shown).dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (std::any_of(value.begin(), value.end(), is_control)) {
+      value = Json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
     }
-    text += explain_row(spec.name, shown, set.origin_text);
+    text += explain_row(option.name, value, option.origin);
   }
   return text;
 }

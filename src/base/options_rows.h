@@ -29,7 +29,9 @@ inline Names plus(Names names, std::string_view more) {
 inline const Names kEngines = {"generate",        "chat",         "eval logits",
                                "eval perplexity", "eval balance", "bench throughput",
                                "bench latency",   "verify"};
-inline const Names kAll = plus(kEngines, "profile");
+inline const Names kServe = {"serve"};
+inline const Names kEnding = plus(kEngines, "profile");  // those that end by themselves
+inline const Names kAll = plus(kEnding, "serve");
 inline const Names kTraced = plus(kEngines, "bench layer");
 // What has a model and ranks, whether it runs an engine or not.
 inline const Names kModels = plus(kAll, "bench layer");
@@ -40,8 +42,11 @@ inline const Names kRanked = kAll;
 // What reads weights: these and the comparison of techniques, which chooses layouts and passes
 // itself.
 inline const Names kWeights = plus(kModels, "bench techniques");
-// What reports something, with or without a model.
+// What reports something, with or without a model,
 inline const Names kReporting = plus(kWeights, "bench kernel");
+// and what prints a result.
+inline const Names kResults =
+    plus(plus(plus(kEnding, "bench layer"), "bench techniques"), "bench kernel");
 inline constexpr double kMillion = 1e6;
 
 std::vector<OptionSpec> model_options();
@@ -59,6 +64,7 @@ std::vector<OptionSpec> bench_options();
 std::vector<OptionSpec> layer_options();
 std::vector<OptionSpec> kernel_options();
 std::vector<OptionSpec> profile_options();
+std::vector<OptionSpec> server_options();
 std::vector<OptionSpec> report_options();
 
 }  // namespace braid::rows

@@ -358,7 +358,7 @@ std::vector<OptionSpec> report_options() {
        .type = OptionType::flag,
        .group = group,
        .help = "print the result as one line of JSON",
-       .commands = kReporting},
+       .commands = kResults},
       {.name = "quiet",
        .type = OptionType::flag,
        .group = group,

@@ -117,7 +117,7 @@ std::vector<OptionSpec> engine_options() {
        .type = OptionType::integer,
        .group = group,
        .help = "most requests in one step",
-       .commands = {"bench throughput", "verify", "eval balance"},
+       .commands = {"bench throughput", "verify", "eval balance", "serve"},
        .standard = "64",
        .minimum = 1,
        .maximum = 65536},

@@ -10,6 +10,7 @@ std::vector<CommandSpec> commands() {
   return {
       {"generate", "continue a prompt"},
       {"chat", "talk with a model through its chat template"},
+      {"serve", "answer OpenAI's clients over HTTP"},
       {"eval logits", "write the logits of given token ids"},
       {"eval perplexity", "perplexity of a text"},
       {"eval balance", "how often a text's tokens choose which experts, and what ranks have to do"},
@@ -32,7 +33,8 @@ const OptionTable& braid_options() {
          {rows::model_options, rows::engine_options, rows::fusion_options, rows::step_options,
           rows::rank_options, rows::node_options, rows::expert_options, rows::overlap_options,
           rows::sampling_options, rows::eval_options, rows::heat_options, rows::bench_options,
-          rows::layer_options, rows::kernel_options, rows::profile_options, rows::report_options}) {
+          rows::layer_options, rows::kernel_options, rows::profile_options, rows::server_options,
+          rows::report_options}) {
       for (OptionSpec& row : group()) all.push_back(std::move(row));
     }
     return OptionTable(commands(), std::move(all), foreign_options());

@@ -43,6 +43,12 @@ Progress::Progress(std::string name, int64_t total_bytes, Console& out)
 void Progress::add(int64_t bytes) {
   const std::lock_guard lock(mutex_);
   bytes_ += bytes;
+  if (total_ > 0) {
+    const double share = std::min(static_cast<double>(bytes_) / static_cast<double>(total_), 1.0);
+    out_.set_activity({.stage = stage_.name(),
+                       .share = share,
+                       .seconds_left = stage_.seconds() * (1 - share) / share});
+  }
   const Clock::time_point now = out_.now();
   if (now < next_shown_) return;
   next_shown_ = now + (out_.is_terminal() ? kTerminalInterval : kPlainInterval);

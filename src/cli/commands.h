@@ -15,6 +15,7 @@ enum class Outcome { success, interrupted };
 
 Result<Outcome> generate(const Context& context);
 Result<Outcome> chat(const Context& context);
+Result<Outcome> serve(const Context& context);
 Result<Outcome> eval_logits(const Context& context);
 Result<Outcome> eval_perplexity(const Context& context);
 Result<Outcome> eval_balance(const Context& context);

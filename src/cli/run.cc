@@ -16,11 +16,13 @@ constexpr int kBySignal = 128;  // and the signal's number: an exit code, as she
 struct Command {
   std::string_view name;
   Result<Outcome> (*run)(const Context& context);
+  bool serves = false;  // until SIGTERM comes, which it takes for a success
 };
 
 constexpr std::array kCommands = {
     Command{"generate", generate},
     Command{"chat", chat},
+    Command{"serve", serve, /*serves=*/true},
     Command{"eval logits", eval_logits},
     Command{"eval perplexity", eval_perplexity},
     Command{"eval balance", eval_balance},
@@ -68,6 +70,7 @@ Result<int> run_on_processes(const Command& command, const ParsedOptions& option
         control.conclude(name_of(outcome.ok() ? *outcome : Outcome::success));
         return {};
       }));
+  if (ended.signal == SIGTERM && command.serves) return 0;
   if (ended.signal != 0) return kBySignal + ended.signal;
   return ended.outcome == name_of(Outcome::interrupted) ? exit_code(Outcome::interrupted) : 0;
 }
@@ -80,6 +83,7 @@ Result<int> run_command(const Command& command, const ParsedOptions& options, St
   }
   start::RankSetting setting = TRY(start::rank_setting(options, streams.sources.environment));
   setting.node.console = &streams.console;
+  setting.node.drains = command.serves;
   if (setting.processes) return run_on_processes(command, options, streams, setting);
   return exit_code(TRY(command.run({{options, streams.console, nullptr, setting.why}, streams})));
 }

@@ -112,6 +112,20 @@ int64_t Engine::preemptions() const {
   return all;
 }
 
+EngineStats Engine::stats() const {
+  EngineStats stats{.steps = step_, .rows = rows_, .padding_rows = padding_rows_};
+  for (const auto& group : groups_) {
+    const auto running = static_cast<int64_t>(group->scheduler.running());
+    stats.running += running;
+    stats.waiting += static_cast<int64_t>(group->scheduler.size()) - running;
+    stats.blocks += group->pool.num_blocks();
+    stats.blocks_used += group->pool.num_blocks() - group->pool.num_free();
+    stats.preemptions += group->scheduler.preemptions();
+    stats.recomputed += group->scheduler.recomputed();
+  }
+  return stats;
+}
+
 // The next step of all groups; nothing where none has rows to compute, or one must wait.
 std::vector<GroupStep> Engine::plan_step() {
   std::vector<GroupStep> steps;
@@ -154,6 +168,9 @@ void Engine::fill_inputs(std::span<GroupStep> steps) {
   }
   for (int32_t group = 0; group < std::ssize(steps); ++group) {
     GroupStep& step = steps[static_cast<size_t>(group)];
+    const layers::RowCounts rows = step.plan.rows();
+    rows_ += rows.total();
+    padding_rows_ += step.shape.own.total() - rows.total();
     step.logit_rows = fill_words(step.plan, step.shape.own, limits, plan_.model().page_size,
                                  ranks_->words(group, step_), rank_rows);
     ranks_->share_inputs(step_, group, layers::InputLayout(step.shape.own, limits).total);
@@ -219,14 +236,17 @@ void Engine::deliver(int32_t group, int64_t step, const std::vector<LogitRow>& l
     Sequence* sequence = logit_rows[row].sequence;
     if (sequence->finished) continue;
     if (sequence->request.max_tokens == 0) {  // only the prompt was wanted
-      events.push_back({.request = sequence->id, .finished = FinishReason::length});
+      events.push_back({.request = sequence->id,
+                        .finished = FinishReason::length,
+                        .admitted = sequence->admitted});
       scheduler.finish(sequence);
       continue;
     }
     const int32_t token = sampled[row];
     sequence->tokens.push_back(token);
     --sequence->unknown;
-    TokenEvent event{.request = sequence->id, .token = token, .finished = {}};
+    TokenEvent event{
+        .request = sequence->id, .token = token, .finished = {}, .admitted = sequence->admitted};
     const std::vector<int32_t>& stops = sequence->request.stop_token_ids;
     if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
       event.finished = FinishReason::stop;

@@ -24,6 +24,19 @@ struct GroupStep {
 // what the step reads beside its inputs (forced experts).
 using StepObserver = std::function<void(int64_t step, std::span<const GroupStep> groups)>;
 
+// How busy the engine is, all groups of ranks together, and what it has done so far.
+struct EngineStats {
+  int64_t running = 0;  // requests with rows computed
+  int64_t waiting = 0;
+  int64_t blocks = 0;  // of the KV cache
+  int64_t blocks_used = 0;
+  int64_t steps = 0;         // all that follow: since the start
+  int64_t rows = 0;          // tokens computed
+  int64_t padding_rows = 0;  // computed beside them, because steps have few sizes
+  int64_t preemptions = 0;
+  int64_t recomputed = 0;  // tokens computed once more, after preemption
+};
+
 class Engine {
  public:
   // Allocates; weights are not read yet. `exhausted` when the machine does not give the memory.
@@ -57,6 +70,7 @@ class Engine {
   const model::ModelConfig& config() const { return (*ranks_)[0].model().config(); }
   int64_t steps() const { return step_; }
   int64_t preemptions() const;
+  EngineStats stats() const;
   // Between steps: nothing may be in flight.
   void set_preparer(StepObserver preparer);
   // See BlockPool::keep_log; of one group's ranks.
@@ -102,6 +116,8 @@ class Engine {
   std::vector<std::unique_ptr<Group>> groups_;
   RequestId last_request_ = 0;
   int64_t step_ = 0;  // the last one that was started
+  int64_t rows_ = 0;  // computed in all steps
+  int64_t padding_rows_ = 0;
   std::optional<InFlight> in_flight_;
   Status failure_;
   StepObserver preparer_;

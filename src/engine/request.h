@@ -1,6 +1,7 @@
 // Requests, and the sequences that they become.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -34,6 +35,7 @@ struct TokenEvent {
   RequestId request = 0;
   int32_t token = kNoToken;
   std::optional<FinishReason> finished;
+  std::chrono::steady_clock::time_point admitted;  // when its first row was planned
 };
 
 // A request in the engine. Its tokens are the prompt and what was generated. The host may not
@@ -50,6 +52,7 @@ struct Sequence {
   std::vector<int32_t> blocks;  // KV blocks in the order of positions
   int64_t last_step = 0;        // the last step that used the blocks
   int32_t preemptions = 0;
+  std::chrono::steady_clock::time_point admitted;  // first; before that the clock's epoch
 
   int32_t size() const { return static_cast<int32_t>(tokens.size()) + unknown; }
   int32_t remaining() const { return size() - computed; }

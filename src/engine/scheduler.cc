@@ -84,6 +84,8 @@ void Scheduler::plan_prefill(Plan& plan) {
     if (!ensure_blocks(next, next.size())) return;  // first come, first served
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
+    if (next.admitted == decltype(next.admitted)())
+      next.admitted = decltype(next.admitted)::clock::now();
     take(next);
   }
 }
@@ -97,6 +99,7 @@ void Scheduler::preempt_youngest() {
   std::unique_ptr<Sequence> sequence = std::move(running_.back());
   running_.pop_back();
   pool_.release(sequence->blocks, sequence->last_step);
+  recomputed_ += sequence->computed;
   sequence->computed = 0;
   ++sequence->preemptions;
   ++preemptions_;

@@ -58,8 +58,11 @@ class Scheduler {
 
   // Sequences that are here, running or waiting.
   size_t size() const { return waiting_.size() + running_.size(); }
+  size_t running() const { return running_.size(); }
   bool idle() const { return waiting_.empty() && running_.empty(); }
   int64_t preemptions() const { return preemptions_; }
+  // Tokens whose rows were lost by preemption, and are computed once more.
+  int64_t recomputed() const { return recomputed_; }
 
  private:
   int32_t blocks_for(int32_t tokens) const;
@@ -75,6 +78,7 @@ class Scheduler {
   std::vector<std::unique_ptr<Sequence>> ended_;  // taken out; steps in flight may have their rows
   int64_t step_ = 0;                              // that is being planned
   int64_t preemptions_ = 0;
+  int64_t recomputed_ = 0;
 };
 
 }  // namespace braid::engine

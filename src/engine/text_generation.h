@@ -7,35 +7,9 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "text/text_stream.h"
+#include "text/tokenizer.h"
 
 namespace braid::engine {
-
-// Cuts a growing text before the first stop text. Text that may be the beginning of a stop text is
-// held back until it is known not to be one.
-class StopFilter {
- public:
-  // No stop text may be empty.
-  explicit StopFilter(std::vector<std::string> stops);
-
-  // The text that is certain now. Nothing once stopped().
-  std::string append(std::string_view text) { return take(text, /*hidden=*/false); }
-  // The same of text that stop texts are found in, but that is never given out: special tokens.
-  std::string append_hidden(std::string_view text) { return take(text, /*hidden=*/true); }
-  // What is still held back, once no text follows.
-  std::string finish();
-  bool stopped() const { return stopped_; }
-
- private:
-  std::string take(std::string_view text, bool hidden);
-  // Removes the first `bytes` of what is held, and gives out what isn't hidden.
-  std::string release(size_t bytes);
-
-  std::vector<std::string> stops_;
-  std::string held_;
-  std::vector<bool> hidden_;  // which bytes of held_ are
-  bool stopped_ = false;
-};
 
 struct TextRequest {
   std::vector<int32_t> prompt;  // token ids

@@ -36,6 +36,8 @@ Status run_body(const RankBody& body, ControlPlane& control) {
   if (::getppid() != parent) ::_exit(1);
   // A terminal sends its SIGINT to all processes, but it is rank 0 that deals with it.
   std::signal(SIGINT, rank == 0 ? SIG_DFL : SIG_IGN);
+  // And a service manager its SIGTERM.
+  if (node.drains && rank > 0) std::signal(SIGTERM, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);  // a closed connection is an error of the write
   const Result<int> socket = connect();
   if (!socket.ok()) {

@@ -21,6 +21,8 @@ struct Node {
   double patience = 0;   // seconds that a rank may keep the others waiting, or be stopped; 0: ever
   double grace = 3.0;    // seconds from a fault or a signal to the end of all processes
   Console* console = nullptr;  // is told which ranks this waits for
+  // SIGTERM, too, is passed on to rank 0 alone, which concludes in good order.
+  bool drains = false;
 };
 
 // How a node ended when there was no error.
@@ -39,7 +41,7 @@ using RankBody = std::function<Status(ControlPlane&)>;
 // that is not a `fault` is returned unchanged.
 //
 // SIGTERM and SIGHUP end all ranks of all nodes. SIGINT is passed on to rank 0, which may note it
-// and conclude in good order; where rank 0 dies of it, all end.
+// and conclude in good order; where rank 0 dies of it, all end. See also Node::drains.
 Result<Ended> run_node(const Node& node, const RankBody& body);
 
 // The same for ranks of one host. A signal is an error.

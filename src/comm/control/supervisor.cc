@@ -166,11 +166,12 @@ int Supervisor::milliseconds_to_wait() const {
 
 void Supervisor::take_signals() {
   while (const int signal = signals_.take()) {
-    if (signal != SIGINT) {
+    const bool passed_on = signal == SIGINT || (signal == SIGTERM && node_.drains);
+    if (!passed_on) {
       end_by(signal);
     } else if (ranks_[0].child.is_running()) {
       interrupted_ = true;
-      ::kill(ranks_[0].child.pid, SIGINT);
+      ::kill(ranks_[0].child.pid, signal);
     }
   }
 }
@@ -332,7 +333,7 @@ void Supervisor::end_of(size_t index, const std::string& how) {
   Rank& rank = ranks_[index];
   rank.ended = true;
   if (index == 0 && interrupted_ && rank.child.status && WIFSIGNALED(*rank.child.status)) {
-    return end_by(SIGINT);
+    return end_by(WTERMSIG(*rank.child.status));
   }
   if (rank.succeeded) {
     if (gathering()) answer_gather();

@@ -81,7 +81,7 @@ class Supervisor {
   Clock::time_point connect_by_;
   std::unique_ptr<WaitingLine> line_;  // while a rank hasn't come
   std::string outcome_;
-  bool interrupted_ = false;  // SIGINT has been passed on to rank 0
+  bool interrupted_ = false;  // a signal has been passed on to rank 0
   int signal_ = 0;            // that ends the job
   std::string fault_;
   std::optional<size_t> first_;  // the rank whose own error the fault is
