@@ -39,7 +39,8 @@ std::vector<float> logits(const std::string& golden, const Form& form, Switch fu
 
 void expect_same(const Form& form) {
   for (const char* name : kModels) {
-    EXPECT_TRUE(same_bytes(logits(name, form, Switch::on), logits(name, form, Switch::off))) << name;
+    EXPECT_TRUE(same_bytes(logits(name, form, Switch::on), logits(name, form, Switch::off)))
+        << name;
   }
 }
 
@@ -76,10 +77,8 @@ int64_t count(const flow::Program& program) {
 
 TEST(FuseExpertsTest, LeavesOneOpOfEveryLayersEnd) {
   for (const char* name : {"glm4_moe", "qwen3_moe"}) {
-    const model::ModelOptions options{.max_rows = {.decode = 8, .prefill = 0},
-                                      .page_size = 16,
-                                      .num_blocks = 8,
-                                      .max_blocks = 4};
+    const model::ModelOptions options{
+        .max_rows = {.decode = 8, .prefill = 0}, .page_size = 16, .num_blocks = 8, .max_blocks = 4};
     const model::DecoderModel model(model::load_config(golden_folder(name)).value(), options);
     const layers::RowCounts rows{.decode = 8};
     const passes::PassOptions defaults;

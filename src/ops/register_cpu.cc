@@ -18,7 +18,7 @@
 #include "ops/norm.h"
 #include "ops/quantize.h"
 #include "ops/register_attention_cpu.h"
-#include "ops/register_route_experts_cpu.h"
+#include "ops/register_fused_cpu.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
 #include "ops/sample.h"
@@ -120,18 +120,6 @@ void launch_rms_norm(const kernels::RmsNormDesc& desc, Args args, Workspace /*wo
   });
 }
 
-void launch_add_rms_norm(const kernels::AddRmsNormDesc& desc, Args args, Workspace /*workspace*/) {
-  using Operand = AddRmsNormOperand;
-  const Arg& sum = args[Operand::sum];
-  with_type(sum.format, [&]<typename T>(T) {
-    const int64_t rows = sum.live_rows();
-    kernels::cpu::add<T>(rows, sum.cols, matrix<const T>(args[Operand::a]),
-                         matrix<const T>(args[Operand::b]), matrix<T>(sum));
-    kernels::cpu::rms_norm<T>({.eps = desc.eps}, rows, sum.cols, matrix<const T>(sum),
-                              pointer<const T>(args[Operand::weight]), matrix<T>(args[Operand::y]));
-  });
-}
-
 void launch_rotary_table(const kernels::RotaryTableDesc& desc, Args args, Workspace /*workspace*/) {
   const Arg& table = args[RotaryTableOperand::table];
   kernels::cpu::rotary_table(
@@ -153,12 +141,6 @@ void register_norms(flow::LauncherTable& table) {
       {.can_implement =
            of_one_format<Norm, RmsNormOperand::x, RmsNormOperand::weight, RmsNormOperand::y>,
        .launch = launch_rms_norm});
-  using AddNorm = kernels::AddRmsNormDesc;
-  table.add<AddNorm>(
-      {.can_implement =
-           of_one_format<AddNorm, AddRmsNormOperand::a, AddRmsNormOperand::b,
-                         AddRmsNormOperand::weight, AddRmsNormOperand::sum, AddRmsNormOperand::y>,
-       .launch = launch_add_rms_norm});
   table.add<kernels::RotaryTableDesc>({.launch = launch_rotary_table});
   using Rotary = kernels::RotaryDesc;
   table.add<Rotary>(
@@ -388,7 +370,7 @@ void register_cpu(flow::LauncherTable& table) {
   register_norms(table);
   register_attention_cpu(table);
   register_moe(table);
-  register_route_experts_cpu(table);
+  register_fused_cpu(table);
   register_exchange(table);
   register_quantize(table);
   register_rows(table);

@@ -138,17 +138,24 @@ TEST(CheckOverlapTest, EarlyReadsAreOfWeights) {
 }
 
 TEST(CheckOverlapTest, EarlyReadsBehindALateReleaseAreOfWhatWasThereBefore) {
-  Schedule schedule = Chain().compiled();
-  schedule.successions[2].kernels = reads_early({Operand::in0});  // what op 1 writes
-  schedule.successions[1].kernels.releases_late = true;
-  expect_parts(error_of(schedule), {"what the one in front writes", "op = op 2", "operand = in0",
-                                    "buffer = b", "behind = op 1"});
-  schedule = Chain().compiled();
-  schedule.program.ops[2].operands[Operand::in0] = Chain().a;  // what op 0 writes
-  schedule.successions[2].kernels = reads_early({Operand::in0});
-  expect_parts(error_of(schedule), {"reads early what is no weight", "buffer = a"});
-  schedule.successions[1].kernels.releases_late = true;
-  EXPECT_EQ(error_of(schedule), "ok");
+  Draft draft;
+  const Value a = draft.step("a"), b = draft.step("b"), c = draft.step("c");
+  draft.op(Lane::compute, {.out = {a}});
+  draft.op(Lane::compute, {.out = {b}, .in = {a}});
+  draft.op(Lane::compute, {.out = {c}, .in = {a, b}});
+  const auto planted = [&](size_t early, bool late) {
+    KernelOverlap front = kAwaits;
+    front.releases_late = late;
+    Schedule schedule = *compile(draft.program, nullptr, overlaps_but({{1, front}}));
+    schedule.successions[2].kernels = reads_early({early});
+    schedule.successions[2].constant_weights = true;
+    return error_of(schedule);
+  };
+  EXPECT_EQ(planted(Operand::in0, true), "ok");
+  expect_parts(planted(Operand::in0, false),
+               {"reads early what is no weight", "op = op 2", "buffer = a"});
+  expect_parts(planted(Operand::in1, true), {"what the one in front writes", "op = op 2",
+                                             "operand = in1", "buffer = b", "behind = op 1"});
 }
 
 // The compiler takes two buffers for two memories.

@@ -370,7 +370,7 @@ TEST(RegisterCudaTest, AttentionIsRefusedWithTheValuesThatItCannotDo) {
                           {AttentionOperand::sequences, type(Format::i32, 3, 1)},
                           {AttentionOperand::positions, type(Format::i32, 3, 1)},
                           {AttentionOperand::block_table, type(Format::i32, 2, 5)},
-                          {AttentionOperand::plan, type(Format::i32, 64, 1)},
+                          {AttentionOperand::plan, type(Format::i32, 90, 1)},
                           {AttentionOperand::cache, type(format, 64, cols)},
                           {AttentionOperand::out, type(format, 3, cols)}});
   };

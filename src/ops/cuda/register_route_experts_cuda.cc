@@ -5,18 +5,12 @@
 #include "kernels/moe/cuda/moe.h"
 #include "kernels/moe/cuda/route_experts.h"
 #include "kernels/norm/cuda/norm.h"
-#include "ops/cuda/kernel_stream.h"
-#include "ops/launch_args.h"
+#include "ops/cuda/launcher_util.h"
 #include "ops/route_experts.h"
 
 namespace braid::ops {
 namespace {
 
-using device::CudaQueue;
-using flow::Arg;
-using flow::Args;
-using flow::Type;
-using flow::Workspace;
 using kernels::cuda::GemmShape;
 using Operand = RouteExpertsOperand;
 
@@ -31,19 +25,10 @@ GemmShape router_shape(std::span<const Any> operands) {
           .out = Format::f32};
 }
 
-Status need_at_most(std::string_view what, int64_t value, int64_t most) {
-  if (value <= most) return {};
-  return Error(ErrorKind::unsupported, "more than the GPU's routing takes")
-      .with("of", what)
-      .with("value", value)
-      .with("at most", most)
-      .remedy("Use --fuse-route off.");
-}
-
 Status can_route(const RouteExpertsDesc& desc, std::span<const Type> types) {
   const Type& x = types[Operand::x];
   if (types[Operand::addend].cols != 0) {
-    TRY(need_equal_formats("the GPU", {x, types[Operand::addend], types[Operand::sum]}));
+    TRY(need_equal({x, types[Operand::addend], types[Operand::sum]}));
   }
   TRY(need_equal_formats(
       "the GPU", {x, types[Operand::norm_weight], types[Operand::router], types[Operand::normed]}));
@@ -135,11 +120,10 @@ flow::KernelOverlap overlap(const RouteExpertsDesc& /*desc*/, std::span<const Ty
 }  // namespace
 
 void register_route_experts_cuda(flow::LauncherTable& table) {
-  table.add<RouteExpertsDesc>(
-      flow::QueuedLauncher<RouteExpertsDesc, CudaQueue>{.can_implement = can_route,
-                                                        .workspace_bytes = workspace_bytes,
-                                                        .overlap = overlap,
-                                                        .launch = launch});
+  table.add<RouteExpertsDesc>(Launcher<RouteExpertsDesc>{.can_implement = can_route,
+                                                         .workspace_bytes = workspace_bytes,
+                                                         .overlap = overlap,
+                                                         .launch = launch});
 }
 
 }  // namespace braid::ops

@@ -431,8 +431,8 @@ __device__ void compute(const Step& step, uint32_t shared, const Ring& ring, int
         // The row's shares follow one another, and units of one head are num_kv_heads apart.
         const int64_t first_unit =
             walk.unit - int64_t{share.first_leaf / walk.share_leaves} * step.num_kv_heads;
-        merge_parts<kHeadDim, kRows == 1 ? 2 : 1>(step, step.parts + first_unit * floats, step.num_kv_heads * floats,
-                              num_parts, out);
+        merge_parts<kHeadDim, kRows == 1 ? 2 : 1>(step, step.parts + first_unit * floats,
+                                                  step.num_kv_heads * floats, num_parts, out);
       }
     }
     await_compute_warps();  // before the next unit's queries and newest rows take these ones' place

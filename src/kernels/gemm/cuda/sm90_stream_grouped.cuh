@@ -23,9 +23,11 @@
 namespace braid::kernels::cuda::sm90 {
 
 inline constexpr int kFillWarp = kSumWarps;
+inline constexpr int kMergeWarp = kSumWarps + 1;
 inline constexpr int kGroupedWarps = kSumWarps + 2;
 inline constexpr int kStepsOfBlock = kBlockColumns / kStepColumns;
 
+static_assert(kMergeWarp * kWarp == StreamGroupedLayout::kMostInputs);
 static_assert(kBlockBytes == 1024 && Ring::kBarrierBytes == 16 &&
                   kGroupedWarps == StreamGroupedLayout::kWarps,
               "as StreamGroupedLayout has it");
@@ -375,27 +377,32 @@ __global__ void __launch_bounds__(kGroupedWarps* kWarp, 1)
   typename F::Parts parts(base + at.parts, shared + at.part_barriers);
   const auto warp = __shfl_sync(kAllLanes, static_cast<int32_t>(threadIdx.x / 32), 0);
 
-  if (threadIdx.x == 0) {
-    prefetch_tensor_map(weights);
-    ring.init(kSumWarps);
-    parts.init();
-    publish_barriers();
-  }
-  __syncthreads();
   // Which weights are wanted may be the predecessor's output. It is only once that has ended that
   // the successor may start: what it reads early then comes from kernels that have ended, too.
-  if (!p.early) {
-    await_predecessor();
-    release_successor();
+  const StreamInputs inputs(base + at.inputs);
+  if (warp == kMergeWarp) {
+    if (threadIdx.x % kWarp == 0) {
+      prefetch_tensor_map(weights);
+      ring.init(kSumWarps);
+      parts.init();
+      publish_barriers();
+    }
+  } else {
+    if (!p.early) {
+      await_predecessor();
+      release_successor();
+    }
+    inputs.read<F::kByRow>(p);
   }
+  __syncthreads();
   auto* const lists = reinterpret_cast<StreamList*>(base + at.lists) + warp * p.max_lists;
   StreamShare share;
   if constexpr (F::kByRow) {
     auto* const members =
         reinterpret_cast<StreamMember*>(base + at.members) + warp * p.max_lists * F::kRows;
-    share = share_of_rows<F::kRows, F::kColumns>(p, lists, members);
+    share = share_of_rows<F::kRows, F::kColumns>(p, inputs, lists, members);
   } else {
-    share = share_of_slots<F::kRows, F::kColumns>(p, lists);
+    share = share_of_slots<F::kRows, F::kColumns>(p, inputs, lists);
   }
 
   if (warp == kFillWarp) {
@@ -403,7 +410,7 @@ __global__ void __launch_bounds__(kGroupedWarps* kWarp, 1)
     if (p.early) await_predecessor();
     return;
   }
-  if (p.early) {
+  if (p.early || warp == kMergeWarp) {
     await_predecessor();
     release_successor();
   }

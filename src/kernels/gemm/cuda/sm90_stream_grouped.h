@@ -77,10 +77,12 @@ struct StreamGroupedLayout {
   static constexpr uint32_t kMemberBytes = 16;
 
   static constexpr uint32_t kWarps = 10;  // each of which has lists of its own
-  // By row a warp holds the offsets of all slots in registers.
-  static constexpr int32_t kMostSlotsByRow = 512;
+  // Offsets and choices of a block: words that nine warps' threads read, one each.
+  static constexpr int32_t kMostInputs = 288;
+  static constexpr int32_t kMostSlots = kMostInputs - 1;
 
-  uint32_t parts = 0, ring_barriers = 0, part_barriers = 0, lists = 0, members = 0, end = 0;
+  uint32_t parts = 0, ring_barriers = 0, part_barriers = 0, lists = 0, members = 0, inputs = 0;
+  uint32_t end = 0;
 
   constexpr StreamGroupedLayout(const StreamGroupedParams& p, const StreamGroupedForm& form) {
     const auto rows = static_cast<uint32_t>(form.rows);
@@ -92,7 +94,8 @@ struct StreamGroupedLayout {
     part_barriers = ring_barriers + stages * 16;
     lists = part_barriers + kPartBarrierBytes;
     members = lists + kWarps * max_lists * kListBytes;
-    end = members + (form.by_row ? kWarps * max_lists * rows * kMemberBytes : 0);
+    inputs = members + (form.by_row ? kWarps * max_lists * rows * kMemberBytes : 0);
+    end = inputs + (form.by_row ? 3 : 1) * uint32_t{kMostInputs} * 4;
   }
 
   // Of a few buffers of eight warps' tiles [rows, 8] f32 (PartialTiles).

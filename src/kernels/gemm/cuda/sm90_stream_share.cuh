@@ -59,60 +59,69 @@ struct Stretch {
   }
 };
 
-// Makes the block's lists of at most kRows of the slots' rows, in the warp's own `lists`, with
-// kColumns columns a tile.
-template <int kRows, int kColumns>
-__device__ StreamShare share_of_slots(const StreamGroupedParams& p, StreamList* lists) {
-  // Each lane has some slots that follow one another.
-  const int32_t per_lane = (p.num_slots + kWarp - 1) / kWarp;
-  const int32_t first_slot = min(static_cast<int32_t>(threadIdx.x) % kWarp * per_lane, p.num_slots);
-  const int32_t last_slot = min(first_slot + per_lane, p.num_slots);
-  const int32_t begin = p.offsets[first_slot];
-  int32_t own = 0;
-  int32_t row = begin;
-#pragma unroll 4
-  for (int32_t slot = first_slot; slot < last_slot; ++slot) {
-    const int32_t end = p.offsets[slot + 1];
-    own += (end - row + kRows - 1) / kRows;
-    row = end;
-  }
-  const int32_t up_to_own = warp_scan(own);
-  const int32_t all = __shfl_sync(kAllLanes, up_to_own, kWarp - 1);
+// A block's copy of offsets and choices in shared memory.
+struct StreamInputs {
+  int32_t* offsets;
+  int32_t* places;  // [num_rows, num_places]; by row
+  float* weights;
 
-  const int32_t columns = p.n / kColumns;
-  const Stretch tiles(static_cast<uint32_t>(all * columns));
-  const auto first_tile = static_cast<int32_t>(tiles.first);
-  const auto num_tiles = static_cast<int32_t>(tiles.last - tiles.first);
-  const int32_t first_list = first_tile / columns;
-  const int32_t first_column = first_tile - first_list * columns;
-  const int32_t num_lists = (first_column + num_tiles + columns - 1) / columns;
-  int32_t index = up_to_own - own - first_list;
-  row = begin;
-#pragma unroll 4
-  for (int32_t slot = first_slot; slot < last_slot; ++slot) {
-    const int32_t end = p.offsets[slot + 1];
-    for (; row < end; row += kRows, ++index) {
-      if (index < 0 || index >= num_lists) continue;
-      lists[index] = {slot, row, min(kRows, end - row)};
+  __device__ explicit StreamInputs(uint8_t* memory)
+      : offsets(reinterpret_cast<int32_t*>(memory)),
+        places(offsets + StreamGroupedLayout::kMostInputs),
+        weights(reinterpret_cast<float*>(places + StreamGroupedLayout::kMostInputs)) {}
+
+  // The first kMostInputs threads, one word of each; __syncthreads() follows.
+  template <bool kByRow>
+  __device__ void read(const StreamGroupedParams& p) const {
+    const auto thread = static_cast<int32_t>(threadIdx.x);
+    if (thread <= p.num_slots) offsets[thread] = __ldcg(p.offsets + thread);
+    if constexpr (kByRow) {
+      const StreamedChoices& c = p.choices;
+      const int32_t row = thread / c.num_places;
+      const int32_t k = thread - row * c.num_places;
+      if (row >= c.num_rows) return;
+      places[thread] = __ldcg(c.places + row * c.places_stride + k);
+      weights[thread] = k < c.top_k ? __ldcg(c.weights + row * c.weights_stride + k) : 1.0f;
     }
-    row = end;
   }
-  __syncwarp();
-  return {num_tiles, 0, first_column, columns, lists, nullptr};
-}
+};
 
-// The offsets of all slots, some in each lane.
+// Where the rows of all slots begin, some slots that follow one another in each lane. There is
+// little code, and no loop: a kernel meets its code anew each time, as it does memory.
 class WarpOffsets {
  public:
-  static constexpr int kMostOfLane = StreamGroupedLayout::kMostSlotsByRow / kWarp;
+  static constexpr int kOfLane = StreamGroupedLayout::kMostInputs / kWarp;
 
-  __device__ explicit WarpOffsets(const StreamGroupedParams& p)
-      : of_lane_((p.num_slots + kWarp - 1) / kWarp) {
-    const int32_t first = static_cast<int32_t>(threadIdx.x) % kWarp * of_lane_;
+  __device__ WarpOffsets(const StreamInputs& inputs, int32_t num_slots) {
+    const int32_t first = static_cast<int32_t>(threadIdx.x) % kWarp * kOfLane;
 #pragma unroll
-    for (int i = 0; i < kMostOfLane; ++i) {
-      if (i < of_lane_) begins_[i] = __ldcg(p.offsets + min(first + i, p.num_slots));
+    for (int i = 0; i <= kOfLane; ++i) begins_[i] = inputs.offsets[min(first + i, num_slots)];
+  }
+
+  // Lists of at most kRows rows that this lane's slots make.
+  template <int kRows>
+  __device__ int32_t lists() const {
+    int32_t sum = 0;
+#pragma unroll
+    for (int i = 0; i < kOfLane; ++i) sum += lists_of<kRows>(i);
+    return sum;
+  }
+  // The `index`-th list of lane `lane`, which has that many; called by all lanes.
+  template <int kRows>
+  __device__ StreamList list(int32_t lane, int32_t index) const {
+    StreamList found{0, 0, 0};
+#pragma unroll
+    for (int i = 0; i < kOfLane; ++i) {
+      const int32_t lists = lists_of<kRows>(i);
+      if (index >= 0 && index < lists) {
+        found.slot = static_cast<int32_t>(threadIdx.x) % kWarp * kOfLane + i;
+        found.first_row = begins_[i] + index * kRows;
+        found.num_rows = min(kRows, begins_[i + 1] - found.first_row);
+      }
+      index -= lists;
     }
+    return {__shfl_sync(kAllLanes, found.slot, lane), __shfl_sync(kAllLanes, found.first_row, lane),
+            __shfl_sync(kAllLanes, found.num_rows, lane)};
   }
 
   // The slot whose rows a lane's place is among; called by all lanes.
@@ -122,30 +131,60 @@ class WarpOffsets {
     for (int step = kWarp / 2; step > 0; step /= 2) {
       if (__shfl_sync(kAllLanes, begins_[0], lane + step) <= place) lane += step;
     }
-    int32_t slot = lane * of_lane_;
+    int32_t slot = lane * kOfLane;
 #pragma unroll
-    for (int i = 1; i < kMostOfLane; ++i) {
-      if (i >= of_lane_) break;
+    for (int i = 1; i < kOfLane; ++i) {
       if (__shfl_sync(kAllLanes, begins_[i], lane) <= place) ++slot;
     }
     return slot;
   }
 
  private:
-  int32_t of_lane_;
-  int32_t begins_[kMostOfLane];
+  template <int kRows>
+  __device__ int32_t lists_of(int i) const {
+    return (begins_[i + 1] - begins_[i] + kRows - 1) / kRows;
+  }
+
+  int32_t begins_[kOfLane + 1];
 };
+
+// Makes the block's lists of at most kRows of the slots' rows, in the warp's own `lists`, with
+// kColumns columns a tile.
+template <int kRows, int kColumns>
+__device__ StreamShare share_of_slots(const StreamGroupedParams& p, const StreamInputs& inputs,
+                                      StreamList* lists) {
+  const WarpOffsets offsets(inputs, p.num_slots);
+  const int32_t own = offsets.lists<kRows>();
+  const int32_t up_to_own = warp_scan(own);
+  const int32_t all = __shfl_sync(kAllLanes, up_to_own, kWarp - 1);
+  const int32_t columns = p.n / kColumns;
+  const Stretch tiles(static_cast<uint32_t>(all * columns));
+  const auto first_tile = static_cast<int32_t>(tiles.first);
+  const auto num_tiles = static_cast<int32_t>(tiles.last - tiles.first);
+  const int32_t first_list = first_tile / columns;
+  const int32_t first_column = first_tile - first_list * columns;
+  const int32_t end_list = min(all, (first_tile + num_tiles + columns - 1) / columns);
+#pragma unroll 1
+  for (int32_t index = first_list; index < end_list; ++index) {
+    const int32_t lane = __ffs(__ballot_sync(kAllLanes, up_to_own > index)) - 1;
+    const int32_t before = __shfl_sync(kAllLanes, up_to_own - own, lane);
+    const StreamList list = offsets.list<kRows>(lane, index - before);
+    if (threadIdx.x % kWarp == 0) lists[index - first_list] = list;
+  }
+  __syncwarp();
+  return {num_tiles, 0, first_column, columns, lists, nullptr};
+}
 
 // Tiles before the first one whose work begins at `work` or behind it; a tile's work is its
 // products, or one where it has none.
 __device__ inline int32_t tiles_before(const StreamList* lists, int32_t num_rows, int32_t columns,
                                        int32_t work) {
   int32_t tiles = 0;
-  for (int32_t row = 0; row < num_rows && work > 0; ++row) {
+#pragma unroll 1
+  for (int32_t row = 0; row < num_rows; ++row, tiles += columns) {
     const int32_t products = max(lists[row].num_rows, 1);
-    const int32_t whole = products * columns;
-    tiles += work >= whole ? columns : (work + products - 1) / products;
-    work -= whole;
+    if (work < products * columns) return tiles + (work + products - 1) / products;
+    work -= products * columns;
   }
   return tiles;
 }
@@ -153,20 +192,21 @@ __device__ inline int32_t tiles_before(const StreamList* lists, int32_t num_rows
 // Makes the lists of all rows of y, each of at most kRows members, in the warp's own memory, and
 // gives the block an equal part of their products.
 template <int kRows, int kColumns>
-__device__ StreamShare share_of_rows(const StreamGroupedParams& p, StreamList* lists,
-                                     StreamMember* members) {
+__device__ StreamShare share_of_rows(const StreamGroupedParams& p, const StreamInputs& inputs,
+                                     StreamList* lists, StreamMember* members) {
   const StreamedChoices& c = p.choices;
-  const WarpOffsets offsets(p);
+  const WarpOffsets offsets(inputs, p.num_slots);
   const auto lane = static_cast<int32_t>(threadIdx.x) % kWarp;
   int32_t work = 0;
+#pragma unroll 1
   for (int32_t row = 0; row < c.num_rows; ++row) {
-    const int32_t place =
-        lane < c.num_places ? __ldcg(c.places + row * c.places_stride + lane) : -1;
-    const float weight = lane < c.top_k ? __ldcg(c.weights + row * c.weights_stride + lane) : 1.0f;
+    const int32_t at = row * c.num_places + lane;
+    const int32_t place = lane < c.num_places ? inputs.places[at] : -1;
     const uint32_t present = __ballot_sync(kAllLanes, place >= 0);
     const int32_t slot = offsets.slot_of(place);
     if (place >= 0) {
-      members[row * kRows + __popc(present & ((1u << lane) - 1u))] = {place, slot, weight};
+      members[row * kRows + __popc(present & ((1u << lane) - 1u))] = {place, slot,
+                                                                      inputs.weights[at]};
     }
     if (lane == 0) lists[row] = {-1, row, __popc(present)};
     work += max(__popc(present), 1);

@@ -17,7 +17,6 @@ using sm90::StreamGroupedForm;
 
 constexpr int64_t kBlockColumns = 64;
 constexpr int64_t kBlockBytes = 8 * kBlockColumns * 2;  // of 8 rows
-constexpr int32_t kMaxSlots = 1024;
 constexpr int64_t kMaxPlaces = 16;
 constexpr int64_t kMaxKeptBlocks = 64;
 constexpr int64_t kRingBytes = 192 * 1024;
@@ -44,13 +43,13 @@ int64_t most_lists(const StreamGroupedForm& form, const sm90::StreamGroupedParam
 }  // namespace
 
 bool can_stream(int32_t num_slots, int64_t n, int64_t k) {
-  return num_slots <= kMaxSlots && n % 16 == 0 && k > 0 && k % kBlockColumns == 0 &&
-         num_slots * n <= std::numeric_limits<int32_t>::max();
+  return num_slots <= sm90::StreamGroupedLayout::kMostSlots && n % 16 == 0 && k > 0 &&
+         k % kBlockColumns == 0 && num_slots * n <= std::numeric_limits<int32_t>::max();
 }
 
 bool can_stream_by_row(int32_t num_slots, int64_t n, int64_t k, int64_t num_places) {
   return can_stream(num_slots, n, k) && k / kBlockColumns <= kMaxKeptBlocks &&
-         num_places <= kMaxPlaces && num_slots <= sm90::StreamGroupedLayout::kMostSlotsByRow;
+         num_places <= kMaxPlaces;
 }
 
 bool is_streamable(const void* rows, int64_t stride, int64_t element_bytes) {
@@ -76,6 +75,9 @@ StreamConfig choose_stream(int64_t k, int32_t rows_of_list, bool by_row) {
 void stream_grouped(const StreamConfig& config, const StreamedWeights& weights,
                     sm90::StreamGroupedParams params, int64_t rows, const KernelStream& on,
                     int32_t sm_count) {
+  BRAID_CHECK(!config.form.by_row || params.choices.num_rows * params.choices.num_places <=
+                                         sm90::StreamGroupedLayout::kMostInputs,
+              "{} rows of {} places", params.choices.num_rows, params.choices.num_places);
   const int64_t blocks = sm_count > 0 ? sm_count : num_sms();
   params.num_slots = weights.num_slots;
   params.n = static_cast<int32_t>(weights.n);

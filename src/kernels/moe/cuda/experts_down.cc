@@ -8,7 +8,7 @@ namespace {
 
 // Tokens up to which products are made row by row: weights that several rows want are read for each
 // of them, but nothing is written in between.
-constexpr int32_t kByRowTokens = 4;
+constexpr int32_t kByRowTokens = 2;
 
 GroupedGemmDesc product_of(const ExpertsDownDesc& desc) {
   return {.num_slots = desc.num_slots, .tuned_rows = desc.tuned_rows, .tokens = desc.tokens};

@@ -13,10 +13,10 @@ struct BlockScratch {
   uint32_t* tops;  // [warps of the block]
 };
 
-// Whether choose_by_block() takes the Desc.
-__device__ inline bool is_plain(const RouteDesc& desc, const RouteArgs& args) {
+// Whether choose_by_block() takes the Desc in a block of so many threads.
+constexpr bool is_plain(const RouteDesc& desc, const RouteArgs& args, int threads) {
   return desc.choice == Choice::router && args.forced.data == nullptr && desc.num_groups == 1 &&
-         desc.num_experts <= static_cast<int>(blockDim.x);
+         desc.num_experts <= threads;
 }
 
 // The score of expert `thread`.

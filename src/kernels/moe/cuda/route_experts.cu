@@ -286,7 +286,7 @@ class Block {
     const RouteDesc& desc = p_.desc.route;
     RouteArgs args = p_.args.route;
     if (args.bias != nullptr) args.bias = at<float>(plan_.bias);
-    const bool plain = routing::is_plain(desc, args);
+    const bool plain = routing::is_plain(desc, args, kThreads);
     for (int i = 0; plain && i < num_rows_; ++i) {
       if (i > 0) __syncthreads();
       if (at<int32_t>(plan_.kv_slots)[i] >= 0) {

@@ -1,7 +1,8 @@
 // One cluster of blocks a row, each with a stretch of the ids. What is drawn from a cut
-// distribution is found by walking down the ids from the most likely: kChunk of them at a time are
-// selected by all blocks, then sorted and summed up by the first. All sums are of integers, so that
-// neither the number of blocks nor the order of anything changes a token.
+// distribution is found by levels: ids that are about as likely are counted and summed up together,
+// and only those of the level in question are sorted. Where too many are as likely, it is found by
+// walking down the ids from the most likely instead, kChunk of them at a time. All sums are of
+// integers, so that neither the number of blocks nor the order of anything changes a token.
 #include <cooperative_groups.h>
 
 #include "kernels/cuda/device.cuh"
@@ -73,8 +74,17 @@ struct Walk {
   bool ended = false;
 };
 
+// The level that something was found in.
+struct Level {
+  int index;
+  uint32_t count;         // of its ids
+  uint32_t count_before;  // of those of the levels before
+  Mass mass_before;
+};
+
 struct Shared {
   uint32_t bins[kBins];
+  Mass bin_masses[kBins];
   Rank ranks[kChunk];
   Mass masses[kWarp];
   uint32_t counts[kWarp];
@@ -83,8 +93,11 @@ struct Shared {
   Rank bound;
   uint32_t below;
   uint32_t inside;
+  Level level;
+  float lows[kWarp];
   // What other blocks read.
   uint64_t top;
+  float low;
   Mass mass;
   Walk walk;
   int found;
@@ -341,10 +354,139 @@ __device__ Reached walk(const Row& row, uint32_t limit, Mass point, uint32_t& lo
 
 constexpr Mass kNoPoint = ~Mass{0};
 
-// Draws from the top_k most likely ids (all for ≤ 0), and of these from the smallest set of
-// probability ≥ top_p.
-__device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
-                        const cg::cluster_group& cluster, Shared& shared) {
+// The lowest of all logits that are finite.
+__device__ float lowest(const Row& row, const cg::cluster_group& cluster, Shared& shared) {
+  float low = row.top;
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    if (isfinite(row.logits[id])) low = fminf(low, row.logits[id]);
+  }
+  const auto reduce = [&low] {
+#pragma unroll
+    for (int step = kWarp / 2; step > 0; step /= 2) {
+      low = fminf(low, __shfl_xor_sync(kAllLanes, low, step));
+    }
+  };
+  reduce();
+  if (threadIdx.x % kWarp == 0) shared.lows[threadIdx.x / kWarp] = low;
+  __syncthreads();
+  low = shared.lows[threadIdx.x % kWarp];
+  reduce();
+  if (threadIdx.x == 0) shared.low = low;
+  cluster.sync();
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    low = fminf(low, cluster.map_shared_rank(&shared, b)->low);
+  }
+  return low;
+}
+
+constexpr float kMostBelow = 16;  // temperatures
+
+// The ids that can be drawn by kBins levels, equally wide in the logit, of which the last one has
+// all that is kMostBelow or more below the top. Of lower ranks none is in a later level. Thread i
+// knows level i.
+struct Levels {
+  float scale;  // levels for a logit of 1
+  uint32_t count, count_before, all;
+  Mass mass, mass_before, mass_of_all;
+
+  __device__ int level_of(const Row& row, float logit) const {
+    return min(static_cast<int>(__fmul_rn(__fsub_rn(row.top, logit), scale)), kBins - 1);
+  }
+};
+
+__device__ void add_mass(Mass& to, Mass mass) {
+  static_assert(sizeof(unsigned long long) == sizeof(Mass));
+  atomicAdd(reinterpret_cast<unsigned long long*>(&to), static_cast<unsigned long long>(mass));
+}
+
+__device__ Levels count_levels(const Row& row, const cg::cluster_group& cluster, Shared& shared) {
+  Levels levels{};
+  const float span = fminf(row.top - lowest(row, cluster, shared), kMostBelow * row.temperature);
+  levels.scale = span > 1e-30f ? static_cast<float>(kBins - 1) / span : 0.0f;
+  shared.bins[threadIdx.x] = 0;
+  shared.bin_masses[threadIdx.x] = 0;
+  __syncthreads();
+  // Often most ids are in the last level: each thread adds up its own.
+  uint32_t last_count = 0;
+  Mass last_mass = 0;
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    const float logit = row.logits[id];
+    const float weight = row.weight(logit);
+    if (!(weight > 0)) continue;
+    const auto mass = static_cast<Mass>(__fmul_rn(weight, kMassUnit));
+    const int level = levels.level_of(row, logit);
+    if (level == kBins - 1) {
+      ++last_count;
+      last_mass += mass;
+    } else {
+      atomicAdd(&shared.bins[level], 1u);
+      add_mass(shared.bin_masses[level], mass);
+    }
+  }
+  last_count = warp_sum(last_count);
+  last_mass = warp_sum(last_mass);
+  if (threadIdx.x % kWarp == 0) {
+    atomicAdd(&shared.bins[kBins - 1], last_count);
+    add_mass(shared.bin_masses[kBins - 1], last_mass);
+  }
+  cluster.sync();
+  for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
+    const Shared& other = *cluster.map_shared_rank(&shared, b);
+    levels.count += other.bins[threadIdx.x];
+    levels.mass += other.bin_masses[threadIdx.x];
+  }
+  levels.count_before = block_scan(levels.count, shared.counts, levels.all) - levels.count;
+  levels.mass_before = block_scan(levels.mass, shared.masses, levels.mass_of_all) - levels.mass;
+  cluster.sync();
+  return levels;
+}
+
+// How far the most likely ids reach of which there are `count` or, for 0, whose masses exceed
+// `point`. False where the level that this is in has more than kChunk ids.
+__device__ bool find(const Row& row, const Levels& levels, uint32_t count, Mass point,
+                     const cg::cluster_group& cluster, Shared& shared, Reached& reached) {
+  const bool here = count > 0
+                        ? levels.count_before < count && count <= levels.count_before + levels.count
+                        : levels.mass_before <= point && point < levels.mass_before + levels.mass;
+  if (here) {
+    shared.level = {static_cast<int>(threadIdx.x), levels.count, levels.count_before,
+                    levels.mass_before};
+  }
+  if (threadIdx.x == 0) shared.size = 0;
+  shared.ranks[threadIdx.x] = kNoRank;
+  cluster.sync();
+  const Level level = shared.level;
+  if (level.count > kChunk) return false;
+  Shared& first = *cluster.map_shared_rank(&shared, 0);
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    if (levels.level_of(row, row.logits[id]) != level.index) continue;
+    const Rank rank = row.rank(id);
+    if (rank != kNoRank) first.ranks[atomicAdd(&first.size, 1u)] = rank;
+  }
+  cluster.sync();
+  if (cluster.block_rank() == 0) {
+    sort_ranks(shared);
+    const uint32_t most = count > 0 ? count - level.count_before : level.count;
+    Walk before;
+    before.reached = {level.mass_before, level.count_before, 0};
+    const Walk walk = walk_ranks(row, before, ~0u, most, point, shared);
+    if (threadIdx.x == 0) shared.walk = walk;
+  }
+  cluster.sync();
+  reached = first.walk.reached;
+  cluster.sync();
+  return true;
+}
+
+// The smallest set of probability ≥ top_p is that whose mass exceeds the result.
+__device__ Mass mass_below(float top_p, Mass mass) {
+  const double wanted = ceil(static_cast<double>(top_p) * static_cast<double>(mass));
+  return (wanted < 1 ? 1 : min(static_cast<Mass>(wanted), mass)) - 1;
+}
+
+// As draw_cut(), whatever the distribution.
+__device__ int draw_walking(const Row& row, int top_k, float top_p, double uniform,
+                            const cg::cluster_group& cluster, Shared& shared) {
   uint32_t limit = top_k > 0 ? static_cast<uint32_t>(top_k) : ~0u;
   uint32_t loaded = 0;
   Mass mass = 0;
@@ -359,13 +501,30 @@ __device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
     mass = sum_over(cluster, shared).all;
   }
   if (top_p < 1) {
-    const double wanted = ceil(static_cast<double>(top_p) * static_cast<double>(mass));
-    const Mass needed = wanted < 1 ? 1 : min(static_cast<Mass>(wanted), mass);
-    const Reached reached = walk(row, limit, needed - 1, loaded, cluster, shared);
+    const Reached reached = walk(row, limit, mass_below(top_p, mass), loaded, cluster, shared);
     limit = reached.count;
     mass = reached.mass;
   }
   return walk(row, limit, scaled(uniform, mass), loaded, cluster, shared).id;
+}
+
+// Draws from the top_k most likely ids (all for ≤ 0), and of these from the smallest set of
+// probability ≥ top_p.
+__device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
+                        const cg::cluster_group& cluster, Shared& shared) {
+  const Levels levels = count_levels(row, cluster, shared);
+  Reached reached{levels.mass_of_all, levels.all, 0};
+  bool found = true;
+  if (top_k > 0 && static_cast<uint32_t>(top_k) < levels.all) {
+    found = find(row, levels, static_cast<uint32_t>(top_k), kNoPoint, cluster, shared, reached);
+  }
+  if (found && top_p < 1) {
+    found = find(row, levels, 0, mass_below(top_p, reached.mass), cluster, shared, reached);
+  }
+  if (found) {
+    found = find(row, levels, 0, scaled(uniform, reached.mass), cluster, shared, reached);
+  }
+  return found ? reached.id : draw_walking(row, top_k, top_p, uniform, cluster, shared);
 }
 
 // Blocks of x are a row's cluster. Whatever a cluster does depends on its row alone, so that its

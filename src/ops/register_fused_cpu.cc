@@ -1,10 +1,11 @@
-#include "ops/register_route_experts_cpu.h"
+#include "ops/register_fused_cpu.h"
 
 #include "kernels/gemm/cpu/gemm.h"
 #include "kernels/moe/cpu/moe.h"
 #include "kernels/norm/cpu/norm.h"
 #include "kernels/rows/cpu/rows.h"
 #include "ops/launch_args.h"
+#include "ops/norm.h"
 #include "ops/route_experts.h"
 
 namespace braid::ops {
@@ -14,6 +15,26 @@ using flow::Arg;
 using flow::Args;
 using flow::Type;
 using flow::Workspace;
+
+Status can_add_rms_norm(const kernels::AddRmsNormDesc& /*desc*/, std::span<const Type> types) {
+  using Operand = AddRmsNormOperand;
+  return need_equal_formats(
+      "the CPU", {types[Operand::a], types[Operand::b], types[Operand::weight], types[Operand::sum],
+                  types[Operand::y]});
+}
+
+void launch_add_rms_norm(const kernels::AddRmsNormDesc& desc, Args args, Workspace /*workspace*/) {
+  using Operand = AddRmsNormOperand;
+  const Arg& sum = args[Operand::sum];
+  with_type(sum.format, [&]<typename T>(T) {
+    const int64_t rows = sum.live_rows();
+    kernels::cpu::add<T>(rows, sum.cols, matrix<const T>(args[Operand::a]),
+                         matrix<const T>(args[Operand::b]), matrix<T>(sum));
+    kernels::cpu::rms_norm<T>({.eps = desc.eps}, rows, sum.cols, matrix<const T>(sum),
+                              pointer<const T>(args[Operand::weight]), matrix<T>(args[Operand::y]));
+  });
+}
+
 using Operand = RouteExpertsOperand;
 
 Status can_route_experts(const RouteExpertsDesc& /*desc*/, std::span<const Type> types) {
@@ -52,7 +73,9 @@ void launch(const RouteExpertsDesc& desc, Args args, Workspace workspace) {
 
 }  // namespace
 
-void register_route_experts_cpu(flow::LauncherTable& table) {
+void register_fused_cpu(flow::LauncherTable& table) {
+  using AddNorm = kernels::AddRmsNormDesc;
+  table.add<AddNorm>({.can_implement = can_add_rms_norm, .launch = launch_add_rms_norm});
   table.add<RouteExpertsDesc>({.can_implement = can_route_experts,
                                .workspace_bytes =
                                    [](const RouteExpertsDesc& desc, std::span<const Type>) {
