@@ -147,23 +147,31 @@ __device__ uint64_t highest_top(uint64_t top) {
   return top;
 }
 
-// The highest of this block's logits.
+// The highest of this block's logits. A thread sees its ids in their order, so that it keeps the
+// lowest of equals.
 __device__ uint64_t highest_of_block(const Row& row, bool packed, Shared& shared) {
-  uint64_t top = 0;
+  float highest = -__builtin_huge_valf();
+  int best = 0;
+  const auto see = [&](float logit, int id) {
+    if (logit > highest) {
+      highest = logit;
+      best = id;
+    }
+  };
   const int thread = static_cast<int>(threadIdx.x);
   if (packed) {
 #pragma unroll 4
     for (int id = row.first + 4 * thread; id < row.last; id += 4 * kThreads) {
       const float4 four = *reinterpret_cast<const float4*>(row.logits + id);
-      top = max(max(top, top_of(four.x, id)), top_of(four.y, id + 1));
-      top = max(max(top, top_of(four.z, id + 2)), top_of(four.w, id + 3));
+      see(four.x, id);
+      see(four.y, id + 1);
+      see(four.z, id + 2);
+      see(four.w, id + 3);
     }
   } else {
-    for (int id = row.first + thread; id < row.last; id += kThreads) {
-      top = max(top, top_of(row.logits[id], id));
-    }
+    for (int id = row.first + thread; id < row.last; id += kThreads) see(row.logits[id], id);
   }
-  top = highest_top(top);
+  const uint64_t top = highest_top(top_of(highest, best));
   if (thread % kWarp == 0) shared.tops[thread / kWarp] = top;
   __syncthreads();
   return highest_top(shared.tops[thread % kWarp]);
