@@ -53,7 +53,7 @@ TEST(CliTechniquesTest, PrintsATableWithThePublishedPairs) {
   for (const char* words : {"share hidden", "bitwise equal", "21004.67 → 26039.52", "PR 7667"}) {
     EXPECT_NE(ran.out.find(words), std::string::npos) << words << "\n" << ran.out;
   }
-  EXPECT_NE(ran.out.find("dual_stream         left out: the model has no shared expert"),
+  EXPECT_NE(ran.out.find("dual_stream: left out, the model has no shared expert"),
             std::string::npos)
       << ran.out;
 }
@@ -91,7 +91,7 @@ TEST(CliTechniquesTest, ADenseModelsLayerHasOneTechnique) {
   ASSERT_EQ(ran.code, 0) << ran.err;
   for (const char* words : {"2 ranks (threads); single layers, random weights", "serial twice",
                             "qwen2, tp 2, 128 prefill rows: whole sums → 4 chunks",
-                            "heat                left out: the model has no experts"}) {
+                            "heat: left out, the model has no experts"}) {
     EXPECT_NE(ran.out.find(words), std::string::npos) << words << "\n" << ran.out;
   }
 }

@@ -13,6 +13,7 @@
 namespace braid::cli {
 
 inline constexpr size_t kColumnsElsewhere = 100;
+inline constexpr size_t kTableColumnsElsewhere = 1000;
 
 // Results for the user, on stdout. When the reader goes away
 // (braid … | head), the command ends silently.
@@ -32,6 +33,8 @@ class Output {
 
   // How wide a text may be: the terminal, or else kColumnsElsewhere.
   size_t columns() const { return is_terminal_ ? columns_() : kColumnsElsewhere; }
+  // How wide a table may be: only a terminal makes it leave columns out.
+  size_t table_columns() const { return is_terminal_ ? columns_() : kTableColumnsElsewhere; }
 
   // The reader has gone.
   bool closed() const { return closed_; }

@@ -29,7 +29,7 @@ Status print(const Context& context, const lab::TechniqueEffort& effort,
       lab::kTechniqueRanks, found.link.to_string(), lab::kTechniqueRequests, effort.input_len,
       effort.output_len, effort.rounds)));
   if (!device.note.empty()) TRY(out.line(device.note));
-  return out.write(technique_table(found.rows, found.left_out, out.columns()));
+  return out.write(technique_table(found.rows, found.left_out, out.table_columns()));
 }
 
 }  // namespace
