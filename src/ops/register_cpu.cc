@@ -18,7 +18,6 @@
 #include "ops/quantize.h"
 #include "ops/register_attention_cpu.h"
 #include "ops/register_fused_cpu.h"
-#include "ops/register_route_experts_cpu.h"
 #include "ops/register_sampling_cpu.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"

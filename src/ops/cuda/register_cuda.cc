@@ -5,7 +5,6 @@
 #include "kernels/quantize/cuda/quantize.h"
 #include "kernels/rotary/cuda/rotary.h"
 #include "kernels/rows/cuda/rows.h"
-#include "ops/cuda/kernel_stream.h"
 #include "ops/cuda/launcher_util.h"
 #include "ops/cuda/register_attention.h"
 #include "ops/cuda/register_moe_cuda.h"

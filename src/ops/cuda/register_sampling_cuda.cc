@@ -1,35 +1,19 @@
 #include "ops/cuda/register_sampling_cuda.h"
 
-#include "device/cuda/cuda_queue.h"
 #include "kernels/sample/cuda/adjust_logits.h"
 #include "kernels/sample/cuda/sample.h"
 #include "kernels/sample/cuda/top_logprobs.h"
-#include "ops/cuda/kernel_stream.h"
-#include "ops/launch_args.h"
+#include "ops/cuda/launcher_util.h"
 #include "ops/sample.h"
 
 namespace braid::ops {
 namespace {
 
-using device::CudaQueue;
-using flow::Arg;
-using flow::Args;
-using flow::Type;
-using flow::Workspace;
-
-template <typename Desc>
-using Launcher = flow::QueuedLauncher<Desc, CudaQueue>;
-
 kernels::cuda::Rows rows(const Arg& arg) { return {arg.rows, arg.first_row, arg.count}; }
 
 template <typename Operand, typename Desc>
 Status can_sample(const Desc& /*desc*/, std::span<const Type> types) {
-  const int64_t vocab_size = types[Operand::logits].cols;
-  if (vocab_size <= kernels::cuda::kMaxVocabSize) return {};
-  return Error(ErrorKind::unsupported, "more than the GPU's kernel takes")
-      .with("of", "vocabulary")
-      .with("value", vocab_size)
-      .with("at most", kernels::cuda::kMaxVocabSize);
+  return need_at_most("vocabulary", types[Operand::logits].cols, kernels::cuda::kMaxVocabSize);
 }
 
 void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*workspace*/,
