@@ -228,7 +228,7 @@ TEST(CliChatTest, AFullConversationEndsWithAnError) {
 TEST(CliChatTest, APersonGoesOnWhereAMessageDoesNotFit) {
   const std::string tale = "There was once a fox who went on and on and on and on and on and on.";
   const Ran ran =
-      run_braid(greedy("chat", 12, {"--context-length", "40"}),
+      run_braid(greedy("chat", 12, {"--context-length", "40", "--json"}),
                 {.in = "A fox.\n" + tale + "\n/clear\nA \\\nbear.\n/help\n/quit\n/exit\nA cat.\n",
                  .in_is_terminal = true});
   EXPECT_EQ(ran.code, 0) << ran.err;

@@ -190,7 +190,7 @@ TEST(CliRanksTest, QuantizedRowsAreToldWithTheirError) {
                        "2"};
   const Ran nvfp4 = run_braid(with(words, {"--dispatch-dtype", "nvfp4", "--explain", "--json"}));
   ASSERT_EQ(nvfp4.code, 0) << nvfp4.err;
-  for (const char* line : {"quantize_dispatch: nvfp4 (asked for; 72 bytes a row for 512, changes "
+  for (const char* line : {"quantize_dispatch: nvfp4 (asked for; 74 bytes a row for 512, changes "
                            "results); predicted: unquantized ",
                            "relative error of dispatched rows "}) {
     EXPECT_NE(nvfp4.err.find(line), std::string::npos) << line << "\n" << nvfp4.err;

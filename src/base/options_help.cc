@@ -51,7 +51,8 @@ std::string facts(const OptionSpec& spec) {
 std::string two_columns(std::string_view left, std::string_view text, size_t columns) {
   const size_t indent = help_column(columns);
   std::string line = fmt::format("  {:<{}}", left, indent - 2);
-  if (line.size() > indent) line += "\n" + std::string(indent, ' ');
+  if (columns_of(left) + 4 > indent)
+    line = "  " + std::string(left) + "\n" + std::string(indent, ' ');
   const std::string beside = wrapped(text, columns - indent);
   for (const char c : beside)
     line += c == '\n' ? "\n" + std::string(indent, ' ') : std::string(1, c);

@@ -42,7 +42,7 @@ TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
   const std::string text =
       technique_table(std::vector{known}, std::vector{lab::LeftOut{"heat", "no experts"}});
   for (const char* words : {"serial twice", "x1.001 [0.998, 1.004]", "85 % [50, 97]",
-                            "heat                left out: no experts"}) {
+                            "heat: left out, no experts"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   const Json json = technique_json(std::vector{known});

@@ -1,5 +1,6 @@
 // The kernels that `bench kernel` knows.
 #include <algorithm>
+#include <limits>
 
 #include "lab/kernel_builders.h"
 #include "ops/gemm.h"
@@ -92,7 +93,8 @@ Work build_sample(KernelLayer& layer) {
       .top_k = column("top_k", Format::i32, layer.is("how", "top_k") ? 50 : 0),
       .seed = layer.filled("seed", Format::u64, rows, 1,
                            [](int64_t i) { return static_cast<double>(i + 1); }),
-      .position = column("position", Format::i32, 17)};
+      .position = column("position", Format::i32, 17),
+      .log_min_p = column("log_min_p", Format::f32, -std::numeric_limits<double>::infinity())};
   const Value logits = layer.random("logits", Format::f32, rows, vocab);
   ops::sample(layer.b, logits, how, layer.kept("ids", Format::i32, rows, 1));
   return {.bytes = 4.0 * static_cast<double>(rows * vocab)};

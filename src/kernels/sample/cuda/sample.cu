@@ -150,9 +150,11 @@ __device__ uint64_t highest_top(uint64_t top) {
 // The highest of this block's logits. A thread sees its ids in their order, so that it keeps the
 // lowest of equals.
 __device__ uint64_t highest_of_block(const Row& row, bool packed, Shared& shared) {
-  float highest = -__builtin_huge_valf();
+  float highest = -kInfinity;
   int best = 0;
+  bool odd = false;  // NaN compares false: it would be passed over
   const auto see = [&](float logit, int id) {
+    odd |= !(logit < kInfinity);
     if (logit > highest) {
       highest = logit;
       best = id;
@@ -171,7 +173,7 @@ __device__ uint64_t highest_of_block(const Row& row, bool packed, Shared& shared
   } else {
     for (int id = row.first + thread; id < row.last; id += kThreads) see(row.logits[id], id);
   }
-  const uint64_t top = highest_top(top_of(highest, best));
+  const uint64_t top = highest_top(odd ? kOddTop : top_of(highest, best));
   if (thread % kWarp == 0) shared.tops[thread / kWarp] = top;
   __syncthreads();
   return highest_top(shared.tops[thread % kWarp]);
