@@ -66,12 +66,13 @@ class Rig {
     const int32_t dp = model_.limits().dp;
     const std::vector<int32_t> rank_rows(static_cast<size_t>(dp > 1 ? dp : 0),
                                          engine::rows_to_last(plan, bucket));
-    engine::fill_words(plan, bucket, model_.limits(), kPageSize,
+    const layers::StepShape shape{bucket, bucket, engine::sampling_of(plan)};
+    engine::fill_words(plan, shape, model_.limits(), kPageSize,
                        {reinterpret_cast<int32_t*>(
                             model_.residents().data(words, static_cast<int32_t>(step_ & 1))),
                         static_cast<size_t>(model_.residents()[words].rows)},
                        rank_rows);
-    const steps::CompiledStep* compiled = schedules_.get({bucket, bucket}).value();
+    const steps::CompiledStep* compiled = schedules_.get(shape).value();
     MutationReport report = audited(compiled->bound);
     if (compiled->has_readback()) add(report, audited(compiled->bound_readback));
     return report;
@@ -117,6 +118,9 @@ class Rig {
     for (int32_t b = 0; b < kMaxBlocks; ++b) sequence->blocks.push_back(b * kSequences + index);
     if (index % 2 == 1) {
       sequence->request.sampling = {.temperature = 0.9f, .top_p = 0.9f, .top_k = 40, .seed = 3};
+      sequence->request.sampling.repetition_penalty = 1.2f;
+      sequence->request.sampling.logit_bias = {{5, 2}};
+      sequence->request.logprobs = 3;
     }
     sequences_.push_back(std::move(sequence));
   }

@@ -42,8 +42,14 @@ std::vector<std::string> generate(const std::vector<std::string>& more) {
 
 TEST(CliErrorsTest, CommandLines) {
   for (const BadCase& bad : std::vector<BadCase>{
-           {{}, 2, {"a command is missing", "braid --help"}},
-           {{"generat"}, 2, {"unknown command", "'generat'"}},
+           {{}, 2, {"a command is missing", "braid help"}},
+           {{"generat"}, 2, {"unknown command", "'generat'", "Did you mean braid generate?"}},
+           {{"latency", "model"}, 2, {"Did you mean braid bench latency?"}},
+           {{"bench"}, 2, {"a command is missing", "Commands: bench throughput, bench latency, "}},
+           {{"help", "verfy"}, 2, {"Did you mean braid verify?"}},
+           {generate({"-q"}), 2, {"unknown option", "Did you mean --quiet?"}},
+           {generate({"-t"}), 2, {"unknown option", "(option = -t). braid generate --help-all"}},
+           {generate({"--n", "3"}), 2, {"(option = --n). braid generate --help-all lists all."}},
            {{"generate"}, 2, {"--model is missing"}},
            {generate({"--promt", "x"}), 2, {"unknown option", "Did you mean --prompt?"}},
            {generate({"--temperature", "hot"}), 2, {"'hot'", "a number from 0 to 100"}},
@@ -61,8 +67,21 @@ TEST(CliErrorsTest, CommandLines) {
 
 TEST(CliErrorsTest, HelpAndVersionAreNoErrors) {
   EXPECT_EQ(run_braid({"--version"}).out, "braid 0.1.0\n");
+  EXPECT_EQ(run_braid({"version"}).out, "braid 0.1.0\n");
+  const std::string brief = run_braid({"help", "generate"}).out;
+  EXPECT_EQ(brief, run_braid({"generate", "--help"}).out);
+  EXPECT_NE(brief.find("more options: braid generate --help-all"), std::string::npos) << brief;
+  EXPECT_LT(std::count(brief.begin(), brief.end(), '\n'), 60);
+  EXPECT_NE(run_braid({"generate", "--help-all"}).out.find("--kv-blocks"), std::string::npos);
+  EXPECT_EQ(brief.find("--kv-blocks"), std::string::npos);
   for (const std::vector<std::string>& arguments :
-       std::vector<std::vector<std::string>>{{"--help"}, {"eval", "--help"}, {"verify", "-h"}}) {
+       std::vector<std::vector<std::string>>{{"--help"},
+                                             {"help"},
+                                             {"eval", "--help"},
+                                             {"help", "eval"},
+                                             {"help", "bench", "layer"},
+                                             {"verify", "-h"},
+                                             {"verify", "--help-all"}}) {
     const Ran ran = run_braid(arguments);
     EXPECT_EQ(ran.code, 0);
     EXPECT_NE(ran.out.find("Usage: braid "), std::string::npos);

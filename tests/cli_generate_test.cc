@@ -54,6 +54,17 @@ TEST(CliGenerateTest, StreamsTextAndEndsWithASummary) {
   EXPECT_NE(ran.err.find("finished: length\n"), std::string::npos);
 }
 
+TEST(CliGenerateTest, SaysTwoLinesAndOnRequestTheStages) {
+  const Ran brief = run_braid(greedy("generate", 4, {"--prompt", "Once"}));
+  EXPECT_EQ(std::count(brief.err.begin(), brief.err.end(), '\n'), 2) << brief.err;
+  EXPECT_TRUE(brief.err.starts_with("fairytale-moe: Glm4MoeForCausalLM, ")) << brief.err;
+  const Ran verbose = run_braid(greedy("generate", 4, {"--prompt", "Once", "--verbose"}));
+  EXPECT_NE(verbose.err.find("reading the tokenizer … "), std::string::npos);
+  EXPECT_NE(verbose.err.find("loading the weights … "), std::string::npos) << verbose.err;
+  EXPECT_EQ(verbose.out, brief.out);
+  EXPECT_EQ(run_braid(greedy("generate", 4, {"--prompt", "Once", "--quiet"})).err, "");
+}
+
 TEST(CliGenerateTest, APromptComesFromAFileOrFromStandardInput) {
   const TempFolder folder;
   folder.write("prompt.txt", "The little mermaid");
@@ -212,6 +223,22 @@ TEST(CliChatTest, AFullConversationEndsWithAnError) {
   EXPECT_EQ(ran.code, 2);
   EXPECT_NE(ran.err.find("do not fit into the context"), std::string::npos) << ran.err;
   EXPECT_NE(ran.err.find("start a new one"), std::string::npos);
+}
+
+TEST(CliChatTest, APersonGoesOnWhereAMessageDoesNotFit) {
+  const std::string tale = "There was once a fox who went on and on and on and on and on and on.";
+  const Ran ran =
+      run_braid(greedy("chat", 12, {"--context-length", "40"}),
+                {.in = "A fox.\n" + tale + "\n/clear\nA \\\nbear.\n/help\n/quit\n/exit\nA cat.\n",
+                 .in_is_terminal = true});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 2) << ran.out;
+  for (const char* said :
+       {"braid: warning: prompt and answer do not fit into the context", "The message was left out",
+        "the conversation begins anew", "/clear   forget the conversation",
+        "there is no /quit; /help lists what there is"}) {
+    EXPECT_NE(ran.err.find(said), std::string::npos) << said << "\n" << ran.err;
+  }
 }
 
 // Sends SIGINT with the first piece that is written.

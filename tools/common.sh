@@ -42,7 +42,7 @@ install_packages() {
     apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" > /dev/null
 }
 
-build_packages=(g++ cmake ninja-build ccache libfmt-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libgloo-dev libssl-dev libboost1.81-dev prometheus-cpp-dev)
+build_packages=(g++ cmake ninja-build ccache libfmt-dev nlohmann-json3-dev libpcre2-dev libutf8proc-dev libgloo-dev libssl-dev libedit-dev libboost1.81-dev prometheus-cpp-dev)
 # With CUDA, configuring fetches headers with pip.
 if command -v nvcc > /dev/null && ! python3 -m pip --version > /dev/null 2>&1; then
   build_packages+=(python3-pip)

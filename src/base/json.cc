@@ -127,25 +127,32 @@ Result<std::string> read_file(const std::string& path, int64_t max_bytes) {
   if (std::filesystem::is_directory(path, code)) {
     return Error(ErrorKind::not_found, "a file was expected, this is a folder").with("path", path);
   }
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::ifstream file(path, std::ios::binary);
   if (!file) {
     return Error(ErrorKind::not_found, "cannot open file")
         .with("path", path)
         .with("reason", std::strerror(errno));
   }
-  const auto size = static_cast<int64_t>(file.tellg());
-  if (size > max_bytes) {
+  const auto too_large = [&](int64_t bytes) {
     return Error(ErrorKind::corrupt_data, "file is larger than expected")
         .with("path", path)
-        .with("bytes", size)
+        .with("bytes", bytes)
         .with("limit", max_bytes);
+  };
+  std::string content;
+  // A pipe has no size: it is read until it ends.
+  const auto size = static_cast<int64_t>(std::filesystem::file_size(path, code));
+  if (!code && size > max_bytes) return too_large(size);
+  if (!code) content.reserve(static_cast<size_t>(size));
+  std::array<char, 1 << 16> block;
+  while (file.read(block.data(), block.size()) || file.gcount() > 0) {
+    content.append(block.data(), static_cast<size_t>(file.gcount()));
+    if (std::ssize(content) > max_bytes) return too_large(std::ssize(content));
   }
-  std::string content(static_cast<size_t>(size), '\0');
-  file.seekg(0);
-  if (!file.read(content.data(), size)) {
+  if (file.bad() || (!code && std::ssize(content) < size)) {
     return Error(ErrorKind::corrupt_data, "cannot read the whole file")
         .with("path", path)
-        .with("bytes", size);
+        .with("bytes", content.size());
   }
   return content;
 }

@@ -1,9 +1,15 @@
 #include "base/json.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
+#include <csignal>
+#include <fstream>
 #include <limits>
+#include <thread>
+
+#include "base/temp_folder.h"
 
 namespace braid {
 namespace {
@@ -50,6 +56,24 @@ TEST(JsonTest, MissingFileSaysWhy) {
   EXPECT_EQ(missing.error().kind(), ErrorKind::not_found);
   EXPECT_NE(missing.error().to_string().find("/nonexistent/config.json"), std::string::npos);
   EXPECT_FALSE(read_file("/tmp").ok());
+}
+
+TEST(JsonTest, FilesAndPipesAreReadToTheirEnd) {
+  const TempFolder folder;
+  const std::string text(200'000, 'x');
+  std::signal(SIGPIPE, SIG_IGN);  // of the reader that wants no more
+  folder.write("file", text);
+  EXPECT_EQ(read_file(folder.file("file")).value(), text);
+  EXPECT_FALSE(read_file(folder.file("file"), 199'999).ok());
+  for (const int64_t limit : {int64_t{1} << 30, int64_t{100'000}}) {
+    const std::string pipe = folder.file(fmt::format("pipe {}", limit));
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    std::thread writer([&] { std::ofstream(pipe) << text; });
+    const Result<std::string> read = read_file(pipe, limit);
+    writer.join();
+    EXPECT_EQ(read.ok(), limit > 200'000);
+    EXPECT_EQ(read.ok() ? *read : text, text);
+  }
 }
 
 }  // namespace

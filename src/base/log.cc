@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 
 #include "base/status.h"
@@ -40,11 +42,36 @@ void Console::line(std::string_view text) {
   if (!settings_.quiet) write_line(text);
 }
 
+size_t Console::columns() const {
+  constexpr size_t kLeast = 20, kElsewhere = 120;
+  return settings_.is_terminal ? std::max(settings_.columns(), kLeast) : kElsewhere;
+}
+
+void Console::set_shows_stages(bool shows) {
+  const std::lock_guard lock(mutex_);
+  shows_stages_ = shows;
+}
+
+void Console::stage(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  if (settings_.quiet) return;
+  if (shows_stages_) return write_line(text);
+  if (shows_transient_) settings_.write(kEraseLine);
+  shows_transient_ = false;
+}
+
 void Console::transient(std::string_view text) {
   const std::lock_guard lock(mutex_);
-  if (settings_.quiet || !settings_.is_terminal) return;
-  settings_.write(fmt::format("{}{}", kEraseLine, visible(text)));
+  if (settings_.quiet || !replaces_lines()) return;
+  // A cursor behind the last column is on the next line already.
+  settings_.write(fmt::format("{}{}", kEraseLine, fitted(visible(text), columns() - 1)));
   shows_transient_ = true;
+}
+
+void Console::prompt(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  settings_.write(fmt::format("{}{}", shows_transient_ ? kEraseLine : "", text));
+  shows_transient_ = false;
 }
 
 void Console::report(std::string_view text) {
@@ -66,7 +93,14 @@ Activity Console::activity() const {
 }
 
 Console& console() {
-  static Console out({.write = write_stderr, .is_terminal = isatty(STDERR_FILENO) != 0});
+  const auto environment = [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  };
+  static Console out({.write = write_stderr,
+                      .is_terminal = isatty(STDERR_FILENO) != 0,
+                      .moves_cursor = can_move_cursor(environment),
+                      .columns = [=] { return terminal_columns(STDERR_FILENO, environment); }});
   return out;
 }
 
@@ -89,7 +123,7 @@ void Stage::done(std::string_view detail) {
   if (!detail.empty()) text += fmt::format(", {}", detail);
   const int64_t resident = resident_bytes();
   if (resident > 0) text += fmt::format(", rss {}", format_bytes(static_cast<double>(resident)));
-  out_.line(text);
+  out_.stage(text);
 }
 
 int64_t resident_bytes() {

@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/terminal.h"
+
 namespace braid {
 
 using Clock = std::chrono::steady_clock;
@@ -31,17 +33,26 @@ class Console {
   struct Settings {
     std::function<void(std::string_view)> write;  // gets whole lines, or terminal control
     bool is_terminal = false;
+    bool moves_cursor = true;  // of a terminal: lines can be replaced
+    std::function<size_t()> columns = [] { return kUsualColumns; };  // how wide it is now
     bool quiet = false;  // stages and progress are silent; warnings are not
     std::function<Clock::time_point()> now = Clock::now;
   };
   explicit Console(Settings settings) : settings_(std::move(settings)) {}
 
   bool is_terminal() const { return settings_.is_terminal; }
+  bool replaces_lines() const { return settings_.is_terminal && settings_.moves_cursor; }
+  // Of the terminal, at least 20; where there is none, as many as a text may take.
+  size_t columns() const;
   Clock::time_point now() const { return settings_.now(); }
   void set_quiet(bool quiet);
+  // Whether stages that have ended get a line, where it isn't quiet. At first they do.
+  void set_shows_stages(bool shows);
 
   void line(std::string_view text);       // nothing when quiet
-  void transient(std::string_view text);  // a terminal only, nothing when quiet; one line
+  void stage(std::string_view text);      // a line where stages are shown
+  void transient(std::string_view text);  // a terminal only, nothing when quiet; cut to its width
+  void prompt(std::string_view text);     // for a person's next line, quiet or not
   void report(std::string_view text);     // what was asked for: quiet or not
   void warn(std::string_view text);       // "braid: warning: text", quiet or not
   void error(std::string_view text);      // "braid: error: text", quiet or not
@@ -54,9 +65,10 @@ class Console {
   void write_line(std::string_view text);
 
   mutable std::mutex mutex_;
-  Settings settings_;             // quiet is guarded by mutex_
-  bool shows_transient_ = false;  // guarded by mutex_
-  Activity activity_;             // guarded by mutex_
+  Settings settings_;         // quiet is guarded by mutex_
+  bool shows_stages_ = true;  // guarded by mutex_, as what follows
+  bool shows_transient_ = false;
+  Activity activity_;
 };
 
 // The process's console: stderr.

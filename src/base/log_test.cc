@@ -46,6 +46,33 @@ TEST(LogTest, ATerminalObeysNoMessage) {
   EXPECT_EQ(recorder.text, "braid: error: \x07\n");
 }
 
+TEST(LogTest, ATransientLineFitsTheTerminal) {
+  Recorder recorder;
+  Console::Settings settings = recorder.settings(true);
+  settings.columns = [] { return size_t{30}; };
+  Console narrow(settings);
+  narrow.transient("a line that is longer than a terminal is wide");
+  EXPECT_EQ(recorder.text, "\r\033[Ka line that is longer than a…");
+  recorder.text.clear();
+  settings.moves_cursor = false;
+  Console dumb(settings);
+  dumb.transient("nothing");
+  dumb.line("a line");
+  EXPECT_EQ(recorder.text, "a line\n");
+  EXPECT_FALSE(dumb.replaces_lines());
+}
+
+TEST(LogTest, StagesMayBeHidden) {
+  Recorder recorder;
+  Console out(recorder.settings(true));
+  out.set_shows_stages(false);
+  Stage stage("reading", out);
+  EXPECT_EQ(recorder.text, "\r\033[Kreading …");
+  recorder.text.clear();
+  stage.done();
+  EXPECT_EQ(recorder.text, "\r\033[K");
+}
+
 TEST(LogTest, AStageLeftByAnErrorSaysSo) {
   Recorder recorder;
   Console out(recorder.settings(false));

@@ -36,6 +36,7 @@ struct OptionSpec {
   bool repeatable = false;  // text only; values add up in order
   bool positional = false;  // may stand first without its name
   bool required = false;
+  bool everyday = false;                        // in the short help; required ones are, too
   bool secret = false;                          // its value is never printed
   bool (*accepts)(std::string_view) = nullptr;  // text only: a syntax of its own, and
   std::string_view syntax = {};                 // how errors and help describe it
@@ -59,6 +60,12 @@ struct ForeignOption {
   std::vector<std::string_view> harmless = {};
 };
 
+// Which options a text of help has, and how wide it may be.
+struct HelpStyle {
+  bool all = true;  // else everyday options alone
+  size_t columns = 100;
+};
+
 // The rows. Views in them must outlive the table (string literals do).
 class OptionTable {
  public:
@@ -78,7 +85,7 @@ class OptionTable {
   std::string nearest(std::string_view name, std::string_view command) const;
 
   // Help of a command, of a family ("eval"), or with an empty name of all of braid.
-  std::string help_text(std::string_view command) const;
+  std::string help_text(std::string_view command, const HelpStyle& style = {}) const;
   // The same facts as a page of documentation.
   std::string markdown() const;
   // Contradictions between rows (a name used twice, an illegal default, an unknown command).
@@ -102,8 +109,9 @@ enum class Origin { command_line, environment, config_file, standard };
 class ParsedOptions {
  public:
   const std::string& command() const { return command_; }
-  bool help() const { return help_; }        // -h or --help: nothing else was checked
-  bool version() const { return version_; }  // --version
+  bool help() const { return help_; }          // "help", -h, --help: nothing else was checked
+  bool help_all() const { return help_all_; }  // --help-all; help() holds, too
+  bool version() const { return version_; }    // --version
 
   // Getters abort on a name that isn't in the table, or has another type. All but has() and
   // texts() also abort on an option without a value: ask has() first where there is no default.
@@ -140,6 +148,7 @@ class ParsedOptions {
   const OptionTable* table_ = nullptr;
   std::string command_;
   bool help_ = false;
+  bool help_all_ = false;
   bool version_ = false;
   std::map<std::string, Value, std::less<>> values_;
 };

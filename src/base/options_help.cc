@@ -3,17 +3,20 @@
 
 #include "base/json.h"
 #include "base/options.h"
+#include "base/terminal.h"
 
 namespace braid {
 namespace {
 
-constexpr size_t kWidth = 100;      // columns of a line of help
-constexpr size_t kHelpColumn = 36;  // where the explanations start
 constexpr std::string_view kSources =
-    "Every option can also be given as the environment variable BRAID_<NAME> (BRAID_MAX_TOKENS "
-    "for\n"
-    "--max-tokens) or as a key of the JSON object in --config FILE. The command line comes first,\n"
-    "then the environment, then the file.\n";
+    "Every option can also be given as the environment variable BRAID_<NAME> (BRAID_MAX_TOKENS for "
+    "--max-tokens) or as a key of the JSON object in --config FILE. The command line comes first, "
+    "then the environment, then the file.";
+
+constexpr size_t kPageColumns = 95;  // of the page of documentation
+
+// Where the explanations start: on a narrow terminal below the names.
+size_t help_column(size_t columns) { return columns >= 90 ? 36 : columns >= 70 ? 26 : 6; }
 
 std::string value_name(const OptionSpec& spec) {
   if (!spec.value_name.empty()) return std::string(spec.value_name);
@@ -44,29 +47,18 @@ std::string facts(const OptionSpec& spec) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-// "  left      text", the text wrapped at kWidth and indented to kHelpColumn.
-std::string two_columns(std::string_view left, std::string_view text) {
-  std::string line = fmt::format("  {:<{}}", left, kHelpColumn - 2);
-  if (line.size() > kHelpColumn) line += "\n" + std::string(kHelpColumn, ' ');
-  size_t column = kHelpColumn;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(' '), text.size());
-    const bool first = column == kHelpColumn;
-    if (!first && column + 1 + end > kWidth) {
-      line += "\n" + std::string(kHelpColumn, ' ');
-      column = kHelpColumn;
-    } else if (!first) {
-      line += ' ';
-      ++column;
-    }
-    line += text.substr(0, end);
-    column += end;
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
+// "  left      text", the text wrapped in a column of its own.
+std::string two_columns(std::string_view left, std::string_view text, size_t columns) {
+  const size_t indent = help_column(columns);
+  std::string line = fmt::format("  {:<{}}", left, indent - 2);
+  if (line.size() > indent) line += "\n" + std::string(indent, ' ');
+  const std::string beside = wrapped(text, columns - indent);
+  for (const char c : beside)
+    line += c == '\n' ? "\n" + std::string(indent, ' ') : std::string(1, c);
   return line + "\n";
 }
 
-std::string option_lines(const OptionSpec& spec) {
+std::string option_lines(const OptionSpec& spec, size_t columns) {
   std::string names = fmt::format("--{}", spec.name);
   const std::string value = value_name(spec);
   if (!value.empty()) names += " " + value;
@@ -75,7 +67,7 @@ std::string option_lines(const OptionSpec& spec) {
   for (const std::string_view alias : spec.aliases) text += fmt::format("; also --{}", alias);
   const std::string more = facts(spec);
   if (!more.empty()) text += fmt::format(" ({})", more);
-  return two_columns(names, text);
+  return two_columns(names, text, columns);
 }
 
 // The groups' headings, each once, in the order of the rows that `wanted` picks.
@@ -90,18 +82,20 @@ std::vector<std::string_view> groups(const std::vector<OptionSpec>& options, Wan
   return names;
 }
 
-std::string commands_help(const OptionTable& table, std::string_view family) {
+std::string commands_help(const OptionTable& table, std::string_view family, size_t columns) {
   std::string text = fmt::format("Usage: braid {}COMMAND [MODEL] [OPTIONS]\n\nCommands\n",
                                  family.empty() ? "" : std::string(family) + " ");
   for (const CommandSpec& command : table.commands()) {
     if (family.empty() || command.name.starts_with(std::string(family) + " ")) {
-      text += two_columns(command.name, command.help);
+      text += two_columns(command.name, command.help, columns);
     }
   }
   text += "\nGeneral\n";
-  text += two_columns("-h, --help", "this text; behind a command, the command's options");
-  text += two_columns("--version", "the version");
-  return text + "\n" + std::string(kSources);
+  text += two_columns("help [COMMAND]", "this text, or a command's everyday options", columns);
+  text += two_columns("-h, --help", "the same, in any place", columns);
+  text += two_columns("--help-all", "behind a command, all of its options", columns);
+  text += two_columns("--version", "the version", columns);
+  return text + "\n" + wrapped(kSources, columns) + "\n";
 }
 
 // Text in a cell of a Markdown table.
@@ -168,29 +162,37 @@ std::string explain_row(std::string_view option, std::string_view value, std::st
 
 }  // namespace
 
-std::string OptionTable::help_text(std::string_view command) const {
+std::string OptionTable::help_text(std::string_view command, const HelpStyle& style) const {
   const CommandSpec* spec = find_command(command);
-  if (spec == nullptr) return commands_help(*this, command);
-  const auto wanted = [&](const OptionSpec& option) { return takes(option, command); };
+  if (spec == nullptr) return commands_help(*this, command, style.columns);
+  const auto wanted = [&](const OptionSpec& option) {
+    return takes(option, command) && (style.all || option.everyday || option.required);
+  };
   const bool model = std::any_of(options_.begin(), options_.end(), [&](const OptionSpec& option) {
     return option.positional && wanted(option);
   });
-  std::string text = fmt::format("braid {}: {}\n\nUsage: braid {}{} [OPTIONS]\n", command,
-                                 spec->help, command, model ? " MODEL" : "");
+  const std::string head = fmt::format("braid {}: {}", command, spec->help);
+  std::string text = fmt::format("{}\n\nUsage: braid {}{} [OPTIONS]\n",
+                                 wrapped(head, style.columns), command, model ? " MODEL" : "");
   for (const std::string_view group : groups(options_, wanted)) {
     text += fmt::format("\n{}\n", group);
     for (const OptionSpec& option : options_) {
-      if (wanted(option) && option.group == group) text += option_lines(option);
+      if (wanted(option) && option.group == group) text += option_lines(option, style.columns);
     }
   }
-  return text + "\n" + std::string(kSources);
+  const auto left_out = std::count_if(
+      options_.begin(), options_.end(),
+      [&](const OptionSpec& option) { return takes(option, command) && !wanted(option); });
+  const std::string more =
+      fmt::format("There are {} more options: braid {} --help-all.", left_out, command);
+  return text + "\n" + wrapped(left_out > 0 ? more : kSources, style.columns) + "\n";
 }
 
 std::string OptionTable::markdown() const {
   std::string text = fmt::format(
-      "# Options\n\n{}\n## Commands\n\n| command | what it does |\n"
+      "# Options\n\n{}\n\n## Commands\n\n| command | what it does |\n"
       "| --- | --- |\n",
-      kSources);
+      wrapped(kSources, kPageColumns));
   for (const CommandSpec& command : commands_) {
     text += fmt::format("| `braid {}` | {} |\n", command.name, cell(command.help));
   }

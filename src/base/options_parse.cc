@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/options.h"
+#include "base/spelling.h"
 
 namespace braid {
 namespace {
@@ -52,7 +53,9 @@ class OptionParser {
   bool asked_for_text() const { return options_.help_ || options_.version_; }
 
   bool take_general(std::string_view argument) {
-    options_.help_ = options_.help_ || argument == "-h" || argument == "--help";
+    options_.help_all_ = options_.help_all_ || argument == "--help-all";
+    options_.help_ =
+        options_.help_ || argument == "-h" || argument == "--help" || options_.help_all_;
     options_.version_ = options_.version_ || argument == "--version";
     return asked_for_text();
   }
@@ -61,14 +64,23 @@ class OptionParser {
   // only for its help.
   Status take_command() {
     if (arguments_.empty()) return unknown_command("");
+    if (arguments_[0] == std::string_view("help")) {
+      options_.help_ = true;
+      arguments_ = arguments_.subspan(1);
+      if (arguments_.empty()) return {};
+    }
+    if (arguments_[0] == std::string_view("version")) options_.version_ = true;
+    if (options_.version_) return {};
     for (size_t words = 0; words < 2 && words < arguments_.size(); ++words) {
-      if (take_general(arguments_[words])) return {};
+      const bool asked = options_.help_;  // by the first word
+      if (take_general(arguments_[words]) && !asked) return {};
       options_.command_ += (words == 0 ? "" : " ") + std::string(arguments_[words]);
       if (table_.find_command(options_.command_) != nullptr) {
         next_ = words + 1;
         return {};
       }
       if (!is_family(options_.command_)) break;
+      if (asked && arguments_.size() == words + 1) return {};
     }
     return unknown_command(options_.command_);
   }
@@ -80,11 +92,33 @@ class OptionParser {
   }
 
   Error unknown_command(std::string_view command) const {
-    std::vector<std::string_view> names;
-    for (const CommandSpec& known : table_.commands()) names.push_back(known.name);
-    return Error(ErrorKind::usage, command.empty() ? "a command is missing" : "unknown command")
+    const bool family = is_family(command);
+    std::vector<std::string> names, of_family;
+    for (const CommandSpec& known : table_.commands()) {
+      names.emplace_back(known.name);
+      if (known.name.starts_with(std::string(command) + " ")) of_family.emplace_back(known.name);
+    }
+    const std::string nearest = family ? "" : nearest_command(command, names);
+    const bool missing = command.empty() || family;
+    return Error(ErrorKind::usage, missing ? "a command is missing" : "unknown command")
         .with("command", fmt::format("'{}'", command))
-        .remedy(fmt::format("Commands: {}. braid --help describes them.", fmt::join(names, ", ")));
+        .remedy(nearest.empty()
+                    ? fmt::format("Commands: {}. braid help describes them.",
+                                  fmt::join(family ? of_family : names, ", "))
+                    : fmt::format("Did you mean braid {}? braid help lists all.", nearest));
+  }
+
+  // Also a command whose family or second word is spelled like it: "latency" of "bench latency".
+  static std::string nearest_command(std::string_view command,
+                                     const std::vector<std::string>& names) {
+    std::string nearest = nearest_word(command, names);
+    for (const std::string& name : names) {
+      const size_t space = name.find(' ');
+      if (!nearest.empty() || space == name.npos) continue;
+      const std::string words[] = {name.substr(space + 1)};
+      if (!nearest_word(command, words).empty()) nearest = name;
+    }
+    return nearest;
   }
 
   Status take_arguments() {
@@ -146,7 +180,7 @@ class OptionParser {
   }
 
   bool is_option(std::string_view argument) const {
-    if (argument == "-h" || argument == "--help") return true;
+    if (argument == "-h" || argument == "--help" || argument == "--help-all") return true;
     if (!argument.starts_with("--")) return false;
     const std::string_view name = argument.substr(2, argument.find('=') - 2);
     return table_.find(name) != nullptr || table_.find_foreign(name) != nullptr;
@@ -173,11 +207,28 @@ class OptionParser {
   }
 
   Error unknown_option(std::string_view written, std::string_view name) const {
-    const std::string nearest = table_.nearest(name, options_.command_);
-    const std::string list = fmt::format("braid {} --help lists all.", options_.command_);
+    const std::string nearest = suggestion(name);
+    const std::string list = fmt::format("braid {} --help-all lists all.", options_.command_);
     return Error(ErrorKind::usage, "unknown option")
         .with("option", written)
-        .remedy(nearest.empty() ? list : fmt::format("Did you mean --{}? {}", nearest, list));
+        .remedy(nearest.empty() ? list : fmt::format("Did you mean {}? {}", nearest, list));
+  }
+
+  // "--top-p"; for a word of one or two letters, which is like many, what begins so: "--tp or
+  // --top-k". Nothing where that would be many.
+  std::string suggestion(std::string_view name) const {
+    constexpr size_t kShort = 2, kMost = 3;
+    if (name.size() > kShort) {
+      const std::string nearest = table_.nearest(name, options_.command_);
+      return nearest.empty() ? nearest : "--" + nearest;
+    }
+    std::vector<std::string> begin_so;
+    for (const OptionSpec& spec : table_.options()) {
+      if (!takes(spec, options_.command_) || !spec.name.starts_with(name)) continue;
+      if (spec.everyday || spec.required) begin_so.push_back(fmt::format("--{}", spec.name));
+    }
+    if (begin_so.empty() || begin_so.size() > kMost || name.empty()) return {};
+    return fmt::format("{}", fmt::join(begin_so, " or "));
   }
 
   static Status refuse(const ForeignOption& foreign, std::string_view written,

@@ -13,6 +13,8 @@ using Names = std::vector<std::string_view>;
 // Commands that take the same options.
 inline const Names kGenerating = {"generate", "chat"};
 inline const Names kBench = {"bench throughput", "bench latency"};
+inline const Names kPenalized = {"generate", "chat", "bench throughput", "bench latency"};
+inline const Names kLogprobs = {"generate", "bench throughput", "bench latency"};
 inline const Names kBalance = {"eval balance"};
 inline const Names kVerify = {"verify"};
 inline const Names kLayer = {"bench layer"};
@@ -57,6 +59,7 @@ std::vector<OptionSpec> rank_options();
 std::vector<OptionSpec> node_options();
 std::vector<OptionSpec> expert_options();
 std::vector<OptionSpec> overlap_options();
+std::vector<OptionSpec> prompt_options();
 std::vector<OptionSpec> sampling_options();
 std::vector<OptionSpec> eval_options();
 std::vector<OptionSpec> heat_options();

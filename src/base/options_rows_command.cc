@@ -3,7 +3,7 @@
 
 namespace braid::rows {
 
-std::vector<OptionSpec> sampling_options() {
+std::vector<OptionSpec> prompt_options() {
   const auto group = "Prompt and sampling";
   return {
       {.name = "prompt",
@@ -28,6 +28,12 @@ std::vector<OptionSpec> sampling_options() {
        .commands = {"generate", "chat", "eval perplexity", "eval balance"},
        .minimum = 1,
        .maximum = 16 * kMillion},
+  };
+}
+
+std::vector<OptionSpec> sampling_options() {
+  const auto group = "Prompt and sampling";
+  return {
       {.name = "temperature",
        .type = OptionType::number,
        .group = group,
@@ -51,6 +57,49 @@ std::vector<OptionSpec> sampling_options() {
        .commands = kGenerating,
        .minimum = 0,
        .maximum = kMillion},
+      {.name = "min-p",
+       .type = OptionType::number,
+       .group = group,
+       .help = "sample from the tokens of at least this share of the likeliest one's probability; "
+               "generation_config.json's if not given",
+       .commands = kGenerating,
+       .minimum = 0,
+       .maximum = 1},
+      {.name = "repetition-penalty",
+       .type = OptionType::number,
+       .group = group,
+       .help = "above 1: tokens of the prompt and the answer become less likely; "
+               "generation_config.json's if not given",
+       .commands = kPenalized,
+       .minimum = 0.001,
+       .maximum = 1000},
+      {.name = "presence-penalty",
+       .type = OptionType::number,
+       .group = group,
+       .help = "is subtracted from the logits of the answer's tokens",
+       .commands = kPenalized,
+       .minimum = -2,
+       .maximum = 2},
+      {.name = "frequency-penalty",
+       .type = OptionType::number,
+       .group = group,
+       .help = "is subtracted once for each time that a token stands in the answer",
+       .commands = kPenalized,
+       .minimum = -2,
+       .maximum = 2},
+      {.name = "logit-bias",
+       .group = group,
+       .help = "add this to the logit of a token, -100 to 100",
+       .commands = kGenerating,
+       .value_name = "ID=BIAS",
+       .repeatable = true},
+      {.name = "logprobs",
+       .type = OptionType::integer,
+       .group = group,
+       .help = "with --json: log probabilities of each token and of so many of the likeliest",
+       .commands = kLogprobs,
+       .minimum = 0,
+       .maximum = 20},
       {.name = "stop",
        .group = group,
        .help = "end the answer before this text",
@@ -359,6 +408,11 @@ std::vector<OptionSpec> report_options() {
        .group = group,
        .help = "print the result as one line of JSON",
        .commands = kResults},
+      {.name = "verbose",
+       .type = OptionType::flag,
+       .group = group,
+       .help = "a line for each stage of the start, with its time and memory",
+       .commands = {"generate", "chat"}},
       {.name = "quiet",
        .type = OptionType::flag,
        .group = group,

@@ -1,5 +1,7 @@
 #include "base/options_table.h"
 
+#include <algorithm>
+
 #include "base/options_foreign.h"
 #include "base/options_rows.h"
 
@@ -24,6 +26,20 @@ std::vector<CommandSpec> commands() {
   };
 }
 
+// What most people use, for the short help.
+constexpr std::string_view kEveryday[] = {
+    "model",   "dtype",       "load-format", "device",    "tp",         "ep",
+    "dp",      "prompt",      "prompt-file", "system",    "max-tokens", "temperature",
+    "top-p",   "top-k",       "stop",        "seed",      "json",       "quiet",
+    "verbose", "explain",     "config",      "input-ids", "output",     "text",
+    "window",  "num-prompts", "batch-size",  "input-len", "output-len", "repeats",
+    "quick",   "layer",       "part",        "tokens",    "rounds",     "check",
+    "kernel",  "shape",       "list",        "delays",    "heat-window"};
+
+bool is_everyday(std::string_view name) {
+  return std::find(std::begin(kEveryday), std::end(kEveryday), name) != std::end(kEveryday);
+}
+
 }  // namespace
 
 const OptionTable& braid_options() {
@@ -32,10 +48,13 @@ const OptionTable& braid_options() {
     for (auto group :
          {rows::model_options, rows::engine_options, rows::fusion_options, rows::step_options,
           rows::rank_options, rows::node_options, rows::expert_options, rows::overlap_options,
-          rows::sampling_options, rows::eval_options, rows::heat_options, rows::bench_options,
-          rows::layer_options, rows::kernel_options, rows::profile_options, rows::server_options,
-          rows::report_options}) {
-      for (OptionSpec& row : group()) all.push_back(std::move(row));
+          rows::prompt_options, rows::sampling_options, rows::eval_options, rows::heat_options,
+          rows::bench_options, rows::layer_options, rows::kernel_options, rows::profile_options,
+          rows::server_options, rows::report_options}) {
+      for (OptionSpec& row : group()) {
+        row.everyday = is_everyday(row.name);
+        all.push_back(std::move(row));
+      }
     }
     return OptionTable(commands(), std::move(all), foreign_options());
   }();

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/json.h"
+#include "base/terminal.h"
 
 namespace braid {
 namespace {
@@ -48,13 +49,23 @@ TEST(OptionsTableTest, EveryCommandParsesAndHasHelp) {
   }
 }
 
+// But for a single word that is longer.
 TEST(OptionsTableTest, HelpLinesFitTheScreen) {
   for (const CommandSpec& command : braid_options().commands()) {
-    std::string text = braid_options().help_text(command.name);
-    for (size_t start = 0; start < text.size();) {
-      const size_t end = text.find('\n', start);
-      EXPECT_LE(end - start, 100u) << text.substr(start, end - start);
-      start = end + 1;
+    for (const size_t columns : {40u, 80u, 100u, 120u}) {
+      for (const bool all : {false, true}) {
+        const std::string text =
+            braid_options().help_text(command.name, {.all = all, .columns = columns});
+        for (size_t start = 0; start < text.size();) {
+          const size_t end = text.find('\n', start);
+          const std::string line = text.substr(start, end - start);
+          // The heads of options and of the page stay whole where nothing is beside them.
+          const bool head = line.starts_with("  --") || line.starts_with("Usage: ");
+          const bool word = line.find(' ', line.find_first_not_of(' ')) == line.npos;
+          EXPECT_TRUE((columns < 80 && (head || word)) || columns_of(line) <= columns) << line;
+          start = end + 1;
+        }
+      }
     }
   }
 }

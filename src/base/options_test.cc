@@ -278,9 +278,10 @@ TEST(OptionsTest, ConfigFileRefusals) {
 
 TEST(OptionsTest, UnknownOptionsNameTheNearest) {
   const World world;
-  EXPECT_EQ(world.error({"run", "m", "--max-tokns", "5"}),
-            "unknown option (option = --max-tokns). Did you mean --max-tokens? braid run --help "
-            "lists all.");
+  EXPECT_EQ(
+      world.error({"run", "m", "--max-tokns", "5"}),
+      "unknown option (option = --max-tokns). Did you mean --max-tokens? braid run --help-all "
+      "lists all.");
   EXPECT_NE(world.error({"run", "m", "--temprature=1"}).find("--temperature?"), std::string::npos);
   EXPECT_NE(world.error({"run", "m", "-json"}).find("--json?"), std::string::npos);
   EXPECT_EQ(world.error({"run", "m", "--xylophone"}).find("Did you mean"), std::string::npos);
@@ -348,7 +349,8 @@ TEST(OptionsTest, Commands) {
   EXPECT_EQ(world({"eval", "slow"})->command(), "eval slow");
   EXPECT_NE(world.error({}).find("a command is missing"), std::string::npos);
   EXPECT_NE(world.error({"walk"}).find("Commands: run, eval fast, eval slow."), std::string::npos);
-  EXPECT_NE(world.error({"eval"}).find("unknown command (command = 'eval')"), std::string::npos);
+  EXPECT_NE(world.error({"eval"}).find("a command is missing (command = 'eval')"),
+            std::string::npos);
   EXPECT_NE(world.error({"eval", "run"}).find("'eval run'"), std::string::npos);
 }
 

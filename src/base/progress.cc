@@ -4,12 +4,15 @@
 
 #include <algorithm>
 
+#include "base/terminal.h"
+
 namespace braid {
 namespace {
 
 constexpr auto kTerminalInterval = std::chrono::milliseconds(100);
 constexpr auto kPlainInterval = std::chrono::seconds(10);
-constexpr int64_t kBarColumns = 24;
+constexpr size_t kMostBarColumns = 24;
+constexpr size_t kLeastBarColumns = 8;
 
 std::string speed(int64_t bytes, double seconds) {
   return format_bytes(seconds > 0 ? static_cast<double>(bytes) / seconds : 0) + "/s";
@@ -18,26 +21,27 @@ std::string speed(int64_t bytes, double seconds) {
 }  // namespace
 
 std::string progress_line(const std::string& name, int64_t bytes, int64_t total, double seconds,
-                          bool bar) {
+                          size_t columns) {
   const auto done = static_cast<double>(bytes);
   if (total <= 0) {
     return fmt::format("{}: {}, {}", name, format_bytes(done), speed(bytes, seconds));
   }
   const double share = std::clamp(done / static_cast<double>(total), 0.0, 1.0);
-  const auto filled = static_cast<size_t>(share * kBarColumns);
-  std::string text = fmt::format("{}: ", name);
-  if (bar) text = fmt::format("{} [{:.<{}}] ", name, std::string(filled, '#'), kBarColumns);
-  text += fmt::format("{:.0f} %, {} of {}, {}", 100 * share, format_bytes(done),
-                      format_bytes(static_cast<double>(total)), speed(bytes, seconds));
+  std::string text = fmt::format("{:.0f} %, {} of {}, {}", 100 * share, format_bytes(done),
+                                 format_bytes(static_cast<double>(total)), speed(bytes, seconds));
   if (share > 0 && share < 1) {
     text += fmt::format(", {} left", format_seconds(seconds * (1 - share) / share));
   }
-  return text;
+  const size_t beside = columns_of(name) + std::string_view(" [] ").size() + columns_of(text);
+  const size_t bar = std::min(columns - std::min(beside, columns), kMostBarColumns);
+  if (bar < kLeastBarColumns) return fmt::format("{}: {}", name, text);
+  const auto filled = static_cast<size_t>(share * static_cast<double>(bar));
+  return fmt::format("{} [{:.<{}}] {}", name, std::string(filled, '#'), bar, text);
 }
 
 Progress::Progress(std::string name, int64_t total_bytes, Console& out)
     : out_(out), stage_(std::move(name), out), total_(total_bytes) {
-  next_shown_ = out.now() + (out.is_terminal() ? kTerminalInterval : kPlainInterval);
+  next_shown_ = out.now() + (out.replaces_lines() ? kTerminalInterval : kPlainInterval);
 }
 
 void Progress::add(int64_t bytes) {
@@ -51,14 +55,15 @@ void Progress::add(int64_t bytes) {
   }
   const Clock::time_point now = out_.now();
   if (now < next_shown_) return;
-  next_shown_ = now + (out_.is_terminal() ? kTerminalInterval : kPlainInterval);
+  next_shown_ = now + (out_.replaces_lines() ? kTerminalInterval : kPlainInterval);
   show();
 }
 
 void Progress::show() {
-  const bool bar = out_.is_terminal();
-  const std::string text = progress_line(stage_.name(), bytes_, total_, stage_.seconds(), bar);
-  if (bar) {
+  const bool replaces = out_.replaces_lines();
+  const std::string text = progress_line(stage_.name(), bytes_, total_, stage_.seconds(),
+                                         replaces ? out_.columns() - 1 : 0);
+  if (replaces) {
     out_.transient(text);
   } else {
     out_.line(text);

@@ -31,8 +31,9 @@ class Progress {
   Clock::time_point next_shown_;  // guarded by mutex_
 };
 
-// "loading [#####.....] 50 %, 8.70 of 17.4 MB, 21.8 MB/s, 0.4 s left", without the bar if !bar.
+// "loading [#####.....] 50 %, 8.70 of 17.4 MB, 21.8 MB/s, 0.4 s left" in so many columns: the bar
+// takes what is left, and is left out where that is little. 0 columns: a line without a bar.
 std::string progress_line(const std::string& name, int64_t bytes, int64_t total, double seconds,
-                          bool bar);
+                          size_t columns);
 
 }  // namespace braid

@@ -20,14 +20,22 @@ struct Recorder {
 };
 
 TEST(ProgressTest, LineShowsShareSpeedAndTimeLeft) {
-  EXPECT_EQ(progress_line("loading", 25'000'000, 100'000'000, 2.0, true),
+  EXPECT_EQ(progress_line("loading", 25'000'000, 100'000'000, 2.0, 100),
             "loading [######..................] 25 %, 25.0 MB of 100 MB, 12.5 MB/s, 6.0 s left");
-  EXPECT_EQ(progress_line("loading", 100, 100, 1.0, true),
+  EXPECT_EQ(progress_line("loading", 100, 100, 1.0, 100),
             "loading [########################] 100 %, 100 B of 100 B, 100 B/s");
-  EXPECT_EQ(progress_line("loading", 0, 100, 0.0, false), "loading: 0 %, 0 B of 100 B, 0 B/s");
-  EXPECT_EQ(progress_line("loading", 300, 200, 1.0, false),
-            "loading: 100 %, 300 B of 200 B, 300 B/s");
-  EXPECT_EQ(progress_line("loading", 300, 0, 1.0, true), "loading: 300 B, 300 B/s");
+  EXPECT_EQ(progress_line("loading", 0, 100, 0.0, 0), "loading: 0 %, 0 B of 100 B, 0 B/s");
+  EXPECT_EQ(progress_line("loading", 300, 200, 1.0, 0), "loading: 100 %, 300 B of 200 B, 300 B/s");
+  EXPECT_EQ(progress_line("loading", 300, 0, 1.0, 100), "loading: 300 B, 300 B/s");
+}
+
+TEST(ProgressTest, TheBarTakesTheColumnsThatAreLeft) {
+  for (const size_t columns : {20u, 40u, 79u, 119u}) {
+    const std::string line =
+        progress_line("loading the weights", 8'700'000, 17'400'000, 2, columns);
+    EXPECT_TRUE(columns <= 40 || line.size() <= columns) << line;
+    EXPECT_EQ(line.find('[') != line.npos, columns > 70) << line;
+  }
 }
 
 TEST(ProgressTest, ATerminalSeesABarTenTimesASecond) {
@@ -41,7 +49,7 @@ TEST(ProgressTest, ATerminalSeesABarTenTimesASecond) {
   recorder.time += std::chrono::milliseconds(1);
   progress.add(400);
   EXPECT_EQ(recorder.text,
-            "\r\033[Kloading [############............] 50 %, 500 B of 1.00 kB, "
+            "\r\033[Kloading [###########............] 50 %, 500 B of 1.00 kB, "
             "5.00 kB/s, 0.1 s left");
   recorder.text.clear();
   progress.add(500);

@@ -23,7 +23,10 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string nearest_word(std::string_view word, std::span<const std::string> known) {
   std::string best;
-  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  const size_t most = word.size() < 2   ? 0
+                      : word.size() < 4 ? 1
+                                        : std::max<size_t>(2, word.size() / 3);
+  size_t best_distance = most + 1;
   for (const std::string& candidate : known) {
     const size_t distance = edit_distance(word, candidate);
     if (distance >= best_distance) continue;

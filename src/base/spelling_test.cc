@@ -18,6 +18,10 @@ TEST(SpellingTest, NearestWord) {
   EXPECT_EQ(nearest_word("num_hidden_layer", known), "num_hidden_layers");
   EXPECT_EQ(nearest_word("top_q", known), "top_p");  // the first of equals
   EXPECT_EQ(nearest_word("something_else", known), "");
+  const std::vector<std::string> brief = {"tp", "ep", "seed"};
+  EXPECT_EQ(nearest_word("tpp", brief), "tp");
+  EXPECT_EQ(nearest_word("abc", brief), "");  // any word is near to a short one
+  EXPECT_EQ(nearest_word("n", brief), "");
 }
 
 }  // namespace

@@ -1,14 +1,23 @@
 #include "cli/bench.h"
 
 #include "base/json.h"
+#include "cli/generation_options.h"
 
 namespace braid::cli {
+
+engine::Request wishes_of(const ParsedOptions& options) {
+  engine::Request request;
+  set_penalties(options, {}, request.sampling);
+  request.logprobs = wanted_logprobs(options);
+  return request;
+}
 
 lab::RequestSizes request_sizes(const ParsedOptions& options, int64_t count) {
   return {.count = count,
           .input_len = options.integer("input-len"),
           .output_len = options.integer("output-len"),
-          .seed = static_cast<uint64_t>(options.integer("seed"))};
+          .seed = static_cast<uint64_t>(options.integer("seed")),
+          .like = wishes_of(options)};
 }
 
 Status check_lengths(const ParsedOptions& options, const start::Session& session) {

@@ -10,7 +10,10 @@
 
 namespace braid::cli {
 
-// `count` requests as long as --input-len and --output-len say.
+// The penalties and log probabilities that the options ask for.
+engine::Request wishes_of(const ParsedOptions& options);
+
+// `count` such requests as long as --input-len and --output-len say.
 lab::RequestSizes request_sizes(const ParsedOptions& options, int64_t count);
 
 // `usage` when --input-len and --output-len do not fit into the session's context.

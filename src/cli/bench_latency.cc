@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 
 namespace braid::cli {
 Result<Outcome> bench_latency(const Context& context) {
@@ -13,14 +14,20 @@ Result<Outcome> bench_latency(const Context& context) {
   TRY(session.start({.context_length = input_len + options.integer("output-len"),
                      .max_running = batch_size,
                      .prefill_rows = input_len * batch_size,
+                     .extended_sampling = wishes_of(options).extends_sampling(),
                      .run_ahead = true}));
   const lab::RequestSizes batch_of = request_sizes(options, batch_size);
   lab::Latencies warm_up;
   TRY(lab::measure_latency(session.engine(), batch_of, warm_up));
   lab::Latencies latencies;
-  for (int64_t i = 0; i < options.integer("repeats"); ++i) {
+  const InterruptGuard interrupt;
+  const int64_t repeats = options.integer("repeats");
+  int64_t ran = 0;
+  while (ran < repeats && (ran == 0 || !interrupt.interrupted())) {
     TRY(lab::measure_latency(session.engine(), batch_of, latencies));
+    context.console.transient(fmt::format("batch {} of {}", ++ran, repeats));
   }
+  context.console.transient("");
   const lab::Spread prefill = lab::spread_of(latencies.prefill);
   const bool decodes = !latencies.decode.empty();  // not with --output-len 1
   const lab::Spread decode = decodes ? lab::spread_of(latencies.decode) : lab::Spread{};
@@ -29,7 +36,7 @@ Result<Outcome> bench_latency(const Context& context) {
     Json json = TRY(bench_setting(options, session));
     json.update(
         {{"batch_size", batch_size},
-         {"repeats", options.integer("repeats")},
+         {"repeats", ran},
          {"prefill_seconds", to_json(prefill)},
          {"decode_seconds_per_token", decodes ? to_json(decode) : Json()},
          {"prefill_tokens_per_second", batch * static_cast<double>(input_len) / prefill.median},
@@ -47,7 +54,9 @@ Result<Outcome> bench_latency(const Context& context) {
     }
   }
   TRY(session.finish());
-  return Outcome::success;
+  if (!interrupt.interrupted()) return Outcome::success;
+  context.console.report(fmt::format("interrupted after {} of {} batches", ran, repeats));
+  return Outcome::interrupted;
 }
 
 }  // namespace braid::cli

@@ -20,7 +20,7 @@ class Printed final : public lab::LayerReport {
     if (json_) return out_.json_line(to_json(rows, timings));
     TRY(out_.line(fmt::format("\n{} {} rows, {} rounds", rows.to_string(),
                               rows.decode() ? "decode" : "prefill", setting_.rounds)));
-    return out_.write(layer_table(timings));
+    return out_.write(layer_table(timings, out_.columns()));
   }
 
  private:

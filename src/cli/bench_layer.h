@@ -13,7 +13,7 @@ Result<lab::LayerSetting> read_layer_setting(const Context& context);
 Result<std::vector<int32_t>> parse_counts(std::string_view option, std::string_view text);
 
 // The table of one step's timings, as text and as JSON.
-std::string layer_table(const std::vector<lab::LayerTiming>& timings);
+std::string layer_table(const std::vector<lab::LayerTiming>& timings, size_t width);
 Json layer_json(const std::vector<lab::LayerTiming>& timings);
 
 }  // namespace braid::cli

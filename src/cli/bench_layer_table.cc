@@ -1,5 +1,6 @@
 // The table that braid bench layer prints.
 #include "base/json.h"
+#include "base/table.h"
 #include "cli/bench_layer.h"
 
 namespace braid::cli {
@@ -21,20 +22,23 @@ Json to_json(const lab::Estimate& estimate) {
 
 }  // namespace
 
-std::string layer_table(const std::vector<lab::LayerTiming>& timings) {
-  std::string text =
-      fmt::format("{:<28} {:>27} {:>27} {:>7} {:>18} {:>8}  {}\n", "variant", "us [95 %]",
-                  "less than serial, us", "ratio", "hidden", "at most", "replay");
+std::string layer_table(const std::vector<lab::LayerTiming>& timings, size_t width) {
+  Table table({{.heading = "variant", .left = true},
+               {.heading = "us [95 %]"},
+               {.heading = "less than serial, us", .keep = 2},
+               {.heading = "ratio", .keep = 1},
+               {.heading = "hidden", .keep = 3},
+               {.heading = "at most", .keep = 4},
+               {.heading = "replay", .keep = 5, .left = true}});
   const double serial = timings.front().seconds.median;
   for (const lab::LayerTiming& timing : timings) {
-    const std::string most =
-        timing.ceiling ? fmt::format("{:.0f} %", 100 * *timing.ceiling) : std::string();
-    text += fmt::format("{:<28} {:>27} {:>27} {:>7.3f} {:>18} {:>8}  {}\n", timing.name,
-                        microseconds(timing.seconds), microseconds(timing.gain),
-                        serial / timing.seconds.median,
-                        timing.hidden ? percent(*timing.hidden) : "", most, timing.captured);
+    table.row({timing.name, microseconds(timing.seconds), microseconds(timing.gain),
+               fmt::format("{:.3f}", serial / timing.seconds.median),
+               timing.hidden ? percent(*timing.hidden) : "",
+               timing.ceiling ? fmt::format("{:.0f} %", 100 * *timing.ceiling) : std::string(),
+               timing.captured});
   }
-  return text;
+  return table.text(width);
 }
 
 Json layer_json(const std::vector<lab::LayerTiming>& timings) {

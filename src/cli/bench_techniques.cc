@@ -11,7 +11,8 @@ Result<Outcome> bench_techniques(const Context& context) {
   const lab::TechniqueDevice device =
       TRY(lab::technique_device(asked, emulates_link, asks ? TRY(lab::count_gpus()) : 0));
   const bool layers = device.kind == ranks::DeviceKind::cuda || options.flag("layer");
-  TRY(layers ? layer_techniques(context, device) : engine_techniques(context, device));
+  if (!layers) return engine_techniques(context, device);
+  TRY(layer_techniques(context, device));
   return Outcome::success;
 }
 

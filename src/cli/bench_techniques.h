@@ -7,7 +7,8 @@
 
 namespace braid::cli {
 
-Status engine_techniques(const Context& context, const lab::TechniqueDevice& device);
+// After Ctrl-C the table of what was measured by then.
+Result<Outcome> engine_techniques(const Context& context, const lab::TechniqueDevice& device);
 Status layer_techniques(const Context& context, const lab::TechniqueDevice& device);
 
 }  // namespace braid::cli

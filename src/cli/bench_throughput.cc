@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 
 namespace braid::cli {
 namespace {
@@ -54,9 +55,22 @@ Result<Outcome> bench_throughput(const Context& context) {
   TRY(session.start({.context_length = input_len + options.integer("output-len"),
                      .max_running = std::min(options.integer("max-running-requests"), num_prompts),
                      .prefill_rows = input_len * num_prompts,
+                     .extended_sampling = wishes_of(options).extends_sampling(),
                      .run_ahead = true}));
+  const InterruptGuard interrupt;
+  Clock::time_point next_shown;
+  const auto goes_on = [&](const lab::Throughput& so_far) {
+    if (Clock::now() >= next_shown) {
+      next_shown = Clock::now() + std::chrono::milliseconds(100);
+      context.console.transient(fmt::format("{} of {} requests, {} tokens, {:.0f} tokens/s",
+                                            so_far.requests, num_prompts, so_far.output_tokens,
+                                            so_far.rate(so_far.output_tokens)));
+    }
+    return !interrupt.interrupted();
+  };
   const lab::Throughput result =
-      TRY(lab::measure_throughput(session.engine(), request_sizes(options, num_prompts)));
+      TRY(lab::measure_throughput(session.engine(), request_sizes(options, num_prompts), goes_on));
+  context.console.transient("");
   if (options.flag("json")) {
     Json json = to_json(result);
     json.update(TRY(bench_setting(options, session)));
@@ -65,7 +79,10 @@ Result<Outcome> bench_throughput(const Context& context) {
     TRY(context.streams.out.line(box(result)));
   }
   TRY(session.finish());
-  return Outcome::success;
+  if (!interrupt.interrupted()) return Outcome::success;
+  context.console.report(
+      fmt::format("interrupted: {} of {} requests had ended", result.requests, num_prompts));
+  return Outcome::interrupted;
 }
 
 }  // namespace braid::cli

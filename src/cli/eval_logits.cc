@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "lab/evaluate.h"
+#include "ranks/log_likelihood.h"
 #include "start/session.h"
 
 namespace braid::cli {
@@ -56,6 +57,9 @@ Result<Outcome> eval_logits(const Context& context) {
   const lab::Logits logits =
       TRY(lab::evaluate_logits(session.engine(), ids, forced ? &*forced : nullptr));
   stage.done(fmt::format("{} tokens", num_tokens));
+  if (const int64_t token = lab::first_not_finite(logits); token >= 0) {
+    return ranks::logits_not_finite().with("position", token);
+  }
   const std::string& output = options.text("output");
   TRY(lab::write_logits(output, logits));
   if (options.flag("json")) {

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "lab/evaluate.h"
+#include "ranks/log_likelihood.h"
 #include "start/session.h"
 
 namespace braid::cli {
@@ -55,9 +56,7 @@ Result<Outcome> eval_perplexity(const Context& context) {
   stage.done(fmt::format("{} tokens", likelihood.tokens));
   TRY(session.finish());
   if (!std::isfinite(likelihood.total_nll)) {
-    return Error(ErrorKind::corrupt_data, "the model's logits are not finite")
-        .with("mean_nll", likelihood.mean_nll())
-        .remedy("Look for broken weights with --check-weights.");
+    return ranks::logits_not_finite().with("mean_nll", likelihood.mean_nll());
   }
   if (options.flag("json")) {
     Json json = {{"tokens", likelihood.tokens},

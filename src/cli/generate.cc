@@ -31,7 +31,13 @@ Result<std::string> read_prompt(const Context& context) {
 }  // namespace
 
 Result<Outcome> generate(const Context& context) {
+  const auto start = Clock::now();
   const ParsedOptions& options = context.options;
+  if (options.has("logprobs") && !options.flag("json")) {
+    return Error(ErrorKind::usage, "log probabilities are printed as JSON only")
+        .with("logprobs", options.integer("logprobs"))
+        .remedy("Add --json.");
+  }
   start::Session session = TRY(start::Session::open(context, /*with_tokenizer=*/true));
   // A prompt may be a conversation that is written out; many models have no template, though.
   if (const auto format = engine::ChatFormat::load(session.folder()); format.ok()) {
@@ -42,6 +48,8 @@ Result<Outcome> generate(const Context& context) {
   request.prompt = TRY(session.tokenizer().encode(TRY(read_prompt(context)), true));
   TRY(check_recommended(options, session.config().sampling));
   request.sampling = sampling_params(options, session.config().sampling);
+  request.sampling.logit_bias = TRY(logit_biases(options));
+  request.logprobs = wanted_logprobs(options);
   request.stops = TRY(stop_texts(options));
   const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
   if (prompt_tokens == 0) {
@@ -50,9 +58,12 @@ Result<Outcome> generate(const Context& context) {
   }
   request.max_tokens =
       TRY(answer_tokens(options, prompt_tokens, session.context_length(), kMostTokens));
-  TRY(session.start({.context_length = prompt_tokens + request.max_tokens,
-                     .prefill_rows = prompt_tokens,
-                     .run_ahead = true}));
+  TRY(session.start(
+      {.context_length = prompt_tokens + request.max_tokens,
+       .prefill_rows = prompt_tokens,
+       .extended_sampling = request.sampling.adjusts_logits() || request.logprobs >= 0,
+       .run_ahead = true}));
+  context.streams.console.line(ready(session, Clock::now() - start));
 
   const InterruptGuard interrupt;
   const bool json = options.flag("json");

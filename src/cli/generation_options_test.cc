@@ -44,6 +44,37 @@ TEST(GenerationOptionsTest, OptionsWin) {
   EXPECT_EQ(sampling({"--top-k", "3"}, {.do_sample = false}), "1 1 3");
 }
 
+TEST(GenerationOptionsTest, PenaltiesCountWithoutSamplingToo) {
+  const model::SamplingDefaults recommended{
+      .min_p = 0.25, .do_sample = false, .repetition_penalty = 1.5, .presence_penalty = 0.5};
+  const engine::SamplingParams params = sampling_params(options({}), recommended);
+  EXPECT_EQ(params.temperature, 0);
+  EXPECT_EQ(params.min_p, 0);
+  EXPECT_EQ(params.repetition_penalty, 1.5f);
+  EXPECT_EQ(params.presence_penalty, 0.5f);
+  const engine::SamplingParams chosen = sampling_params(
+      options({"--repetition-penalty", "1", "--frequency-penalty", "-0.5", "--min-p", "0.1"}),
+      recommended);
+  EXPECT_EQ(chosen.temperature, 1);
+  EXPECT_EQ(chosen.min_p, 0.1f);
+  EXPECT_EQ(chosen.repetition_penalty, 1);
+  EXPECT_EQ(chosen.frequency_penalty, -0.5f);
+}
+
+TEST(GenerationOptionsTest, BiasesAreReadOrRefused) {
+  const auto biases =
+      logit_biases(options({"--logit-bias", "42=-1.5", "--logit-bias", "7=100"})).value();
+  ASSERT_EQ(biases.size(), 2u);
+  EXPECT_EQ(biases[0].id, 42);
+  EXPECT_EQ(biases[0].bias, -1.5f);
+  EXPECT_EQ(biases[1].bias, 100);
+  for (const char* text : {"", "42", "42=", "=1", "x=1", "4x=1", "4=1x", "4=1=2", " 4=1"}) {
+    const auto refused = logit_biases(options({"--logit-bias", text}));
+    ASSERT_FALSE(refused.ok()) << text;
+    EXPECT_EQ(refused.error().kind(), ErrorKind::usage);
+  }
+}
+
 TEST(GenerationOptionsTest, StopTexts) {
   EXPECT_TRUE(stop_texts(options({}))->empty());
   EXPECT_EQ(stop_texts(options({"--stop", "a", "--stop=b"})).value(),

@@ -73,7 +73,7 @@ Status print(const Context& context, const std::vector<lab::PhaseReport>& phases
     return context.streams.out.json_line(json);
   }
   for (const lab::PhaseReport& phase : phases) {
-    TRY(context.streams.out.write(to_table(phase)));
+    TRY(context.streams.out.write(to_table(phase, context.streams.out.columns())));
     TRY(context.streams.out.line(""));
   }
   TRY(context.streams.out.line(fmt::format("timeline: {}, to be opened in a browser",

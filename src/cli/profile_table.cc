@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/terminal.h"
 
 namespace braid::cli {
 namespace {
@@ -111,9 +112,8 @@ Json to_json(const ModuleTimes& times) {
   return json;
 }
 
-}  // namespace
-
-std::string to_table(const PhaseReport& report) {
+// Of the ranks of this report.
+std::string rank_columns(const PhaseReport& report) {
   std::string text = heading(report);
   text += module_lines(report, &RankReport::times, "");
   text += line("step", "", report, [&](const RankReport& rank) {
@@ -122,7 +122,24 @@ std::string to_table(const PhaseReport& report) {
   });
   const std::string beside = module_lines(report, &RankReport::beside, "  ");
   if (!beside.empty()) text += "  beside these, on other lanes\n" + beside;
-  return text + communication(report) + slowest(report);
+  return text + communication(report);
+}
+
+}  // namespace
+
+std::string to_table(const PhaseReport& report, size_t width) {
+  constexpr size_t kNames = 28;  // columns before the first rank's
+  const size_t room = width > kNames + kWidth ? (width - kNames) / kWidth : 1;
+  PhaseReport shown = report;
+  shown.ranks.resize(std::min(report.ranks.size(), room));
+  std::string text = rank_columns(shown) + slowest(report);
+  if (shown.ranks.size() == report.ranks.size()) return text;
+  return text +
+         wrapped(fmt::format("  ({} of {} ranks: the terminal has {} columns; the page shows "
+                             "all)",
+                             shown.ranks.size(), report.ranks.size(), width),
+                 width, 2) +
+         "\n";
 }
 
 Json to_json(const PhaseReport& report) {

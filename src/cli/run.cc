@@ -94,10 +94,14 @@ Result<int> dispatch(const ParsedOptions& options, Streams& streams) {
     return 0;
   }
   if (options.help()) {
-    TRY(streams.out.write(braid_options().help_text(options.command())));
+    const HelpStyle style{.all = options.help_all(), .columns = streams.out.columns()};
+    TRY(streams.out.write(braid_options().help_text(options.command(), style)));
     return 0;
   }
   streams.console.set_quiet(options.flag("quiet"));
+  if (takes(*braid_options().find("verbose"), options.command())) {
+    streams.console.set_shows_stages(options.flag("verbose"));
+  }
   for (const Command& command : kCommands) {
     if (command.name == options.command()) return run_command(command, options, streams);
   }

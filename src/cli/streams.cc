@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/visible.h"
+#include "cli/line_editor.h"
 
 namespace braid::cli {
 namespace {
@@ -37,12 +38,18 @@ Status Output::json_line(const Json& json) {
 }
 
 Streams process_streams() {
-  static Output out(write_stdout, isatty(STDOUT_FILENO) != 0);
-  return {.in = std::cin,
-          .in_is_terminal = isatty(STDIN_FILENO) != 0,
-          .out = out,
-          .console = console(),
-          .sources = process_sources()};
+  const OptionSources sources = process_sources();
+  static Output out(write_stdout, isatty(STDOUT_FILENO) != 0, [environment = sources.environment] {
+    return terminal_columns(STDOUT_FILENO, environment);
+  });
+  Streams streams{.in = std::cin,
+                  .in_is_terminal = isatty(STDIN_FILENO) != 0,
+                  .out = out,
+                  .console = console(),
+                  .sources = sources};
+  const bool edits = isatty(STDERR_FILENO) != 0 && can_move_cursor(sources.environment);
+  if (streams.in_is_terminal && edits) streams.edit_line = edit_line;
+  return streams;
 }
 
 }  // namespace braid::cli

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/table.h"
+#include "base/terminal.h"
 
 namespace braid::cli {
 namespace {
@@ -37,29 +39,42 @@ Json to_json(const std::optional<Estimate>& estimate) {
 
 }  // namespace
 
-std::string technique_table(std::span<const TechniqueRow> rows, std::span<const LeftOut> left_out) {
+std::string technique_table(std::span<const TechniqueRow> rows, std::span<const LeftOut> left_out,
+                            size_t width) {
   const bool again =
       std::any_of(rows.begin(), rows.end(), [](const auto& row) { return row.again.has_value(); });
-  const auto line = [again](std::string_view technique, std::string_view before,
-                            std::string_view after, std::string_view ratio, std::string_view noise,
-                            std::string_view hidden, std::string_view results) {
-    return fmt::format("{:<20}{:>12}{:>12}{:>24}{:>{}}{:>22}  {}\n", technique, before, after,
-                       ratio, noise, again ? 24 : 0, hidden, results);
-  };
-  std::string text = line("technique", "serial ms", "with it ms", "times as fast",
-                          again ? "serial twice" : "", "share hidden", "results");
+  std::vector<Table::Column> columns = {
+      {.heading = "technique", .left = true}, {.heading = "serial ms", .keep = 3},
+      {.heading = "with it ms", .keep = 2},   {.heading = "times as fast"},
+      {.heading = "share hidden", .keep = 4}, {.heading = "results", .keep = 1, .left = true}};
+  if (again) columns.insert(columns.begin() + 4, {.heading = "serial twice", .keep = 5});
+  Table table(std::move(columns));
   for (const TechniqueRow& row : rows) {
     const std::string hidden =
         row.hidden ? fmt::format("{:.0f} % [{:.0f}, {:.0f}]", 1e2 * row.hidden->median,
                                  1e2 * row.hidden->low, 1e2 * row.hidden->high)
                    : "";
-    text += line(row.pair.technique, milliseconds(row.before.median),
-                 milliseconds(row.after.median), ratio_text(row.ratio),
-                 row.again ? ratio_text(*row.again) : "", hidden, exactness(row));
-    text += fmt::format("  {}\n  published: {}\n", row.pair.setting, row.pair.published);
+    std::vector<std::string> cells = {row.pair.technique,
+                                      milliseconds(row.before.median),
+                                      milliseconds(row.after.median),
+                                      ratio_text(row.ratio),
+                                      hidden,
+                                      exactness(row)};
+    if (again) cells.insert(cells.begin() + 4, row.again ? ratio_text(*row.again) : "");
+    table.row(std::move(cells));
+    table.note(row.pair.setting);
+    table.note(fmt::format("published: {}", row.pair.published));
   }
+  std::string text = table.text(width);
   for (const LeftOut& one : left_out) {
-    text += fmt::format("{:<20}left out: {}\n", one.technique, one.why);
+    text += wrapped(fmt::format("{}: left out, {}", one.technique, one.why), width, 4) + "\n";
+  }
+  if (!rows.empty()) {
+    text += wrapped(
+                "times as fast: the median of the ratios of runs that were made in turn, with "
+                "its interval of 95 %; it need not be the ratio of the medians beside it",
+                width) +
+            "\n";
   }
   return text;
 }

@@ -1,6 +1,7 @@
 // braid bench techniques on whole steps of a model.
 #include "base/json.h"
 #include "cli/bench_techniques.h"
+#include "cli/interrupt.h"
 #include "cli/technique_table.h"
 #include "lab/technique_engines.h"
 #include "start/asked_options.h"
@@ -28,12 +29,12 @@ Status print(const Context& context, const lab::TechniqueEffort& effort,
       lab::kTechniqueRanks, found.link.to_string(), lab::kTechniqueRequests, effort.input_len,
       effort.output_len, effort.rounds)));
   if (!device.note.empty()) TRY(out.line(device.note));
-  return out.write(technique_table(found.rows, found.left_out));
+  return out.write(technique_table(found.rows, found.left_out, out.columns()));
 }
 
 }  // namespace
 
-Status engine_techniques(const Context& context, const lab::TechniqueDevice& device) {
+Result<Outcome> engine_techniques(const Context& context, const lab::TechniqueDevice& device) {
   const ParsedOptions& options = context.options;
   const auto config = TRY(start::asked_model(options));
   const auto source = TRY(start::open_weights(options, config, context.console));
@@ -47,9 +48,14 @@ Status engine_techniques(const Context& context, const lab::TechniqueDevice& dev
   if (options.has("emulate-link")) {
     setting.link = TRY(parse_link_speed("--emulate-link", options.text("emulate-link")));
   }
+  const InterruptGuard interrupt;
+  setting.ends_early = [&interrupt] { return interrupt.interrupted(); };
   const lab::EngineTechniqueRows found = TRY(lab::compare_engines(setting, context.console));
   TRY(print(context, setting.effort, device, found));
-  return lab::check_exactness(found.rows);
+  TRY(lab::check_exactness(found.rows));
+  if (!interrupt.interrupted()) return Outcome::success;
+  context.console.report(fmt::format("interrupted after {} techniques", found.rows.size()));
+  return Outcome::interrupted;
 }
 
 }  // namespace braid::cli

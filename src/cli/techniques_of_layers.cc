@@ -57,7 +57,7 @@ Status print(const Context& context, const Asked& asked, const lab::LayerTechniq
       "with 95 % intervals",
       where(setting, found.device_name), setting.rounds)));
   for (const std::string& note : asked.notes) TRY(out.line(note));
-  return out.write(technique_table(found.rows, found.left_out));
+  return out.write(technique_table(found.rows, found.left_out, out.columns()));
 }
 
 Result<lab::LayerShapes> shapes_asked_for(const ParsedOptions& options) {

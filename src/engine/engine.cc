@@ -1,30 +1,12 @@
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <cmath>
 
+#include "engine/logprobs.h"
+#include "ranks/log_likelihood.h"
 #include "ranks/process_ranks.h"
 
 namespace braid::engine {
-namespace {
-
-Status check_sampling(const SamplingParams& sampling) {
-  if (!(sampling.temperature >= 0) || !std::isfinite(sampling.temperature)) {
-    return Error(ErrorKind::usage, "the temperature must be 0 or more")
-        .with("temperature", sampling.temperature);
-  }
-  if (!(sampling.top_p > 0 && sampling.top_p <= 1)) {
-    return Error(ErrorKind::usage, "top-p must be above 0 and at most 1")
-        .with("top-p", sampling.top_p);
-  }
-  if (sampling.top_k < 0) {
-    return Error(ErrorKind::usage, "top-k must be 0 (all tokens) or more")
-        .with("top-k", sampling.top_k);
-  }
-  return {};
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(const model::ModelConfig& config, EnginePlan plan,
                                                comm::ControlPlane* control) {
@@ -69,7 +51,7 @@ Result<RequestId> Engine::submit(Request request) {
         .with("context-length", plan_.context_length)
         .remedy("Shorten the prompt or lower --max-tokens.");
   }
-  TRY(check_sampling(request.sampling));
+  TRY(check_sampling(request, config().vocab_size));
   auto sequence = std::make_unique<Sequence>();
   sequence->id = last_request_ + 1;
   sequence->tokens = request.prompt;
@@ -150,6 +132,7 @@ void Engine::choose_shapes(std::span<GroupStep> steps) const {
     most.decode = std::max(most.decode, step.shape.own.decode);
     most.prefill = std::max(most.prefill, step.shape.own.prefill);
     if (step.plan.empty()) step.shape.own = layers::kIdleRows;
+    step.shape.sampling = sampling_of(step.plan);
   }
   // Steps are captured for groups that all have the same rows.
   const bool captured = most.prefill == 0 && most.decode <= plan_.worker.max_captured_rows;
@@ -171,9 +154,10 @@ void Engine::fill_inputs(std::span<GroupStep> steps) {
     const layers::RowCounts rows = step.plan.rows();
     rows_ += rows.total();
     padding_rows_ += step.shape.own.total() - rows.total();
-    step.logit_rows = fill_words(step.plan, step.shape.own, limits, plan_.model().page_size,
+    step.logit_rows = fill_words(step.plan, step.shape, limits, plan_.model().page_size,
                                  ranks_->words(group, step_), rank_rows);
-    ranks_->share_inputs(step_, group, layers::InputLayout(step.shape.own, limits).total);
+    const layers::InputLayout layout(step.shape.own, limits, step.shape.sampling);
+    ranks_->share_inputs(step_, group, layout.total);
     for (const auto* part : {&step.plan.decode, &step.plan.prefill}) {
       for (const PlannedRows& planned : *part) {
         planned.sequence->computed += planned.count;
@@ -216,7 +200,7 @@ Result<std::vector<TokenEvent>> Engine::collect(const InFlight& step) {
   if (observer_) observer_(step.number, step.groups);
   std::vector<TokenEvent> events;
   for (int32_t group = 0; group < std::ssize(step.groups); ++group) {
-    deliver(group, step.number, step.groups[static_cast<size_t>(group)].logit_rows, events);
+    TRY(deliver(group, step.number, step.groups[static_cast<size_t>(group)], events));
   }
   for (const auto& group : groups_) group->scheduler.step_done(step.number);
   return events;
@@ -227,13 +211,13 @@ Result<std::vector<TokenEvent>> Engine::step() {
   return runs_ahead() ? step_ahead() : step_plainly();
 }
 
-void Engine::deliver(int32_t group, int64_t step, const std::vector<LogitRow>& logit_rows,
-                     std::vector<TokenEvent>& events) {
+Status Engine::deliver(int32_t group, int64_t number, const GroupStep& step,
+                       std::vector<TokenEvent>& events) {
   Scheduler& scheduler = groups_[static_cast<size_t>(group)]->scheduler;
-  const std::span<const int32_t> sampled = ranks_->sampled(group, step);
-  for (size_t row = 0; row < logit_rows.size(); ++row) {
-    if (!logit_rows[row].samples) continue;
-    Sequence* sequence = logit_rows[row].sequence;
+  const std::span<const int32_t> sampled = ranks_->sampled(group, number);
+  for (size_t row = 0; row < step.logit_rows.size(); ++row) {
+    if (!step.logit_rows[row].samples) continue;
+    Sequence* sequence = step.logit_rows[row].sequence;
     if (sequence->finished) continue;
     if (sequence->request.max_tokens == 0) {  // only the prompt was wanted
       events.push_back({.request = sequence->id,
@@ -243,10 +227,18 @@ void Engine::deliver(int32_t group, int64_t step, const std::vector<LogitRow>& l
       continue;
     }
     const int32_t token = sampled[row];
+    if (token == kernels::kNoChoice) {
+      failure_ = ranks::logits_not_finite().with("position", sequence->tokens.size());
+      return Status(failure_);
+    }
     sequence->tokens.push_back(token);
     --sequence->unknown;
     TokenEvent event{
         .request = sequence->id, .token = token, .finished = {}, .admitted = sequence->admitted};
+    if (sequence->request.logprobs >= 0) {
+      const layers::InputLayout layout(step.shape.own, worker().model().limits());
+      event.logprobs = logprobs_of(ranks_->logprobs(group, number), layout.num_logits, row);
+    }
     const std::vector<int32_t>& stops = sequence->request.stop_token_ids;
     if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
       event.finished = FinishReason::stop;
@@ -254,8 +246,9 @@ void Engine::deliver(int32_t group, int64_t step, const std::vector<LogitRow>& l
       event.finished = FinishReason::length;
     }
     if (event.finished) scheduler.finish(sequence);
-    events.push_back(event);
+    events.push_back(std::move(event));
   }
+  return {};
 }
 
 }  // namespace braid::engine

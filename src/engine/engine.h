@@ -108,8 +108,8 @@ class Engine {
   Result<std::optional<InFlight>> launch(ranks::Ranks::Order order);
   // Waits for a step and delivers its tokens.
   Result<std::vector<TokenEvent>> collect(const InFlight& step);
-  void deliver(int32_t group, int64_t step, const std::vector<LogitRow>& logit_rows,
-               std::vector<TokenEvent>& events);
+  Status deliver(int32_t group, int64_t number, const GroupStep& step,
+                 std::vector<TokenEvent>& events);
 
   const EnginePlan plan_;
   std::unique_ptr<ranks::Ranks> ranks_;

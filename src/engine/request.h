@@ -7,35 +7,75 @@
 #include <string_view>
 #include <vector>
 
+#include "base/status.h"
+
 namespace braid::engine {
 
 using RequestId = int64_t;
 
+// What is added to a token's logit.
+struct LogitBias {
+  int32_t id = 0;
+  float bias = 0;
+};
+
+// The rules are those of kernels::SampleDesc and kernels::AdjustLogitsDesc.
 struct SamplingParams {
   float temperature = 0;  // 0: the most likely token
   float top_p = 1;
   int32_t top_k = 0;  // 0: all tokens
+  float min_p = 0;
   uint64_t seed = 0;
+  float repetition_penalty = 1;  // of the tokens of prompt and answer
+  float presence_penalty = 0;    // these two of the answer's alone
+  float frequency_penalty = 0;
+  std::vector<LogitBias> logit_bias = {};  // each token once
+
+  bool adjusts_logits() const {
+    return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0 ||
+           !logit_bias.empty();
+  }
 };
+
+constexpr int32_t kNoLogprobs = -1;
 
 struct Request {
   std::vector<int32_t> prompt;  // token ids
   SamplingParams sampling;
   int32_t max_tokens = 128;  // generated at most; 0: the prompt is computed, nothing is generated
   std::vector<int32_t> stop_token_ids;  // generation ends after one of these
+  // Log probabilities of each token and of so many of the most likely in its place.
+  int32_t logprobs = kNoLogprobs;
+
+  bool extends_sampling() const { return sampling.adjusts_logits() || logprobs >= 0; }
 };
+
+// An error of usage where a parameter is out of its range, or names a token that is none.
+Status check_sampling(const Request& request, int64_t vocab_size);
 
 enum class FinishReason { stop, length, cancelled };
 std::string_view name_of(FinishReason reason);  // "stop", "length", "cancelled"
 
 constexpr int32_t kNoToken = -1;
 
+struct TokenLogprob {
+  int32_t token = kNoToken;
+  float logprob = 0;  // ln softmax(logits)[token], before biases, penalties and temperature
+};
+
+// How likely a generated token was, and which were the most likely in its place, the first first.
+struct Logprobs {
+  float chosen = 0;
+  std::vector<TokenLogprob> top;
+};
+
 // One generated token of a request, as it comes; kNoToken where only the prompt was wanted.
 struct TokenEvent {
   RequestId request = 0;
   int32_t token = kNoToken;
-  std::optional<FinishReason> finished;
-  std::chrono::steady_clock::time_point admitted;  // when its first row was planned
+  std::optional<FinishReason> finished = {};
+  std::chrono::steady_clock::time_point admitted = {};  // when its first row was planned
+  std::optional<Logprobs> logprobs = {};
 };
 
 // A request in the engine. Its tokens are the prompt and what was generated. The host may not

@@ -32,7 +32,7 @@ class StepWordsTest : public ::testing::Test {
     limits_.all_logits = all_logits;
     const InputLayout layout(rows_, limits_);
     words_.assign(static_cast<size_t>(layout.total), 12345);
-    return fill_words(plan_, rows_, limits_, 4, words_);
+    return fill_words(plan_, {rows_, rows_}, limits_, 4, words_);
   }
 
   std::vector<int32_t> field(int64_t first, int64_t count) const {
@@ -87,7 +87,7 @@ TEST_F(StepWordsTest, RowsOfAllGroupsAreAmongThem) {
   const InputLayout layout(rows_, limits_);
   words_.assign(static_cast<size_t>(layout.total), 12345);
   const std::vector<int32_t> rank_rows = {6, 0, 9};
-  fill_words(plan_, rows_, limits_, 4, words_, rank_rows);
+  fill_words(plan_, {rows_, rows_}, limits_, 4, words_, rank_rows);
   EXPECT_EQ(field(layout.rank_rows, 3), rank_rows);
   EXPECT_EQ(std::count(words_.begin(), words_.end(), 12345), 0);
 }

@@ -28,6 +28,7 @@ class Generation {
     (result_.ids.empty() ? result_.prefill_seconds : result_.decode_seconds) = seconds_since(mark_);
     if (result_.ids.empty()) mark_ = Clock::now();
     result_.ids.push_back(event.token);
+    if (event.logprobs) result_.logprobs.push_back(*event.logprobs);
     std::string text = event.finished == FinishReason::stop ? answer_.append_stop(event.token)
                                                             : answer_.append(event.token);
     std::optional<FinishReason> finished = event.finished;
@@ -66,7 +67,8 @@ Result<TextResult> generate_text(Engine& engine, const text::Tokenizer& tokenize
   const RequestId id = TRY(engine.submit({.prompt = request.prompt,
                                           .sampling = request.sampling,
                                           .max_tokens = request.max_tokens,
-                                          .stop_token_ids = generation.stop_ids()}));
+                                          .stop_token_ids = generation.stop_ids(),
+                                          .logprobs = request.logprobs}));
   while (!engine.idle()) {
     for (const TokenEvent& event : TRY(engine.step())) {
       if (event.request == id && generation.take(event)) engine.cancel(id);

@@ -16,11 +16,13 @@ struct TextRequest {
   SamplingParams sampling;
   int32_t max_tokens = 0;          // generated at most, at least 1
   std::vector<std::string> stops;  // the text, with its special tokens, ends before one of these
+  int32_t logprobs = kNoLogprobs;  // see Request
 };
 
 struct TextResult {
-  std::string text;          // without special tokens, and without what stopped it
-  std::vector<int32_t> ids;  // every generated token, the one that stopped it included
+  std::string text;                // without special tokens, and without what stopped it
+  std::vector<int32_t> ids;        // every generated token, the one that stopped it included
+  std::vector<Logprobs> logprobs;  // of each of them, where they are wanted
   FinishReason finished = FinishReason::length;
   int32_t prompt_tokens = 0;
   double prefill_seconds = 0;  // until the first token

@@ -29,11 +29,14 @@ std::vector<engine::Request> random_requests(int64_t vocab_size, const RequestSi
   for (int64_t i = 0; i < sizes.count; ++i) {
     requests.push_back(random_request(vocab_size, sizes.input_len, sizes.output_len,
                                       sizes.seed + static_cast<uint64_t>(i)));
+    requests.back().sampling = sizes.like.sampling;
+    requests.back().logprobs = sizes.like.logprobs;
   }
   return requests;
 }
 
-Result<Throughput> measure_throughput(engine::Engine& engine, const RequestSizes& sizes) {
+Result<Throughput> measure_throughput(engine::Engine& engine, const RequestSizes& sizes,
+                                      const std::function<bool(const Throughput&)>& goes_on) {
   std::vector<engine::Request> requests = random_requests(engine.config().vocab_size, sizes);
   Throughput result;
   const auto start = Clock::now();
@@ -43,9 +46,10 @@ Result<Throughput> measure_throughput(engine::Engine& engine, const RequestSizes
       ++result.output_tokens;
       if (event.finished) ++result.requests;
     }
+    result.seconds = seconds_since(start);
+    result.input_tokens = result.requests * sizes.input_len;
+    if (goes_on && !goes_on(result)) break;
   }
-  result.seconds = seconds_since(start);
-  result.input_tokens = result.requests * sizes.input_len;
   return result;
 }
 

@@ -1,6 +1,7 @@
 // Made-up requests, and how long an engine takes for them.
 #pragma once
 
+#include <functional>
 #include "engine/engine.h"
 
 namespace braid::lab {
@@ -14,7 +15,8 @@ struct RequestSizes {
   int64_t count = 1;
   int64_t input_len = 1;
   int64_t output_len = 1;
-  uint64_t seed = 0;  // of the first one; the next one has the next seed
+  uint64_t seed = 0;          // of the first one; the next one has the next seed
+  engine::Request like = {};  // whose sampling and log probabilities all of them have
 };
 std::vector<engine::Request> random_requests(int64_t vocab_size, const RequestSizes& sizes);
 
@@ -28,7 +30,9 @@ struct Throughput {
 };
 
 // Many requests at once, all there from the start.
-Result<Throughput> measure_throughput(engine::Engine& engine, const RequestSizes& sizes);
+// `goes_on` is told after each step how far it is; false ends it early.
+Result<Throughput> measure_throughput(engine::Engine& engine, const RequestSizes& sizes,
+                                      const std::function<bool(const Throughput&)>& goes_on = {});
 
 struct Latencies {
   std::vector<double> prefill;  // seconds until the last request has its first token, one a run

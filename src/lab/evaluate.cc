@@ -220,6 +220,12 @@ Result<Logits> evaluate_logits(engine::Engine& engine, std::span<const int32_t> 
   return std::move(reader).take();
 }
 
+int64_t first_not_finite(const Logits& logits) {
+  const auto odd = std::find_if(logits.values.begin(), logits.values.end(),
+                                [](float logit) { return !std::isfinite(logit); });
+  return odd == logits.values.end() ? -1 : (odd - logits.values.begin()) / logits.vocab_size;
+}
+
 Status write_logits(const std::string& path, const Logits& logits) {
   std::vector<model::TensorView> tensors = {
       view("logits", StorageType::f32, {logits.num_tokens, logits.vocab_size}, logits.values)};

@@ -40,6 +40,9 @@ struct Logits {
 Result<Logits> evaluate_logits(engine::Engine& engine, std::span<const int32_t> ids,
                                const ForcedRouting* forced = nullptr);
 
+// The first token with a logit that is NaN or infinite; −1 where there is none.
+int64_t first_not_finite(const Logits& logits);
+
 // Writes "logits" f32 [N, V] and, where there is any routing, "experts.L" i64 [N, K] and
 // "expert_weights.L" f32 [N, K].
 Status write_logits(const std::string& path, const Logits& logits);

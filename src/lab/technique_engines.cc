@@ -135,7 +135,10 @@ Result<EngineTechniqueRows> compare_engines(const EngineTechniqueSetting& settin
   }
   EngineTechniqueRows found{.link = techniques.link(), .rows = {}, .left_out = list.left_out};
   for (const TechniquePair& pair : list.pairs) {
-    Stage stage(pair.technique, console);
+    if (setting.ends_early && setting.ends_early()) break;
+    Stage stage(
+        fmt::format("{} ({} of {})", pair.technique, found.rows.size() + 1, list.pairs.size()),
+        console);
     found.rows.push_back(TRY(techniques.run(pair)));
     stage.done(fmt::format("x{:.3f}", found.rows.back().ratio.median));
   }

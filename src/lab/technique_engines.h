@@ -1,6 +1,8 @@
 // The techniques in whole steps of a model, on threads over emulated links.
 #pragma once
 
+#include <functional>
+
 #include "base/link_speed.h"
 #include "base/log.h"
 #include "lab/technique_row.h"
@@ -26,6 +28,7 @@ struct EngineTechniqueSetting {
   Format dtype = Format::f32;
   std::optional<LinkSpeed> link;  // none: one that takes 30 % of a serial prefill
   uint64_t seed = 0;
+  std::function<bool()> ends_early = {};  // asked before each technique
 };
 
 struct EngineTechniqueRows {

@@ -141,7 +141,8 @@ Result<StepRecording> StepRecording::record(engine::Engine& engine,
     Step& step = recording.steps_.emplace_back(Step{number, {}, {}});
     for (int32_t group = 0; group < ranks.num_groups(); ++group) {
       const layers::StepShape& shape = groups[static_cast<size_t>(group)].shape;
-      const auto count = static_cast<size_t>(layers::InputLayout(shape.own, limits).total);
+      const auto count =
+          static_cast<size_t>(layers::InputLayout(shape.own, limits, shape.sampling).total);
       const std::span<const int32_t> words = ranks.words(group, number).first(count);
       step.words.emplace_back(words.begin(), words.end());
       step.shapes.push_back(shape);

@@ -22,9 +22,12 @@ struct StepLimits {
   int32_t dp = 1;                     // groups of ranks with rows of their own
 };
 
-// First word of each field, for one shape. T rows, R rows with logits, S sequences.
+// Most biased ids of a row.
+inline constexpr int32_t kMaxBiases = 300;
+
+// First word of each field, for one shape. T rows, R rows with logits, S sequences, B = kMaxBiases.
 struct InputLayout {
-  InputLayout(const RowCounts& rows, const StepLimits& limits);
+  InputLayout(const RowCounts& rows, const StepLimits& limits, Sampling sampling = Sampling::plain);
 
   int64_t num_rows = 0;       // T
   int64_t num_logits = 0;     // R
@@ -39,10 +42,28 @@ struct InputLayout {
   int64_t temperature = 0;    // f32 [R, 1]
   int64_t top_p = 0;          // f32 [R, 1]
   int64_t top_k = 0;          // i32 [R, 1]
+  int64_t log_min_p = 0;      // f32 [R, 1]
   int64_t chosen = 0;         // i32 [R, 1], position of the token to be chosen
   int64_t logit_count = 0;    // i32 [1, 1], how many of the R rows are real
   int64_t rank_rows = 0;      // i32 [dp, 1], of each rank: ops::RankRows; nothing where dp is 1
   int64_t block_table = 0;    // i32 [S, max_blocks]
+  // Of extended sampling alone.
+  int64_t logit_sequences = 0;  // i32 [R, 1], row of the block table
+  int64_t prompt_size = 0;      // i32 [R, 1]
+  int64_t penalties = 0;        // f32 [R, 3]
+  int64_t bias_ids = 0;         // i32 [R, B]
+  int64_t biases = 0;           // f32 [R, B]
+  int64_t wanted_logprobs = 0;  // i32 [R, 1], −1: none
+  int64_t total = 0;
+};
+
+// What a step of extended sampling tells the host beside the sampled ids: first word of each field.
+struct LogprobLayout {
+  explicit LogprobLayout(int64_t rows)
+      : ids(rows * (1 + kernels::kMaxTopLogprobs)), total(ids + rows * kernels::kMaxTopLogprobs) {}
+
+  int64_t logprobs = 0;  // f32 [R, 1 + kMaxTopLogprobs]: of the sampled id, then of `ids`
+  int64_t ids = 0;       // i32 [R, kMaxTopLogprobs], the most likely ones
   int64_t total = 0;
 };
 
@@ -58,6 +79,8 @@ struct StepRows {
   Value logit_rows;
   Value logit_count;
   ops::SamplingRows sampling;
+  ops::AdjustedRows adjusted;  // these two of extended sampling alone
+  Value wanted_logprobs;
   ops::RankRows ranks;  // `group` comes from the StepShape
   Value rotary_table;   // f32 [T, rotary dims], computed once a step
 

@@ -6,8 +6,9 @@ namespace braid::layers {
 
 std::string StepShape::to_string() const {
   std::string rows = fmt::format("decode {}, prefill {}", own.decode, own.prefill);
-  if (own == group) return rows;
-  return fmt::format("{} (most: {}, {})", rows, group.decode, group.prefill);
+  if (own != group) rows += fmt::format(" (most: {}, {})", group.decode, group.prefill);
+  if (sampling == Sampling::extended) rows += ", extended sampling";
+  return rows;
 }
 
 int32_t bucket_of(int32_t rows) {

@@ -21,15 +21,22 @@ struct RowCounts {
 // kernel and no pass meets a Program without rows. It gives no rows to the other ranks.
 inline constexpr RowCounts kIdleRows = {.decode = 1, .prefill = 0};
 
+// What a step does with its logits. extended: some row has biases or penalties, or wants log
+// probabilities. These ops stand in no other step, so that they cost nothing where nobody asks.
+enum class Sampling : int32_t { plain, extended };
+
 // own: this rank's rows, rounded up to buckets; group: the most that any rank has of either sort.
 // Collectives between ranks with different rows depend on group alone, all other ops on own.
+// sampling: of this rank's rows.
 struct StepShape {
   RowCounts own;
   RowCounts group;
+  Sampling sampling = Sampling::plain;
 
   bool operator==(const StepShape&) const = default;
   auto operator<=>(const StepShape&) const = default;
-  // "decode 4, prefill 0", or "decode 4, prefill 0 (most: 4, 16)" where others have more
+  // "decode 4, prefill 0", or "decode 4, prefill 0 (most: 4, 16)" where others have more, and
+  // ", extended sampling" behind it
   std::string to_string() const;
 };
 

@@ -92,7 +92,7 @@ int64_t DecoderModel::cache_bytes_per_token(const ModelConfig& config, Format dt
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     columns += cache_columns(config.attention_of(layer), shards);
   }
-  return columns * bytes_of(dtype);
+  return columns * bytes_of(dtype) + bytes_of(Format::i32);
 }
 
 ops::MeshSizes DecoderModel::meshes() const {
@@ -106,7 +106,7 @@ ops::MeshSizes DecoderModel::meshes() const {
 ops::Builder DecoderModel::builder() const { return ops::Builder(residents_, meshes()); }
 
 void DecoderModel::declare_state() {
-  const InputLayout layout(options_.max_rows, limits());
+  const InputLayout layout(options_.max_rows, limits(), layers::Sampling::extended);
   struct Kept {
     int32_t copies = 1;
     Home home = Home::device;
@@ -128,6 +128,9 @@ void DecoderModel::declare_state() {
   state_.inputs = carried("inputs", Format::i32, layout.total, 1);
   state_.sampled = carried("sampled", Format::i32, layout.num_logits, 1);
   state_.sampled_host = carried("sampled.host", Format::i32, layout.num_logits, 1, kTwoOfHost);
+  const layers::LogprobLayout logprobs(layout.num_logits);
+  state_.logprobs = carried("logprobs", Format::i32, logprobs.total, 1);
+  state_.logprobs_host = carried("logprobs.host", Format::i32, logprobs.total, 1, kTwoOfHost);
   if (limits().dp > 1) {
     state_.dispatch_errors =
         carried("dispatch_errors", Format::f64, config_.num_layers, 2, {.fill = Fill::zeros});
@@ -136,6 +139,7 @@ void DecoderModel::declare_state() {
     state_.logits = carried("logits", Format::f32, layout.num_logits, config_.vocab_size);
   }
   const int64_t slots = int64_t{options_.num_blocks} * options_.page_size;
+  state_.token_history = carried("token_history", Format::i32, slots, 1);
   for (int64_t layer = 0; layer < config_.num_layers; ++layer) {
     state_.caches.push_back(carried(fmt::format("layer {} kv_cache", layer), options_.dtype, slots,
                                     cache_columns(config_.attention_of(layer), shards_)));
@@ -344,11 +348,11 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
                                           ops::DispatchKind dispatch) const {
   BRAID_CHECK(!options_.layers_only, "(a model without embedding and head)");
   ops::Builder b = builder();
-  const InputLayout layout(shape.own, limits());
+  const InputLayout layout(shape.own, limits(), shape.sampling);
   const layers::StepRows rows = step_rows(b, shape, layout, dispatch);
-  const Value sampled = b.resident(state_.sampled);
   Value x = ops::scope(b, Role::embedding, [&] {
-    const Value ids = ops::input_ids(b, rows.ids, rows.id_sources, sampled);
+    const Value ids = ops::input_ids(b, rows.ids, rows.id_sources, b.resident(state_.sampled),
+                                     rows.paged.kv_slots, b.resident(state_.token_history));
     const layout::Share here = shards_.vocabulary(config_.vocab_size);
     const Value own = ops::look_up(
         b, b.resident(weights_.embedding, kRows), ids,
@@ -376,12 +380,32 @@ Result<flow::Program> DecoderModel::build(const layers::StepShape& shape,
   if (state_.logits != kAbsent) {
     ops::copy(b, logits, b.rows(b.resident(state_.logits), 0, layout.num_logits));
   }
-  ops::scope(b, Role::sampling, [&] {
-    const Value chosen = b.rows(sampled, 0, layout.num_logits);
-    ops::sample(b, logits, rows.sampling, chosen);
-    ops::read_back(b, chosen, b.rows(b.resident(state_.sampled_host), 0, layout.num_logits));
-  });
+  ops::scope(b, Role::sampling, [&] { sample(b, shape, rows, logits); });
   return std::move(b).finish();
+}
+
+// From logits to the host's sampled ids, and to log probabilities where some row may want them.
+void DecoderModel::sample(ops::Builder& b, const layers::StepShape& shape,
+                          const layers::StepRows& rows, Value logits) const {
+  const bool extended = shape.sampling == layers::Sampling::extended;
+  const int64_t num_logits = b.num_rows(logits);
+  const Value chosen = b.rows(b.resident(state_.sampled), 0, num_logits);
+  Value adjusted = logits;
+  if (extended) {
+    adjusted = ops::adjust_logits(b, logits, b.resident(state_.token_history),
+                                  rows.paged.block_table, rows.sampling.position, rows.adjusted,
+                                  {.page_size = options_.page_size});
+  }
+  ops::sample(b, adjusted, rows.sampling, chosen);
+  ops::read_back(b, chosen, b.rows(b.resident(state_.sampled_host), 0, num_logits));
+  if (!extended) return;
+  const layers::LogprobLayout layout(num_logits);
+  const Value words = b.rows(b.resident(state_.logprobs), 0, layout.total);
+  ops::top_logprobs(
+      b, logits, chosen, rows.wanted_logprobs,
+      b.words(words, layout.logprobs, Format::f32, num_logits, 1 + kernels::kMaxTopLogprobs),
+      b.words(words, layout.ids, Format::i32, num_logits, kernels::kMaxTopLogprobs));
+  ops::read_back(b, words, b.rows(b.resident(state_.logprobs_host), 0, layout.total));
 }
 
 }  // namespace braid::model

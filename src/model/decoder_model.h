@@ -48,10 +48,13 @@ struct StateBuffers {
   int32_t inputs_host = kAbsent;  // words [n, 1], two copies: the host fills one while a step reads
   int32_t inputs = kAbsent;       // the same on the device
   int32_t sampled = kAbsent;      // i32 [R, 1], which the next step may read
-  int32_t sampled_host = kAbsent;  // the same for the host, two copies
-  std::vector<int32_t> caches;     // per layer [slots, row]
-  int32_t logits = kAbsent;        // f32 [R, V]
-  std::vector<int32_t> hidden;     // per layer [T, H]
+  int32_t sampled_host = kAbsent;   // the same for the host, two copies
+  int32_t token_history = kAbsent;  // i32 [slots, 1], token ids beside the caches
+  int32_t logprobs = kAbsent;       // words [n, 1], as LogprobLayout says
+  int32_t logprobs_host = kAbsent;  // the same for the host, two copies
+  std::vector<int32_t> caches;      // per layer [slots, row]
+  int32_t logits = kAbsent;         // f32 [R, V]
+  std::vector<int32_t> hidden;      // per layer [T, H]
   std::vector<int32_t> expert_ids, expert_weights, router_logits;  // per layer, kAbsent where dense
   int32_t dispatch_errors = kAbsent;  // f64 [L, 2], Σ (x̂ − x)², Σ x² so far; where dp > 1
   std::vector<int32_t> forced_ids;    // per layer i32 [T, K]; rows of −1 are not forced
@@ -76,7 +79,8 @@ class DecoderModel {
   // Resident indices of the weights.
   const ModelBuffers& buffers() const { return weights_; }
 
-  // Bytes of KV cache that one token takes in all layers on one rank; alike on all of them.
+  // Bytes of KV cache that one token takes in all layers on one rank, with its id; alike on all of
+  // them.
   static int64_t cache_bytes_per_token(const ModelConfig& config, Format dtype,
                                        const layout::Layout& layout = {});
 
@@ -97,6 +101,8 @@ class DecoderModel {
  private:
   void declare_state();
   void declare_heat();
+  void sample(ops::Builder& b, const layers::StepShape& shape, const layers::StepRows& rows,
+              Value logits) const;
   layers::MoeWeights moe_weights(ops::Builder& b, int64_t layer,
                                  const layers::InputLayout& layout) const;
   layers::MlpWeights shared_experts(ops::Builder& b, const MlpBuffers& buffers) const;

@@ -160,7 +160,8 @@ TEST(DecoderModelTest, CacheHoldsKeysAndValuesOrTheLatent) {
   EXPECT_EQ(gqa.residents()[gqa.state().caches[0]].rows, 8 * 4);
   const DecoderModel mla = golden_model("deepseek_v3", small_options());
   EXPECT_EQ(mla.residents()[mla.state().caches[0]].cols, 512 + 64);
-  EXPECT_EQ(DecoderModel::cache_bytes_per_token(mla.config(), Format::bf16), 2 * (512 + 64) * 2);
+  EXPECT_EQ(DecoderModel::cache_bytes_per_token(mla.config(), Format::bf16),
+            2 * (512 + 64) * 2 + 4);
 }
 
 TEST(DecoderModelTest, SharedExpertsAreTheLastSlotsOfThePool) {
@@ -183,7 +184,7 @@ TEST(DecoderModelTest, RanksKeepTheirKvHeadsOrAllOfTheLatent) {
     options.layout = layout::make_layout(layout_sizes(config), {.tp = tp}).value();
     const DecoderModel model(config, options);
     EXPECT_EQ(DecoderModel::cache_bytes_per_token(config, Format::f32, options.layout),
-              config.num_layers * model.residents()[model.state().caches[0]].cols * 4);
+              config.num_layers * model.residents()[model.state().caches[0]].cols * 4 + 4);
     return model.residents()[model.state().caches[0]].cols;
   };
   EXPECT_EQ(columns("glm4_moe", 2), 2 * 1 * 128);

@@ -16,10 +16,6 @@ struct NotApplied {
   bool without_sampling = true;  // whether it counts where do_sample is false, too
 };
 constexpr std::array kNotApplied = {
-    NotApplied{"repetition_penalty", 1},
-    NotApplied{"presence_penalty", 0},
-    NotApplied{"frequency_penalty", 0},
-    NotApplied{"min_p", 0, false},
     NotApplied{"top_h", 0, false},
     NotApplied{"typical_p", 1, false},
     NotApplied{"epsilon_cutoff", 0, false},
@@ -92,6 +88,20 @@ Result<GenerationConfig> parse_generation(const Json& json, std::vector<Note>& n
   if (generation.has("top_k")) {
     const int64_t top_k = TRY(generation.integer("top_k", {-1, kVocabRange.high}));
     sampling.top_k = top_k < 0 ? 0 : top_k;  // both mean all tokens
+  }
+  if (generation.has("min_p")) sampling.min_p = TRY(generation.real("min_p", {0.0, 1.0}));
+  struct Penalty {
+    std::string_view key;
+    std::optional<double>& value;
+    RealRange range;
+  };
+  for (const Penalty& penalty :
+       {Penalty{"repetition_penalty", sampling.repetition_penalty, {1e-3, 1e3}},
+        Penalty{"presence_penalty", sampling.presence_penalty, {-2.0, 2.0}},
+        Penalty{"frequency_penalty", sampling.frequency_penalty, {-2.0, 2.0}}}) {
+    if (generation.has(penalty.key)) {
+      penalty.value = TRY(generation.real(penalty.key, penalty.range));
+    }
   }
   if (generation.has("do_sample")) sampling.do_sample = TRY(generation.boolean("do_sample"));
   name_what_is_not_applied(generation, sampling.do_sample.value_or(true), notes);

@@ -19,7 +19,12 @@ struct SamplingDefaults {
   std::optional<double> temperature;
   std::optional<double> top_p;
   std::optional<int64_t> top_k;  // 0: all tokens
+  std::optional<double> min_p;
   std::optional<bool> do_sample;
+  // These count without sampling, too.
+  std::optional<double> repetition_penalty;
+  std::optional<double> presence_penalty;
+  std::optional<double> frequency_penalty;
 };
 
 struct GenerationConfig {

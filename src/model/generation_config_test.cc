@@ -21,8 +21,26 @@ TEST(GenerationConfigTest, NamesWhatIsNotApplied) {
   EXPECT_EQ(notes_of(json),
             (std::vector<Note>{{true,
                                 "generation_config.json recommends what braid does not apply: "
-                                "repetition_penalty = 1.05, min_p = 0.1, no_repeat_ngram_size = 3, "
+                                "no_repeat_ngram_size = 3, "
                                 "bad_words_ids = ..., suppress_tokens = ..."}}));
+}
+
+TEST(GenerationConfigTest, ReadsPenaltiesAndMinP) {
+  std::vector<Note> notes;
+  const GenerationConfig config = parse_generation({{"repetition_penalty", 1.05},
+                                                    {"presence_penalty", 1.5},
+                                                    {"frequency_penalty", -0.5},
+                                                    {"min_p", 0.1}},
+                                                   notes)
+                                      .value();
+  EXPECT_EQ(config.sampling.repetition_penalty, 1.05);
+  EXPECT_EQ(config.sampling.presence_penalty, 1.5);
+  EXPECT_EQ(config.sampling.frequency_penalty, -0.5);
+  EXPECT_EQ(config.sampling.min_p, 0.1);
+  EXPECT_TRUE(notes.empty());
+  EXPECT_FALSE(parse_generation({{"min_p", 1.5}}, notes).ok());
+  EXPECT_FALSE(parse_generation({{"repetition_penalty", 0}}, notes).ok());
+  EXPECT_FALSE(parse_generation({{"presence_penalty", 3}}, notes).ok());
 }
 
 TEST(GenerationConfigTest, ValuesThatAskForNothingAreNotNamed) {

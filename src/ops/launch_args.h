@@ -6,6 +6,8 @@
 #include "kernels/moe/experts_down_args.h"
 #include "kernels/moe/route_args.h"
 #include "kernels/quantize/quantized_rows.h"
+#include "kernels/rows/input_ids_args.h"
+#include "kernels/sample/adjust_args.h"
 #include "ops/moe.h"
 
 namespace braid::ops {
@@ -85,6 +87,11 @@ inline int64_t experts_down_workspace(const kernels::ExpertsDownDesc& /*desc*/,
   return kernels::experts_down_scratch_bytes(types[ExpertsDownOperand::x].rows, out.cols,
                                              bytes_of(out.format));
 }
+
+// Operands of an InputIdsDesc.
+kernels::InputIdsArgs input_ids_args(flow::Args args);
+// Operands of an AdjustLogitsDesc.
+kernels::AdjustArgs adjust_args(flow::Args args);
 
 // The table of a PermuteDesc; without slots where it is absent.
 inline kernels::SlotTable slot_table(const flow::Arg& arg) {

@@ -41,10 +41,10 @@ TEST_F(QuantizeOpsTest, ShapesAreThoseOfThePayload) {
   EXPECT_EQ(b_.placement(fp8.payload), kOwn);
   const QuantizedRows nvfp4 = quantize_rows(b_, x, Payload::nvfp4);
   EXPECT_EQ(b_.describe(nvfp4.payload), "payload [5, 3584] u8");
-  EXPECT_EQ(b_.describe(nvfp4.scales), "scales [5, 448] u8");
+  EXPECT_EQ(b_.describe(nvfp4.scales), "scales [5, 450] u8");
   const QuantizedRows odd = quantize_rows(b_, step(1, 33), Payload::nvfp4);
   EXPECT_EQ(b_.num_cols(odd.payload), 17);
-  EXPECT_EQ(b_.num_cols(odd.scales), 3);
+  EXPECT_EQ(b_.num_cols(odd.scales), 3 + braid::kernels::kRowScaleBytes);
 }
 
 TEST_F(QuantizeOpsTest, BothWaysAreSplitByRowsTheSumIsNot) {

@@ -10,7 +10,6 @@
 #include "kernels/quantize/cpu/quantize.h"
 #include "kernels/rotary/cpu/rotary.h"
 #include "kernels/rows/cpu/rows.h"
-#include "kernels/sample/cpu/sample.h"
 #include "ops/fill.h"
 #include "ops/gemm.h"
 #include "ops/launch_args.h"
@@ -19,9 +18,9 @@
 #include "ops/quantize.h"
 #include "ops/register_attention_cpu.h"
 #include "ops/register_fused_cpu.h"
+#include "ops/register_sampling_cpu.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
-#include "ops/sample.h"
 
 namespace braid::ops {
 namespace {
@@ -271,11 +270,8 @@ void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspac
 }
 
 void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/) {
-  using Operand = InputIdsOperand;
-  const Arg& out = args[Operand::out];
-  kernels::cpu::input_ids(out.live_rows(), pointer<const int32_t>(args[Operand::given]),
-                          pointer<const int32_t>(args[Operand::source]),
-                          pointer<const int32_t>(args[Operand::sampled]), pointer<int32_t>(out));
+  const Arg& out = args[InputIdsOperand::out];
+  kernels::cpu::input_ids(out.live_rows(), input_ids_args(args));
 }
 
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/) {
@@ -338,31 +334,6 @@ void register_fill(flow::LauncherTable& table) {
                        }});
 }
 
-void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace workspace) {
-  using Operand = SampleOperand;
-  const Arg& logits = args[Operand::logits];
-  for (int64_t row = 0; row < logits.live_rows(); ++row) {
-    const kernels::cpu::SampleRow how{
-        .temperature = *args[Operand::temperature].row<const float>(row),
-        .top_p = *args[Operand::top_p].row<const float>(row),
-        .top_k = *args[Operand::top_k].row<const int32_t>(row),
-        .seed = *args[Operand::seed].row<const uint64_t>(row),
-        .position = *args[Operand::position].row<const int32_t>(row)};
-    *args[Operand::ids].row<int32_t>(row) =
-        kernels::cpu::sample(how, logits.cols, logits.row<const float>(row), workspace.data);
-  }
-}
-
-void register_sample(flow::LauncherTable& table) {
-  using Sample = kernels::SampleDesc;
-  table.add<Sample>({.workspace_bytes =
-                         [](const Sample&, std::span<const Type> types) {
-                           return kernels::cpu::sample_scratch_bytes(
-                               types[SampleOperand::logits].cols);
-                         },
-                     .launch = launch_sample});
-}
-
 }  // namespace
 
 void register_cpu(flow::LauncherTable& table) {
@@ -375,7 +346,7 @@ void register_cpu(flow::LauncherTable& table) {
   register_quantize(table);
   register_rows(table);
   register_fill(table);
-  register_sample(table);
+  register_sampling_cpu(table);
 }
 
 }  // namespace braid::ops

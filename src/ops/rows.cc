@@ -30,7 +30,9 @@ constexpr auto kIdsOperands = flow::operand_specs<InputIdsOperand>({
     {InputIdsOperand::given, "given"},
     {InputIdsOperand::source, "source"},
     {InputIdsOperand::sampled, "sampled", Access::read, Slicing::whole},
+    {InputIdsOperand::kv_slots, "kv_slots"},
     {InputIdsOperand::out, "out", Access::write},
+    {InputIdsOperand::history, "history", Access::read_write, Slicing::whole},  // others stay
 });
 constexpr auto kJoinOperands = flow::operand_specs<JoinColumnsOperand>({
     {JoinColumnsOperand::in, "in", Access::read, Slicing::whole},
@@ -48,7 +50,10 @@ constexpr auto kCopyOperands = flow::operand_specs<CopyOperand>({
 
 constexpr KindInfo kGather = {
     .name = "gather_rows", .operands = kGatherOperands, .work = gather_work};
-constexpr KindInfo kIds = {.name = "input_ids", .operands = kIdsOperands, .work = moves_operands};
+Work ids_work(const void* /*desc*/, std::span<const Type> types) {
+  return {.flop = 0, .bytes = 5 * bytes(types[InputIdsOperand::out])};
+}
+constexpr KindInfo kIds = {.name = "input_ids", .operands = kIdsOperands, .work = ids_work};
 constexpr KindInfo kJoin = {
     .name = "join_columns", .operands = kJoinOperands, .work = moves_operands};
 constexpr KindInfo kAdd = {.name = "add", .operands = kAddOperands, .work = moves_operands};
@@ -125,14 +130,19 @@ Value look_up(Builder& b, Value table, Value index, const kernels::GatherRowsDes
   return out;
 }
 
-Value input_ids(Builder& b, Value given, Value source, Value sampled) {
+Value input_ids(Builder& b, Value given, Value source, Value sampled, Value kv_slots,
+                Value history) {
   b.require(b.num_rows(given) == b.num_rows(source), "every id is given or has a source",
             {given, source});
+  b.require(b.num_rows(given) == b.num_rows(kv_slots), "every id has a slot, or is padding",
+            {given, kv_slots});
   const Value out = b.step("input_ids", Format::i32, b.num_rows(given), 1, b.placement(given), {});
   b.emit(kernels::InputIdsDesc{}, {{InputIdsOperand::given, given},
                                    {InputIdsOperand::source, source},
                                    {InputIdsOperand::sampled, sampled},
-                                   {InputIdsOperand::out, out}});
+                                   {InputIdsOperand::kv_slots, kv_slots},
+                                   {InputIdsOperand::out, out},
+                                   {InputIdsOperand::history, history}});
   return out;
 }
 

@@ -19,12 +19,13 @@ Value look_up(Builder& b, Value table, Value index, const kernels::GatherRowsDes
               std::string_view label);
 
 struct InputIdsOperand {
-  enum : size_t { given, source, sampled, out, num_operands };
+  enum : size_t { given, source, sampled, kv_slots, out, history, num_operands };
 };
 
-// given, source i32 [T, 1], sampled i32 [R, 1] → i32 [T, 1]: sampled[source[t]] where source[t] is
-// 0 or more, else given[t].
-Value input_ids(Builder& b, Value given, Value source, Value sampled);
+// given, source, kv_slots i32 [T, 1], sampled i32 [R, 1] → i32 [T, 1]: sampled[source[t]] where
+// source[t] is 0 or more, else given[t]. Row t's id also goes to history [slots, 1] at kv_slots[t].
+Value input_ids(Builder& b, Value given, Value source, Value sampled, Value kv_slots,
+                Value history);
 
 struct JoinColumnsOperand {
   enum : size_t { in, out, num_operands };

@@ -37,7 +37,7 @@ class VocabularyTest : public ::testing::Test {
   }
   SamplingRows sampling() {
     const Value words = b_.step("words", Format::i32, 6, 1);
-    return {words, words, words, words, words};
+    return {words, words, words, words, words, words};
   }
   std::string error() { return std::move(b_).finish().status().to_string(); }
 

@@ -78,10 +78,10 @@ class Rank {
     const auto how = [&](Format format) {
       return b.words(b.resident(zeros), 0, format, kTokens, 1);  // temperature 0
     };
-    sample(
-        b, all,
-        {how(Format::f32), how(Format::f32), how(Format::i32), how(Format::u64), how(Format::i32)},
-        b.resident(sampled_));
+    sample(b, all,
+           {how(Format::f32), how(Format::f32), how(Format::i32), how(Format::u64),
+            how(Format::i32), how(Format::f32)},
+           b.resident(sampled_));
     schedule_ = flow::compile(std::move(b).finish().value(), table_.scratch()).value();
     workspace_.resize(static_cast<size_t>(schedule_.workspace_bytes) + (1 << 16));
   }

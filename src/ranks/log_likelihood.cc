@@ -12,4 +12,9 @@ double negative_log_likelihood(std::span<const float> logits, int64_t target) {
   return highest + std::log(sum) - static_cast<double>(logits[static_cast<size_t>(target)]);
 }
 
+Error logits_not_finite() {
+  return Error(ErrorKind::corrupt_data, "the model's logits are not finite")
+      .remedy("Look for broken weights with --check-weights.");
+}
+
 }  // namespace braid::ranks

@@ -67,6 +67,7 @@ Result<std::string> RankProcess::capture() {
 }
 
 Status RankProcess::submit(const layers::StepShape& shape, int64_t step) {
+  extended_[static_cast<size_t>(step & 1)] = shape.sampling == layers::Sampling::extended;
   Status submitted = worker_->submit(shape, step);
   if (!submitted.ok()) control_.fail(Error(submitted.error()).with("rank", control_.rank()));
   return submitted;
@@ -82,7 +83,10 @@ Result<std::vector<std::string>> RankProcess::gather_sampled(int64_t step) {
   const layout::Mesh& mesh = options_.model.layout.attention;
   if (mesh.sizes[0] == 1) return std::vector<std::string>();
   const bool leads = mesh.coordinates(control_.rank())[1] == 0;
-  const std::string own = leads ? bytes_of_values(worker_->sampled(step)) : "";
+  std::string own = leads ? bytes_of_values(worker_->sampled(step)) : "";
+  if (leads && extended_[static_cast<size_t>(step & 1)]) {
+    own += bytes_of_values(worker_->logprobs(step));
+  }
   return control_.all_gather(
       own, control_.rank() == 0 ? patience(options_) : comm::ControlPlane::kForever);
 }
@@ -234,6 +238,12 @@ Status ProcessRanks::wait(int64_t step) {
 std::span<const int32_t> ProcessRanks::sampled(int32_t group, int64_t step) {
   if (group == 0) return own_->worker().sampled(step);
   return sampled_[static_cast<size_t>(group)];
+}
+
+std::span<const int32_t> ProcessRanks::logprobs(int32_t group, int64_t step) {
+  if (group == 0) return own_->worker().logprobs(step);
+  const std::span<const int32_t> gathered = sampled_[static_cast<size_t>(group)];
+  return gathered.subspan(own_->worker().sampled(step).size());
 }
 
 Result<std::vector<std::string>> ProcessRanks::ask(const std::vector<int32_t>& ranks,

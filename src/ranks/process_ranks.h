@@ -42,7 +42,8 @@ class RankProcess {
   Result<std::vector<std::string>> answer(const std::vector<int32_t>& ranks,
                                           const RankQuery& query);
   Result<std::vector<std::string>> gather_answers(std::string_view own);
-  // The sampled ids of the leaders of groups, by rank: nothing where there is one group.
+  // What the leaders of groups have sampled, by rank: ids, and behind them log probabilities where
+  // the group's sampling was extended. Nothing where there is one group.
   Result<std::vector<std::string>> gather_sampled(int64_t step);
 
   comm::ControlPlane& control_;
@@ -50,6 +51,7 @@ class RankProcess {
   std::vector<std::unique_ptr<comm::GlooGroup>> groups_;
   std::unique_ptr<QueryService> queries_;  // outlives the worker
   std::unique_ptr<Worker> worker_;
+  std::array<bool, 2> extended_ = {};  // whether the last even and odd step extended sampling
   int64_t in_flight_ = 0;  // the step that follow() has submitted and not waited for; 0: none
 };
 
@@ -80,6 +82,7 @@ class ProcessRanks final : public Ranks {
   Status submit(std::span<const layers::StepShape> shapes, int64_t step, Order order) override;
   Status wait(int64_t step) override;
   std::span<const int32_t> sampled(int32_t group, int64_t step) override;
+  std::span<const int32_t> logprobs(int32_t group, int64_t step) override;
   using Ranks::ask;
   Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,
                                        const RankQuery& query) override;
@@ -91,7 +94,7 @@ class ProcessRanks final : public Ranks {
   std::unique_ptr<RankProcess> own_;
   std::vector<std::vector<int32_t>> words_;    // per group: room for a step's inputs
   std::vector<int64_t> shared_;                // per group: how many of them are given
-  std::vector<std::vector<int32_t>> sampled_;  // per group, but for that of rank 0
+  std::vector<std::vector<int32_t>> sampled_;  // per group, but for that of rank 0; as gathered
   int64_t last_ = 0;                           // the last step that was submitted,
   Order order_ = Order::waits_first;           // and the order it was submitted with
 };

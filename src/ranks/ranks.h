@@ -57,6 +57,8 @@ class Ranks {
   Status run(std::span<const layers::StepShape> shapes, int64_t step);
   // Sampled ids of a group in a step that has been waited for, one a logits row.
   virtual std::span<const int32_t> sampled(int32_t group, int64_t step) = 0;
+  // As Worker::logprobs, of a group whose sampling was extended in that step.
+  virtual std::span<const int32_t> logprobs(int32_t group, int64_t step) = 0;
 
   // Asks these ranks between steps, wherever they are; their answers in the order of `ranks`.
   virtual Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,

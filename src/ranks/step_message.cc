@@ -5,8 +5,9 @@
 namespace braid::ranks {
 namespace {
 
-constexpr size_t kHeadWords = 3;      // the step's number in two words, and whether rank 0 waits
-constexpr size_t kWordsOfAGroup = 5;  // four row counts, and how many words of inputs follow
+constexpr size_t kHeadWords = 3;  // the step's number in two words, and whether rank 0 waits
+// Four row counts, the sampling, and how many words of inputs follow.
+constexpr size_t kWordsOfAGroup = 6;
 
 Error no_step(size_t words) {
   return Error(ErrorKind::fault, "the control plane brought bytes that are not a step")
@@ -24,6 +25,7 @@ std::string StepMessage::to_bytes() const {
       all.push_back(rows.decode);
       all.push_back(rows.prefill);
     }
+    all.push_back(static_cast<int32_t>(shape.sampling));
     all.push_back(static_cast<int32_t>(words[group].size()));
   }
   for (const std::vector<int32_t>& of_group : words) {
@@ -42,8 +44,10 @@ Result<StepMessage> StepMessage::from_bytes(std::string_view bytes, int32_t grou
   if (all.size() < at) return no_step(all.size());
   for (size_t group = 0; group < static_cast<size_t>(groups); ++group) {
     const int32_t* head = &all[kHeadWords + kWordsOfAGroup * group];
-    message.shapes.push_back({{head[0], head[1]}, {head[2], head[3]}});
-    const int32_t count = head[4];
+    const layers::Sampling sampling =
+        head[4] == 0 ? layers::Sampling::plain : layers::Sampling::extended;
+    message.shapes.push_back({{head[0], head[1]}, {head[2], head[3]}, sampling});
+    const int32_t count = head[5];
     if (count < 0 || all.size() - at < static_cast<size_t>(count)) return no_step(all.size());
     const auto first = all.begin() + static_cast<int64_t>(at);
     message.words.emplace_back(first, first + count);

@@ -37,6 +37,9 @@ class ThreadRanks final : public Ranks {
   std::span<const int32_t> sampled(int32_t group, int64_t step) override {
     return leader(group).sampled(step);
   }
+  std::span<const int32_t> logprobs(int32_t group, int64_t step) override {
+    return leader(group).logprobs(step);
+  }
   using Ranks::ask;
   Result<std::vector<std::string>> ask(const std::vector<int32_t>& ranks,
                                        const RankQuery& query) override;

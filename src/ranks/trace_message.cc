@@ -6,7 +6,7 @@
 namespace braid::ranks {
 namespace {
 
-constexpr size_t kStepNumbers = 6;
+constexpr size_t kStepNumbers = 7;
 constexpr size_t kEventNumbers = 5;
 
 Error no_trace() {
@@ -18,9 +18,9 @@ Error no_trace() {
 std::string TraceMessage::to_bytes() const {
   std::vector<int64_t> of_steps, of_events;
   for (const auto& [number, step] : steps) {
-    const auto& [own, group] = step.shape;
-    of_steps.insert(of_steps.end(),
-                    {number, own.decode, own.prefill, group.decode, group.prefill, step.ops});
+    const auto& [own, group, sampling] = step.shape;
+    of_steps.insert(of_steps.end(), {number, own.decode, own.prefill, group.decode, group.prefill,
+                                     static_cast<int64_t>(sampling), step.ops});
   }
   of_events.reserve(kEventNumbers * events.size());
   for (const flow::TimelineEvent& event : events) {
@@ -45,7 +45,10 @@ Result<TraceMessage> TraceMessage::from_bytes(std::string_view bytes) {
     const auto rows = [&](size_t i) {
       return layers::RowCounts{static_cast<int32_t>(step[i]), static_cast<int32_t>(step[i + 1])};
     };
-    message.steps[step[0]] = {.shape = {rows(1), rows(3)}, .ops = step[5]};
+    message.steps[step[0]] = {
+        .shape = {rows(1), rows(3),
+                  step[5] == 0 ? layers::Sampling::plain : layers::Sampling::extended},
+        .ops = step[6]};
   }
   for (size_t at = 0; at < of_events.size(); at += kEventNumbers) {
     const int64_t* event = &of_events[at];

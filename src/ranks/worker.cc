@@ -53,15 +53,21 @@ Result<std::string> Worker::capture() {
       std::min(layers::bucket_of(options_.max_captured_rows), model_.options().max_rows.decode);
   std::string summary;
   for (int32_t rows = 1; rows <= most; rows = layers::bucket_of(rows + 1)) {
-    const layers::StepShape shape{{rows, 0}, {rows, 0}};
-    layers::fill_padding(layers::InputLayout(shape.own, model_.limits()), host_words(0));
-    // A first run loads kernels and connects ranks, which a capture must not do.
-    TRY(submit(shape, 0));
-    TRY(wait(0));
-    const steps::CompiledStep* compiled = TRY(schedules_.get(shape));
-    summary = TRY(backend_->capture(compiled->bound));
+    summary = TRY(capture({{rows, 0}, {rows, 0}}));
+    if (!options_.capture_extended_sampling) continue;
+    TRY(capture({{rows, 0}, {rows, 0}, layers::Sampling::extended}));
   }
   return summary;
+}
+
+Result<std::string> Worker::capture(const layers::StepShape& shape) {
+  layers::fill_padding(layers::InputLayout(shape.own, model_.limits(), shape.sampling),
+                       host_words(0));
+  // A first run loads kernels and connects ranks, which a capture must not do.
+  TRY(submit(shape, 0));
+  TRY(wait(0));
+  const steps::CompiledStep* compiled = TRY(schedules_.get(shape));
+  return backend_->capture(compiled->bound);
 }
 
 void Worker::set_execution(bool serial, flow::Delays delays) {
@@ -77,11 +83,18 @@ std::span<int32_t> Worker::host_words(int64_t step) {
       static_cast<size_t>(model_.residents()[index].rows)};
 }
 
-std::span<const int32_t> Worker::sampled(int64_t step) const {
-  const int32_t index = model_.state().sampled_host;
+std::span<const int32_t> Worker::words_of(int32_t resident, int64_t step) const {
   return {reinterpret_cast<const int32_t*>(
-              model_.residents().data(index, static_cast<int32_t>(step & 1))),
-          static_cast<size_t>(model_.residents()[index].rows)};
+              model_.residents().data(resident, static_cast<int32_t>(step & 1))),
+          static_cast<size_t>(model_.residents()[resident].rows)};
+}
+
+std::span<const int32_t> Worker::sampled(int64_t step) const {
+  return words_of(model_.state().sampled_host, step);
+}
+
+std::span<const int32_t> Worker::logprobs(int64_t step) const {
+  return words_of(model_.state().logprobs_host, step);
 }
 
 std::span<const uint64_t> Worker::heat(int64_t step) const {

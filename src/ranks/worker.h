@@ -45,6 +45,8 @@ class Worker {
   Status wait(int64_t step);
   // Sampled ids of a step that has run, one a logits row.
   std::span<const int32_t> sampled(int64_t step) const;
+  // Log probabilities of a step of extended sampling that has run, as layers::LogprobLayout says.
+  std::span<const int32_t> logprobs(int64_t step) const;
   // How often experts have been chosen up to a step that has run, for the last two steps: see
   // layers::HeatBuffers. Nothing where heat isn't counted.
   std::span<const uint64_t> heat(int64_t step) const;
@@ -63,6 +65,9 @@ class Worker {
          std::unique_ptr<Backend> backend);
   Status allocate();
   Status run_serial(const flow::BoundSchedule& bound, int64_t step);
+  Result<std::string> capture(const layers::StepShape& shape);
+  // The words of a resident of the host, in the copy that a step uses.
+  std::span<const int32_t> words_of(int32_t resident, int64_t step) const;
 
   WorkerOptions options_;
   std::unique_ptr<Backend> backend_;

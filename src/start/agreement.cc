@@ -22,15 +22,16 @@ std::string host_name() {
 
 std::string to_text(const EngineNeeds& needs) {
   const model::Probes& probes = needs.probes;
-  return fmt::format("{}:{}:{}:{:d}:{:d}:{:d}:{:d}:{:d}:{:d}", needs.context_length,
+  return fmt::format("{}:{}:{}:{:d}:{:d}:{:d}:{:d}:{:d}:{:d}:{:d}", needs.context_length,
                      needs.max_running, needs.prefill_rows, probes.all_logits, probes.hidden,
-                     probes.routing, probes.force_routing, needs.expert_heat, needs.engine);
+                     probes.routing, probes.force_routing, needs.expert_heat, needs.engine,
+                     needs.extended_sampling);
 }
 
 Result<EngineNeeds> parse_needs(const std::string& text) {
   std::vector<int64_t> numbers;
   for (const std::string_view part : split(text, ':')) numbers.push_back(TRY(parse_number(part)));
-  if (numbers.size() != 9) {
+  if (numbers.size() != 10) {
     return Error(ErrorKind::fault, "the control plane brought no needs").with("text", text);
   }
   return EngineNeeds{.context_length = numbers[0],
@@ -41,6 +42,7 @@ Result<EngineNeeds> parse_needs(const std::string& text) {
                                 .routing = numbers[5] != 0,
                                 .force_routing = numbers[6] != 0},
                      .expert_heat = numbers[7] != 0,
+                     .extended_sampling = numbers[9] != 0,
                      .engine = numbers[8] != 0};
 }
 

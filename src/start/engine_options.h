@@ -31,7 +31,8 @@ struct EngineNeeds {
   int64_t max_running = 1;     // requests in a step
   int64_t prefill_rows = 0;    // in a step; 0: --chunked-prefill-size
   model::Probes probes;
-  bool expert_heat = false;  // whether the command reads it
+  bool expert_heat = false;        // whether the command reads it
+  bool extended_sampling = false;  // whether requests ask for any: such steps are captured, too
   bool run_ahead = false;  // see EngineOptions; commands that look at ranks between steps leave it
   bool engine = true;      // whether one is started at all
 };

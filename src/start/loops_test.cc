@@ -2,6 +2,7 @@
 // preempted on the way.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <random>
 
 #include "engine/engine.h"
@@ -52,6 +53,12 @@ Mix random_mix(Random& random) {
                         .top_p = 1,
                         .top_k = 0,
                         .seed = random()};
+    if (below(random, 3) == 0) {
+      request.sampling.repetition_penalty = 1.5f;
+      request.sampling.frequency_penalty = 0.8f;
+      request.sampling.logit_bias = {{below(random, 100), 3}};
+    }
+    if (below(random, 4) == 0) request.logprobs = below(random, 4);
     // One token in ten stops.
     for (int32_t token = 0; token < 300; token += 10) request.stop_token_ids.push_back(token);
     if (below(random, 2) == 0) request.stop_token_ids.clear();
@@ -65,6 +72,7 @@ Mix random_mix(Random& random) {
 
 struct Ran {
   Answers answers;
+  Answers logprobs;
   int64_t preemptions = 0;
   int64_t steps = 0;
 };
@@ -90,6 +98,13 @@ Ran run(const Mix& mix, bool ahead) {
     for (const TokenEvent& event : *events) {
       std::vector<int32_t>& answer = ran.answers[event.request];
       answer.push_back(event.token);
+      if (event.logprobs) {
+        const auto bits = std::bit_cast<int32_t>(event.logprobs->chosen);
+        ran.logprobs[event.request].push_back(bits);
+        for (const TokenLogprob& top : event.logprobs->top) {
+          ran.logprobs[event.request].push_back(top.token);
+        }
+      }
       if (event.finished) answer.push_back(-10 - static_cast<int32_t>(*event.finished));
       const auto index = static_cast<size_t>(event.request - ids.front());
       if (std::ssize(answer) == mix.cancel_after[index]) engine->cancel(event.request);
@@ -110,6 +125,7 @@ TEST(LoopsTest, BothDeliverTheSameTokens) {
     const Ran plain = run(mix, false);
     const Ran ahead = run(mix, true);
     EXPECT_EQ(plain.answers, ahead.answers);
+    EXPECT_EQ(plain.logprobs, ahead.logprobs);
     preempted += ahead.preemptions > 0 ? 1 : 0;
     later += ahead.steps > plain.steps ? 1 : 0;
     if (HasFailure()) return;

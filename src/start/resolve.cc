@@ -103,6 +103,7 @@ EnginePlan narrowed(EnginePlan plan, const model::ModelConfig& config, const Eng
   plan.max_running = static_cast<int32_t>(needs.max_running);
   plan.run_ahead = plan.run_ahead && needs.run_ahead;
   plan.worker.model.probes = needs.probes;
+  plan.worker.capture_extended_sampling = needs.extended_sampling;
   plan.worker.passes.of<passes::HeatOptions>().wanted = needs.expert_heat;
   set_rows(plan);
   set_heat(plan, config);

@@ -95,7 +95,7 @@ Result<EnginePlan> Session::plan(const Agreed& agreed) const {
   const std::string table = fmt::format("memory\n{}", budget.table());
   const Status fits = budget.check();
   if (fits.ok() && !invocation_.options.flag("explain")) {
-    console.line(table);
+    console.stage(table);
   } else if (invocation_.leads()) {
     console.report(table);
   }

@@ -62,9 +62,11 @@ std::set<layers::StepShape> largest_shapes(const layers::RowCounts& most, int32_
   for (const layers::RowCounts rows :
        {most, layers::RowCounts{most.decode, 0}, layers::RowCounts{0, most.prefill},
         layers::RowCounts{most.decode, 1}, layers::RowCounts{1, most.prefill}}) {
-    shapes.insert({.own = rows, .group = rows});
-    // When ranks have rows of their own, another rank may have the most at the same time.
-    if (dp > 1) shapes.insert({.own = rows, .group = most});
+    for (const auto sampling : {layers::Sampling::plain, layers::Sampling::extended}) {
+      shapes.insert({.own = rows, .group = rows, .sampling = sampling});
+      // With ranks that have rows of their own, another one may have the most at the same time.
+      if (dp > 1) shapes.insert({.own = rows, .group = most, .sampling = sampling});
+    }
   }
   return shapes;
 }

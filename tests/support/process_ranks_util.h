@@ -25,17 +25,29 @@ inline start::EngineOptions small_options(const layout::LayoutOptions& layout) {
           .num_blocks = 32};
 }
 
-// Three requests at once: their tokens as text, "1: 5 17 3; 2: …".
+// Three requests at once, one of them with penalties and log probabilities: their tokens as text,
+// "1: 5 17 3; 2: …".
 inline Result<std::string> answers_of(engine::Engine& engine) {
   std::map<engine::RequestId, std::string> answers;
   for (const int32_t size : {5, 9, 2}) {
     engine::Request request{.prompt = {}, .max_tokens = 5};
     for (int32_t i = 0; i < size; ++i) request.prompt.push_back((7 * size + 3 * i) % 512);
+    if (size == 9) {
+      request.sampling.repetition_penalty = 1.3f;
+      request.sampling.logit_bias = {{5, 2}};
+      request.logprobs = 2;
+    }
     TRY(engine.submit(std::move(request)));
   }
   while (!engine.idle()) {
     for (const engine::TokenEvent& event : TRY(engine.step())) {
       answers[event.request] += fmt::format(" {}", event.token);
+      if (!event.logprobs) continue;
+      answers[event.request] += fmt::format(" ({:a}", event.logprobs->chosen);
+      for (const auto& [token, logprob] : event.logprobs->top) {
+        answers[event.request] += fmt::format(" {} {:a}", token, logprob);
+      }
+      answers[event.request] += ")";
     }
   }
   std::string text;

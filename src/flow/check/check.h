@@ -26,7 +26,8 @@ struct CheckReport {
 // - from its first write to its last use a row's memory belongs to its step buffer alone, and
 //   every row of a step buffer is written before it is read;
 // - places lie in the workspace, views lie in the Regions that they declare, no op writes a weight;
-// - ops follow the op before them on their lane, while that still runs, only where both are kernels,
+// - ops follow the op before them on their lane, while that still runs, only where both are
+// kernels,
 //   the follower awaits the other's end, and there is no wait for another lane; never on lanes of
 //   collectives and copies; what it reads before that end are weights, which nobody writes;
 // - Schedule.summary says what the ops read and write of carried buffers.

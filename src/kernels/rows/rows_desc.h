@@ -14,7 +14,8 @@ struct GatherRowsDesc {
 };
 
 // out[t] = sampled[source[t]] where source[t] is 0 or more, else given[t]. (Token ids of a step:
-// the host need not know yet what the step before it samples.)
+// the host need not know yet what the step before it samples.) history[kv_slots[t]] = out[t] where
+// the slot is 0 or more: so a sequence's tokens can be read where its KV cache is.
 struct InputIdsDesc {};
 
 // in [parts · R, C] → out [R, N]: rows r of all parts, which are one behind the other, side by

@@ -5,18 +5,17 @@
 #include "kernels/quantize/cuda/quantize.h"
 #include "kernels/rotary/cuda/rotary.h"
 #include "kernels/rows/cuda/rows.h"
-#include "kernels/sample/cuda/sample.h"
 #include "ops/cuda/launcher_util.h"
 #include "ops/cuda/register_attention.h"
 #include "ops/cuda/register_moe_cuda.h"
 #include "ops/cuda/register_products.h"
 #include "ops/cuda/register_route_experts_cuda.h"
+#include "ops/cuda/register_sampling_cuda.h"
 #include "ops/fill.h"
 #include "ops/norm.h"
 #include "ops/quantize.h"
 #include "ops/rotary.h"
 #include "ops/rows.h"
-#include "ops/sample.h"
 
 namespace braid::ops {
 namespace {
@@ -147,11 +146,8 @@ void launch_gather_rows(const kernels::GatherRowsDesc& desc, Args args, Workspac
 
 void launch_input_ids(const kernels::InputIdsDesc& /*desc*/, Args args, Workspace /*workspace*/,
                       CudaQueue& queue) {
-  using Operand = InputIdsOperand;
-  kernels::cuda::input_ids(rows(args[Operand::out]), pointer<const int32_t>(args[Operand::given]),
-                           pointer<const int32_t>(args[Operand::source]),
-                           pointer<const int32_t>(args[Operand::sampled]),
-                           pointer<int32_t>(args[Operand::out]), kernel_stream(queue));
+  kernels::cuda::input_ids(rows(args[InputIdsOperand::out]), input_ids_args(args),
+                           kernel_stream(queue));
 }
 
 void launch_join_columns(const kernels::JoinColumnsDesc& desc, Args args, Workspace /*workspace*/,
@@ -206,26 +202,6 @@ void register_rows(flow::LauncherTable& table) {
   table.add<ReadBack>(Launcher<ReadBack>{.launch = launch_copy<ReadBack>});
 }
 
-Status can_sample(const kernels::SampleDesc& /*desc*/, std::span<const Type> types) {
-  return need_at_most("vocabulary", types[SampleOperand::logits].cols,
-                      kernels::cuda::kMaxVocabSize);
-}
-
-void launch_sample(const kernels::SampleDesc& /*desc*/, Args args, Workspace /*workspace*/,
-                   CudaQueue& queue) {
-  using Operand = SampleOperand;
-  const Arg& logits = args[Operand::logits];
-  kernels::cuda::sample(rows(logits), logits.cols,
-                        {.logits = matrix<const float>(logits),
-                         .temperature = matrix<const float>(args[Operand::temperature]),
-                         .top_p = matrix<const float>(args[Operand::top_p]),
-                         .top_k = matrix<const int32_t>(args[Operand::top_k]),
-                         .seed = matrix<const uint64_t>(args[Operand::seed]),
-                         .position = matrix<const int32_t>(args[Operand::position]),
-                         .ids = matrix<int32_t>(args[Operand::ids])},
-                        kernel_stream(queue));
-}
-
 void register_fill(flow::LauncherTable& table) {
   using Desc = kernels::UniformDesc;
   using Operand = FillUniformOperand;
@@ -243,12 +219,6 @@ void register_fill(flow::LauncherTable& table) {
                                      }});
 }
 
-void register_sample(flow::LauncherTable& table) {
-  using Sample = kernels::SampleDesc;
-  table.add<Sample>(Launcher<Sample>{
-      .can_implement = can_sample, .overlap = flow::awaits<Sample>, .launch = launch_sample});
-}
-
 }  // namespace
 
 void register_cuda(flow::LauncherTable& table) {
@@ -260,7 +230,7 @@ void register_cuda(flow::LauncherTable& table) {
   register_quantize(table);
   register_rows(table);
   register_fill(table);
-  register_sample(table);
+  register_sampling_cuda(table);
 }
 
 }  // namespace braid::ops

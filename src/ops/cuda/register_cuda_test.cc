@@ -281,11 +281,47 @@ class AllKinds : public testing::DeviceProgram {
                            .top_p = column("top_p", Format::f32, 0.9, 0.05),
                            .top_k = column("top_k", Format::i32, 40, 60),
                            .seed = column("seed", Format::u64, 11, 3),
-                           .position = column("position", Format::i32, 5, 1)};
+                           .position = column("position", Format::i32, 5, 1),
+                           .log_min_p = column("log_min_p", Format::f32, -9, 2)};
     const Value ids = declare(b, "sampled", Format::i32, kSampled, 1, [](int64_t) { return -7; });
-    sample(b, gather_rows(b, table, index, "vocabulary logits", count), how, ids);
+    const Value logits = gather_rows(b, table, index, "vocabulary logits", count);
+    const Value adjusted = adjusted_logits(b, logits, how.position);
+    sample(b, adjusted, how, ids);
+    constexpr int64_t kMost = kernels::kMaxTopLogprobs;
+    top_logprobs(
+        b, logits, ids, column("wanted", Format::i32, -1, 4),
+        declare(b, "logprobs", Format::f32, kSampled, 1 + kMost, [](int64_t) { return -5; }),
+        declare(b, "likeliest", Format::i32, kSampled, kMost, [](int64_t) { return -5; }));
     read_back(b, ids,
               declare(b, "read back", Format::i32, kSampled, 1, [](int64_t) { return -9; }));
+  }
+
+  // The logits of kSampled rows, whose tokens lie in pages of 4.
+  Value adjusted_logits(Builder& b, Value logits, Value position) {
+    const auto column = [&](std::string name, int64_t cols, Format format, double first,
+                            double step) {
+      return declare(b, std::move(name), format, kSampled, cols,
+                     [=](int64_t i) { return first + step * static_cast<double>(i); });
+    };
+    const Value history = declare(b, "history", Format::i32, 8 * 4, 1,
+                                  [](int64_t i) { return static_cast<double>(i % 11 * 40); });
+    const Value given = column("given", 1, Format::i32, 440, 1);
+    const Value out = input_ids(b, given, column("source", 1, Format::i32, -1, 1),
+                                column("sampled before", 1, Format::i32, 70, 5),
+                                column("history slots", 1, Format::i32, -1, 7), history);
+    keep(b, "input ids", out);
+    const AdjustedRows how{
+        .sequence = column("logit sequences", 1, Format::i32, 0, 1),
+        .prompt_size = column("prompt sizes", 1, Format::i32, 2, 1),
+        .penalties = column("penalties", kernels::Penalties::num_columns, Format::f32, 1.5, 0.25),
+        .bias_ids = column("bias ids", 2, Format::i32, 40, 7),
+        .biases = column("biases", 2, Format::f32, -1, 0.5)};
+    const Value table = declare(b, "history pages", Format::i32, kSampled, 2,
+                                [](int64_t i) { return static_cast<double>(i * 3 % 8); });
+    const Value adjusted =
+        adjust_logits(b, logits, history, table, position, how, {.page_size = 4});
+    keep(b, "adjusted logits", adjusted);
+    return adjusted;
   }
 
   Value x_, sum_, kv_slots_;
@@ -446,6 +482,7 @@ TEST(RegisterCudaTest, SizesAndFormatsThatNoKernelTakesAreRefused) {
                                            {SampleOperand::top_k, ids},
                                            {SampleOperand::seed, type(Format::u64, 3, 1)},
                                            {SampleOperand::position, ids},
+                                           {SampleOperand::log_min_p, column},
                                            {SampleOperand::ids, ids}});
   };
   EXPECT_EQ(sampled(262144), "");

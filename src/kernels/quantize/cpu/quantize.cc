@@ -36,16 +36,16 @@ void unpack(const uint8_t* bytes, int64_t count, uint8_t* codes) {
 
 // Loops over a whole group, which the compiler vectorises; elements beyond `count` are zeros.
 template <typename Codec, typename T>
-void quantize_group(const T* x, int64_t count, uint8_t* payload, uint8_t* scale_bytes,
-                    double* errors) {
+void quantize_group(const T* x, int64_t count, float row_scale, uint8_t* payload,
+                    uint8_t* scale_bytes, double* errors) {
   float values[Codec::kGroup] = {}, back[Codec::kGroup];
   uint8_t codes[Codec::kGroup];
   for (int64_t i = 0; i < count; ++i) values[i] = to_float(x[i]);
   GroupRange range;
   for (const float value : values) range.add(value);
-  const typename Codec::Scale scale = Codec::scale_of(range);
+  const typename Codec::Scale scale = Codec::scale_of(range, row_scale);
   std::memcpy(scale_bytes, &scale, sizeof(scale));
-  const float by = Codec::value_of(scale);
+  const float by = Codec::value_of(scale) * row_scale;
   for (int i = 0; i < Codec::kGroup; ++i) codes[i] = Codec::code_of(values[i] / by);
   for (int i = 0; i < Codec::kGroup; ++i) {
     back[i] = to_float(from_float<T>(Codec::element_of(codes[i]) * by));
@@ -58,6 +58,23 @@ void quantize_group(const T* x, int64_t count, uint8_t* payload, uint8_t* scale_
   }
 }
 
+// Of a row, which it writes behind the groups' scales; 1 where rows have none.
+template <typename Codec, typename T>
+float scale_row(const T* x, int64_t cols, uint8_t* scales) {
+  if constexpr (!Codec::kScalesRows) return 1;
+  GroupRange range;
+  for (int64_t i = 0; i < cols; ++i) range.add(to_float(x[i]));
+  const float scale = row_scale_of(range.most_bits);
+  store_row_scale(scale, scales + num_groups(Codec::kPayload, cols));
+  return scale;
+}
+
+template <typename Codec>
+float scale_of_row(const uint8_t* scales, int64_t cols) {
+  if constexpr (!Codec::kScalesRows) return 1;
+  return load_row_scale(scales + num_groups(Codec::kPayload, cols));
+}
+
 template <typename Codec, typename T>
 void quantize(int64_t rows, int64_t cols, Matrix<const T> x, const QuantizedRows<uint8_t>& to,
               Matrix<double> errors) {
@@ -65,9 +82,10 @@ void quantize(int64_t rows, int64_t cols, Matrix<const T> x, const QuantizedRows
   for (int64_t row = 0; row < rows; ++row) {
     double* of_row = errors.row(row);
     std::fill_n(of_row, 2, 0.0);
+    const float row_scale = scale_row<Codec>(x.row(row), cols, to.scales.row(row));
     for (int64_t first = 0; first < cols; first += Codec::kGroup) {
       quantize_group<Codec>(x.row(row) + first, std::min<int64_t>(Codec::kGroup, cols - first),
-                            to.payload.row(row) + payload_columns(Codec::kPayload, first),
+                            row_scale, to.payload.row(row) + payload_columns(Codec::kPayload, first),
                             to.scales.row(row) + first / Codec::kGroup * kScaleBytes, of_row);
     }
   }
@@ -77,11 +95,12 @@ template <typename Codec, typename T>
 void dequantize(int64_t rows, int64_t cols, const QuantizedRows<const uint8_t>& from,
                 Matrix<T> out) {
   for (int64_t row = 0; row < rows; ++row) {
+    const float row_scale = scale_of_row<Codec>(from.scales.row(row), cols);
     for (int64_t first = 0; first < cols; first += Codec::kGroup) {
       typename Codec::Scale scale;
       const auto at = static_cast<size_t>(first / Codec::kGroup) * sizeof(scale);
       std::memcpy(&scale, from.scales.row(row) + at, sizeof(scale));
-      const float by = Codec::value_of(scale);
+      const float by = Codec::value_of(scale) * row_scale;
       const uint8_t* payload = from.payload.row(row) + payload_columns(Codec::kPayload, first);
       T* to = out.row(row) + first;
       const int64_t count = std::min<int64_t>(Codec::kGroup, cols - first);

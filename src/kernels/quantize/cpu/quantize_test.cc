@@ -59,15 +59,23 @@ uint8_t nearest(double value, int codes, Decode decode) {
   return static_cast<uint8_t>(best);
 }
 
+// The smallest power of two by which the largest magnitude fits into nvfp4's range; of fp8 1.
+float row_scale(Payload payload, float most) {
+  if (payload == Payload::fp8) return 1;
+  int power = -126;
+  while (std::ldexp(2688.0, power) < static_cast<double>(most)) ++power;
+  return std::ldexp(1.0f, power);
+}
+
 // What is to come back of one group of finite elements.
-std::vector<double> reference(Payload payload, const std::vector<float>& group) {
+std::vector<double> reference(Payload payload, const std::vector<float>& group, float of_row) {
   float most = 0;
   for (const float value : group) most = std::max(most, std::abs(value));
   const bool fp8 = payload == Payload::fp8;
   float scale = std::max(most / 448.0f, std::numeric_limits<float>::min());
   if (!fp8) {
-    const uint8_t code = nearest(static_cast<double>(most / 6.0f), 127, e4m3_to_float);
-    scale = e4m3_to_float(std::max<uint8_t>(code, 1));
+    const uint8_t code = nearest(static_cast<double>(most / of_row / 6.0f), 127, e4m3_to_float);
+    scale = e4m3_to_float(std::max<uint8_t>(code, 1)) * of_row;
   }
   std::vector<double> back;
   for (const float value : group) {
@@ -123,12 +131,17 @@ TYPED_TEST(QuantizeTest, EqualsASearchInTheTablesOfCodes) {
       }
       const Grid<TypeParam> out = this->through(payload, x);
       for (int64_t r = 0; r < 5; ++r) {
+        float most = 0;
+        for (int64_t c = 0; c < cols; ++c) {
+          most = std::max(most, static_cast<float>(std::abs(x.value(r, c))));
+        }
+        const float of_row = row_scale(payload, most);
         for (int64_t first = 0; first < cols; first += group_columns(payload)) {
           std::vector<float> group;
           for (int64_t c = first; c < std::min(cols, first + group_columns(payload)); ++c) {
             group.push_back(static_cast<float>(x.value(r, c)));
           }
-          const std::vector<double> want = reference(payload, group);
+          const std::vector<double> want = reference(payload, group, of_row);
           for (size_t i = 0; i < group.size(); ++i) {
             const float rounded = to_float(from_float<TypeParam>(static_cast<float>(want[i])));
             ASSERT_EQ(out.value(r, first + static_cast<int64_t>(i)), static_cast<double>(rounded))
@@ -179,22 +192,58 @@ TYPED_TEST(QuantizeTest, ZerosAndTinyGroupsAreNotDividedByZero) {
       for (int64_t c = 0; c < 16; ++c) EXPECT_LE(std::abs(out.value(0, c)), 0x1p-130);
     }
   }
-  // Below the smallest subnormal scale · 6, elements still are multiples of that scale's halves.
-  const auto small = this->row_of({0x1p-10f, -0x1p-9f, 0x1p-11f, 0x1.8p-10f, 0.0f, 0x1p-12f});
-  const Grid<TypeParam> out = this->through(Payload::nvfp4, small);
+}
+
+// The largest group of a row is of order 1: below the smallest subnormal scale · 6, elements of its
+// other groups still are multiples of that scale's halves.
+TYPED_TEST(QuantizeTest, TinyGroupsBesideLargeOnes) {
+  std::vector<float> values(22, 0.0f);
+  values[16] = 0x1p11f;  // so that the row's scale is 1
+  const float small[] = {0x1p-10f, -0x1p-9f, 0x1p-11f, 0x1.8p-10f, 0.0f, 0x1p-12f};
+  std::copy_n(small, 6, values.begin());
+  const Grid<TypeParam> out = this->through(Payload::nvfp4, this->row_of(values));
   const double want[] = {0x1p-10, -0x1p-9, 0.0, 0x1p-9, 0.0, 0.0};
   for (int64_t c = 0; c < 6; ++c) EXPECT_EQ(out.value(0, c), want[c]) << c;
 }
 
-TYPED_TEST(QuantizeTest, LargeValuesSaturate) {
+// The error of a row is the same whatever its norm: scaled by a power of two, even its bits are.
+TYPED_TEST(QuantizeTest, TheErrorOfARowDoesNotDependOnItsNorm) {
+  Random random(9);
+  for (const Payload payload : kPayloads) {
+    Grid<TypeParam> x(random, 1, 4096);
+    std::vector<double> errors;
+    const Grid<TypeParam> back = this->through(payload, x, &errors);
+    const double relative = std::sqrt(errors[0] / errors[1]);
+    for (const int power : {-100, -20, -7, 5, 20, 100}) {
+      Grid<TypeParam> scaled(1, 4096);
+      for (int64_t c = 0; c < 4096; ++c) {
+        scaled.at(0, c) = from_float<TypeParam>(std::ldexp(to_float(x.at(0, c)), power));
+      }
+      const Grid<TypeParam> out = this->through(payload, scaled);
+      for (int64_t c = 0; c < 4096; ++c) {
+        ASSERT_EQ(out.value(0, c), std::ldexp(back.value(0, c), power)) << power;
+      }
+    }
+    for (const float norm : {1e-6f, 1e-3f, 0.1f, 1e2f, 1e6f}) {
+      Grid<TypeParam> scaled(1, 4096);
+      for (int64_t c = 0; c < 4096; ++c) {
+        scaled.at(0, c) = from_float<TypeParam>(to_float(x.at(0, c)) * norm / 37);
+      }
+      errors.clear();
+      this->through(payload, scaled, &errors);
+      EXPECT_NEAR(std::sqrt(errors[0] / errors[1]), relative, 0.1 * relative) << norm;
+    }
+  }
+}
+
+TYPED_TEST(QuantizeTest, LargeValuesKeepTheirSize) {
   const auto large = this->row_of({1e30f, -1e30f, 5000.0f, 1.0f});
   const Grid<TypeParam> fp8 = this->through(Payload::fp8, large);
   EXPECT_NEAR(fp8.value(0, 0) / 1e30, 1.0, 0.01);  // whatever the range of the elements
   const Grid<TypeParam> nvfp4 = this->through(Payload::nvfp4, large);
-  EXPECT_EQ(nvfp4.value(0, 0), 2688.0);
-  EXPECT_EQ(nvfp4.value(0, 1), -2688.0);
-  EXPECT_EQ(nvfp4.value(0, 2), 2688.0);
-  EXPECT_EQ(nvfp4.value(0, 3), 0.0);
+  EXPECT_NEAR(nvfp4.value(0, 0) / 1e30, 1.0, 0.1);
+  EXPECT_EQ(nvfp4.value(0, 1), -nvfp4.value(0, 0));
+  EXPECT_EQ(nvfp4.value(0, 2), 0.0);
 }
 
 TYPED_TEST(QuantizeTest, ErrorsAreThoseOfWhatComesBack) {
@@ -246,9 +295,9 @@ TYPED_TEST(QuantizeTest, IsRowInvariant) {
 
 TEST(QuantizeRowsTest, BytesOfATokenOfDeepSeekV3) {
   EXPECT_EQ(bytes_per_row(Payload::fp8, 7168), 7392);
-  EXPECT_EQ(bytes_per_row(Payload::nvfp4, 7168), 4032);
+  EXPECT_EQ(bytes_per_row(Payload::nvfp4, 7168), 4034);
   EXPECT_EQ(bytes_per_row(Payload::fp8, 130), 130 + 2 * 4);
-  EXPECT_EQ(bytes_per_row(Payload::nvfp4, 33), 17 + 3);
+  EXPECT_EQ(bytes_per_row(Payload::nvfp4, 33), 17 + 3 + 2);
 }
 
 TEST(SumErrorsTest, RowsOfPaddingDontCount) {

@@ -74,6 +74,39 @@ __device__ void load_all_codes(const uint8_t* row, int64_t first, uint8_t* codes
   }
 }
 
+// The scale of a row, of which thread 0 writes it behind the groups' scales; 1 where rows have
+// none. All threads of the block call this.
+template <typename Codec, bool kPacked, typename T>
+__device__ float scale_row(const T* x, int64_t cols, uint8_t* scales, uint32_t* shared) {
+  if constexpr (!Codec::kScalesRows) {
+    return 1;
+  } else {
+    GroupRange range;
+    for (int64_t i = int64_t{threadIdx.x} * kPack; i < cols; i += int64_t{kThreads} * kPack) {
+      const Pack<T> pack = load_pack<kPacked>(x + i, cols - i);
+#pragma unroll
+      for (int j = 0; j < kPack; ++j) range.add(widen(pack.values[j]));
+    }
+    const uint32_t of_warp = __reduce_max_sync(kAllLanes, range.most_bits);
+    if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = of_warp;
+    __syncthreads();
+    uint32_t most = 0;
+    for (unsigned i = 0; i < kThreads / kWarp; ++i) most = max(most, shared[i]);
+    const float scale = row_scale_of(most);
+    if (threadIdx.x == 0) store_row_scale(scale, scales + num_groups(Codec::kPayload, cols));
+    return scale;
+  }
+}
+
+template <typename Codec>
+__device__ float scale_of_row(const uint8_t* scales, int64_t cols) {
+  if constexpr (!Codec::kScalesRows) {
+    return 1;
+  } else {
+    return load_row_scale(scales + num_groups(Codec::kPayload, cols));
+  }
+}
+
 template <typename T>
 struct Quantize {
   int64_t cols;
@@ -87,8 +120,11 @@ template <typename Codec, bool kPacked, typename T>
 __global__ void __launch_bounds__(kThreads) quantize(Quantize<T> q) {
   start_in_turn();
   __shared__ double shared[2][kWarp];
+  __shared__ uint32_t most[kWarp];
   const int64_t row = blockIdx.x;
   uint8_t* payload = q.to.payload.row(row);
+  const float row_scale =
+      scale_row<Codec, kPacked>(q.x.row(row), q.cols, q.to.scales.row(row), most);
   auto* scales = reinterpret_cast<typename Codec::Scale*>(q.to.scales.row(row));
   double squared_error = 0, squares = 0;
   for (int64_t first = 0; first < q.cols; first += int64_t{kThreads} * kPack) {
@@ -99,10 +135,10 @@ __global__ void __launch_bounds__(kThreads) quantize(Quantize<T> q) {
     GroupRange range;
 #pragma unroll
     for (int j = 0; j < kPack; ++j) range.add(widen(pack.values[j]));
-    const typename Codec::Scale scale = Codec::scale_of(range_of_group<Codec>(range));
+    const typename Codec::Scale scale = Codec::scale_of(range_of_group<Codec>(range), row_scale);
     if (left <= 0) continue;  // behind the exchange
     if (i % Codec::kGroup == 0) scales[i / Codec::kGroup] = scale;
-    const float by = Codec::value_of(scale);
+    const float by = __fmul_rn(Codec::value_of(scale), row_scale);
     uint8_t codes[kPack] = {};
 #pragma unroll
     for (int j = 0; j < kPack; ++j) {
@@ -136,8 +172,9 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t row = blockIdx.x;
   const uint8_t* payload = from.payload.row(row);
   const auto* scales = reinterpret_cast<const typename Codec::Scale*>(from.scales.row(row));
+  const float row_scale = scale_of_row<Codec>(from.scales.row(row), cols);
   for (int64_t i = int64_t{threadIdx.x} * kPack; i < cols; i += int64_t{kThreads} * kPack) {
-    const float by = Codec::value_of(scales[i / Codec::kGroup]);
+    const float by = __fmul_rn(Codec::value_of(scales[i / Codec::kGroup]), row_scale);
     uint8_t codes[kPack] = {};
     if constexpr (kPacked) {
       load_all_codes<Codec>(payload, i, codes);

@@ -17,10 +17,11 @@ void gather_rows(const GatherRowsDesc& desc, int64_t rows, int64_t cols, Matrix<
   }
 }
 
-void input_ids(int64_t rows, const int32_t* given, const int32_t* source, const int32_t* sampled,
-               int32_t* out) {
+void input_ids(int64_t rows, const InputIdsArgs& args) {
   for (int64_t row = 0; row < rows; ++row) {
-    out[row] = source[row] >= 0 ? sampled[source[row]] : given[row];
+    const int32_t source = args.source[row];
+    args.out[row] = source >= 0 ? args.sampled[source] : args.given[row];
+    if (args.kv_slots[row] >= 0) args.history[args.kv_slots[row]] = args.out[row];
   }
 }
 

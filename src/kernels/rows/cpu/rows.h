@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/matrix.h"
+#include "kernels/rows/input_ids_args.h"
 #include "kernels/rows/rows_desc.h"
 
 namespace braid::kernels::cpu {
@@ -11,9 +12,7 @@ template <typename T>
 void gather_rows(const GatherRowsDesc& desc, int64_t rows, int64_t cols, Matrix<const T> table,
                  const int32_t* index, Matrix<T> out);
 
-// given, source, out [rows], sampled [·].
-void input_ids(int64_t rows, const int32_t* given, const int32_t* source, const int32_t* sampled,
-               int32_t* out);
+void input_ids(int64_t rows, const InputIdsArgs& args);
 
 // The first `rows` of out [R, cols]; row r of a part lies part_rows rows behind that of the part
 // before it.

@@ -104,11 +104,18 @@ TYPED_TEST(RowsTest, BothAreRowInvariant) {
   });
 }
 
-TEST(InputIdsTest, AnIdIsGivenOrWasSampled) {
+TEST(InputIdsTest, AnIdIsGivenOrWasSampledAndIsKept) {
   const std::vector<int32_t> given = {7, 8, 9, 10}, source = {-1, 2, 0, -1}, sampled = {40, 41, 42};
-  std::vector<int32_t> out(5, -9);
-  input_ids(4, given.data(), source.data(), sampled.data(), out.data());
+  const std::vector<int32_t> slots = {5, 0, -1, 3};
+  std::vector<int32_t> out(5, -9), history(6, -9);
+  input_ids(4, {.given = given.data(),
+                .source = source.data(),
+                .sampled = sampled.data(),
+                .kv_slots = slots.data(),
+                .out = out.data(),
+                .history = history.data()});
   EXPECT_EQ(out, (std::vector<int32_t>{7, 42, 40, 10, -9}));
+  EXPECT_EQ(history, (std::vector<int32_t>{42, -9, -9, 10, -9, 7}));
 }
 
 TYPED_TEST(RowsTest, NoRows) {

@@ -26,12 +26,14 @@ __global__ void __launch_bounds__(1024)
 
 constexpr int kIdThreads = 128;
 
-__global__ void __launch_bounds__(kIdThreads)
-    choose_ids(Rows rows, const int32_t* given, const int32_t* source, const int32_t* sampled,
-               int32_t* out) {
+__global__ void __launch_bounds__(kIdThreads) choose_ids(Rows rows, InputIdsArgs args) {
   start_in_turn();
   const int64_t row = int64_t{blockIdx.x} * kIdThreads + threadIdx.x;
-  if (row < rows.live()) out[row] = source[row] >= 0 ? sampled[source[row]] : given[row];
+  if (row >= rows.live()) return;
+  const int32_t source = args.source[row];
+  const int32_t id = source >= 0 ? args.sampled[source] : args.given[row];
+  args.out[row] = id;
+  if (args.kv_slots[row] >= 0) args.history[args.kv_slots[row]] = id;
 }
 
 constexpr int kJoinThreads = 256;
@@ -91,11 +93,10 @@ void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Mat
   }
 }
 
-void input_ids(const Rows& rows, const int32_t* given, const int32_t* source,
-               const int32_t* sampled, int32_t* out, const KernelStream& on) {
+void input_ids(const Rows& rows, const InputIdsArgs& args, const KernelStream& on) {
   if (rows.capacity == 0) return;
   const auto blocks = static_cast<unsigned>(ceil_div(rows.capacity, kIdThreads));
-  launch_kernel(on, {blocks, kIdThreads}, choose_ids, rows, given, source, sampled, out);
+  launch_kernel(on, {blocks, kIdThreads}, choose_ids, rows, args);
 }
 
 template <typename T>

@@ -7,6 +7,7 @@
 
 #include "kernels/cuda/kernel_stream.h"
 #include "kernels/cuda/matrix.h"
+#include "kernels/rows/input_ids_args.h"
 #include "kernels/rows/rows_desc.h"
 
 namespace braid::kernels::cuda {
@@ -16,9 +17,7 @@ template <typename T>
 void gather_rows(const GatherRowsDesc& desc, const Rows& rows, int64_t cols, Matrix<const T> table,
                  const int32_t* index, Matrix<T> out, const KernelStream& on);
 
-// given, source, out [rows], sampled [·].
-void input_ids(const Rows& rows, const int32_t* given, const int32_t* source,
-               const int32_t* sampled, int32_t* out, const KernelStream& on);
+void input_ids(const Rows& rows, const InputIdsArgs& args, const KernelStream& on);
 
 // out [rows, cols]; row r of a part lies part_rows rows behind that of the part before it.
 template <typename T>

@@ -133,17 +133,32 @@ TYPED_TEST(CudaRowsTest, CopiesKeepTheirNeighbours) {
 TEST(CudaInputIdsTest, AreTheCpus) {
   BRAID_NEEDS_GPU();
   constexpr int64_t kRows = 300, kLive = 290;
-  std::vector<int32_t> given, source, sampled = {40, 41, 42};
+  std::vector<int32_t> given, source, slots, sampled = {40, 41, 42};
   for (int32_t row = 0; row < kRows; ++row) {
     given.push_back(1000 + row);
     source.push_back(row % 4 - 1);
+    slots.push_back(row % 5 == 0 ? -1 : 2 * (kRows - row));
   }
-  std::vector<int32_t> want(kRows, -1);
-  cpu::input_ids(kLive, given.data(), source.data(), sampled.data(), want.data());
-  const DeviceArray<int32_t> ids(given), from(source), last(sampled), out(kRows);
+  std::vector<int32_t> want(kRows, -1), kept(2 * kRows, -1);
+  cpu::input_ids(kLive, {.given = given.data(),
+                         .source = source.data(),
+                         .sampled = sampled.data(),
+                         .kv_slots = slots.data(),
+                         .out = want.data(),
+                         .history = kept.data()});
+  const DeviceArray<int32_t> ids(given), from(source), last(sampled), to(slots), out(kRows);
+  const DeviceArray<int32_t> history(2 * kRows);
   const DeviceArray<int32_t> count(std::vector<int32_t>{kLive});
-  input_ids({kRows, 0, count.data()}, ids.data(), from.data(), last.data(), out.data(), nullptr);
+  input_ids({kRows, 0, count.data()},
+            {.given = ids.data(),
+             .source = from.data(),
+             .sampled = last.data(),
+             .kv_slots = to.data(),
+             .out = out.data(),
+             .history = history.data()},
+            nullptr);
   EXPECT_EQ(out.fetch(), want);
+  EXPECT_EQ(history.fetch(), kept);
 }
 
 TEST(CudaCopyTest, ReachesPinnedHostMemory) {

@@ -10,17 +10,21 @@
 namespace braid::kernels::cpu {
 namespace {
 
-// NaN compares false: it is chosen only where nothing else can be, and then as id 0.
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// kNoChoice where there is NaN, +infinity, or −infinity alone.
 int32_t highest(int64_t count, const float* logits) {
-  int64_t best = 0;
-  float value = -std::numeric_limits<float>::infinity();
+  int32_t best = kNoChoice;
+  float value = -kInfinity;
+  bool odd = false;
   for (int64_t i = 0; i < count; ++i) {
+    odd |= !(logits[i] < kInfinity);
     if (logits[i] > value) {
       value = logits[i];
-      best = i;
+      best = static_cast<int32_t>(i);
     }
   }
-  return static_cast<int32_t>(best);
+  return odd ? kNoChoice : best;
 }
 
 // The ids that can be drawn; most likely first once they have been cut.
@@ -32,7 +36,7 @@ struct Candidates {
   int64_t size() const { return end - begin; }
 };
 
-// Ids of positive weight: neither −infinity nor NaN nor vanishing.
+// Ids of positive weight: neither −infinity nor vanishing.
 Candidates collect(int64_t count, const float* weights, int32_t* ids) {
   Candidates out{ids, ids, 0};
   for (int64_t i = 0; i < count; ++i) {
@@ -75,6 +79,20 @@ Candidates cut_top_p(const Candidates& ids, double top_p, const float* logits,
   }
 }
 
+// Without the ids of less than min_p of the highest probability, which is that of logit `top`.
+// Logits are compared, not weights: dividing is monotone, so that the most likely are kept.
+Candidates cut_min_p(const Candidates& ids, const SampleRow& row, float top, const float* logits,
+                     const float* weights) {
+  Candidates out{ids.begin, ids.begin, 0};
+  const float least = std::min(row.log_min_p, 0.0f);
+  for (const int32_t* id = ids.begin; id != ids.end; ++id) {
+    if (!((logits[*id] - top) / row.temperature >= least)) continue;
+    *out.end++ = *id;
+    out.mass += static_cast<double>(weights[*id]);
+  }
+  return out;
+}
+
 }  // namespace
 
 double uniform(uint64_t seed, int64_t position) {
@@ -87,7 +105,7 @@ int64_t sample_scratch_bytes(int64_t vocab_size) {
 
 int32_t sample(const SampleRow& row, int64_t vocab_size, const float* logits, std::byte* scratch) {
   const int32_t best = highest(vocab_size, logits);
-  if (!(row.temperature > 0) || !std::isfinite(logits[best])) return best;
+  if (!(row.temperature > 0) || best == kNoChoice) return best;
 
   auto* weights = reinterpret_cast<float*>(scratch);
   const float top = logits[best];
@@ -96,6 +114,7 @@ int32_t sample(const SampleRow& row, int64_t vocab_size, const float* logits, st
   Candidates ids = collect(vocab_size, weights, reinterpret_cast<int32_t*>(weights + vocab_size));
   if (row.top_k > 0) ids = cut_top_k(ids, row.top_k, logits, weights);
   if (row.top_p < 1) ids = cut_top_p(ids, static_cast<double>(row.top_p), logits, weights);
+  if (row.log_min_p > -kInfinity) ids = cut_min_p(ids, row, top, logits, weights);
 
   const double point = uniform(row.seed, row.position) * ids.mass;
   double sum = 0;

@@ -141,14 +141,48 @@ TEST(SampleTest, TopPOverManyEqualIds) {
   EXPECT_GT(seen.size(), 1500u);
 }
 
-TEST(SampleTest, NotANumberIsNeverChosenUnlessThereIsNothingElse) {
-  for (const SampleRow& row : {SampleRow{}, drawing(1), drawing(2, 1, 0.9f), drawing(3, 1, 1, 2)}) {
-    EXPECT_EQ(choose(row, {kNaN, kNaN, kNaN}), 0);
-    EXPECT_EQ(choose(row, {kNaN, 1.0f, kNaN}), 1);
-    EXPECT_EQ(choose(row, {-kInfinity, -kInfinity}), 0);
-    EXPECT_EQ(choose(row, {kNaN, -kInfinity}), 0);
-    EXPECT_EQ(choose(row, {1.0f, kInfinity, kInfinity}), 1);
-    EXPECT_EQ(choose(row, {-kInfinity, 4.0f, kNaN}), 1);
+TEST(SampleTest, NothingIsChosenFromLogitsThatAreNotFinite) {
+  SampleRow of_min_p = drawing(4);
+  of_min_p.log_min_p = std::log(0.5f);
+  for (const SampleRow& row :
+       {SampleRow{}, drawing(1), drawing(2, 1, 0.9f), drawing(3, 1, 1, 2), of_min_p}) {
+    EXPECT_EQ(choose(row, {kNaN, kNaN, kNaN}), kNoChoice);
+    EXPECT_EQ(choose(row, {2.0f, 1.0f, kNaN}), kNoChoice);
+    EXPECT_EQ(choose(row, {-kInfinity, -kInfinity}), kNoChoice);
+    EXPECT_EQ(choose(row, {kNaN, -kInfinity}), kNoChoice);
+    EXPECT_EQ(choose(row, {1.0f, kInfinity, 0.0f}), kNoChoice);
+    EXPECT_EQ(choose(row, {-kInfinity, 4.0f, -kInfinity}), 1);  // masked ids are no fault
+  }
+}
+
+// The definition in doubles: what has at least min_p times the highest probability.
+TEST(SampleTest, MinPLeavesWhatIsLikelyBesideTheLikeliest) {
+  Random random(6);
+  std::vector<float> logits(40);
+  for (float& logit : logits) logit = 3 * random_value<float>(random);
+  for (const float min_p : {0.01f, 0.2f, 0.9f, 1.0f}) {
+    for (const int32_t top_k : {0, 5}) {
+      for (const float top_p : {0.8f, 1.0f}) {
+        SampleRow row = drawing(0, 1.5f, top_p, top_k);
+        std::vector<double> want = exact(row, logits);
+        const double highest = *std::max_element(want.begin(), want.end());
+        double left = 0;
+        for (double& p : want) left += p = p >= static_cast<double>(min_p) * highest ? p : 0;
+        for (double& p : want) p /= left;
+        row.log_min_p = std::log(min_p);
+        EXPECT_LT(chi_square(histogram(row, logits, 8000), want), 72.1)
+            << "min_p " << min_p << " top_k " << top_k << " top_p " << top_p;
+      }
+    }
+  }
+}
+
+TEST(SampleTest, OddMinPIsHarmless) {
+  for (const float log_min_p : {kNaN, kInfinity, 3.0f}) {
+    SampleRow row = drawing(0, 1, 0.9f);
+    row.log_min_p = log_min_p;
+    const int32_t id = choose(row, {0.0f, 5.0f, 1.0f});
+    EXPECT_TRUE(id >= 0 && id < 3);
   }
 }
 

@@ -30,6 +30,7 @@ static_assert(kBins == kThreads);
 // drawn have kNoRank.
 using Rank = uint64_t;
 constexpr Rank kNoRank = ~Rank{0};
+constexpr float kInfinity = __builtin_huge_valf();
 
 // A weight in units of 2^-45 of the highest: sums are exact in any order.
 using Mass = uint64_t;
@@ -41,6 +42,7 @@ struct Row {
   int last;   // one past
   float top;  // the highest logit
   float temperature;
+  float log_min_p = -kInfinity;  // at most 0
 
   // As on the CPU.
   __device__ float weight(float logit) const {
@@ -51,6 +53,11 @@ struct Row {
     const float value = weight(logit);
     return value > 0 ? static_cast<Mass>(__fmul_rn(value, kMassUnit)) : 0;
   }
+  // Whether min_p leaves an id of this logit; as on the CPU.
+  __device__ bool is_kept(float logit) const {
+    return __fdiv_rn(__fsub_rn(logit, top), temperature) >= log_min_p;
+  }
+  __device__ Mass kept_mass(float logit) const { return is_kept(logit) ? mass(logit) : 0; }
   __device__ Rank rank(int id) const {
     const float logit = logits[id];
     if (!(weight(logit) > 0)) return kNoRank;
@@ -122,9 +129,11 @@ __device__ Sums sum_over(const cg::cluster_group& cluster, Shared& shared) {
 }
 
 // A logit and its id as one number: higher for a higher logit or, of equals, for a lower id. 0 for
-// what is never the highest: NaN and −infinity.
+// −infinity, kOddTop for NaN and +infinity, which no choice can be made from.
+constexpr uint64_t kOddTop = ~uint64_t{0};
 __device__ uint64_t top_of(float logit, int id) {
-  if (!(logit > -__builtin_huge_valf())) return 0;
+  if (!(logit < kInfinity)) return kOddTop;
+  if (logit == -kInfinity) return 0;
   const uint32_t bits = __float_as_uint(__fadd_rn(logit, 0.0f));  // zeros of either sign are equal
   const uint32_t ascending = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
   return uint64_t{ascending} << 32 | static_cast<uint32_t>(~id);
@@ -138,29 +147,38 @@ __device__ uint64_t highest_top(uint64_t top) {
   return top;
 }
 
-// The highest of this block's logits.
+// The highest of this block's logits. A thread sees its ids in their order, so that it keeps the
+// lowest of equals.
 __device__ uint64_t highest_of_block(const Row& row, bool packed, Shared& shared) {
-  uint64_t top = 0;
+  float highest = -__builtin_huge_valf();
+  int best = 0;
+  const auto see = [&](float logit, int id) {
+    if (logit > highest) {
+      highest = logit;
+      best = id;
+    }
+  };
   const int thread = static_cast<int>(threadIdx.x);
   if (packed) {
 #pragma unroll 4
     for (int id = row.first + 4 * thread; id < row.last; id += 4 * kThreads) {
       const float4 four = *reinterpret_cast<const float4*>(row.logits + id);
-      top = max(max(top, top_of(four.x, id)), top_of(four.y, id + 1));
-      top = max(max(top, top_of(four.z, id + 2)), top_of(four.w, id + 3));
+      see(four.x, id);
+      see(four.y, id + 1);
+      see(four.z, id + 2);
+      see(four.w, id + 3);
     }
   } else {
-    for (int id = row.first + thread; id < row.last; id += kThreads) {
-      top = max(top, top_of(row.logits[id], id));
-    }
+    for (int id = row.first + thread; id < row.last; id += kThreads) see(row.logits[id], id);
   }
-  top = highest_top(top);
+  const uint64_t top = highest_top(top_of(highest, best));
   if (thread % kWarp == 0) shared.tops[thread / kWarp] = top;
   __syncthreads();
   return highest_top(shared.tops[thread % kWarp]);
 }
 
-// The lowest id of the highest logit; 0 where all are NaN or −infinity.
+// The lowest id of the highest logit; kNoChoice where there is NaN or +infinity, or −infinity
+// alone.
 __device__ int highest(const Row& row, bool packed, const cg::cluster_group& cluster,
                        Shared& shared) {
   const uint64_t of_block = highest_of_block(row, packed, shared);
@@ -170,7 +188,7 @@ __device__ int highest(const Row& row, bool packed, const cg::cluster_group& clu
   for (unsigned b = 0; b < cluster.num_blocks(); ++b) {
     top = max(top, cluster.map_shared_rank(&shared, b)->top);
   }
-  return top == 0 ? 0 : static_cast<int>(~static_cast<uint32_t>(top));
+  return top == 0 || top == kOddTop ? kNoChoice : static_cast<int>(~static_cast<uint32_t>(top));
 }
 
 __device__ Mass scaled(double fraction, Mass mass) {
@@ -178,8 +196,9 @@ __device__ Mass scaled(double fraction, Mass mass) {
   return point < mass ? point : mass - 1;
 }
 
-// Draws from all ids, in their order: the id at which the masses, summed up, exceed the point.
-// Every warp has a stretch of the block's ids; the one that the point is in looks for it.
+// Draws from all ids that min_p leaves, in their order: the id at which the masses, summed up,
+// exceed the point. Every warp has a stretch of the block's ids; the one that the point is in looks
+// for it.
 __device__ int draw_uncut(const Row& row, double uniform, const cg::cluster_group& cluster,
                           Shared& shared) {
   const int stretch = static_cast<int>(ceil_div(row.last - row.first, kWarps));
@@ -188,7 +207,7 @@ __device__ int draw_uncut(const Row& row, double uniform, const cg::cluster_grou
   const int begin = row.first + warp * stretch;
   const int end = min(begin + stretch, row.last);
   Mass own = 0;
-  for (int id = begin + lane; id < end; id += kWarp) own += row.mass(row.logits[id]);
+  for (int id = begin + lane; id < end; id += kWarp) own += row.kept_mass(row.logits[id]);
   own = warp_sum(own);
   if (lane == 0) shared.masses[warp] = own;
   __syncthreads();
@@ -204,7 +223,7 @@ __device__ int draw_uncut(const Row& row, double uniform, const cg::cluster_grou
   if (sum <= point && point < sum + own) {
     for (int first = begin; first < end; first += kWarp) {
       const int id = first + lane;
-      const Mass up_to = sum + warp_scan(id < end ? row.mass(row.logits[id]) : Mass{0});
+      const Mass up_to = sum + warp_scan(id < end ? row.kept_mass(row.logits[id]) : Mass{0});
       const uint32_t beyond = __ballot_sync(kAllLanes, up_to > point);
       if (beyond != 0) {
         if (lane == 0) {
@@ -484,6 +503,28 @@ __device__ Mass mass_below(float top_p, Mass mass) {
   return (wanted < 1 ? 1 : min(static_cast<Mass>(wanted), mass)) - 1;
 }
 
+// Leaves of the ids reached those that min_p leaves: they are the most likely ones, too.
+__device__ void cut_min_p(const Row& row, const cg::cluster_group& cluster, Shared& shared,
+                          uint32_t& count, Mass& mass) {
+  if (row.log_min_p == -kInfinity) return;
+  Mass own_mass = 0;
+  uint32_t own_count = 0;
+  for (int id = row.first + static_cast<int>(threadIdx.x); id < row.last; id += kThreads) {
+    const float logit = row.logits[id];
+    own_mass += row.kept_mass(logit);
+    own_count += row.is_kept(logit) && row.weight(logit) > 0 ? 1 : 0;
+  }
+  own_mass = block_sum(own_mass, shared.masses);
+  if (threadIdx.x == 0) shared.mass = own_mass;
+  const Mass kept_mass = sum_over(cluster, shared).all;
+  own_count = block_sum(own_count, shared.counts);
+  if (threadIdx.x == 0) shared.mass = own_count;
+  const auto kept_count = static_cast<uint32_t>(sum_over(cluster, shared).all);
+  if (kept_count >= count) return;
+  count = kept_count;
+  mass = kept_mass;
+}
+
 // As draw_cut(), whatever the distribution.
 __device__ int draw_walking(const Row& row, int top_k, float top_p, double uniform,
                             const cg::cluster_group& cluster, Shared& shared) {
@@ -505,11 +546,12 @@ __device__ int draw_walking(const Row& row, int top_k, float top_p, double unifo
     limit = reached.count;
     mass = reached.mass;
   }
+  cut_min_p(row, cluster, shared, limit, mass);
   return walk(row, limit, scaled(uniform, mass), loaded, cluster, shared).id;
 }
 
-// Draws from the top_k most likely ids (all for ≤ 0), and of these from the smallest set of
-// probability ≥ top_p.
+// Draws from the top_k most likely ids (all for ≤ 0), of these from the smallest set of probability
+// ≥ top_p, and of these from what min_p leaves.
 __device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
                         const cg::cluster_group& cluster, Shared& shared) {
   const Levels levels = count_levels(row, cluster, shared);
@@ -522,6 +564,7 @@ __device__ int draw_cut(const Row& row, int top_k, float top_p, double uniform,
     found = find(row, levels, 0, mass_below(top_p, reached.mass), cluster, shared, reached);
   }
   if (found) {
+    cut_min_p(row, cluster, shared, reached.count, reached.mass);
     found = find(row, levels, 0, scaled(uniform, reached.mass), cluster, shared, reached);
   }
   return found ? reached.id : draw_walking(row, top_k, top_p, uniform, cluster, shared);
@@ -540,8 +583,10 @@ __global__ void __launch_bounds__(kThreads)
   Row row{args.logits.row(r), min(begin, vocab_size), min(begin + stretch, vocab_size), 0, 0};
   row.temperature = *args.temperature.row(r);
   int id = highest(row, packed, cluster, shared);
-  if (row.temperature > 0) row.top = row.logits[id];
-  if (row.temperature > 0 && isfinite(row.top)) {
+  if (row.temperature > 0 && id != kNoChoice) {
+    row.top = row.logits[id];
+    const float log_min_p = *args.log_min_p.row(r);
+    if (log_min_p > -kInfinity) row.log_min_p = fminf(log_min_p, 0.0f);
     const double uniform = unit_interval(
         hash(*args.seed.row(r), static_cast<uint64_t>(int64_t{*args.position.row(r)})));
     const int top_k = *args.top_k.row(r);

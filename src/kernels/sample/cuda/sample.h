@@ -21,6 +21,7 @@ struct SampleArgs {
   Matrix<const int32_t> top_k;
   Matrix<const uint64_t> seed;
   Matrix<const int32_t> position;  // of the token that is chosen
+  Matrix<const float> log_min_p;   // ln of min_p
   Matrix<int32_t> ids;
 };
 

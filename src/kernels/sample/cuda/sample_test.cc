@@ -1,5 +1,6 @@
 #include "kernels/sample/cuda/sample.h"
 
+#include <cmath>
 #include <limits>
 
 #include "kernels/cuda/test_support.h"
@@ -25,13 +26,14 @@ std::vector<int32_t> on_cpu(const std::vector<SampleRow>& how, const Grid<float>
 
 // The parameters stand in device memory as columns of one element.
 struct DeviceRows {
-  DeviceArray<float> temperature, top_p;
+  DeviceArray<float> temperature, top_p, log_min_p;
   DeviceArray<int32_t> top_k, position;
   DeviceArray<uint64_t> seed;
 
   explicit DeviceRows(const std::vector<SampleRow>& how)
       : temperature(column(how, &SampleRow::temperature)),
         top_p(column(how, &SampleRow::top_p)),
+        log_min_p(column(how, &SampleRow::log_min_p)),
         top_k(column(how, &SampleRow::top_k)),
         position(column(how, &SampleRow::position)),
         seed(column(how, &SampleRow::seed)) {}
@@ -57,6 +59,7 @@ std::vector<int32_t> on_gpu(const std::vector<SampleRow>& how, const Grid<float>
   args.top_k = {device.top_k.data() + first, 1};
   args.seed = {device.seed.data() + first, 1};
   args.position = {device.position.data() + first, 1};
+  args.log_min_p = {device.log_min_p.data() + first, 1};
   args.ids = {ids.data(), 1};
   sample(limited != nullptr ? *limited : Rows{rows}, logits.cols(), args, nullptr);
   return ids.fetch();
@@ -97,6 +100,8 @@ TEST(CudaSampleTest, DrawnRowsGetTheCpusToken) {
       for (const float top_p : {0.1f, 0.8f, 0.95f, 1.0f}) {
         how.push_back(drawing(static_cast<int32_t>(how.size()), temperature, top_p, top_k));
         how.back().seed = random();
+        how.push_back(how.back());
+        how.back().log_min_p = std::log(how.size() % 4 == 0 ? 0.02f : 0.6f);
       }
     }
   }
@@ -139,6 +144,8 @@ TEST(CudaSampleTest, OddLogitsAndParameters) {
                                         {-kInfinity, 4.0f, kNaN},
                                         {0.0f, -0.0f, 0.0f},
                                         {3e38f, -3e38f, 0.0f},
+                                        {1.0f, kNaN, 2.0f},
+                                        {-kInfinity, 4.0f, -kInfinity},
                                         {0.0f, 5.0f, 1.0f}};
   for (const std::vector<float>& logits : vectors) {
     std::vector<SampleRow> how;
