@@ -108,8 +108,19 @@ TEST(CliVerifyTest, AllocatesNothingWithoutDelays) {
 }
 
 TEST(CliVerifyTest, ExplainPrintsALayerLaneByLane) {
-  const Ran ran = run_braid({"verify", golden_folder("glm4_moe"), "--explain",
-                             "--max-running-requests", "1", "--chunked-prefill-size", "1"});
+  const std::vector<std::string> arguments = {
+      "verify", golden_folder("glm4_moe"), "--explain", "--max-running-requests",
+      "1",      "--chunked-prefill-size",  "1"};
+  const Ran fused = run_braid(arguments);
+  ASSERT_EQ(fused.code, 0) << fused.err;
+  EXPECT_NE(fused.out.find("route_experts → grouped_gemm → experts_down → wait(aux gemm)"),
+            std::string::npos)
+      << fused.out;
+  std::vector<std::string> plain = arguments;
+  for (const char* pass : {"--fuse-norm", "--fuse-attention", "--fuse-route", "--fuse-experts"}) {
+    plain.insert(plain.end(), {pass, "off"});
+  }
+  const Ran ran = run_braid(plain);
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_NE(ran.out.find("layer 2\n  lane compute  rms_norm → gemm"), std::string::npos) << ran.out;
   EXPECT_NE(ran.out.find("route → permute → grouped_gemm ×2 → combine → wait(aux "),

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "lab/verification.h"
+#include "passes/fuse_decode_attention.h"
 #include "support/process_ranks_util.h"
 
 namespace braid {
@@ -32,6 +33,8 @@ struct Injection {
     options = small_options(kLayouts[pick(std::size(kLayouts))]);
     options.worker.step_timeout = std::chrono::seconds(2);
     options.worker.model.dispatch = dispatch_of(options.layout, seed);
+    // Ops have the same numbers in steps of prefill and of decode.
+    options.worker.passes.of<passes::FuseAttentionOptions>().mode = passes::Switch::off;
     const ranks::WorkerOptions worker =
         start::resolve(testing::small_model(), options).value().worker;
     layout = worker.model.layout;

@@ -1,4 +1,4 @@
-#include "ranks/rank_traces.h"
+#include "start/rank_traces.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ using testing::on_threads;
 using testing::small_options;
 
 TEST(ClockBoundsTest, ReadingsNarrowWhatIsPossible) {
-  ranks::ClockBounds clock;
+  start::ClockBounds clock;
   clock.add(100, 5'160, 200);  // ahead by 4960 to 5060
   EXPECT_EQ(clock.offset_ns(), 5'010);
   EXPECT_EQ(clock.error_ns(), 50);
@@ -24,11 +24,11 @@ TEST(ClockBoundsTest, ReadingsNarrowWhatIsPossible) {
 }
 
 TEST(ClockBoundsTest, OneClockIsNotMoved) {
-  ranks::ClockBounds clock;
+  start::ClockBounds clock;
   clock.add(100, 101, 200);
   EXPECT_EQ(clock.offset_ns(), 0);
   EXPECT_EQ(clock.error_ns(), 0);
-  ranks::ClockBounds behind;
+  start::ClockBounds behind;
   behind.add(1'000'000, 10, 1'000'020);
   EXPECT_EQ(behind.offset_ns(), -1'000'000);
   EXPECT_EQ(behind.error_ns(), 10);
@@ -37,9 +37,9 @@ TEST(ClockBoundsTest, OneClockIsNotMoved) {
 // What the ranks ran, one line an op, in the order of each lane; and whether its time can be.
 Result<std::string> traced(engine::Engine& engine) {
   const int64_t before = flow::Trace::now_ns();
-  TRY(ranks::RankTraces::record(engine.ranks(), true));
+  TRY(start::RankTraces::record(engine.ranks(), true));
   TRY(testing::answers_of(engine));
-  const auto traces = TRY(ranks::RankTraces::collect(engine.ranks(), engine.plan().worker));
+  const auto traces = TRY(start::RankTraces::collect(engine.ranks(), engine.plan().worker));
   const int64_t after = flow::Trace::now_ns();
   std::string text;
   for (const flow::Timeline& timeline : traces.timelines()) {

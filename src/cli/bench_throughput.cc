@@ -80,7 +80,7 @@ Result<Outcome> bench_throughput(const Context& context) {
   }
   TRY(session.finish());
   if (!interrupt.interrupted()) return Outcome::success;
-  context.console.report(
+  context.console.line(
       fmt::format("interrupted: {} of {} requests had ended", result.requests, num_prompts));
   return Outcome::interrupted;
 }

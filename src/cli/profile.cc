@@ -10,7 +10,7 @@
 #include "cli/profile_page.h"
 #include "cli/profile_table.h"
 #include "lab/profile_run.h"
-#include "ranks/rank_traces.h"
+#include "start/rank_traces.h"
 #include "start/session.h"
 
 namespace braid::cli {
@@ -102,7 +102,7 @@ Result<Outcome> profile(const Context& context) {
       fmt::format("{} steps on {} ranks", prefill.size() + decode.size(), engine.ranks().size()));
 
   const auto communicators = lab::groups_of(engine.worker().model().options().layout);
-  const auto traces = TRY(ranks::RankTraces::collect(engine.ranks(), engine.plan().worker));
+  const auto traces = TRY(start::RankTraces::collect(engine.ranks(), engine.plan().worker));
   lab::Profile profile{.timelines = traces.timelines(), .meetings = {}};
   profile.meetings = flow::meetings(profile.timelines, communicators);
   const std::vector<lab::PhaseReport> phases = {

@@ -13,9 +13,9 @@ namespace braid::cli {
 namespace {
 
 using lab::Module;
-using lab::StepWindow;
 using lab::PhaseReport;
 using lab::Profile;
+using lab::StepWindow;
 
 using flow::Program;
 using flow::Timeline;

@@ -41,8 +41,8 @@ TEST(TechniqueTableTest, NoiseAndHiddenSharesStandWhereTheyAreKnown) {
   known.hidden = lab::Estimate{.median = 0.85, .low = 0.5, .high = 0.97};
   const std::string text =
       technique_table(std::vector{known}, std::vector{lab::LeftOut{"heat", "no experts"}});
-  for (const char* words : {"serial twice", "x1.001 [0.998, 1.004]", "85 % [50, 97]",
-                            "heat: left out, no experts"}) {
+  for (const char* words :
+       {"serial twice", "x1.001 [0.998, 1.004]", "85 % [50, 97]", "heat: left out, no experts"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
   }
   const Json json = technique_json(std::vector{known});

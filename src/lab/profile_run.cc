@@ -1,19 +1,19 @@
 #include "lab/profile_run.h"
 
 #include "lab/engine_runs.h"
-#include "ranks/rank_traces.h"
+#include "start/rank_traces.h"
 
 namespace braid::lab {
 
 Result<std::vector<int64_t>> ProfileRun::prefill() {
   std::vector<int64_t> steps;
   for (int64_t i = 0; i <= sizes_.steps; ++i) {
-    TRY(ranks::RankTraces::record(engine_.ranks(), i > 0));
+    TRY(start::RankTraces::record(engine_.ranks(), i > 0));
     for (int64_t group = 0; group < sizes_.groups; ++group) TRY(submit(1));
     TRY(step(sizes_.groups));
     if (i > 0) steps.push_back(engine_.steps());
   }
-  TRY(ranks::RankTraces::record(engine_.ranks(), false));
+  TRY(start::RankTraces::record(engine_.ranks(), false));
   return steps;
 }
 
@@ -23,12 +23,12 @@ Result<std::vector<int64_t>> ProfileRun::decode() {
   for (int64_t i = 0; i < sizes_.prompts_of_a_group(); ++i) TRY(engine_.step());
   TRY(step(sizes_.decode));  // to warm up
   std::vector<int64_t> steps;
-  TRY(ranks::RankTraces::record(engine_.ranks(), true));
+  TRY(start::RankTraces::record(engine_.ranks(), true));
   for (int64_t i = 0; i < sizes_.steps; ++i) {
     TRY(step(sizes_.decode));
     steps.push_back(engine_.steps());
   }
-  TRY(ranks::RankTraces::record(engine_.ranks(), false));
+  TRY(start::RankTraces::record(engine_.ranks(), false));
   for (const engine::RequestId request : requests) engine_.cancel(request);
   return steps;
 }

@@ -3,10 +3,12 @@
 namespace braid::server {
 namespace {
 
-// A text as JSON writes it.
-std::string json_text(std::string_view text) {
-  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string dumped(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
+
+// A text as JSON writes it.
+std::string json_text(std::string_view text) { return dumped(Json(text)); }
 
 std::string list_of(const std::vector<int32_t>& ids) { return Json(ids).dump(); }
 
@@ -65,8 +67,8 @@ std::string AnswerForm::content_event(size_t choice, const ChoiceText& part,
   const std::string text = json_text(part.text);
   const std::string content =
       chat_ ? fmt::format(R"("delta":{{"content":{}}})", text) : fmt::format(R"("text":{})", text);
-  return event(fmt::format(R"({{"index":{},{},"logprobs":null,"finish_reason":null{}}})", choice,
-                           content, ids),
+  return event(fmt::format(R"({{"index":{},{},"logprobs":{},"finish_reason":null{}}})", choice,
+                           content, dumped(part.logprobs), ids),
                usage);
 }
 
@@ -90,7 +92,7 @@ Json AnswerForm::whole(std::span<const Choice> choices, const Usage& usage) cons
   for (size_t i = 0; i < choices.size(); ++i) {
     const ChoiceText& text = choices[i].text;
     Json choice = {
-        {"index", i}, {"logprobs", nullptr}, {"finish_reason", name_of(choices[i].reason)}};
+        {"index", i}, {"logprobs", text.logprobs}, {"finish_reason", name_of(choices[i].reason)}};
     if (chat_) {
       choice["message"] = {{"role", "assistant"}, {"content", text.text}, {"refusal", nullptr}};
     } else {

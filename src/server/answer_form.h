@@ -20,6 +20,7 @@ struct Usage {
 struct ChoiceText {
   std::string text;          // a chunk's, or all of it
   std::vector<int32_t> ids;  // of its tokens; where the request returns them
+  Json logprobs = nullptr;   // of its tokens (logprob_form.h); where the request wants them
 };
 
 // How the answer to one request is written.

@@ -1,6 +1,10 @@
 #include "server/generation_request.h"
 
+#include <charconv>
 #include <limits>
+
+#include "kernels/sample/sample_desc.h"
+#include "layers/step_inputs.h"
 
 namespace braid::server {
 namespace {
@@ -22,13 +26,7 @@ Status refuse_later(Fields& fields) {
   TRY(fields.refuse("function_call", kLater, {"none"}));
   TRY(fields.refuse("parallel_tool_calls", kLater));
   TRY(fields.refuse("response_format", kLater, {{{"type", "text"}}}));
-  for (const char* penalty : {"presence_penalty", "frequency_penalty", "min_p", "min_tokens"}) {
-    TRY(fields.refuse(penalty, kLater, {0}));
-  }
-  TRY(fields.refuse("repetition_penalty", kLater, {1}));
-  TRY(fields.refuse("logit_bias", kLater, {Json::object()}));
-  TRY(fields.refuse("logprobs", kLater, {false}));
-  TRY(fields.refuse("top_logprobs", kLater, {0}));
+  TRY(fields.refuse("min_tokens", kLater, {0}));
   TRY(fields.refuse("prompt_logprobs", kLater));
   TRY(fields.refuse("priority", kLater, {0}));
   TRY(fields.refuse("cache_salt", kLater));
@@ -55,6 +53,66 @@ Status read_sampling(Fields& fields, const ServedModel& model, GenerationRequest
   if (TRY(fields.integer("best_of", 1, kMostAnswers)).value_or(out.n) != out.n) {
     return bad_field("best_of", "best_of must be n: all answers are given out").with("n", out.n);
   }
+  return {};
+}
+
+// "logit_bias": {"token id": bias, ...}
+Status read_biases(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
+  const Json* given = fields.find("logit_bias");
+  if (given == nullptr) return {};
+  if (!given->is_object() || std::ssize(*given) > layers::kMaxBiases) {
+    return bad_field("logit_bias", fmt::format("logit_bias must be an object of at most {} tokens",
+                                               layers::kMaxBiases));
+  }
+  Fields biases(*given, "logit_bias.");
+  for (const auto& [name, value] : given->items()) {
+    int32_t id = -1;
+    const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), id);
+    const bool whole = code == std::errc() && end == name.data() + name.size();
+    if (!whole || id < 0 || id >= model.vocab_size) {
+      return bad_field("logit_bias", "logit_bias names what is no token id of the model")
+          .with("id", name)
+          .with("vocab_size", model.vocab_size);
+    }
+    const auto bias = TRY(biases.number(name, -100, 100));
+    if (bias) sampling.logit_bias.push_back({.id = id, .bias = static_cast<float>(*bias)});
+  }
+  return {};
+}
+
+Status read_penalties(Fields& fields, const ServedModel& model, engine::SamplingParams& sampling) {
+  constexpr double kMostRepetition = 100;
+  const model::SamplingDefaults& recommended = model.recommended;
+  sampling.min_p =
+      static_cast<float>(TRY(fields.number("min_p", 0, 1)).value_or(recommended.min_p.value_or(0)));
+  sampling.presence_penalty =
+      static_cast<float>(TRY(fields.number("presence_penalty", -2, 2))
+                             .value_or(recommended.presence_penalty.value_or(0)));
+  sampling.frequency_penalty =
+      static_cast<float>(TRY(fields.number("frequency_penalty", -2, 2))
+                             .value_or(recommended.frequency_penalty.value_or(0)));
+  sampling.repetition_penalty = static_cast<float>(
+      TRY(fields.number("repetition_penalty", 0, kMostRepetition, /*above=*/true))
+          .value_or(recommended.repetition_penalty.value_or(1)));
+  return read_biases(fields, model, sampling);
+}
+
+// How many likely tokens beside each one: a number (completions), or "logprobs" and "top_logprobs".
+Status read_logprobs(Fields& fields, GenerationRequest& out) {
+  constexpr int64_t kMost = kernels::kMaxTopLogprobs;
+  if (!out.chat) {
+    TRY(fields.refuse("top_logprobs", "belongs to conversations", {0}));
+    const Json* given = fields.find("logprobs");
+    if (given != nullptr && given->is_boolean() && !given->get<bool>()) return {};
+    const auto count = TRY(fields.integer("logprobs", 0, kMost));
+    if (count) out.logprobs = static_cast<int32_t>(*count);
+    return {};
+  }
+  const bool wanted = TRY(fields.flag("logprobs")).value_or(false);
+  const int64_t count = TRY(fields.integer("top_logprobs", 0, kMost)).value_or(0);
+  if (!wanted && count > 0)
+    return bad_field("top_logprobs", "top_logprobs needs \"logprobs\": true");
+  if (wanted) out.logprobs = static_cast<int32_t>(count);
   return {};
 }
 
@@ -89,6 +147,8 @@ Status read_common(Fields& fields, const ServedModel& model, GenerationRequest& 
   TRY(model.check_name(out.model));
   TRY(refuse_later(fields));
   TRY(read_sampling(fields, model, out));
+  TRY(read_penalties(fields, model, out.sampling));
+  TRY(read_logprobs(fields, out));
   TRY(read_stops(fields, model, out));
   TRY(read_stream(fields, out, out.ignored));
   for (const char* name : {"user", "metadata", "store", "service_tier"}) fields.accept(name);
@@ -160,6 +220,10 @@ Status read_prompts(Fields& fields, const ServedModel& model, GenerationRequest&
     }
   }
   if (!TRY(fields.flag("echo")).value_or(false)) return {};
+  if (out.logprobs >= 0) {
+    return bad_field("echo",
+                     "echo with logprobs is not there yet: prompts have no log probabilities");
+  }
   for (size_t i = 0; i < prompts.size(); ++i) {
     out.echo.push_back(prompts[i].is_string()
                            ? prompts[i].get<std::string>()

@@ -16,7 +16,8 @@ struct GenerationRequest {
   int32_t n = 1;                              // answers to each prompt
   int32_t max_tokens = 0;                     // of each answer
   engine::SamplingParams sampling;
-  bool seeded = false;  // the request says the seed
+  int32_t logprobs = engine::kNoLogprobs;  // of each token, and of so many beside it
+  bool seeded = false;                     // the request says the seed
   std::vector<int32_t> stop_ids;
   std::vector<std::string> stops;
   bool includes_stop = false;

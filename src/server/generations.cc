@@ -3,6 +3,7 @@
 #include <ctime>
 
 #include "base/digest.h"
+#include "server/logprob_form.h"
 #include "text/answer.h"
 
 namespace braid::server {
@@ -51,7 +52,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
       engine::Request one{.prompt = request_.prompts[i / n],
                           .sampling = request_.sampling,
                           .max_tokens = request_.max_tokens,
-                          .stop_token_ids = request_.stop_ids};
+                          .stop_token_ids = request_.stop_ids,
+                          .logprobs = request_.logprobs};
       one.sampling.seed += i % n;
       requests.push_back(std::move(one));
       if (!request_.echo.empty()) choice.text.text = request_.echo[i / n];
@@ -74,6 +76,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     if (request_.returns_ids && token.token != engine::kNoToken) {
       choice.text.ids.push_back(token.token);
     }
+    if (token.logprobs) choice.logprobs.add(token.token, *token.logprobs);
     std::string text;
     std::optional<engine::FinishReason> finished = token.finished;
     if (token.token != engine::kNoToken) {
@@ -110,9 +113,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
     Choice(const ServedModel& model, const GenerationRequest& request)
         : answer(model.tokenizer, {.stops = request.stops,
                                    .includes_stop = request.includes_stop,
-                                   .skips_special = request.skips_special}) {}
+                                   .skips_special = request.skips_special}),
+          logprobs(model.tokenizer, request.chat) {}
     engine::RequestKey key = 0;
     text::Answer answer;
+    LogprobForm logprobs;
     ChoiceText text;  // all of it; of a stream what has not been said
     int64_t tokens = 0;
     AnswerTimes times;
@@ -161,7 +166,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // The next part of a stream, if there is something to say.
   void say(size_t index) {
     ChoiceText& text = choices_[index]->text;
-    if (text.text.empty() && text.ids.empty()) return;
+    text.logprobs = choices_[index]->logprobs.take();
+    if (text.text.empty() && text.ids.empty() && text.logprobs.is_null()) return;
     write(form_.content_event(index, text, usage_));
     text = {};
   }
@@ -192,7 +198,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   void send_whole() {
     std::vector<AnswerForm::Choice> all;
-    for (const auto& choice : choices_) all.push_back({std::move(choice->text), *choice->finished});
+    for (const auto& choice : choices_) {
+      choice->text.logprobs = choice->logprobs.take();
+      all.push_back({std::move(choice->text), *choice->finished});
+    }
     exchange_->send({.body = form_.whole(all, usage_).dump()});
   }
 

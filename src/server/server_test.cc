@@ -160,6 +160,64 @@ TEST(ServerTest, EchoesAndStops) {
   EXPECT_LE(by_token["token_ids"].size(), 6u);
 }
 
+TEST(ServerTest, PenaltiesAndBiasesChangeAnswers) {
+  TestServer server;
+  server.start();
+  const auto ids = [&](const Json& more) {
+    Json body = prompt(0);
+    body["return_token_ids"] = true;
+    body.update(more);
+    const Answer answer = server.post("/v1/completions", body);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    return answer.json()["choices"][0]["token_ids"].get<std::vector<int32_t>>();
+  };
+  const std::vector<int32_t> plain = ids(Json::object());
+  const std::vector<int32_t> biased = ids({{"logit_bias", {{std::to_string(plain[0]), -100}}}});
+  EXPECT_NE(biased[0], plain[0]);
+  EXPECT_EQ(ids({{"logit_bias", {{"77", 100}}}, {"max_tokens", 3}}), std::vector<int32_t>(3, 77));
+  EXPECT_EQ(ids({{"temperature", 1}, {"min_p", 1}}), plain);
+  const std::vector<int32_t> varied = ids({{"presence_penalty", 2}, {"frequency_penalty", 2}});
+  EXPECT_NE(varied, plain);
+}
+
+TEST(ServerTest, LogProbabilitiesInBothForms) {
+  TestServer server;
+  server.start();
+  Json body = prompt(0, 6);
+  body["logprobs"] = 3;
+  const Json choice = server.post("/v1/completions", body).json()["choices"][0];
+  const Json& all = choice["logprobs"];
+  ASSERT_EQ(all["tokens"].size(), 6u);
+  std::string text;
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(all["text_offset"][i], text.size());
+    text += all["tokens"][i].get<std::string>();
+    const double chosen = all["token_logprobs"][i];
+    EXPECT_LE(chosen, 0);
+    EXPECT_EQ(all["top_logprobs"][i].size(), 3u);  // the likeliest one is what was chosen
+    for (const auto& [token, logprob] : all["top_logprobs"][i].items()) EXPECT_LE(logprob, chosen);
+  }
+  EXPECT_EQ(choice["text"], text);
+
+  body.erase("prompt");
+  body["messages"] = {{{"role", "user"}, {"content", "Tell a tale."}}};
+  body["logprobs"] = true;
+  body["top_logprobs"] = 2;
+  const Json whole = server.post("/v1/chat/completions", body).json()["choices"][0]["logprobs"];
+  ASSERT_EQ(whole["content"].size(), 6u);
+  EXPECT_EQ(whole["content"][0]["top_logprobs"].size(), 2u);
+  EXPECT_EQ(whole["content"][0]["top_logprobs"][0]["token"], whole["content"][0]["token"]);
+  body["stream"] = true;
+  Json streamed = Json::array();
+  for (const Json& event : events_of(server.post("/v1/chat/completions", body).body).all) {
+    const Json& part = event["choices"][0]["logprobs"];
+    if (!part.is_null()) {
+      for (const Json& entry : part["content"]) streamed.push_back(entry);
+    }
+  }
+  EXPECT_EQ(streamed, whole["content"]);
+}
+
 TEST(ServerTest, ManyStreamsAtOnceAreEachAsAlone) {
   constexpr int kStreams = 32;
   TestServer server;

@@ -125,7 +125,7 @@ Status Session::start(const EngineNeeds& needs) {
     Stage capturing("capturing decode steps", console);
     capturing.done(TRY(engine_->ranks().capture()));
   }
-  if (trace_) TRY(ranks::RankTraces::record(engine_->ranks(), true));
+  if (trace_) TRY(start::RankTraces::record(engine_->ranks(), true));
   if (invocation_.options.flag("explain")) console.report(TRY(explain_steps(*engine_)));
   return {};
 }

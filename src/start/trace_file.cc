@@ -12,7 +12,7 @@ Result<std::optional<TraceFile>> TraceFile::open(const Invocation& invocation) {
 
 Status TraceFile::write(ranks::Ranks& ranks, const ranks::WorkerOptions& options,
                         Console& console) {
-  const auto traces = TRY(ranks::RankTraces::collect(ranks, options));
+  const auto traces = TRY(start::RankTraces::collect(ranks, options));
   TRY(file_.write(flow::to_perfetto(traces.timelines())));
   TRY(file_.finish());
   std::string table = flow::module_table(traces.timelines());

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/output_file.h"
-#include "ranks/rank_traces.h"
 #include "start/invocation.h"
+#include "start/rank_traces.h"
 
 namespace braid::start {
 

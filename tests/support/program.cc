@@ -24,10 +24,17 @@ struct Entry {
   char state = 0;
 };
 
-// Of /proc/PID/stat: the name, in parentheses, may contain anything.
+// Empty where the file, or the process that it tells of, has gone: unlike the iterators of a stream
+// operator<< doesn't throw then.
+std::string text_of(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+// Reads /proc/PID/stat: the name, in parentheses, may contain anything.
 bool read_entry(const fs::path& folder, Entry& entry) {
-  std::ifstream file(folder / "stat");
-  std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string text = text_of(folder / "stat");
   const size_t end = text.rfind(')');
   if (end == text.npos) return false;
   std::istringstream rest(text.substr(end + 1));
@@ -48,11 +55,6 @@ std::vector<pid_t> processes(const std::function<bool(const Entry&)>& wanted) {
     }
   }
   return found;
-}
-
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 }  // namespace

@@ -89,10 +89,10 @@ struct CombineDesc {
 };
 
 // The experts' second product, its combination and what is added to that:
-// out[t] = (Σ_k weights[t, k] · (x[places[t, k]] · W[slot]ᵀ) + shared[t]) + residual[t], where shared
-// and residual may be absent. Each product, the sum over k and both sums behind it are rounded to
-// the storage format, as by GroupedGemmDesc, CombineDesc and AddDesc. x [rows, K],
-// W [num_slots · N, K], out [T, N]; rows of slot s are [offsets[s], offsets[s + 1]).
+// out[t] = (Σ_k weights[t, k] · (x[places[t, k]] · W[slot]ᵀ) + shared[t]) + residual[t], where
+// shared and residual may be absent. Each product, the sum over k and both sums behind it are
+// rounded to the storage format, as by GroupedGemmDesc, CombineDesc and AddDesc. x [rows, K], W
+// [num_slots · N, K], out [T, N]; rows of slot s are [offsets[s], offsets[s + 1]).
 struct ExpertsDownDesc {
   int32_t num_slots = 0;
   int32_t num_shared = 0;  // as in CombineDesc

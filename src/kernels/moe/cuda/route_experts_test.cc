@@ -167,7 +167,7 @@ void expect_right(const RouteExpertsDesc& desc, const Inputs& in, bool adds) {
 
 constexpr Shape kShapes[] = {
     {2048, 128, 8},  {4096, 128, 8}, {4096, 8, 2},  {2048, 64, 6}, {5120, 160, 6}, {7168, 256, 8},
-    {2048, 512, 10}, {320, 30, 3},   {1024, 16, 4}, {2880, 32, 4}, {128, 2, 2},     {4096, 160, 8},
+    {2048, 512, 10}, {320, 30, 3},   {1024, 16, 4}, {2880, 32, 4}, {128, 2, 2},    {4096, 160, 8},
 };
 
 TEST(CudaRouteExpertsTest, EqualsItsPartsForTheseLogits) {

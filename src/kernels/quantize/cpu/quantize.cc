@@ -85,7 +85,8 @@ void quantize(int64_t rows, int64_t cols, Matrix<const T> x, const QuantizedRows
     const float row_scale = scale_row<Codec>(x.row(row), cols, to.scales.row(row));
     for (int64_t first = 0; first < cols; first += Codec::kGroup) {
       quantize_group<Codec>(x.row(row) + first, std::min<int64_t>(Codec::kGroup, cols - first),
-                            row_scale, to.payload.row(row) + payload_columns(Codec::kPayload, first),
+                            row_scale,
+                            to.payload.row(row) + payload_columns(Codec::kPayload, first),
                             to.scales.row(row) + first / Codec::kGroup * kScaleBytes, of_row);
     }
   }

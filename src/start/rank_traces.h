@@ -6,7 +6,7 @@
 #include "ranks/rank_compiler.h"
 #include "ranks/ranks.h"
 
-namespace braid::ranks {
+namespace braid::start {
 
 // How far another clock is ahead of this one, from readings of it between two of this one.
 class ClockBounds {
@@ -30,7 +30,7 @@ class RankTraces {
   // All that ranks with these options recorded so far. Schedules of ranks in this process are those
   // of their Workers, which must outlive this. `internal` where another rank ran something else
   // than its options say.
-  static Result<RankTraces> collect(Ranks& ranks, const WorkerOptions& options);
+  static Result<RankTraces> collect(ranks::Ranks& ranks, const ranks::WorkerOptions& options);
 
   // One a rank, in their order, on the clock of rank 0.
   const std::vector<flow::Timeline>& timelines() const { return timelines_; }
@@ -38,8 +38,8 @@ class RankTraces {
   int64_t clock_error_ns() const { return clock_error_ns_; }
 
  private:
-  Status add(Ranks& ranks, const WorkerOptions& options, int32_t rank, std::string_view message,
-             int64_t offset_ns);
+  Status add(ranks::Ranks& ranks, const ranks::WorkerOptions& options, int32_t rank,
+             std::string_view message, int64_t offset_ns);
 
   std::vector<std::unique_ptr<ranks::RankCompiler>> compilers_;  // of ranks in other processes
   std::vector<std::unique_ptr<steps::CompiledStep>> steps_;      // likewise
@@ -47,4 +47,4 @@ class RankTraces {
   int64_t clock_error_ns_ = 0;
 };
 
-}  // namespace braid::ranks
+}  // namespace braid::start

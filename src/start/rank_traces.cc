@@ -1,24 +1,24 @@
-#include "ranks/rank_traces.h"
+#include "start/rank_traces.h"
 
 #include <algorithm>
 
 #include "ranks/serialization.h"
 #include "ranks/trace_message.h"
 
-namespace braid::ranks {
+namespace braid::start {
 namespace {
 
 constexpr int kReadings = 16;  // of other ranks' clocks: the quickest count
 
 // One a rank.
-Result<std::vector<ClockBounds>> clocks_of(Ranks& ranks) {
+Result<std::vector<ClockBounds>> clocks_of(ranks::Ranks& ranks) {
   std::vector<ClockBounds> clocks(static_cast<size_t>(ranks.size()));
   for (int reading = 0; reading < kReadings; ++reading) {
     const int64_t before = flow::Trace::now_ns();
-    const auto answers = TRY(ranks.ask(ranks.all(), {.kind = RankQuery::Kind::clock}));
+    const auto answers = TRY(ranks.ask(ranks.all(), {.kind = ranks::RankQuery::Kind::clock}));
     const int64_t after = flow::Trace::now_ns();
     for (size_t rank = 0; rank < clocks.size(); ++rank) {
-      const std::vector<int64_t> there = TRY(values_of_bytes<int64_t>(answers[rank]));
+      const std::vector<int64_t> there = TRY(ranks::values_of_bytes<int64_t>(answers[rank]));
       if (there.size() == 1) clocks[rank].add(before, there.front(), after);
     }
   }
@@ -40,14 +40,14 @@ int64_t ClockBounds::error_ns() const {
   return offset_ns() == 0 ? 0 : std::max<int64_t>((most_ - least_) / 2, 1);
 }
 
-Status RankTraces::record(Ranks& ranks, bool on) {
-  return ranks.ask(ranks.all(), RankQuery::trace(on)).status();
+Status RankTraces::record(ranks::Ranks& ranks, bool on) {
+  return ranks.ask(ranks.all(), ranks::RankQuery::trace(on)).status();
 }
 
-Result<RankTraces> RankTraces::collect(Ranks& ranks, const WorkerOptions& options) {
+Result<RankTraces> RankTraces::collect(ranks::Ranks& ranks, const ranks::WorkerOptions& options) {
   const std::vector<ClockBounds> clocks = TRY(clocks_of(ranks));
   const std::vector<std::string> messages =
-      TRY(ranks.ask(ranks.all(), {.kind = RankQuery::Kind::take_trace}));
+      TRY(ranks.ask(ranks.all(), {.kind = ranks::RankQuery::Kind::take_trace}));
   RankTraces traces;
   for (size_t rank = 0; rank < messages.size(); ++rank) {
     traces.clock_error_ns_ = std::max(traces.clock_error_ns_, clocks[rank].error_ns());
@@ -57,16 +57,16 @@ Result<RankTraces> RankTraces::collect(Ranks& ranks, const WorkerOptions& option
   return traces;
 }
 
-Status RankTraces::add(Ranks& ranks, const WorkerOptions& options, int32_t rank,
+Status RankTraces::add(ranks::Ranks& ranks, const ranks::WorkerOptions& options, int32_t rank,
                        std::string_view message, int64_t offset_ns) {
-  TraceMessage told = TRY(TraceMessage::from_bytes(message));
+  ranks::TraceMessage told = TRY(ranks::TraceMessage::from_bytes(message));
   flow::Timeline& timeline = timelines_.emplace_back();
   timeline.rank = rank;
   const bool here = ranks.here(rank);
   if (!here) {
-    WorkerOptions of_rank = options;
+    ranks::WorkerOptions of_rank = options;
     of_rank.model.rank = rank;
-    compilers_.push_back(TRY(RankCompiler::create(ranks[0].model().config(), of_rank)));
+    compilers_.push_back(TRY(ranks::RankCompiler::create(ranks[0].model().config(), of_rank)));
   }
   std::map<layers::StepShape, const flow::Schedule*> schedules;
   for (const auto& [number, step] : told.steps) {
@@ -94,4 +94,4 @@ Status RankTraces::add(Ranks& ranks, const WorkerOptions& options, int32_t rank,
   return {};
 }
 
-}  // namespace braid::ranks
+}  // namespace braid::start
