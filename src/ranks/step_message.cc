@@ -48,6 +48,7 @@ Result<StepMessage> StepMessage::from_bytes(std::string_view bytes, int32_t grou
         head[4] == 0 ? layers::Sampling::plain : layers::Sampling::extended;
     message.shapes.push_back({{head[0], head[1]}, {head[2], head[3]}, sampling});
     const int32_t count = head[5];
+    if (head[4] < 0 || head[4] > 1) return no_step(all.size());
     if (count < 0 || all.size() - at < static_cast<size_t>(count)) return no_step(all.size());
     const auto first = all.begin() + static_cast<int64_t>(at);
     message.words.emplace_back(first, first + count);

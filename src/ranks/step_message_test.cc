@@ -28,9 +28,12 @@ TEST(StepMessageTest, NonsenseIsRefused) {
   }
   EXPECT_FALSE(StepMessage::from_bytes(bytes + "more", 2).ok());
   EXPECT_FALSE(StepMessage::from_bytes(bytes, 3).ok());
-  std::string wild = bytes;
-  wild[12 + 4 * 4 + 3] = '\x7f';  // the first group's number of words
-  EXPECT_FALSE(StepMessage::from_bytes(wild, 2).ok());
+  // Behind three words of the whole step: the first group's kind of sampling, its number of words.
+  for (const size_t word : {4, 5}) {
+    std::string wild = bytes;
+    wild[12 + word * 4 + 3] = '\x7f';
+    EXPECT_FALSE(StepMessage::from_bytes(wild, 2).ok()) << word;
+  }
 }
 
 }  // namespace
